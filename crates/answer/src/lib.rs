@@ -1,0 +1,8 @@
+//! What to answer: (View, request, now) → reply, or a named Refusal.
+//!
+//! Pure: no await, no lock, no log, no write, no clock. The server's socket loops call it between receive and send.
+
+pub mod dhcp;
+pub mod dns;
+pub mod http;
+pub mod tftp;

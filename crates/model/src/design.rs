@@ -1,0 +1,430 @@
+//! The drawing, expanded.
+//!
+//! `design::parse` reads the files and gives this: every pattern written out, every expression evaluated, every
+//! cable with two known ends. What it does not hold is anything *decided* (prefixes, addresses, DNS, bindings):
+//! that is the Plan.
+
+use crate::finding::Source;
+use crate::ids::{DeviceId, ImageId, ModelId, NetworkId, PodId, PortIndex, RackId, RoleId};
+use crate::location::Location;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use serde::{Deserialize, Serialize};
+
+/// A zone as drawn. Tables are in the order of the files, which is the order of every output.
+#[derive(Clone, Debug, Default)]
+pub struct Design {
+    /// The zone block.
+    pub zone: Zone,
+    /// Switch and server models.
+    pub models: Vec<Model>,
+    /// Network blocks, in the order they take their place in the address plan.
+    pub networks: Vec<Network>,
+    /// Boot images.
+    pub images: Vec<Image>,
+    /// Roles.
+    pub roles: Vec<Role>,
+    /// DNS views by client network.
+    pub dns_views: Vec<DnsView>,
+    /// Pods.
+    pub pods: Vec<Pod>,
+    /// Racks of all pods.
+    pub racks: Vec<Rack>,
+    /// Every switch, machine and controller.
+    pub devices: Vec<Device>,
+    /// Every cable.
+    pub cables: Vec<Cable>,
+}
+
+/// The zone block.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Zone {
+    /// The first segment of every location.
+    pub name: String,
+    /// The DNS domain, without a trailing dot.
+    pub domain: String,
+    /// The IPv4 block that everything is cut from.
+    pub supernet4: Option<Ipv4Net>,
+    /// The IPv6 block that everything is cut from; each subnet takes a /64.
+    pub supernet6: Option<Ipv6Net>,
+    /// What the address plan leaves room for.
+    pub capacity: Capacity,
+    /// The number of the first pod, rack and unit: 1, or 0 for zones that count from nought.
+    pub count_from: u32,
+    /// DHCP lease time, in seconds.
+    pub lease_seconds: u32,
+    /// Resolvers handed to clients; empty means the controllers.
+    pub resolvers: Vec<std::net::IpAddr>,
+    /// Time servers handed to clients; empty means the controllers.
+    pub time_servers: Vec<std::net::IpAddr>,
+    /// Hosts outside the zone that may transfer its DNS zones.
+    pub transfer_to: Vec<IpNet>,
+    /// Where the block stands.
+    #[serde(skip)]
+    pub source: Source,
+}
+
+/// What the address plan leaves room for. Growth inside it renumbers nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Capacity {
+    /// Pods in the zone.
+    pub pods: u32,
+    /// Racks in each pod.
+    pub racks: u32,
+    /// Units (machines) in each rack.
+    pub units: u32,
+    /// Switches in each rack, each pod and at the root.
+    pub switches: u32,
+}
+
+/// What kind of device a model, and so a device, is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelKind {
+    /// Forwards packets; relays DHCP.
+    Switch,
+    /// A machine with data interfaces and, usually, a BMC.
+    Server,
+    /// Anything with ports that is only cabled: power strips, console servers, testers.
+    Other,
+}
+
+/// A switch or server model.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Model {
+    /// The label of the block.
+    pub name: String,
+    /// Switch, server or other.
+    pub kind: ModelKind,
+    /// Every port name, in order; [`PortIndex`] counts in this list.
+    pub ports: Vec<String>,
+    /// What the relay of this switch writes as circuit-id (Option 82 sub-option 1) for each port. `None` for servers.
+    pub circuit_id: Option<IdTemplate>,
+    /// What it writes as remote-id (sub-option 2). `None`: the relay is known by giaddr alone.
+    pub remote_id: Option<IdTemplate>,
+    /// Ports of a server that form one logical interface and share one address: `("bond0", [eno1, eno2])`.
+    pub bonds: Vec<Bond>,
+    /// The port that is the BMC's; `None` for machines without one.
+    pub bmc: Option<PortIndex>,
+    /// Set when the BMC has no jack of its own but shares this data port: two identities on one switch port,
+    /// told apart by the vendor class (Option 60) prefixes of `bmc_vendor_class`.
+    pub bmc_shares: Option<PortIndex>,
+    /// Prefixes of Option 60 by which the BMC of this model is known on a shared port.
+    pub bmc_vendor_class: Vec<String>,
+    /// What validation compares the discovered hardware with.
+    pub expect: Expect,
+    /// Where the block stands.
+    #[serde(skip)]
+    pub source: Source,
+}
+
+impl Model {
+    /// The index of a port by its name.
+    pub fn port(&self, name: &str) -> Option<PortIndex> {
+        self.ports.iter().position(|port| port == name).map(PortIndex::from_index)
+    }
+}
+
+/// Server ports that share one address.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Bond {
+    /// The interface's name in the operating system.
+    pub name: String,
+    /// Its member ports.
+    pub members: Vec<PortIndex>,
+    /// What the relay calls the port-channel this bond makes on the switch, with `{unit}` and `{port}` of the first
+    /// member, where the switch reports the aggregate and not the member.
+    pub port_channel: Option<String>,
+}
+
+/// How a switch model writes an identity: literal bytes and fields, in order.
+///
+/// From `"{hostname}:{port}"`, or from hexadecimal with fields for binary forms: `"hex:0004{vlan:2}{module:1}{port:1}"`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct IdTemplate {
+    /// The pieces, concatenated.
+    pub parts: Vec<IdPart>,
+}
+
+/// One piece of an [`IdTemplate`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IdPart {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// The port's name, as text.
+    PortName,
+    /// The trailing number of the port's name, as text.
+    PortNumber,
+    /// The switch's name, as text.
+    Name,
+    /// The switch's location, as text.
+    Location,
+    /// The untagged VLAN of the port, as text; `0` if it has none.
+    Vlan,
+    /// The trailing number of the port's name plus `add`, as an unsigned big-endian integer of `octets` octets.
+    PortNumberBinary {
+        /// 1, 2 or 4.
+        octets: u8,
+        /// Added to the number, for models that count ports from another start.
+        add: i32,
+    },
+    /// The untagged VLAN, as an unsigned big-endian integer of `octets` octets.
+    VlanBinary {
+        /// 1, 2 or 4.
+        octets: u8,
+    },
+}
+
+/// What a server of a model should be found to have. `None` and empty mean "not checked".
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Expect {
+    /// Logical CPUs.
+    pub cpus: Option<u32>,
+    /// Memory in bytes, as written on the label; a machine may show up to 5 % less.
+    pub memory_bytes: Option<u64>,
+    /// Disks.
+    pub disks: Vec<ExpectDisks>,
+    /// Firmware version, exactly.
+    pub firmware: Option<String>,
+    /// Speed of each data interface, in Mbit/s.
+    pub nic_mbps: Option<u32>,
+}
+
+/// So many disks of one kind and size.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ExpectDisks {
+    /// How many.
+    pub count: u32,
+    /// Bytes, as written on the label (decimal); within 5 %.
+    pub size_bytes: u64,
+    /// `nvme`, `ssd` or `hdd`; `None` is any.
+    pub kind: Option<String>,
+}
+
+/// How far one subnet of a network reaches.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// One subnet for the zone.
+    Zone,
+    /// One in each pod.
+    Pod,
+    /// One in each rack.
+    Rack,
+}
+
+/// Which interfaces a network is for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Audience {
+    /// Data interfaces of machines.
+    Machine,
+    /// BMCs.
+    Bmc,
+    /// Management interfaces of switches.
+    Switch,
+    /// Controllers.
+    Controller,
+}
+
+/// A `network` block.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Network {
+    /// The label of the block.
+    pub name: String,
+    /// One subnet per zone, pod or rack.
+    pub scope: Scope,
+    /// Who gets an address on it.
+    pub audience: Vec<Audience>,
+    /// The 802.1Q tag. `None`, or `native = true`, is the untagged network of the port, the one DHCP answers on.
+    pub vlan: Option<u16>,
+    /// The tag above is what the switch puts the untagged port in; machines send no tag.
+    pub native: bool,
+    /// Only these interfaces of a machine (`["eno1"]`, `["bond0"]`); empty is all of the audience.
+    pub interfaces: Vec<String>,
+    /// Room beyond the capacity, in addresses per subnet (for virtual addresses, guests).
+    pub spare: u32,
+    /// Interface MTU handed to clients; `None` is 1500 and not sent.
+    pub mtu: Option<u16>,
+    /// Whether the network has IPv4 addresses (the zone has an IPv4 supernet and the block does not turn it off).
+    pub ipv4: bool,
+    /// Whether it has IPv6 addresses.
+    pub ipv6: bool,
+    /// Where the block stands.
+    #[serde(skip)]
+    pub source: Source,
+}
+
+/// An `image` block: what is booted.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Image {
+    /// The label of the block.
+    pub name: String,
+    /// Path of the kernel, relative to the design's directory.
+    pub kernel: String,
+    /// Paths of the initial RAM disks.
+    pub initrd: Vec<String>,
+    /// The kernel command line, before what Zonewright adds.
+    pub args: String,
+    /// The image writes an operating system to the machine's disks, and so asks for an armed machine.
+    pub installs: bool,
+    /// Where the block stands.
+    #[serde(skip)]
+    pub source: Source,
+}
+
+/// A `role` block.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Role {
+    /// The label of the block.
+    pub name: String,
+    /// What machines of this role boot. `None`: their own disk; only the network is theirs from us.
+    pub boot: Option<ImageId>,
+    /// The disk layout by name, as the installer knows it.
+    pub disks: Option<String>,
+    /// Check files (YAML), path relative to the design's directory and text.
+    pub checks: Vec<CheckFile>,
+    /// Services that every machine of the role offers; each becomes an SRV record.
+    pub services: Vec<Service>,
+    /// MAC prefixes (OUI) of virtual machines behind the port: their requests are refused as guests.
+    pub guest_ouis: Vec<[u8; 3]>,
+    /// Where the block stands.
+    #[serde(skip)]
+    pub source: Source,
+}
+
+/// A file of checks.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CheckFile {
+    /// Path relative to the design's directory.
+    pub path: String,
+    /// Its text; parsed by the agent's own parser when the design is checked.
+    pub text: String,
+}
+
+/// A service, for SRV records `_name._proto.role.domain`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Service {
+    /// Without the underscore.
+    pub name: String,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// A `view` block: clients in `clients` see only addresses on `networks`. The first that matches counts.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct DnsView {
+    /// The label of the block.
+    pub name: String,
+    /// Client prefixes.
+    pub clients: Vec<IpNet>,
+    /// Networks whose addresses they see.
+    pub networks: Vec<NetworkId>,
+    /// Where the block stands.
+    #[serde(skip)]
+    pub source: Source,
+}
+
+/// A pod.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Pod {
+    /// `ams1/p07`.
+    pub location: Location,
+    /// Its place in the address plan, from 0: the number in its label, or `slot = N`.
+    pub slot: u32,
+    /// Where it is written.
+    #[serde(skip)]
+    pub source: Source,
+}
+
+/// A rack.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Rack {
+    /// `ams1/p07/r2`.
+    pub location: Location,
+    /// Its pod.
+    pub pod: PodId,
+    /// Its place within the pod, from 0.
+    pub slot: u32,
+    /// Where it is written.
+    #[serde(skip)]
+    pub source: Source,
+}
+
+/// What a device is for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviceKind {
+    /// A switch at the root of the zone.
+    Core,
+    /// A switch of a pod.
+    Spine,
+    /// A top-of-rack switch.
+    Leaf,
+    /// The lights-out switch of a rack.
+    Lom,
+    /// A machine.
+    Machine,
+    /// A machine that runs `zw serve`.
+    Controller,
+    /// Power, console, testers: cabled, not booted.
+    Other,
+}
+
+impl DeviceKind {
+    /// Whether it forwards packets and relays DHCP.
+    pub fn is_switch(self) -> bool {
+        matches!(self, Self::Core | Self::Spine | Self::Leaf | Self::Lom)
+    }
+}
+
+/// A switch, machine or controller.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Device {
+    /// `ams1/p07/r2/u14`, `ams1/p07/r2/leaf-a`, `ams1/core-1`.
+    pub location: Location,
+    /// The DNS label, unique in the zone.
+    pub name: String,
+    /// What it is for.
+    pub kind: DeviceKind,
+    /// Its pod, unless it stands at the root.
+    pub pod: Option<PodId>,
+    /// Its rack, unless it stands in a pod or at the root.
+    pub rack: Option<RackId>,
+    /// Its place among its kind in its rack, pod or zone, from 0: machines count apart from switches.
+    pub slot: u32,
+    /// Its model.
+    pub model: ModelId,
+    /// Its role; machines and controllers.
+    pub role: Option<RoleId>,
+    /// Where it is written: the `machines` block, or the `at` block that changed it.
+    #[serde(skip)]
+    pub source: Source,
+}
+
+/// One end of a cable.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct PortRef {
+    /// The device.
+    pub device: DeviceId,
+    /// The port, in its model's list.
+    pub port: PortIndex,
+}
+
+/// Two ports joined.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Cable {
+    /// The end written first.
+    pub a: PortRef,
+    /// The other.
+    pub b: PortRef,
+    /// Mbit/s, if the design says.
+    pub mbps: Option<u32>,
+    /// VLANs as the wiring file wrote them (`1681`, `1681-1712`), if it did.
+    pub vlans: Option<String>,
+    /// Where it is written: an expression, or a line of a wiring file.
+    #[serde(skip)]
+    pub source: Source,
+}

@@ -1,0 +1,134 @@
+//! What happened: the one input of a machine's life, and what the store keeps of it.
+
+use crate::facts::{CheckResult, Hardware, Stage};
+use crate::ids::Generation;
+use crate::location::Location;
+use crate::mac::Mac;
+use crate::time::Time;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// Something that happened to one machine.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Event {
+    /// When, by the controller's clock.
+    pub at: Time,
+    /// To which machine (or, for [`What::Asked`] on a switch port, whose port).
+    pub location: Location,
+    /// What.
+    pub what: What,
+}
+
+/// The kinds of event.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum What {
+    /// One of its interfaces got a DHCP ACK, or was refused because of the MAC it showed.
+    Asked {
+        /// Interface name as planned (`eno1`, `bmc`).
+        interface: String,
+        /// The hardware address it showed.
+        mac: Mac,
+        /// SMBIOS UUID (Option 97), if it sent one.
+        uuid: Option<[u8; 16]>,
+        /// What was asking.
+        stage: Stage,
+        /// The switch port as the relay called it, for people: `p01-r1-leaf-a swp3`.
+        port: String,
+    },
+    /// It says that somebody else has its address (DHCPDECLINE).
+    Declined {
+        /// Interface name.
+        interface: String,
+        /// The address.
+        address: IpAddr,
+        /// Who declined.
+        mac: Mac,
+    },
+    /// It fetched its boot script.
+    ScriptFetched {
+        /// Of this plan.
+        generation: Generation,
+    },
+    /// It fetched a boot file whole.
+    FileFetched {
+        /// Path.
+        file: String,
+        /// Octets.
+        bytes: u64,
+    },
+    /// The installer says how far it is.
+    Installing {
+        /// Step in words.
+        step: String,
+        /// 0 to 100.
+        percent: u8,
+    },
+    /// A single-use token was given out on its port.
+    TokenIssued {
+        /// SHA-256 of the token; the token itself is kept nowhere.
+        token_sha256: [u8; 32],
+        /// When it stops being good.
+        until: Time,
+    },
+    /// The token was used: a certificate was issued.
+    Enrolled {
+        /// SHA-256 of the certificate.
+        certificate_sha256: [u8; 32],
+    },
+    /// Its agent opened a connection.
+    Connected,
+    /// Its agent's connection ended.
+    Lost,
+    /// Its agent reported what it found.
+    Reported {
+        /// What is in the box and what is at the other end of its cables.
+        hardware: Box<Hardware>,
+    },
+    /// Its agent ran the role's checks.
+    Checked {
+        /// One for each check.
+        results: Vec<CheckResult>,
+    },
+    /// An operator asked for something.
+    Operator {
+        /// Who.
+        by: String,
+        /// What.
+        wish: Wish,
+    },
+    /// Time passed; overdue waits are looked at. Not stored.
+    Tick,
+}
+
+/// What an operator can ask of a machine.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "wish")]
+pub enum Wish {
+    /// Accept the hardware that is there now as this location's.
+    Accept,
+    /// Move work off.
+    Drain {
+        /// Why.
+        reason: String,
+    },
+    /// Hands off: nothing automatic.
+    Maintain {
+        /// Why.
+        reason: String,
+    },
+    /// Back to work: it boots and is validated again.
+    Return,
+    /// Taken out of service; its requests are refused.
+    Retire {
+        /// Why.
+        reason: String,
+    },
+    /// One installation may write its disks, in this plan generation.
+    Arm {
+        /// The generation.
+        generation: Generation,
+        /// Until when.
+        until: Time,
+    },
+}

@@ -1,0 +1,263 @@
+//! What was observed of each machine. `lifecycle::step` is the only thing that changes it.
+
+use crate::ids::Generation;
+use crate::location::Location;
+use crate::mac::Mac;
+use crate::time::Time;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Everything observed. A machine that is not here has not been seen.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Facts {
+    /// By location.
+    pub machines: BTreeMap<Location, Machine>,
+}
+
+/// What is known of one machine.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Machine {
+    /// Where it is in its life.
+    pub state: State,
+    /// Since when.
+    pub since: Time,
+    /// When its first packet of this boot came; what "time taken" counts from.
+    pub boot_began: Option<Time>,
+    /// How long it took from its first packet to ready, the last time, in milliseconds.
+    pub boot_took_ms: Option<u64>,
+    /// What each interface last showed, by interface name.
+    pub sightings: BTreeMap<String, Sighting>,
+    /// The hardware accepted for this location: its MACs by interface name, once validated. A machine that shows
+    /// one of these on another location's port is miscabled or moved.
+    pub accepted: BTreeMap<String, Mac>,
+    /// What its agent last reported.
+    pub hardware: Option<Hardware>,
+    /// What its checks last said.
+    pub checks: Vec<CheckResult>,
+    /// Its agent holds a connection now. Not stored: after a restart agents connect again.
+    #[serde(skip)]
+    pub connected: bool,
+    /// The single-use enrolment token of this boot.
+    pub token: Token,
+    /// The certificate its agent uses.
+    pub certificate_sha256: Option<[u8; 32]>,
+    /// An installation may write its disks.
+    pub armed: Option<Armed>,
+    /// Addresses that it, or somebody on its port, declined: somebody else uses them.
+    pub conflicts: BTreeMap<IpAddr, Conflict>,
+    /// Why its cabling is doubted, in plain words, with the finding's code; it is not ready while this stands.
+    pub miscabled: Option<(crate::finding::Code, String)>,
+}
+
+/// Where a machine is in its life. Each state owns its data.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum State {
+    /// In the plan; nothing heard.
+    Expected,
+    /// Its firmware asked for an address.
+    Seen {
+        /// What asked last.
+        stage: Stage,
+    },
+    /// It fetched its boot script.
+    Booting {
+        /// Of this plan.
+        generation: Generation,
+    },
+    /// The installer writes its disks.
+    Installing {
+        /// Step in words.
+        step: String,
+        /// 0 to 100.
+        percent: u8,
+    },
+    /// Its agent enrolled; hardware, neighbours and checks are compared with the design.
+    Validating {
+        /// The hardware report came and fits.
+        hardware_fits: bool,
+    },
+    /// Compared and found right.
+    Ready,
+    /// Work moves off.
+    Draining {
+        /// Why.
+        reason: String,
+        /// Who asked.
+        by: String,
+    },
+    /// Hands off.
+    Maintenance {
+        /// Why.
+        reason: String,
+        /// Who asked.
+        by: String,
+    },
+    /// It is not what the design says, or a check failed. It leaves this by booting again or by an operator's word.
+    Failed {
+        /// Every reason, each a sentence.
+        reasons: Vec<String>,
+    },
+    /// Out of service.
+    Retired {
+        /// Why.
+        reason: String,
+        /// Who asked.
+        by: String,
+    },
+}
+
+impl State {
+    /// The state's name as the CLI and API say it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            State::Expected => "expected",
+            State::Seen { .. } => "seen",
+            State::Booting { .. } => "booting",
+            State::Installing { .. } => "installing",
+            State::Validating { .. } => "validating",
+            State::Ready => "ready",
+            State::Draining { .. } => "draining",
+            State::Maintenance { .. } => "maintenance",
+            State::Failed { .. } => "failed",
+            State::Retired { .. } => "retired",
+        }
+    }
+}
+
+/// Which program of a machine is asking.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// BIOS PXE ROM.
+    BiosPxe,
+    /// UEFI PXE.
+    UefiPxe,
+    /// UEFI HTTP boot.
+    UefiHttp,
+    /// iPXE.
+    Ipxe,
+    /// An operating system, or anything that does not say it is firmware.
+    Os,
+    /// A BMC.
+    Bmc,
+}
+
+/// What one interface last showed.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Sighting {
+    /// When.
+    pub at: Time,
+    /// Its hardware address.
+    pub mac: Mac,
+    /// SMBIOS UUID, if any stage of this boot sent one.
+    pub uuid: Option<[u8; 16]>,
+    /// What asked.
+    pub stage: Stage,
+    /// The switch port in people's words.
+    pub port: String,
+}
+
+/// The state of a boot's enrolment token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "token")]
+pub enum Token {
+    /// None was given out for this boot.
+    #[default]
+    None,
+    /// Given out on this machine's port, not used yet.
+    Issued {
+        /// SHA-256 of it.
+        sha256: [u8; 32],
+        /// When it stops being good.
+        until: Time,
+    },
+    /// Used. Another is given out only after another boot.
+    Used,
+}
+
+/// An installation is allowed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Armed {
+    /// For this plan only.
+    pub generation: Generation,
+    /// Until then.
+    pub until: Time,
+}
+
+/// An address that a client declined.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Conflict {
+    /// When.
+    pub at: Time,
+    /// Who declined it.
+    pub by: Mac,
+}
+
+/// What an agent found in its machine.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Hardware {
+    /// Logical CPUs.
+    pub cpus: u32,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// Disks.
+    pub disks: Vec<Disk>,
+    /// Firmware version.
+    pub firmware: String,
+    /// System serial number.
+    pub serial: String,
+    /// SMBIOS UUID as text.
+    pub uuid: String,
+    /// Network interfaces.
+    pub nics: Vec<Nic>,
+    /// The machine's clock minus the controller's, in milliseconds.
+    pub clock_skew_ms: i64,
+    /// Operating system and kernel, in words.
+    pub system: String,
+}
+
+/// A disk.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Disk {
+    /// Device name.
+    pub name: String,
+    /// Bytes.
+    pub size_bytes: u64,
+    /// `nvme`, `ssd` or `hdd`.
+    pub kind: String,
+}
+
+/// A network interface.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Nic {
+    /// Name.
+    pub name: String,
+    /// Hardware address.
+    pub mac: Mac,
+    /// Mbit/s, if known.
+    pub mbps: Option<u32>,
+    /// Who is at the other end of the cable (LLDP): system name and port.
+    pub neighbour: Option<Neighbour>,
+}
+
+/// The other end of a cable, as LLDP tells it (IEEE 802.1AB §8.5).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Neighbour {
+    /// System name.
+    pub system: String,
+    /// Port id.
+    pub port: String,
+}
+
+/// What one check said.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CheckResult {
+    /// `service:sshd.running`.
+    pub name: String,
+    /// Whether it holds.
+    pub passed: bool,
+    /// Expected and found, in words.
+    pub detail: String,
+}

@@ -1,0 +1,31 @@
+//! Plan and Facts, prepared so that a packet is answered by look-ups.
+//!
+//! `plan::view` builds it, one atomic swap publishes it, `answer` reads it. It is immutable. One part for each
+//! protocol, so that a part can be read alone:
+
+mod boot;
+mod dhcp;
+mod dns;
+
+pub use boot::BootView;
+pub use dhcp::DhcpView;
+pub use dns::DnsView;
+
+use crate::ids::Generation;
+use crate::plan::Plan;
+use std::sync::Arc;
+
+/// What every protocol answers from.
+#[derive(Debug)]
+pub struct View {
+    /// The plan it shows.
+    pub generation: Generation,
+    /// The plan itself, for names in words; no packet needs it.
+    pub plan: Arc<Plan>,
+    /// DHCP: who is asking, and the prepared answer.
+    pub dhcp: DhcpView,
+    /// DNS: names and addresses.
+    pub dns: DnsView,
+    /// TFTP and HTTP: which machine boots what.
+    pub boot: BootView,
+}

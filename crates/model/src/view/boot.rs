@@ -1,0 +1,5 @@
+//! The part of the view that boot is answered from.
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct BootView {}

@@ -1,0 +1,5 @@
+//! The part of the view that dns is answered from.
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct DnsView {}

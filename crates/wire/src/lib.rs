@@ -1,0 +1,7 @@
+//! Bytes ↔ typed messages of the protocols that machines speak when they wake up.
+//!
+//! It knows nothing of zones, and never panics or allocates without bound whatever the input.
+
+pub mod dhcp4;
+pub mod dns;
+pub mod tftp;
