@@ -71,10 +71,12 @@ pub enum What {
         /// When it stops being good.
         until: Time,
     },
-    /// The token was used: a certificate was issued.
+    /// A certificate was issued: for a token, or for the certificate it replaces.
     Enrolled {
         /// SHA-256 of the certificate.
         certificate_sha256: [u8; 32],
+        /// SHA-256 of the token that paid for it. `None`: a renewal, asked for with the current certificate.
+        token_sha256: Option<[u8; 32]>,
     },
     /// Its agent opened a connection.
     Connected,

@@ -12,6 +12,7 @@
 //! | `time`      | seconds since the epoch, always passed in                                 |
 //! | `design`    | the drawing, expanded: every device and cable, no addresses yet           |
 //! | `plan`      | the drawing, decided: every name, prefix, address, binding and boot       |
+//! | `roster`    | who is who in a plan: by location, by name, by address                     |
 //! | `facts`     | what was observed of each machine                                         |
 //! | `event`     | what happened, as it is stored and as it drives the machines' life         |
 //! | `view`      | plan and facts, prepared so that a packet is answered by look-ups          |
@@ -27,6 +28,7 @@ pub mod location;
 pub mod mac;
 pub mod plan;
 pub mod refusal;
+pub mod roster;
 pub mod time;
 pub mod view;
 
@@ -39,5 +41,6 @@ pub use location::Location;
 pub use mac::Mac;
 pub use plan::Plan;
 pub use refusal::{Reason, Refusal};
+pub use roster::Roster;
 pub use time::Time;
 pub use view::View;

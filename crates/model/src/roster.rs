@@ -1,0 +1,87 @@
+//! Who is who in a plan: by location, by name, by address.
+//!
+//! Built once for each plan; packets do not need it (they have the View), people and events do.
+
+use crate::ids::{DeviceId, InterfaceId};
+use crate::location::Location;
+use crate::plan::Plan;
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+/// The indices.
+#[derive(Clone, Debug, Default)]
+pub struct Roster {
+    locations: HashMap<Location, DeviceId>,
+    names: HashMap<String, DeviceId>,
+    addresses: HashMap<IpAddr, InterfaceId>,
+}
+
+/// What a target that a person wrote turned out to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// A location or a name.
+    Device(DeviceId),
+    /// An address, or `location:interface`.
+    Interface(InterfaceId),
+}
+
+impl Roster {
+    /// Indexes a plan.
+    pub fn of(plan: &Plan) -> Self {
+        let devices = &plan.design.devices;
+        let mut roster = Self {
+            locations: HashMap::with_capacity(devices.len()),
+            names: HashMap::with_capacity(devices.len()),
+            addresses: HashMap::with_capacity(2 * plan.interfaces.len()),
+        };
+        for (index, device) in devices.iter().enumerate() {
+            let id = DeviceId::from_index(index);
+            roster.locations.insert(device.location.clone(), id);
+            roster.names.insert(device.name.clone(), id);
+        }
+        for (index, interface) in plan.interfaces.iter().enumerate() {
+            let id = InterfaceId::from_index(index);
+            roster.addresses.extend(interface.v4.map(|address| (IpAddr::V4(address), id)));
+            roster.addresses.extend(interface.v6.map(|address| (IpAddr::V6(address), id)));
+        }
+        roster
+    }
+
+    /// The device at a location.
+    pub fn device_at(&self, location: &Location) -> Option<DeviceId> {
+        self.locations.get(location).copied()
+    }
+
+    /// The interface that holds an address.
+    pub fn interface_of(&self, address: IpAddr) -> Option<InterfaceId> {
+        self.addresses.get(&address).copied()
+    }
+
+    /// What a person means by `p01/r1/u02`, `ams1/p01/r1/u02`, `hv-p01-r1-u02` (with the domain or without),
+    /// `10.32.0.12`, or any of the first three followed by `:eno2`.
+    pub fn find(&self, plan: &Plan, text: &str) -> Option<Target> {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return self.interface_of(address).map(Target::Interface);
+        }
+        let (device, interface) = match text.split_once(':') {
+            Some((device, interface)) => (device, Some(interface)),
+            None => (text, None),
+        };
+        let device = self.find_device(plan, device)?;
+        let Some(interface) = interface else { return Some(Target::Device(device)) };
+        let first = plan.first_interface[device.index()] as usize;
+        let at = plan.interfaces_of(device).iter().position(|candidate| candidate.name == interface)?;
+        Some(Target::Interface(InterfaceId::from_index(first + at)))
+    }
+
+    fn find_device(&self, plan: &Plan, text: &str) -> Option<DeviceId> {
+        let zone = &plan.design.zone;
+        let name = text.strip_suffix('.').unwrap_or(text);
+        let name = name.strip_suffix(zone.domain.as_str()).and_then(|name| name.strip_suffix('.')).unwrap_or(name);
+        self.locations
+            .get(text)
+            .or_else(|| self.locations.get(format!("{}/{text}", zone.name).as_str()))
+            .or_else(|| self.names.get(name))
+            .copied()
+    }
+}
