@@ -78,14 +78,6 @@ pub enum What {
         /// SHA-256 of the token that paid for it. `None`: a renewal, asked for with the current certificate.
         token_sha256: Option<[u8; 32]>,
     },
-    /// The agent replaced its certificate before it ran out, over a connection that proved the current one.
-    /// Refused unless `replaced_sha256` is the current one.
-    Renewed {
-        /// SHA-256 of the new certificate.
-        certificate_sha256: [u8; 32],
-        /// SHA-256 of the one it replaces.
-        replaced_sha256: [u8; 32],
-    },
     /// Its agent opened a connection.
     Connected,
     /// Its agent's connection ended.
