@@ -1,1 +1,24 @@
-//! See ARCHITECTURE.md.
+//! The life of things: what an event does to them, and why they wait.
+//!
+//! Everything here is a pure function of a plan, the facts and one event. Time is the event's. There is no I/O, no
+//! clock, no log and no await: the server stores what changed and does the actions, in that order.
+//!
+//! | module     | question                                                                     |
+//! |------------|------------------------------------------------------------------------------|
+//! | `zone`     | an event came: which facts change, must the view, what is to be done?           |
+//! | `machine`  | the state machine of one machine                                              |
+//! | `validate` | is what was found in the box, and at the end of its cables, what was drawn?     |
+//! | `cabling`  | who is on whose port, told from hardware addresses in DHCP alone               |
+//! | `wait`     | what does a machine wait for, since when, until when?                          |
+//! | `why`      | all of that in sentences                                                      |
+
+pub mod cabling;
+pub mod machine;
+pub mod validate;
+pub mod wait;
+pub mod why;
+pub mod zone;
+
+pub use wait::{Wait, wait};
+pub use why::why;
+pub use zone::{Applied, Zone};

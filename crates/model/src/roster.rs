@@ -1,8 +1,9 @@
-//! Who is who in a plan: by location, by name, by address.
+//! Who is who in a plan: by location, by name, by address; and what is at the other end of a cable.
 //!
 //! Built once for each plan; packets do not need it (they have the View), people and events do.
 
-use crate::ids::{DeviceId, InterfaceId};
+use crate::design::PortRef;
+use crate::ids::{DeviceId, InterfaceId, PortIndex};
 use crate::location::Location;
 use crate::plan::Plan;
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ pub struct Roster {
     locations: HashMap<Location, DeviceId>,
     names: HashMap<String, DeviceId>,
     addresses: HashMap<IpAddr, InterfaceId>,
+    far_ends: HashMap<PortRef, PortRef>,
 }
 
 /// What a target that a person wrote turned out to be.
@@ -33,6 +35,7 @@ impl Roster {
             locations: HashMap::with_capacity(devices.len()),
             names: HashMap::with_capacity(devices.len()),
             addresses: HashMap::with_capacity(2 * plan.interfaces.len()),
+            far_ends: HashMap::with_capacity(2 * plan.design.cables.len()),
         };
         for (index, device) in devices.iter().enumerate() {
             let id = DeviceId::from_index(index);
@@ -43,6 +46,10 @@ impl Roster {
             let id = InterfaceId::from_index(index);
             roster.addresses.extend(interface.v4.map(|address| (IpAddr::V4(address), id)));
             roster.addresses.extend(interface.v6.map(|address| (IpAddr::V6(address), id)));
+        }
+        for cable in &plan.design.cables {
+            roster.far_ends.insert(cable.a, cable.b);
+            roster.far_ends.insert(cable.b, cable.a);
         }
         roster
     }
@@ -55,6 +62,25 @@ impl Roster {
     /// The interface that holds an address.
     pub fn interface_of(&self, address: IpAddr) -> Option<InterfaceId> {
         self.addresses.get(&address).copied()
+    }
+
+    /// The port at the other end of the cable in `port`.
+    pub fn far_end(&self, port: PortRef) -> Option<PortRef> {
+        self.far_ends.get(&port).copied()
+    }
+
+    /// The switch ports that a device is plugged into, in the order of its own ports: `(own port, switch port)`.
+    pub fn uplinks<'a>(
+        &'a self,
+        plan: &'a Plan,
+        device: DeviceId,
+    ) -> impl Iterator<Item = (PortRef, PortRef)> + 'a {
+        let ports = plan.design.models[plan.design.devices[device.index()].model.index()].ports.len();
+        (0..ports).filter_map(move |port| {
+            let own = PortRef { device, port: PortIndex::from_index(port) };
+            let far = self.far_end(own)?;
+            plan.design.devices[far.device.index()].kind.is_switch().then_some((own, far))
+        })
     }
 
     /// What a person means by `p01/r1/u02`, `ams1/p01/r1/u02`, `hv-p01-r1-u02` (with the domain or without),
@@ -77,7 +103,8 @@ impl Roster {
     fn find_device(&self, plan: &Plan, text: &str) -> Option<DeviceId> {
         let zone = &plan.design.zone;
         let name = text.strip_suffix('.').unwrap_or(text);
-        let name = name.strip_suffix(zone.domain.as_str()).and_then(|name| name.strip_suffix('.')).unwrap_or(name);
+        let name =
+            name.strip_suffix(zone.domain.as_str()).and_then(|name| name.strip_suffix('.')).unwrap_or(name);
         self.locations
             .get(text)
             .or_else(|| self.locations.get(format!("{}/{text}", zone.name).as_str()))

@@ -6,10 +6,12 @@
 mod boot;
 mod dhcp;
 mod dns;
+mod site;
 
-pub use boot::BootView;
+pub use boot::{Boot, BootImage, BootView};
 pub use dhcp::DhcpView;
 pub use dns::DnsView;
+pub use site::{FileId, Ports, Site, SiteFile};
 
 use crate::ids::Generation;
 use crate::plan::Plan;

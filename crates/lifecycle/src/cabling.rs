@@ -1,0 +1,356 @@
+//! Who is on whose port, told from hardware addresses in DHCP alone.
+//!
+//! Two kinds of evidence, neither of which needs an operating system:
+//!
+//! - **History.** A machine that was validated at its place left its hardware addresses there (`accepted`). When one of
+//!   them asks on another place's port, something was moved.
+//! - **The UUID.** PXE firmware sends the same SMBIOS UUID (Option 97) from each of its interfaces. When one UUID asks
+//!   on the ports of two places, one of the cables is in the wrong port, even on the first day.
+//!
+//! An address that nobody knew is not a doubt: that is how a replaced machine looks, and it simply becomes the one
+//! that is drawn there. It is a doubt only while the machine that belongs there is still connected.
+
+use crate::validate;
+use model::facts::{Facts, Machine, Stage};
+use model::finding::Code;
+use model::{DeviceId, Location, Mac, Plan, Roster};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// One interface of one place.
+pub type Place = (Location, String);
+
+/// The index that makes a judgement cheap: it is kept up to date by the zone, and only what is out of place is looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Sightings {
+    /// Where each accepted address belongs.
+    homes: HashMap<Mac, Place>,
+    /// Where each address was last seen.
+    seen: HashMap<Mac, BTreeSet<Place>>,
+    /// What is counted in the indices for each location, so that it can be taken out again.
+    counted: HashMap<Location, Counted>,
+    /// Addresses seen away from home: here → home.
+    displaced: BTreeMap<Place, Place>,
+    /// The places that each UUID was seen at.
+    uuids: HashMap<[u8; 16], BTreeSet<Place>>,
+    /// Places whose own machine is connected while a stranger asks on its port.
+    strangers: BTreeMap<Place, Mac>,
+    /// Locations that have a doubt now.
+    doubted: BTreeSet<Location>,
+    dirty: bool,
+}
+
+#[derive(Clone, PartialEq, Debug, Default)]
+struct Counted {
+    accepted: Vec<(String, Mac)>,
+    seen: Vec<(String, Mac, Option<[u8; 16]>)>,
+    connected: bool,
+}
+
+impl Counted {
+    fn of(machine: &Machine) -> Self {
+        Self {
+            accepted: machine.accepted.iter().map(|(interface, mac)| (interface.clone(), *mac)).collect(),
+            seen: machine
+                .sightings
+                .iter()
+                .map(|(interface, seen)| {
+                    // A BMC's UUID is the machine's in some firmware and its own in other: no evidence.
+                    let uuid = seen.uuid.filter(|_| seen.stage != Stage::Bmc);
+                    (interface.clone(), seen.mac, uuid)
+                })
+                .collect(),
+            connected: machine.connected,
+        }
+    }
+}
+
+fn forget<K: Eq + std::hash::Hash>(index: &mut HashMap<K, BTreeSet<Place>>, key: &K, place: &Place) {
+    if let Some(places) = index.get_mut(key) {
+        places.remove(place);
+        if places.is_empty() {
+            index.remove(key);
+        }
+    }
+}
+
+impl Sightings {
+    /// The index of these facts.
+    pub fn of(facts: &Facts) -> Self {
+        let mut sightings = Self::default();
+        for (location, machine) in &facts.machines {
+            sightings.update(location, machine);
+            if machine.miscabled.is_some() {
+                sightings.doubted.insert(location.clone());
+            }
+        }
+        sightings
+    }
+
+    /// Where an accepted address belongs.
+    pub fn home(&self, mac: Mac) -> Option<Place> {
+        self.homes.get(&mac).cloned()
+    }
+
+    /// Takes a machine's facts into the index.
+    pub fn update(&mut self, location: &Location, machine: &Machine) {
+        let now = Counted::of(machine);
+        let before = self.counted.get(location).cloned().unwrap_or_default();
+        if now == before {
+            return;
+        }
+        self.dirty = true;
+        for (_, mac) in &before.accepted {
+            if self.homes.get(mac).is_some_and(|(home, _)| home == location) {
+                self.homes.remove(mac);
+            }
+        }
+        for (interface, mac, uuid) in &before.seen {
+            let place = (location.clone(), interface.clone());
+            forget(&mut self.seen, mac, &place);
+            uuid.inspect(|uuid| forget(&mut self.uuids, uuid, &place));
+        }
+        for (interface, mac) in &now.accepted {
+            self.homes.insert(*mac, (location.clone(), interface.clone()));
+        }
+        for (interface, mac, uuid) in &now.seen {
+            let place = (location.clone(), interface.clone());
+            self.seen.entry(*mac).or_default().insert(place.clone());
+            uuid.inspect(|uuid| drop(self.uuids.entry(*uuid).or_default().insert(place)));
+        }
+        // Whoever shows one of these addresses may now be at home, or no longer.
+        let macs = before.accepted.iter().chain(&now.accepted).map(|(_, mac)| mac);
+        let mut concerned: BTreeSet<Location> = macs
+            .filter_map(|mac| self.seen.get(mac))
+            .flatten()
+            .map(|(location, _)| location.clone())
+            .collect();
+        concerned.insert(location.clone());
+        self.counted.insert(location.clone(), now);
+        for location in &concerned {
+            self.place(location);
+        }
+    }
+
+    /// Sorts the addresses seen at one location into at home, displaced and strange.
+    fn place(&mut self, location: &Location) {
+        let Some(counted) = self.counted.get(location) else { return };
+        for (interface, mac, _) in &counted.seen {
+            let here = (location.clone(), interface.clone());
+            match self.homes.get(mac) {
+                Some(home) if *home != here => {
+                    self.displaced.insert(here.clone(), home.clone());
+                }
+                _ => {
+                    self.displaced.remove(&here);
+                }
+            }
+            let own =
+                counted.accepted.iter().find(|(accepted, _)| accepted == interface).map(|(_, mac)| *mac);
+            if counted.connected && !self.homes.contains_key(mac) && own.is_some_and(|own| own != *mac) {
+                self.strangers.insert(here, *mac);
+            } else {
+                self.strangers.remove(&here);
+            }
+        }
+    }
+
+    /// Whether anything changed since the last time this was asked.
+    pub fn take_dirty(&mut self) -> bool {
+        std::mem::take(&mut self.dirty)
+    }
+
+    /// Locations that have a doubt now.
+    pub fn doubted(&self) -> impl Iterator<Item = &Location> {
+        self.doubted.iter()
+    }
+
+    /// Remembers whether a location has a doubt.
+    pub fn set_doubted(&mut self, location: &Location, doubted: bool) {
+        if doubted {
+            self.doubted.insert(location.clone());
+        } else {
+            self.doubted.remove(location);
+        }
+    }
+}
+
+/// What is doubted about each location's cables, in plain words.
+pub fn judge(
+    plan: &Plan,
+    roster: &Roster,
+    facts: &Facts,
+    sightings: &Sightings,
+) -> BTreeMap<Location, (Code, String)> {
+    let ground = Ground { plan, roster };
+    let mut doubts = BTreeMap::new();
+    for (place, mac) in &sightings.strangers {
+        let sentence = format!(
+            "a machine unknown to this zone ({mac}) asks on {}, which is drawn for {}; that place's own machine is connected at the same time",
+            ground.port(place),
+            ground.who(&place.0),
+        );
+        doubts.insert(place.0.clone(), (Code::Foreign, sentence));
+    }
+    by_uuid(&ground, sightings, &mut doubts);
+    by_history(&ground, facts, sightings, &mut doubts);
+    doubts
+}
+
+/// What sentences are made from.
+struct Ground<'a> {
+    plan: &'a Plan,
+    roster: &'a Roster,
+}
+
+impl Ground<'_> {
+    fn who(&self, location: &Location) -> String {
+        match self.roster.device_at(location) {
+            Some(device) => {
+                format!("{} ({})", location.within_zone(), self.plan.design.devices[device.index()].name)
+            }
+            None => location.to_string(),
+        }
+    }
+
+    /// The switch port drawn for an interface of a location.
+    fn port(&self, (location, interface): &Place) -> String {
+        self.far_end(location, interface).map_or_else(|| "no drawn port".to_owned(), |(_, words)| words)
+    }
+
+    fn far_end(&self, location: &Location, interface: &str) -> Option<(model::design::PortRef, String)> {
+        let device = self.roster.device_at(location)?;
+        let interface = self.plan.interfaces_of(device).iter().find(|planned| planned.name == interface)?;
+        let far = interface.ports.iter().find_map(|own| self.roster.far_end(*own))?;
+        Some((far, validate::port_in_words(&self.plan.design, far)))
+    }
+
+    /// Rack and slot, for telling who is beside whom.
+    fn slot(&self, location: &Location) -> Option<(model::ids::RackId, i64)> {
+        let device: DeviceId = self.roster.device_at(location)?;
+        let device = &self.plan.design.devices[device.index()];
+        Some((device.rack?, i64::from(device.slot)))
+    }
+}
+
+/// One UUID at two places: whichever cable has its counterpart exchanged is named; a lone one is told as it is.
+fn by_uuid(ground: &Ground<'_>, sightings: &Sightings, doubts: &mut BTreeMap<Location, (Code, String)>) {
+    for places in sightings.uuids.values() {
+        let locations: BTreeSet<&Location> = places.iter().map(|(location, _)| location).collect();
+        if locations.len() < 2 {
+            continue;
+        }
+        // What history explains is left to history, which knows which of the two places is right.
+        if places.iter().any(|place| sightings.displaced.contains_key(place)) {
+            continue;
+        }
+        let told: Vec<String> = places
+            .iter()
+            .map(|place| format!("on {}, drawn for {} {}", ground.port(place), ground.who(&place.0), place.1))
+            .collect();
+        let sentence = format!(
+            "one machine asks on the ports of {} places: {}; one of these cables is in another's port",
+            locations.len(),
+            told.join("; ")
+        );
+        for location in locations {
+            doubts.insert(location.clone(), (Code::Miscabled, sentence.clone()));
+        }
+    }
+}
+
+fn by_history(
+    ground: &Ground<'_>,
+    facts: &Facts,
+    sightings: &Sightings,
+    doubts: &mut BTreeMap<Location, (Code, String)>,
+) {
+    let displaced = &sightings.displaced;
+    for (here, home) in displaced {
+        if here.0 == home.0 {
+            let sentence = format!(
+                "the cables of {} are crossed: its {} is on {}, which is drawn for its {}; exchange the two plugs",
+                ground.who(&here.0),
+                home.1,
+                ground.port(here),
+                here.1,
+            );
+            doubts.insert(here.0.clone(), (Code::PairCrossed, sentence));
+            continue;
+        }
+        if displaced.get(home) == Some(here) {
+            let sentence = format!(
+                "{} and {} are swapped: the machine of {} is on {}, and the machine of {} is on {}; exchange the two cables",
+                ground.who(&here.0).min(ground.who(&home.0)),
+                ground.who(&here.0).max(ground.who(&home.0)),
+                home.0.within_zone(),
+                ground.port(here),
+                here.0.within_zone(),
+                ground.port(home),
+            );
+            doubts.insert(here.0.clone(), (Code::Swapped, sentence.clone()));
+            doubts.insert(home.0.clone(), (Code::Swapped, sentence));
+            continue;
+        }
+        if let Some(sentence) = shifted(ground, displaced, here, home) {
+            doubts.insert(here.0.clone(), (Code::ShiftedByOne, sentence));
+            continue;
+        }
+        let gone = facts.machines.get(&home.0).is_none_or(|machine| !machine.connected);
+        let sentence = format!(
+            "the machine of {} asks on {}, which is drawn for {}; put its cable back into {}{}",
+            ground.who(&home.0),
+            ground.port(here),
+            ground.who(&here.0),
+            ground.port(home),
+            if gone { "" } else { " (its other cables are where they belong)" },
+        );
+        doubts.insert(here.0.clone(), (Code::Miscabled, sentence));
+    }
+}
+
+/// A run of neighbours, each one port beside its own: two at least, in one rack, in one direction.
+fn shifted(
+    ground: &Ground<'_>,
+    displaced: &BTreeMap<Place, Place>,
+    here: &Place,
+    home: &Place,
+) -> Option<String> {
+    let step = |here: &Place, home: &Place| {
+        let ((rack, at), (home_rack, from)) = (ground.slot(&here.0)?, ground.slot(&home.0)?);
+        (rack == home_rack && here.1 == home.1 && (at - from).abs() == 1).then_some(at - from)
+    };
+    let by = step(here, home)?;
+    let (rack, _) = ground.slot(&here.0)?;
+    let mut run: Vec<(i64, &Place, &Place)> = displaced
+        .iter()
+        .filter(|(other, home)| {
+            ground.slot(&other.0).is_some_and(|(at, _)| at == rack) && step(other, home) == Some(by)
+        })
+        .filter(|(other, _)| other.1 == here.1)
+        .filter_map(|(other, home)| Some((ground.slot(&other.0)?.1, other, home)))
+        .collect();
+    run.sort_unstable_by_key(|(slot, ..)| *slot);
+    let at = run.iter().position(|(_, other, _)| *other == here)?;
+    let mut first = at;
+    while first > 0 && run[first - 1].0 + 1 == run[first].0 {
+        first -= 1;
+    }
+    let mut last = at;
+    while last + 1 < run.len() && run[last].0 + 1 == run[last + 1].0 {
+        last += 1;
+    }
+    if first == last {
+        return None;
+    }
+    let (from, to) = (
+        run[first].2.0.within_zone().min(run[last].2.0.within_zone()),
+        run[first].2.0.within_zone().max(run[last].2.0.within_zone()),
+    );
+    Some(format!(
+        "the {} cables of {from} to {to} are shifted by one: the machine of {} is on {}, and so on; move each one port {}",
+        home.1,
+        home.0.within_zone(),
+        ground.port(here),
+        if by > 0 { "down" } else { "up" },
+    ))
+}

@@ -1,0 +1,364 @@
+//! The state machine of one machine: `expected → seen → booting → (installing) → validating → ready`.
+//!
+//! [`step`] takes a machine by value and gives it back changed, with what is to be done. It never looks at another
+//! machine: what concerns two of them (cabling) is told to it by `zone`.
+
+use crate::validate;
+use model::event::{What, Wish};
+use model::facts::{Armed, CheckResult, Conflict, Hardware, Machine, Sighting, Stage, State, Token};
+use model::{DeviceId, Event, Plan, Roster, Time};
+use std::collections::BTreeMap;
+
+/// The most sentences kept of why a machine failed.
+pub const REASONS_MAX: usize = 32;
+/// The most conflicts kept for a machine: its own addresses are few, so more is a forger's work.
+pub const CONFLICTS_MAX: usize = 8;
+
+/// What an event did.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Step {
+    /// Something that must survive a restart changed.
+    pub changed: bool,
+    /// Something that packets are answered from changed.
+    pub view_changed: bool,
+    /// The event was not allowed, and changed nothing.
+    pub refused: Option<&'static str>,
+    /// What is to be done now.
+    pub actions: Vec<Action>,
+}
+
+/// Something for the server to do. Each may be done twice without harm.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Ask the machine's agent for its report and checks again.
+    AskAgent,
+}
+
+/// A machine that has not been heard of.
+pub fn expected(now: Time) -> Machine {
+    Machine {
+        state: State::Expected,
+        since: now,
+        boot_began: None,
+        boot_took_ms: None,
+        sightings: BTreeMap::new(),
+        accepted: BTreeMap::new(),
+        hardware: None,
+        checks: Vec::new(),
+        connected: false,
+        token: Token::None,
+        certificate_sha256: None,
+        armed: None,
+        conflicts: BTreeMap::new(),
+        miscabled: None,
+    }
+}
+
+/// What an event does to a machine.
+pub fn step(plan: &Plan, roster: &Roster, device: DeviceId, machine: &mut Machine, event: &Event) -> Step {
+    let now = event.at;
+    match &event.what {
+        What::Asked { interface, mac, uuid, stage, port } => {
+            let sighting = Sighting { at: now, mac: *mac, uuid: *uuid, stage: *stage, port: port.clone() };
+            asked(machine, interface, sighting)
+        }
+        What::Declined { address, mac, .. } => {
+            if machine.conflicts.len() >= CONFLICTS_MAX && !machine.conflicts.contains_key(address) {
+                return refused("too many addresses were declined on this port");
+            }
+            let known = machine.conflicts.insert(*address, Conflict { at: now, by: *mac });
+            Step { changed: known.is_none(), view_changed: known.is_none(), ..Step::default() }
+        }
+        What::ScriptFetched { generation } => match machine.state {
+            State::Expected | State::Seen { .. } | State::Booting { .. } => {
+                enter(machine, State::Booting { generation: *generation }, now)
+            }
+            _ => Step::default(),
+        },
+        What::FileFetched { .. } => Step::default(),
+        What::Installing { step, percent } => match machine.state {
+            State::Booting { .. } | State::Installing { .. } => {
+                enter(machine, State::Installing { step: step.clone(), percent: *percent }, now)
+            }
+            _ => refused("it is not booting an installer"),
+        },
+        What::TokenIssued { token_sha256, until } => token_issued(machine, *token_sha256, *until, now),
+        What::Enrolled { certificate_sha256, token_sha256 } => {
+            enrolled(machine, *certificate_sha256, *token_sha256, now)
+        }
+        What::Connected => connected(machine, now),
+        What::Lost => {
+            machine.connected = false;
+            Step::default()
+        }
+        What::Reported { hardware } => reported(plan, roster, device, machine, hardware, now),
+        What::Checked { results } => checked(plan, roster, device, machine, results, now),
+        What::Operator { by, wish } => operator(machine, by, wish, now),
+        What::Tick => Step::default(),
+    }
+}
+
+/// Nothing is doubted about its cables any more, or something newly is.
+pub fn judged(
+    plan: &Plan,
+    roster: &Roster,
+    device: DeviceId,
+    machine: &mut Machine,
+    doubt: Option<(model::Code, String)>,
+    now: Time,
+) -> Step {
+    if machine.miscabled == doubt {
+        return Step::default();
+    }
+    machine.miscabled = doubt;
+    let mut step = Step { changed: true, ..Step::default() };
+    merge(&mut step, settle(plan, roster, device, machine, now));
+    step
+}
+
+fn asked(machine: &mut Machine, interface: &str, sighting: Sighting) -> Step {
+    let (now, stage) = (sighting.at, sighting.stage);
+    let before = machine.sightings.get(interface);
+    let mut step = Step {
+        // A renewal that shows nothing new is not worth a write.
+        changed: before.is_none_or(|before| {
+            before.mac != sighting.mac || before.port != sighting.port || before.stage != sighting.stage
+        }),
+        ..Step::default()
+    };
+    // A later stage of the same boot need not repeat the UUID.
+    let uuid = sighting
+        .uuid
+        .or_else(|| before.filter(|before| before.mac == sighting.mac).and_then(|before| before.uuid));
+    machine.sightings.insert(interface.to_owned(), Sighting { uuid, ..sighting });
+    if stage == Stage::Bmc {
+        return step;
+    }
+    let firmware = matches!(stage, Stage::BiosPxe | Stage::UefiPxe | Stage::UefiHttp);
+    let entered = match machine.state {
+        State::Draining { .. } | State::Maintenance { .. } | State::Retired { .. } => return step,
+        // The same stage asking again is a retry of the same boot.
+        State::Seen { stage: seen } if seen == stage => return step,
+        State::Seen { .. } if !firmware => enter(machine, State::Seen { stage }, now),
+        // iPXE fetches the script and asks again when its loop starts over: still the same boot.
+        State::Booting { .. } if stage == Stage::Ipxe => enter(machine, State::Seen { stage }, now),
+        // An operating system that renews or starts its own DHCP client does not begin a boot.
+        State::Booting { .. }
+        | State::Installing { .. }
+        | State::Validating { .. }
+        | State::Ready
+        | State::Failed { .. }
+            if stage == Stage::Os =>
+        {
+            return step;
+        }
+        _ => {
+            begin_boot(machine, now);
+            enter(machine, State::Seen { stage }, now)
+        }
+    };
+    merge(&mut step, entered);
+    step
+}
+
+/// A new boot: what the last one proved is void, and a new token may be had.
+fn begin_boot(machine: &mut Machine, now: Time) {
+    machine.boot_began = Some(now);
+    machine.token = Token::None;
+    machine.checks.clear();
+}
+
+fn token_issued(machine: &mut Machine, sha256: [u8; 32], until: Time, now: Time) -> Step {
+    match machine.state {
+        State::Seen { .. } | State::Booting { .. } | State::Installing { .. } => {}
+        _ => {
+            return refused(
+                "no boot is under way on its port; a token is given only after its firmware was seen",
+            );
+        }
+    }
+    if machine.token == Token::Used {
+        return refused("the token of this boot was used; power-cycle the machine for another");
+    }
+    if until <= now {
+        return refused("the token would be over before it began");
+    }
+    // An agent that died between asking and using may ask again: the earlier token is void from here on.
+    machine.token = Token::Issued { sha256, until };
+    Step { changed: true, ..Step::default() }
+}
+
+fn enrolled(machine: &mut Machine, certificate: [u8; 32], token: Option<[u8; 32]>, now: Time) -> Step {
+    let Some(token) = token else {
+        // A renewal was authenticated by the certificate that it replaces.
+        if machine.certificate_sha256.is_none() || matches!(machine.state, State::Retired { .. }) {
+            return refused("there is no certificate to renew");
+        }
+        machine.certificate_sha256 = Some(certificate);
+        return Step { changed: true, ..Step::default() };
+    };
+    match machine.token {
+        Token::Issued { sha256, until } if sha256 == token && now < until => {}
+        Token::Issued { sha256, .. } if sha256 == token => return refused("the token is over"),
+        Token::Used => return refused("the token was used before"),
+        _ => return refused("the token is not this machine's"),
+    }
+    machine.token = Token::Used;
+    machine.certificate_sha256 = Some(certificate);
+    let mut step = Step { changed: true, ..Step::default() };
+    merge(&mut step, enter(machine, State::Validating { hardware_fits: false }, now));
+    step
+}
+
+fn connected(machine: &mut Machine, now: Time) -> Step {
+    machine.connected = true;
+    match machine.state {
+        // It booted from its own disk with the certificate it had.
+        State::Expected | State::Seen { .. } | State::Booting { .. } | State::Installing { .. } => {
+            let mut step = enter(machine, State::Validating { hardware_fits: false }, now);
+            step.actions.push(Action::AskAgent);
+            step
+        }
+        _ => Step::default(),
+    }
+}
+
+fn reported(
+    plan: &Plan,
+    roster: &Roster,
+    device: DeviceId,
+    machine: &mut Machine,
+    hardware: &Hardware,
+    now: Time,
+) -> Step {
+    let mut step = Step { changed: machine.hardware.as_ref() != Some(hardware), ..Step::default() };
+    machine.hardware = Some(hardware.clone());
+    if let State::Validating { hardware_fits } = &mut machine.state {
+        step.changed |= !*hardware_fits;
+        *hardware_fits = true;
+    }
+    merge(&mut step, settle(plan, roster, device, machine, now));
+    step
+}
+
+fn checked(
+    plan: &Plan,
+    roster: &Roster,
+    device: DeviceId,
+    machine: &mut Machine,
+    results: &[CheckResult],
+    now: Time,
+) -> Step {
+    let mut step = Step { changed: machine.checks != results, ..Step::default() };
+    machine.checks = results.to_vec();
+    merge(&mut step, settle(plan, roster, device, machine, now));
+    step
+}
+
+/// Draws the conclusion from what the agent has said so far: ready, failed, or still waiting.
+fn settle(plan: &Plan, roster: &Roster, device: DeviceId, machine: &mut Machine, now: Time) -> Step {
+    let heard = match machine.state {
+        State::Validating { hardware_fits } => hardware_fits,
+        State::Ready | State::Failed { .. } => true,
+        _ => return Step::default(),
+    };
+    let Some(hardware) = machine.hardware.as_ref().filter(|_| heard) else { return Step::default() };
+    let mut reasons = validate::hardware(plan, roster, device, hardware);
+    reasons.extend(
+        machine
+            .checks
+            .iter()
+            .filter(|check| !check.passed)
+            .map(|check| format!("check {} failed: {}", check.name, check.detail)),
+    );
+    reasons.truncate(REASONS_MAX);
+    if !reasons.is_empty() {
+        return match &machine.state {
+            State::Failed { reasons: known } if *known == reasons => Step::default(),
+            _ => enter(machine, State::Failed { reasons }, now),
+        };
+    }
+    if validate::checks_of(&plan.design, &plan.design.devices[device.index()]) && machine.checks.is_empty()
+        || machine.miscabled.is_some()
+    {
+        return match machine.state {
+            State::Failed { .. } => enter(machine, State::Validating { hardware_fits: true }, now),
+            _ => Step::default(),
+        };
+    }
+    if machine.state == State::Ready {
+        return Step::default();
+    }
+    let seen: BTreeMap<_, _> =
+        machine.sightings.iter().map(|(interface, sighting)| (interface.clone(), sighting.mac)).collect();
+    let view_changed = seen != machine.accepted;
+    machine.accepted = seen;
+    if let Some(began) = machine.boot_began {
+        machine.boot_took_ms = Some(u64::try_from(now.since(began).as_millis()).unwrap_or(u64::MAX));
+    }
+    Step { view_changed, ..enter(machine, State::Ready, now) }
+}
+
+fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
+    let by = by.to_owned();
+    match wish {
+        Wish::Accept => {
+            // What is plugged in now is this location's. `zone` has freed the addresses from their old homes.
+            machine.accepted =
+                machine.sightings.iter().map(|(interface, seen)| (interface.clone(), seen.mac)).collect();
+            machine.miscabled = None;
+            machine.conflicts.clear();
+            Step { changed: true, view_changed: true, actions: vec![Action::AskAgent], refused: None }
+        }
+        Wish::Drain { reason } => enter(machine, State::Draining { reason: reason.clone(), by }, now),
+        Wish::Maintain { reason } => enter(machine, State::Maintenance { reason: reason.clone(), by }, now),
+        Wish::Retire { reason } => {
+            machine.certificate_sha256 = None;
+            machine.token = Token::None;
+            machine.armed = None;
+            Step { view_changed: true, ..enter(machine, State::Retired { reason: reason.clone(), by }, now) }
+        }
+        Wish::Return => {
+            let view_changed =
+                matches!(machine.state, State::Retired { .. }) || !machine.conflicts.is_empty();
+            machine.conflicts.clear();
+            let mut step = if machine.connected {
+                enter(machine, State::Validating { hardware_fits: false }, now)
+            } else {
+                enter(machine, State::Expected, now)
+            };
+            step.view_changed |= view_changed;
+            step.actions.push(Action::AskAgent);
+            step
+        }
+        Wish::Arm { generation, until } => {
+            if matches!(machine.state, State::Retired { .. }) {
+                return refused("it is retired");
+            }
+            machine.armed = Some(Armed { generation: *generation, until: *until });
+            Step { changed: true, view_changed: true, ..Step::default() }
+        }
+    }
+}
+
+fn enter(machine: &mut Machine, state: State, now: Time) -> Step {
+    if machine.state == state {
+        return Step::default();
+    }
+    if machine.state.name() != state.name() {
+        machine.since = now;
+    }
+    machine.state = state;
+    Step { changed: true, ..Step::default() }
+}
+
+fn refused(why: &'static str) -> Step {
+    Step { refused: Some(why), ..Step::default() }
+}
+
+fn merge(step: &mut Step, more: Step) {
+    step.changed |= more.changed;
+    step.view_changed |= more.view_changed;
+    step.refused = step.refused.or(more.refused);
+    step.actions.extend(more.actions);
+}

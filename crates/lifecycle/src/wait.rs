@@ -1,0 +1,91 @@
+//! Waiting is a value: on what, since when, and until when it is ordinary.
+
+use crate::validate;
+use model::facts::{Machine, Stage, State};
+use model::{DeviceId, Plan, Roster, Time};
+use std::time::Duration;
+
+/// What a machine waits for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Wait {
+    /// What must happen, in words that complete "waits for …".
+    pub on: String,
+    /// Since when.
+    pub since: Time,
+    /// When it should have happened by; `None` is "when somebody wants it".
+    pub expected_by: Option<Time>,
+}
+
+impl Wait {
+    /// Whether it has lasted longer than is ordinary.
+    pub fn overdue(&self, now: Time) -> bool {
+        self.expected_by.is_some_and(|by| by < now)
+    }
+}
+
+/// How long firmware takes from its address to its boot program, and that to the script: TFTP of 1 MB at worst.
+pub const SEEN_ORDINARY: Duration = Duration::from_secs(120);
+/// How long a kernel takes from its script to its agent's first word.
+pub const BOOTING_ORDINARY: Duration = Duration::from_secs(300);
+/// How long an installation takes.
+pub const INSTALLING_ORDINARY: Duration = Duration::from_secs(1800);
+/// How long a report and the checks take.
+pub const VALIDATING_ORDINARY: Duration = Duration::from_secs(300);
+
+/// What a machine of the plan waits for; `None` when it waits for nothing.
+pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine) -> Option<Wait> {
+    let since = machine.since;
+    let within =
+        |on: String, ordinary: Duration| Some(Wait { on, since, expected_by: Some(since + ordinary) });
+    let whenever = |on: String| Some(Wait { on, since, expected_by: None });
+    match &machine.state {
+        State::Expected => {
+            whenever(format!("its first DHCP request{}", from_its_ports(plan, roster, device)))
+        }
+        State::Seen { stage } => {
+            let next = match stage {
+                Stage::BiosPxe | Stage::UefiPxe => "its firmware to fetch iPXE by TFTP",
+                Stage::UefiHttp => "its firmware to fetch iPXE by HTTP",
+                Stage::Ipxe => "iPXE to fetch its boot script",
+                Stage::Os | Stage::Bmc => "its agent to enrol",
+            };
+            within(next.to_owned(), SEEN_ORDINARY)
+        }
+        State::Booting { .. } => {
+            within("its kernel to start and its agent to enrol".to_owned(), BOOTING_ORDINARY)
+        }
+        State::Installing { step, percent } => {
+            within(format!("its installer to finish ({step}, {percent} %)"), INSTALLING_ORDINARY)
+        }
+        State::Validating { hardware_fits: false } => {
+            within("its agent to report what is in the machine".to_owned(), VALIDATING_ORDINARY)
+        }
+        State::Validating { hardware_fits: true } if machine.miscabled.is_some() => {
+            whenever("its cables to be put right".to_owned())
+        }
+        State::Validating { hardware_fits: true }
+            if validate::checks_of(&plan.design, &plan.design.devices[device.index()]) =>
+        {
+            within("its role's checks to be run".to_owned(), VALIDATING_ORDINARY)
+        }
+        State::Validating { hardware_fits: true } => None,
+        State::Ready => None,
+        State::Draining { reason, by } => whenever(format!("its work to move off ({reason}, asked by {by})")),
+        State::Maintenance { reason, by } => {
+            whenever(format!("its maintenance to end ({reason}, asked by {by})"))
+        }
+        State::Failed { reasons } => whenever(format!(
+            "somebody to mend it: {}",
+            reasons.first().map_or("no reason is known", String::as_str)
+        )),
+        State::Retired { .. } => None,
+    }
+}
+
+fn from_its_ports(plan: &Plan, roster: &Roster, device: DeviceId) -> String {
+    let mut ports = roster.uplinks(plan, device).map(|(_, far)| validate::port_in_words(&plan.design, far));
+    match ports.next() {
+        Some(first) => format!(", by {}", ports.fold(first, |all, port| format!("{all} or {port}"))),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,68 @@
+//! What a view needs that stands in no drawing: this installation's addresses, ports, trust anchor and boot files.
+//!
+//! `server` gathers it at start and whenever the files change; a plan, facts and a site give the same view on every
+//! replica. It names where bytes lie, and never opens anything.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// One installation of Zonewright.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Site {
+    /// Where machines reach the controllers. Empty: at the addresses that the plan gives the zone's controllers.
+    pub controllers: Vec<IpAddr>,
+    /// The ports that machines are told.
+    pub ports: Ports,
+    /// SHA-256 of the DER of the certificate that agents trust, the pin of `zw.ca=`.
+    pub ca_sha256: [u8; 32],
+    /// Every file that may be served, in any order; [`FileId`] counts in this list. A file that is not here is not
+    /// served, whatever lies on the disk.
+    pub files: Vec<SiteFile>,
+}
+
+impl Site {
+    /// One file.
+    pub fn file(&self, id: FileId) -> &SiteFile {
+        &self.files[id.index()]
+    }
+}
+
+/// The ports that machines are told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ports {
+    /// Boot scripts and files, HTTP.
+    pub boot: u16,
+    /// Agents, TLS.
+    pub agents: u16,
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self { boot: 80, agents: 8443 }
+    }
+}
+
+/// A position in [`Site::files`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FileId(pub u32);
+
+impl FileId {
+    /// The position.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One file that may be served.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SiteFile {
+    /// Its path in a URL or TFTP request, without a leading slash: `loader/snponly.efi` for boot loaders,
+    /// `image/NAME/PATH` for the files of an image, with PATH as the design writes it.
+    pub name: String,
+    /// Octets.
+    pub size: u64,
+    /// Digest of the content; its ETag, so that a file that changes is never resumed as if it were the same.
+    pub sha256: [u8; 32],
+    /// Where the server finds the bytes.
+    pub source: PathBuf,
+}
