@@ -1,9 +1,97 @@
-//! The part of the view that boot is answered from.
+//! The part of the view that TFTP and HTTP boot are answered from.
 
-use model::view::BootView;
-use model::{Facts, Plan};
+use model::design::{Audience, DeviceKind};
+use model::facts::State;
+use model::ids::ImageId;
+use model::view::{Boot, BootImage, BootView, FileId, Site};
+use model::{DeviceId, Facts, Plan};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Prepares it.
-pub(super) fn view(_plan: &Plan, _facts: &Facts) -> BootView {
-    BootView::default()
+pub(super) fn view(plan: &Plan, facts: &Facts, site: &Arc<Site>) -> BootView {
+    let design = &plan.design;
+    let files: HashMap<String, FileId> =
+        site.files.iter().zip(0..).map(|(file, position)| (file.name.clone(), FileId(position))).collect();
+    let mut machines4 = Vec::new();
+    let mut machines6 = Vec::new();
+    for interface in plan.interfaces.iter().filter(|interface| interface.audience == Audience::Machine) {
+        machines4.extend(interface.v4.map(|address| (address, interface.device)));
+        machines6.extend(interface.v6.map(|address| (address, interface.device)));
+    }
+    machines4.sort_unstable();
+    machines6.sort_unstable();
+    let mut by_location: Vec<DeviceId> = (0..design.devices.len())
+        .filter(|index| design.devices[*index].kind == DeviceKind::Machine)
+        .map(DeviceId::from_index)
+        .collect();
+    by_location
+        .sort_unstable_by(|a, b| design.devices[a.index()].location.cmp(&design.devices[b.index()].location));
+    BootView {
+        images: design.images.iter().map(|image| boot_image(image, &files)).collect(),
+        boots: (0..design.devices.len()).map(|index| boot(plan, facts, index)).collect(),
+        controllers: controllers(plan, site),
+        site: Arc::clone(site),
+        files,
+        machines4,
+        machines6,
+        by_location,
+    }
+}
+
+/// The controllers' addresses: those of the site, or else those the plan gives them.
+fn controllers(plan: &Plan, site: &Site) -> Vec<IpAddr> {
+    if !site.controllers.is_empty() {
+        return site.controllers.clone();
+    }
+    let of_audience = plan.interfaces.iter().filter(|interface| interface.audience == Audience::Controller);
+    of_audience
+        .flat_map(|interface| [interface.v4.map(IpAddr::V4), interface.v6.map(IpAddr::V6)])
+        .flatten()
+        .collect()
+}
+
+fn boot_image(image: &model::design::Image, files: &HashMap<String, FileId>) -> BootImage {
+    let name = |path: &String| format!("image/{}/{path}", image.name);
+    let kernel = name(&image.kernel);
+    let initrd: Vec<String> = image.initrd.iter().map(name).collect();
+    let missing = std::iter::once(&kernel).chain(&initrd).find(|name| !files.contains_key(*name)).cloned();
+    BootImage { name: image.name.clone(), kernel, initrd, args: image.args.clone(), missing }
+}
+
+/// What the device of position `index` boots.
+fn boot(plan: &Plan, facts: &Facts, index: usize) -> Boot {
+    let device = &plan.design.devices[index];
+    if device.kind != DeviceKind::Machine {
+        return Boot::Nothing;
+    }
+    let machine = facts.machines.get(&device.location);
+    match machine.map(|machine| &machine.state) {
+        Some(State::Retired { .. }) => return Boot::Retired,
+        Some(State::Maintenance { reason, by }) => {
+            return Boot::Maintenance { reason: reason.as_str().into(), by: by.as_str().into() };
+        }
+        _ => {}
+    }
+    let role = device.role.map(|role| &plan.design.roles[role.index()]);
+    let Some(image) = role.and_then(|role| role.boot) else { return Boot::LocalDisk };
+    if !plan.design.images[image.index()].installs {
+        return Boot::Image(image);
+    }
+    installer(plan, image, machine)
+}
+
+/// An image that writes disks: only an armed machine gets it, and what is installed already boots from its disk.
+fn installer(plan: &Plan, image: ImageId, machine: Option<&model::facts::Machine>) -> Boot {
+    let armed = machine.and_then(|machine| machine.armed).filter(|armed| armed.generation == plan.generation);
+    if let Some(armed) = armed {
+        return Boot::Installer { image, until: armed.until };
+    }
+    match machine.map(|machine| &machine.state) {
+        Some(State::Validating { .. } | State::Ready | State::Draining { .. }) => Boot::LocalDisk,
+        // The installer wrote everything and restarted the machine; its allowance is spent by then.
+        Some(State::Installing { percent: 100, .. }) => Boot::LocalDisk,
+        _ => Boot::NotArmed,
+    }
 }
