@@ -1,1 +1,22 @@
-//! See ARCHITECTURE.md.
+//! What survives a restart: plans, facts, events and secrets, in one SQLite file.
+//!
+//! In go publications and batches of events with the machines they changed; out come the newest design, the facts
+//! and the history. A batch is there whole or not at all, and is on the disk when [`Store::append`] returns. The
+//! store never decides anything and never answers a packet.
+//!
+//! | module   | subject                                                        |
+//! |----------|----------------------------------------------------------------|
+//! | `schema` | the tables, their version, and the limits on them               |
+//! | `write`  | publish, append, secrets, and the compaction of old events      |
+//! | `read`   | load at start; history while running, beside the writer        |
+//! | `error`  | what can go wrong, told so that an operator knows what to do    |
+
+mod error;
+mod read;
+mod schema;
+mod write;
+
+pub use error::{Failure, FailureKind, OpenError, PublishError};
+pub use read::{Entry, History, Loaded, Published, Selection};
+pub use schema::{DATABASE_FILE, EVENTS_PER_MACHINE_MAX, EVENTS_PER_MACHINE_SLACK, LOCK_FILE, PLANS_MAX};
+pub use write::{Publication, Record, Store};

@@ -1,0 +1,206 @@
+//! Publish, append, secrets, and the compaction of old events.
+
+use crate::error::{Failure, FailureKind, OpenError, PublishError};
+use crate::schema::{
+    self, DATABASE_FILE, EVENTS_PER_MACHINE_MAX, EVENTS_PER_MACHINE_SLACK, LOCK_FILE, PLANS_MAX,
+};
+use model::facts::Machine;
+use model::{Event, Generation, Location, Time};
+use rusqlite::{Connection, Transaction, params};
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// The open store. One process at a time has it.
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+    last_seq: u64,
+    /// How many events of a machine are kept; filled when a machine is first written to.
+    kept: HashMap<Location, u32>,
+    /// Never read: holding it open is what keeps a second opener out.
+    _lock: File,
+}
+
+/// A plan that is to become current.
+#[derive(Clone, Copy, Debug)]
+pub struct Publication<'a> {
+    /// The plan that it was compiled against; 0 for the first.
+    pub parent: Generation,
+    /// Who publishes it.
+    pub author: &'a str,
+    /// Why.
+    pub reason: &'a str,
+    /// When.
+    pub at: Time,
+    /// The design's files, path and text.
+    pub files: &'a [(&'a str, &'a str)],
+    /// Digest of the plan document.
+    pub digest: &'a str,
+}
+
+/// An event that is to be kept.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Record {
+    /// The event.
+    pub event: Event,
+    /// The name of the machine's state after it.
+    pub state: &'static str,
+}
+
+impl Store {
+    /// Opens the store in `directory`, which is made (mode 0700) if it is not there. The file has mode 0600.
+    pub fn open(directory: &Path) -> Result<Self, OpenError> {
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| OpenError::Directory { path, source }
+        };
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(at(directory))?;
+        let lock_path = directory.join(LOCK_FILE);
+        let open = |path: &Path| {
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+        };
+        let lock = open(&lock_path).map_err(at(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::Held { directory: directory.into() }),
+            Err(TryLockError::Error(source)) => return Err(OpenError::Directory { path: lock_path, source }),
+        }
+        let path = directory.join(DATABASE_FILE);
+        // Made here and not by SQLite, so that it has its mode from its first moment; the log files copy it.
+        drop(open(&path).map_err(at(&path))?);
+        let failed = |error| OpenError::Failed { path: path.clone(), source: Failure::from(error) };
+        let mut connection = Connection::open(&path).map_err(failed)?;
+        schema::prepare(&mut connection, &path)?;
+        let last_seq = connection
+            .query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| row.get(0))
+            .map_err(failed)?;
+        Ok(Self { connection, path, last_seq, kept: HashMap::new(), _lock: lock })
+    }
+
+    /// Makes a plan current, if its parent is current. Gives its number, one above the parent's.
+    pub fn publish(&mut self, publication: &Publication<'_>) -> Result<Generation, PublishError> {
+        // Immediate: the parent is compared under the write lock, at the write and not before it.
+        let failed = |error: rusqlite::Error| PublishError::Failed(error.into());
+        let transaction = self
+            .connection
+            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+            .map_err(failed)?;
+        let current: u64 = transaction
+            .query_row("SELECT coalesce(max(generation), 0) FROM plans", [], |row| row.get(0))
+            .map_err(failed)?;
+        if current != publication.parent.0 {
+            return Err(PublishError::Stale { parent: publication.parent, current: Generation(current) });
+        }
+        let generation = current + 1;
+        let files = serde_json::to_string(publication.files).map_err(Failure::from)?;
+        let Publication { author, reason, at, digest, .. } = publication;
+        transaction
+            .execute(
+                "INSERT INTO plans (generation, parent, author, reason, at, files, digest)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![generation, current, author, reason, at.0, files, digest],
+            )
+            .map_err(failed)?;
+        transaction
+            .execute(
+                "DELETE FROM plans WHERE generation <= ?1",
+                [generation.saturating_sub(u64::from(PLANS_MAX))],
+            )
+            .map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+        Ok(Generation(generation))
+    }
+
+    /// Keeps a batch of events, and the machines as they are after it. All of it is on the disk when this returns,
+    /// or nothing of it. Gives the number of the last event that is kept.
+    pub fn append<'a>(
+        &mut self,
+        records: &[Record],
+        machines: impl IntoIterator<Item = (&'a Location, &'a Machine)>,
+    ) -> Result<u64, Failure> {
+        let transaction = self.connection.transaction()?;
+        let mut seq = self.last_seq;
+        let mut added: HashMap<&Location, u32> = HashMap::new();
+        {
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO events (seq, at, location, what, state) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?;
+            for Record { event, state } in records {
+                seq += 1;
+                let what = serde_json::to_string(&event.what)?;
+                insert.execute(params![seq, event.at.0, event.location.as_str(), what, state])?;
+                *added.entry(&event.location).or_default() += 1;
+            }
+            let mut upsert = transaction.prepare_cached(
+                "INSERT INTO machines (location, machine, seq) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (location) DO UPDATE SET machine = excluded.machine, seq = excluded.seq",
+            )?;
+            for (location, machine) in machines {
+                upsert.execute(params![location.as_str(), serde_json::to_string(machine)?, seq])?;
+            }
+        }
+        let mut kept = Vec::with_capacity(added.len());
+        for (location, added) in added {
+            let count = match self.kept.get(location) {
+                Some(count) => count.saturating_add(added),
+                None => count_events(&transaction, location)?,
+            };
+            kept.push((location.clone(), compact(&transaction, location, count)?));
+        }
+        transaction.commit()?;
+        self.last_seq = seq;
+        self.kept.extend(kept);
+        Ok(seq)
+    }
+
+    /// Keeps bytes under a name, in place of what was there.
+    pub fn set_secret(&mut self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        let sql = "INSERT INTO secrets (name, bytes) VALUES (?1, ?2)
+                   ON CONFLICT (name) DO UPDATE SET bytes = excluded.bytes";
+        self.connection.execute(sql, params![name, bytes])?;
+        Ok(())
+    }
+
+    /// Bounds the database file, in octets; for tests of a full disk and for operators who give it a quota.
+    pub fn limit_size(&mut self, octets: u64) -> Result<(), Failure> {
+        let page: u64 = self.connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        let pages = i64::try_from(octets / page)
+            .map_err(|error| Failure { kind: FailureKind::Other, detail: error.to_string() })?;
+        self.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+        Ok(())
+    }
+
+    /// The number of the last event.
+    pub fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn count_events(transaction: &Transaction<'_>, location: &Location) -> Result<u32, Failure> {
+    let mut count = transaction.prepare_cached("SELECT count(*) FROM events WHERE location = ?1")?;
+    Ok(count.query_row([location.as_str()], |row| row.get(0))?)
+}
+
+/// Removes the oldest events of a machine that has too many. Gives how many it has then. The newest event of the
+/// zone always stays, and so no number is given out twice.
+fn compact(transaction: &Transaction<'_>, location: &Location, count: u32) -> Result<u32, Failure> {
+    if count <= EVENTS_PER_MACHINE_MAX + EVENTS_PER_MACHINE_SLACK {
+        return Ok(count);
+    }
+    let mut delete = transaction.prepare_cached(
+        "DELETE FROM events WHERE location = ?1 AND seq <=
+            (SELECT seq FROM events WHERE location = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)",
+    )?;
+    delete.execute(params![location.as_str(), EVENTS_PER_MACHINE_MAX])?;
+    Ok(EVENTS_PER_MACHINE_MAX)
+}
