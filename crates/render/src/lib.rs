@@ -1,1 +1,9 @@
-//! See ARCHITECTURE.md.
+//! Plan → the texts that others read.
+//!
+//! | module | text                                   | reader        |
+//! |--------|----------------------------------------|---------------|
+//! | `ipxe` | what a machine boots, or why it waits   | iPXE          |
+//!
+//! Pure: text out, nothing else. What is written here comes from the design and from operators, never from a packet.
+
+pub mod ipxe;
