@@ -1,1 +1,67 @@
-fn main() {}
+//! What is done to the code rather than by it: `cargo xtask test`, `ci`, `tidy`, `reference`.
+//!
+//! `cargo xtask ci` is the one gate; `.ci/run` and the README call the same commands.
+
+mod packages;
+mod reference;
+mod run;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test        install what the tests need (Debian packages, if root and apt are there; else name them), run all tests
+  ci          the gate: format, clippy, tidy, reference, tests, and the zone of README powered on and off
+  tidy        the rules that a program can check: who may depend on whom, a reason for each dependency, sizes
+  reference   write docs/reference anew from the code; `--check` only says whether it is fresh
+  packages    install the Debian packages that the tests use, or name them
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["test", rest @ ..] => test(rest),
+        ["ci"] => ci(),
+        ["tidy"] => tidy::tidy(),
+        ["reference"] => reference::write(),
+        ["reference", "--check"] => reference::check(),
+        ["packages"] => packages::install(),
+        _ => {
+            run::say(USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            run::say(&format!("xtask: {why}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test(rest: &[&str]) -> Result<(), String> {
+    packages::install()?;
+    // The tests of the whole run the program itself.
+    run::cargo(&["build", "--quiet", "--package", "zw"])?;
+    let mut arguments = vec!["test", "--workspace", "--no-fail-fast"];
+    arguments.extend(rest);
+    run::cargo(&arguments)
+}
+
+fn ci() -> Result<(), String> {
+    run::step("format", || run::cargo(&["fmt", "--all", "--check"]))?;
+    run::step("tidy", tidy::tidy)?;
+    run::step("reference", reference::check)?;
+    run::step("clippy", || {
+        run::cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])
+    })?;
+    run::step("test", || test(&[]))?;
+    run::step("a zone powered on", || {
+        run::cargo(&["run", "--release", "--", "lab", "up", "examples/pocket"])
+    })?;
+    run::step("and off", || run::cargo(&["run", "--release", "--", "lab", "down"]))
+}

@@ -115,7 +115,9 @@ impl Sightings {
         for (interface, mac, uuid) in &now.seen {
             let place = (location.clone(), interface.clone());
             self.seen.entry(*mac).or_default().insert(place.clone());
-            uuid.inspect(|uuid| drop(self.uuids.entry(*uuid).or_default().insert(place)));
+            if let Some(uuid) = uuid {
+                self.uuids.entry(*uuid).or_default().insert(place);
+            }
         }
         // Whoever shows one of these addresses may now be at home, or no longer.
         let macs = before.accepted.iter().chain(&now.accepted).map(|(_, mac)| mac);

@@ -1,1 +1,26 @@
-fn main() {}
+//! `zw`: the command line. This file is its table of contents.
+
+mod commands;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Run a private data-centre zone as one unit: drawn once, everything else derived from where a machine is plugged in.
+#[derive(Parser)]
+#[command(name = "zw", version, max_term_width = 110, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(after_help = "Exit status: 0 fine, 1 findings, 2 wrong usage, 3 failed.\nStart with: zw new my-zone && zw check my-zone && zw lab up my-zone")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Completions(commands::completions::Args),
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Completions(args) => commands::completions::run(&args),
+    }
+}

@@ -1,0 +1,70 @@
+//! The Debian packages whose programs the tests run against us.
+
+use crate::run;
+use std::process::{Command, Stdio};
+
+/// Package, and what it is for.
+const PACKAGES: &[(&str, &str)] = &[
+    ("ansible-core", "ansible-inventory reads our inventory"),
+    ("bind9-dnsutils", "dig asks our DNS"),
+    ("curl", "fetches boot files, whole and in ranges"),
+    ("dhcpcd-base", "a DHCP client"),
+    ("iproute2", "looks at what the lab made, from outside"),
+    ("isc-dhcp-client", "a DHCP client"),
+    ("isc-dhcp-relay", "a relay that inserts Option 82"),
+    ("kea-admin", "perfdhcp, a judge of DHCP servers"),
+    ("prometheus", "promtool reads our metrics and targets"),
+    ("tftp-hpa", "a TFTP client"),
+    ("udhcpc", "a DHCP client"),
+];
+
+/// Installs what is missing if this is root on a Debian; else names it.
+pub(crate) fn install() -> Result<(), String> {
+    let missing: Vec<&str> = PACKAGES.iter().map(|(name, _)| *name).filter(|name| !installed(name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let is_root = run::output("id", &["-u"]).is_ok_and(|id| id.trim_ascii() == b"0");
+    if !is_root || !succeeds("apt-get", &["--version"]) {
+        run::say(&format!(
+            "these Debian packages are missing, and the tests that run them say so and are skipped:\n{}\n",
+            missing.iter().map(|name| format!("  {name}: {}\n", reason(name))).collect::<String>()
+        ));
+        return Ok(());
+    }
+    run::say(&format!("installing {}\n", missing.join(" ")));
+    let mut arguments = vec![
+        "DEBIAN_FRONTEND=noninteractive",
+        "RUNLEVEL=1",
+        "apt-get",
+        "install",
+        "--quiet",
+        "--yes",
+        "--no-install-recommends",
+    ];
+    arguments.extend(&missing);
+    // A package index may be old or absent: refresh it only if the first try fails.
+    if run::output("env", &arguments).is_err() {
+        run::output("apt-get", &["update", "--quiet"])?;
+        run::output("env", &arguments)?;
+    }
+    Ok(())
+}
+
+fn reason(name: &str) -> &str {
+    PACKAGES.iter().find(|(package, _)| *package == name).map_or("", |(_, reason)| reason)
+}
+
+fn installed(name: &str) -> bool {
+    run::output("dpkg-query", &["--show", "--showformat", "${db:Status-Status}", name])
+        .is_ok_and(|status| status == b"installed")
+}
+
+fn succeeds(name: &str, arguments: &[&str]) -> bool {
+    Command::new(name)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
