@@ -11,12 +11,13 @@
 //! that is drawn there. It is a doubt only while the machine that belongs there is still connected.
 
 use crate::validate;
+use model::design::PortRef;
 use model::facts::{Facts, Machine, Stage};
 use model::finding::Code;
 use model::{DeviceId, Location, Mac, Plan, Roster};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// One interface of one place.
+/// One port of one place: the machine's own port, as the drawn cable leads to it.
 pub type Place = (Location, String);
 
 /// The index that makes a judgement cheap: it is kept up to date by the zone, and only what is out of place is looked at.
@@ -214,15 +215,16 @@ impl Ground<'_> {
         }
     }
 
-    /// The switch port drawn for an interface of a location.
+    /// The switch port drawn for a port of a location.
     fn port(&self, (location, interface): &Place) -> String {
         self.far_end(location, interface).map_or_else(|| "no drawn port".to_owned(), |(_, words)| words)
     }
 
-    fn far_end(&self, location: &Location, interface: &str) -> Option<(model::design::PortRef, String)> {
+    fn far_end(&self, location: &Location, port: &str) -> Option<(PortRef, String)> {
         let device = self.roster.device_at(location)?;
-        let interface = self.plan.interfaces_of(device).iter().find(|planned| planned.name == interface)?;
-        let far = interface.ports.iter().find_map(|own| self.roster.far_end(*own))?;
+        let model = self.plan.design.devices[device.index()].model;
+        let port = self.plan.design.models[model.index()].port(port)?;
+        let far = self.roster.far_end(PortRef { device, port })?;
         Some((far, validate::port_in_words(&self.plan.design, far)))
     }
 

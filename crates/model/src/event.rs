@@ -25,7 +25,8 @@ pub struct Event {
 pub enum What {
     /// One of its interfaces got a DHCP ACK, or was refused because of the MAC it showed.
     Asked {
-        /// Interface name as planned (`eno1`, `bmc`).
+        /// The machine's own port that the drawn cable of the asking switch port leads to (`eno1`, `bmc`; a member of
+        /// a bond, not the bond); the planned interface's name when the request named no switch port.
         interface: String,
         /// The hardware address it showed.
         mac: Mac,

@@ -26,7 +26,7 @@ pub struct Machine {
     pub boot_began: Option<Time>,
     /// How long it took from its first packet to ready, the last time, in milliseconds.
     pub boot_took_ms: Option<u64>,
-    /// What each interface last showed, by interface name.
+    /// What each of its ports last showed, by port name (see [`crate::event::What::Asked`]).
     pub sightings: BTreeMap<String, Sighting>,
     /// The hardware accepted for this location: its MACs by interface name, once validated. A machine that shows
     /// one of these on another location's port is miscabled or moved.
