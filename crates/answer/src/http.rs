@@ -1,1 +1,225 @@
-//! http answers.
+//! HTTP boot: scripts, boot loaders, kernels and initial RAM disks.
+//!
+//! A request comes in as method, path, three headers and the client's address; a status, headers and a body go out. A
+//! body is either text or the name and range of a file, which the server sends; nothing is opened here. Paths are
+//! looked up in the view, so that none can lead out of it.
+//!
+//! | path                          | what                                              | for whom               |
+//! |-------------------------------|---------------------------------------------------|------------------------|
+//! | `/boot/auto.ipxe`             | the script of whichever machine asks               | machines               |
+//! | `/boot/ZONE/POD/RACK/UNIT.ipxe` | the same by location                              | that machine alone     |
+//! | `/boot/loader/NAME`, `/loader/NAME` | boot loaders                                 | anyone                 |
+//! | `/image/NAME/PATH`            | kernels and initial RAM disks                      | anyone                 |
+//!
+//! Nothing secret is among them (loaders and kernels are public, and a command line holds only a pin and names), so
+//! "anyone" is safe: TCP cannot be reflected at a victim.
+
+mod range;
+mod script;
+
+use crate::http::range::Asked;
+use model::ids::DeviceId;
+use model::view::FileId;
+use model::{Reason, Refusal, Time, View};
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::ops::Range;
+
+pub(crate) use script::{Script, script};
+
+/// The longest path that is looked at, in octets; the longest file name of a design is far shorter.
+const PATH_MAX: usize = 1024;
+
+/// A request, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// GET, HEAD or something else.
+    pub method: Method,
+    /// The path as sent, percent-encoded, with or without a query.
+    pub path: &'a str,
+    /// The `Range` header.
+    pub range: Option<&'a str>,
+    /// The `If-Range` header.
+    pub if_range: Option<&'a str>,
+    /// The `If-None-Match` header.
+    pub if_none_match: Option<&'a str>,
+    /// Who asks.
+    pub client: IpAddr,
+}
+
+/// The methods that matter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Method {
+    /// GET.
+    Get,
+    /// HEAD: the same without the body.
+    Head,
+    /// Anything else, which is not served.
+    Other,
+}
+
+/// A whole answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// Headers, `Content-Length` always among them: EDK2 does not load a file without it.
+    pub headers: Vec<(&'static str, String)>,
+    /// What follows them.
+    pub body: Body,
+    /// The machine that asked, if the address is one's.
+    pub machine: Option<DeviceId>,
+    /// The body is the machine's boot script for an image of this plan: the server says so to `lifecycle`.
+    pub is_boot_script: bool,
+    /// There is a reply, but not the one that was asked for; counted like a refusal.
+    pub refused: Option<Reason>,
+}
+
+/// A body.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Body {
+    /// None: HEAD, 304, 416.
+    Empty,
+    /// This text.
+    Text(String),
+    /// These octets of a file of the site.
+    File {
+        /// Which, in [`model::view::Site::files`].
+        file: FileId,
+        /// From the first octet up to, not including, the last.
+        range: Range<u64>,
+    },
+}
+
+/// Answers one request.
+///
+/// # Errors
+/// A [`Refusal`]; [`refused`] is the reply that tells the client.
+pub fn boot(view: &View, request: &Request<'_>, now: Time) -> Result<Reply, Refusal> {
+    let machine = view.boot.machine_at(request.client);
+    if request.method == Method::Other {
+        let headers = vec![("Allow", "GET, HEAD".to_owned()), ("Content-Length", "0".to_owned())];
+        return Ok(Reply { refused: Some(Reason::NotServed), ..reply(405, headers, machine) });
+    }
+    let path = path(request.path).ok_or(Reason::Malformed)?;
+    if let Some(name) = path.strip_prefix("boot/").and_then(|path| path.strip_suffix(".ipxe")) {
+        let script = script(view, name, request.client, now)?;
+        return Ok(text(request.method, script));
+    }
+    let name = path.strip_prefix("boot/").filter(|path| path.starts_with("loader/")).unwrap_or(&path);
+    let file = *view.boot.files.get(name).ok_or(Reason::NotServed)?;
+    Ok(send_file(view, file, request, machine))
+}
+
+/// The reply that tells a client of a refusal.
+pub fn refused(refusal: Refusal) -> Reply {
+    let status = match refusal.reason {
+        Reason::Malformed => 400,
+        Reason::NotServed => 404,
+        // A flood is over some time; asking again is part of the protocol, at a rate that helps.
+        Reason::TooMany => 503,
+        _ => 403,
+    };
+    let body = format!("zonewright: {}: {}\n", refusal.reason, refusal.reason.meaning());
+    let mut headers = text_headers(&body);
+    if status == 503 {
+        headers.push(("Retry-After", "5".to_owned()));
+    }
+    Reply { body: Body::Text(body), refused: Some(refusal.reason), ..reply(status, headers, None) }
+}
+
+fn reply(status: u16, headers: Vec<(&'static str, String)>, machine: Option<DeviceId>) -> Reply {
+    Reply { status, headers, body: Body::Empty, machine, is_boot_script: false, refused: None }
+}
+
+fn text_headers(body: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("Content-Type", "text/plain; charset=utf-8".to_owned()),
+        ("Content-Length", body.len().to_string()),
+        // A script says what is true at this moment.
+        ("Cache-Control", "no-store".to_owned()),
+    ]
+}
+
+fn text(method: Method, script: Script) -> Reply {
+    let headers = text_headers(&script.text);
+    let is_get = method == Method::Get;
+    Reply {
+        body: if is_get { Body::Text(script.text) } else { Body::Empty },
+        is_boot_script: script.boots_image && is_get,
+        refused: script.refused,
+        ..reply(200, headers, Some(script.machine))
+    }
+}
+
+/// A file, a part of it, or word that the client has it (RFC 9110 §13, §14).
+fn send_file(view: &View, file: FileId, request: &Request<'_>, machine: Option<DeviceId>) -> Reply {
+    let known = view.boot.site.file(file);
+    let size = known.size;
+    let etag = etag(&known.sha256);
+    let mut headers = vec![
+        ("Content-Type", "application/octet-stream".to_owned()),
+        ("Accept-Ranges", "bytes".to_owned()),
+        ("ETag", etag.clone()),
+    ];
+    if request.if_none_match.is_some_and(|sent| matches_any(sent, &etag)) {
+        return reply(304, headers, machine);
+    }
+    // §14.2: a Range means something to GET alone. §13.1.5: with an If-Range that does not match, the whole file.
+    let may_be_part =
+        request.method == Method::Get && request.if_range.is_none_or(|sent| sent.trim() == etag);
+    let asked = request.range.filter(|_| may_be_part).map_or(Asked::Whole, |range| range::parse(range, size));
+    let (status, range) = match asked {
+        Asked::Whole => (200, 0..size),
+        Asked::Part(range) => (206, range),
+        Asked::Unsatisfiable => {
+            headers.push(("Content-Range", format!("bytes */{size}")));
+            headers.push(("Content-Length", "0".to_owned()));
+            return reply(416, headers, machine);
+        }
+    };
+    if status == 206 {
+        headers.push(("Content-Range", format!("bytes {}-{}/{size}", range.start, range.end - 1)));
+    }
+    headers.push(("Content-Length", (range.end - range.start).to_string()));
+    let body = if request.method == Method::Get { Body::File { file, range } } else { Body::Empty };
+    Reply { body, ..reply(status, headers, machine) }
+}
+
+/// A strong validator from the content.
+fn etag(sha256: &[u8; 32]) -> String {
+    let mut etag = String::with_capacity(34);
+    etag.push('"');
+    for octet in &sha256[..16] {
+        let _ = write!(etag, "{octet:02x}");
+    }
+    etag.push('"');
+    etag
+}
+
+/// Whether an `If-None-Match` names this tag; weak comparison (RFC 9110 §13.1.2).
+fn matches_any(sent: &str, etag: &str) -> bool {
+    sent.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}
+
+/// The path without leading slash and query, percent-decoded once. `None` if it cannot be a name of ours.
+fn path(sent: &str) -> Option<Cow<'_, str>> {
+    let path = sent.split(['?', '#']).next().unwrap_or_default().strip_prefix('/')?;
+    if path.len() > PATH_MAX {
+        return None;
+    }
+    if !path.contains('%') {
+        return Some(Cow::Borrowed(path));
+    }
+    let mut octets = Vec::with_capacity(path.len());
+    let mut rest = path.bytes();
+    while let Some(octet) = rest.next() {
+        octets.push(if octet == b'%' { hex(rest.next()?)? * 16 + hex(rest.next()?)? } else { octet });
+    }
+    String::from_utf8(octets).ok().map(Cow::Owned)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}

@@ -1,0 +1,63 @@
+//! Which boot script a machine gets: the decision is the view's, the words are `render`'s.
+
+use model::ids::{DeviceId, ImageId};
+use model::view::Boot;
+use model::{Reason, Refusal, Time, View};
+use std::net::IpAddr;
+
+/// A script for one machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Script {
+    /// The script.
+    pub text: String,
+    /// Whose.
+    pub machine: DeviceId,
+    /// Whether it boots an image (and not the own disk, nor makes the machine wait).
+    pub boots_image: bool,
+    /// Why the machine does not get what it would boot, if so.
+    pub refused: Option<Reason>,
+}
+
+/// The script that a client asks for as `auto` or by a location.
+pub(crate) fn script(view: &View, name: &str, client: IpAddr, now: Time) -> Result<Script, Refusal> {
+    // By location only to the machine itself: a script tells where a machine is in its life, and fetching it counts
+    // as a step of that life.
+    let own = view.boot.machine_at(client);
+    let machine = match name {
+        "auto" => own.ok_or(Reason::NotAllowed)?,
+        location => {
+            let named = view.boot.machine_named(&view.plan, location).ok_or(Reason::NotServed)?;
+            if own != Some(named) {
+                return Err(Reason::NotAllowed.into());
+            }
+            named
+        }
+    };
+    let location = view.plan.design.devices[machine.index()].location.as_str();
+    let is_v4 = client.to_canonical().is_ipv4();
+    let controllers: Vec<IpAddr> =
+        view.boot.controllers.iter().copied().filter(|address| address.is_ipv4() == is_v4).collect();
+    let speak = render::ipxe::Machine { location, controllers: &controllers, ports: view.boot.site.ports };
+    let script = |text, refused| Script { text, machine, boots_image: false, refused };
+    let hold = |why: &str, reason| Ok(script(render::ipxe::hold(&speak, why), Some(reason)));
+    let image = |image: ImageId| {
+        let image = &view.boot.images[image.index()];
+        if let Some(missing) = &image.missing {
+            return hold(&format!("the controller lacks {missing}"), Reason::NotServed);
+        }
+        let text = render::ipxe::boot(&speak, view.generation, &view.boot.site.ca_sha256, image);
+        Ok(Script { boots_image: true, ..script(text, None) })
+    };
+    match &view.boot.boots[machine.index()] {
+        Boot::Nothing => Err(Reason::NotServed.into()),
+        Boot::Retired => Err(Reason::Retired.into()),
+        Boot::LocalDisk => Ok(script(render::ipxe::local_disk(location), None)),
+        Boot::Image(which) => image(*which),
+        Boot::Installer { image: which, until } if now < *until => image(*which),
+        Boot::Installer { .. } => hold("its permission to write its disks ran out", Reason::NotArmed),
+        Boot::NotArmed => hold("it is not armed to write its disks", Reason::NotArmed),
+        Boot::Maintenance { reason, by } => {
+            hold(&format!("in maintenance by {by}: {reason}"), Reason::NotAllowed)
+        }
+    }
+}
