@@ -4,7 +4,7 @@
 //! protocol, so that a part can be read alone:
 
 mod boot;
-mod dhcp;
+pub mod dhcp;
 mod dns;
 mod site;
 
