@@ -9,10 +9,12 @@
 //! | `machine`  | the state machine of one machine                                              |
 //! | `validate` | is what was found in the box, and at the end of its cables, what was drawn?     |
 //! | `cabling`  | who is on whose port, told from hardware addresses in DHCP alone               |
+//! | `enrolment` | who may have a token, a certificate, a session                                |
 //! | `wait`     | what does a machine wait for, since when, until when?                          |
 //! | `why`      | all of that in sentences                                                      |
 
 pub mod cabling;
+pub mod enrolment;
 pub mod machine;
 pub mod validate;
 pub mod wait;
