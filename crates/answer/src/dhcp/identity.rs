@@ -1,0 +1,153 @@
+//! Whose request it is: by the port that the relay names, or by the address that the client holds.
+
+use super::Arrival;
+use model::design::Audience;
+use model::plan::Interface;
+use model::view::dhcp::{Port, Relay};
+use model::{DeviceId, InterfaceId, Mac, Reason, Refusal, View};
+use std::net::Ipv4Addr;
+use wire::dhcp4::{Message, RelayAgent};
+
+/// Whose request it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Known {
+    /// The interface.
+    pub interface: InterfaceId,
+    /// By which of [`model::Plan::bindings`]; `None`: by its address.
+    pub binding: Option<u32>,
+    /// The switch that relayed.
+    pub switch: Option<DeviceId>,
+}
+
+/// Finds out.
+pub(super) fn of(view: &View, message: &Message<'_>, arrival: Arrival) -> Result<Known, Refusal> {
+    match (message.giaddr(), message.relay_agent()) {
+        (Ipv4Addr::UNSPECIFIED, agent) => by_address(view, message, agent, arrival),
+        (giaddr, Some(agent)) => by_port(view, message, giaddr, agent),
+        (giaddr, None) => {
+            let switch = only_switch(view, giaddr);
+            let reason = match view.dhcp.wiring.relays.contains_key(&giaddr) {
+                true => Reason::NoIdentity,
+                false => Reason::UnknownRelay,
+            };
+            Err(Refusal { reason, switch, interface: None })
+        }
+    }
+}
+
+fn by_port(
+    view: &View,
+    message: &Message<'_>,
+    giaddr: Ipv4Addr,
+    agent: RelayAgent<'_>,
+) -> Result<Known, Refusal> {
+    let relays = view.dhcp.wiring.relays.get(&giaddr).map_or(&[][..], Vec::as_slice);
+    let refuse = |reason, switch| Refusal { reason, switch, interface: None };
+    let Some(circuit_id) = agent.circuit_id() else {
+        let reason = if relays.is_empty() { Reason::UnknownRelay } else { Reason::NoIdentity };
+        return Err(refuse(reason, only_switch(view, giaddr)));
+    };
+    let Some(position) = binding(view, message, relays, agent.remote_id(), circuit_id) else {
+        let reason = if relays.is_empty() { Reason::UnknownRelay } else { Reason::UnknownPort };
+        return Err(refuse(reason, only_switch(view, giaddr)));
+    };
+    let binding = &view.plan.bindings[position as usize];
+    let known = Known { interface: binding.interface, binding: Some(position), switch: Some(binding.switch) };
+    let untrusted =
+        Refusal { reason: Reason::UntrustedRelay, switch: known.switch, interface: Some(known.interface) };
+    // A remote-id is bytes that anybody can write; the relay's address must be one that this switch has.
+    if !relays.contains(&binding.switch) {
+        return Err(untrusted);
+    }
+    // RFC 3527: the address must be of the subnet that the relay selects. The port has decided already, so all that is
+    // left is to agree.
+    if let Some(link) = agent.link_selection() {
+        let subnet = view.plan.subnet(view.plan.interface(binding.interface).subnet);
+        if !subnet.v4.is_some_and(|prefix| prefix.contains(&link)) {
+            return Err(untrusted);
+        }
+    }
+    Ok(known)
+}
+
+/// The binding of a port: by remote-id where the relay's model writes a known one, else by the switch that has the
+/// relay's address. A remote-id that the design does not describe (often a MAC address) is no hindrance.
+fn binding(
+    view: &View,
+    message: &Message<'_>,
+    relays: &[DeviceId],
+    remote_id: Option<&[u8]>,
+    circuit_id: &[u8],
+) -> Option<u32> {
+    let wiring = &view.dhcp.wiring;
+    if let Some(port) = remote_id.and_then(|remote_id| wiring.port(Relay::Remote(remote_id), circuit_id)) {
+        return owner(view, message, port);
+    }
+    // A pair that shares its gateway's address may both have a port of this name. Where both lead to one interface (a
+    // bond), that is an answer; otherwise it would be a guess.
+    let mut owners = relays
+        .iter()
+        .filter_map(|switch| wiring.port(Relay::Switch(*switch), circuit_id))
+        .filter_map(|port| owner(view, message, port));
+    let first = owners.next()?;
+    let interface = |position: u32| view.plan.bindings[position as usize].interface;
+    owners.all(|other| interface(other) == interface(first)).then_some(first)
+}
+
+/// Which of those who share a port asks: the BMC says so in Option 60, as its model is drawn.
+fn owner(view: &View, message: &Message<'_>, port: Port) -> Option<u32> {
+    if port.is_ambiguous {
+        return None;
+    }
+    let Some(bmc) = port.bmc else { return port.machine };
+    let interface = view.plan.interface(view.plan.bindings[bmc as usize].interface);
+    let device = &view.plan.design.devices[interface.device.index()];
+    let prefixes = &view.plan.design.models[device.model.index()].bmc_vendor_class;
+    let is_bmc = prefixes.iter().any(|prefix| message.vendor_class().starts_with(prefix.as_bytes()));
+    if is_bmc { Some(bmc) } else { port.machine }
+}
+
+/// A renewal is unicast past the relay and carries no Option 82; the plan maps its address back to the place.
+fn by_address(
+    view: &View,
+    message: &Message<'_>,
+    agent: Option<RelayAgent<'_>>,
+    arrival: Arrival,
+) -> Result<Known, Refusal> {
+    let interface = view.dhcp.wiring.addresses.get(&message.ciaddr()).copied();
+    if let Some(agent) = agent {
+        // Option 82 without a relay's address: forged, unless a snooping switch wrote it into a renewal and names the
+        // very place that the address belongs to (RFC 3046 §2.1).
+        let position = agent
+            .remote_id()
+            .zip(agent.circuit_id())
+            .and_then(|(remote_id, circuit_id)| binding(view, message, &[], Some(remote_id), circuit_id));
+        let named = position.map(|position| view.plan.bindings[position as usize].interface);
+        if named.is_none() || named != interface {
+            return Err(Refusal { reason: Reason::UntrustedRelay, switch: None, interface });
+        }
+    }
+    let Some(interface) = interface else { return Err(Reason::NoIdentity.into()) };
+    // Whoever holds the address sends from it; anybody else speaks for somebody.
+    if *arrival.source.ip() != message.ciaddr() {
+        return Err(Refusal { reason: Reason::NoIdentity, switch: None, interface: Some(interface) });
+    }
+    Ok(Known { interface, binding: None, switch: None })
+}
+
+/// The switch that has this relay address, if it is only one.
+fn only_switch(view: &View, giaddr: Ipv4Addr) -> Option<DeviceId> {
+    match view.dhcp.wiring.relays.get(&giaddr)?.as_slice() {
+        [switch] => Some(*switch),
+        _ => None,
+    }
+}
+
+/// Whether a virtual machine asks on the port of the machine that hosts it.
+pub(super) fn is_guest(view: &View, interface: &Interface, mac: Mac) -> bool {
+    let device = &view.plan.design.devices[interface.device.index()];
+    interface.audience == Audience::Machine
+        && device
+            .role
+            .is_some_and(|role| view.plan.design.roles[role.index()].guest_ouis.contains(&mac.oui()))
+}
