@@ -60,8 +60,13 @@ pub enum FromAgent {
         /// Certificate signing request, PEM (RFC 2986). Only its public key and its proof are used.
         csr: String,
     },
-    /// With a certificate, which may have run out: asks for the next one.
+    /// Asks for the next certificate for the key that was enrolled: with the last one, or without it when that ran
+    /// out or never arrived. The request proves that the sender holds the key.
     Renew {
+        /// [`VERSION`] of the agent.
+        version: u16,
+        /// Where it stands.
+        location: Location,
         /// Certificate signing request, PEM.
         csr: String,
     },
@@ -335,7 +340,7 @@ mod tests {
             },
             FromAgent::Heartbeat,
             FromAgent::Report { hardware: Box::default() },
-            FromAgent::Renew { csr: "ü\n".into() },
+            FromAgent::Renew { version: 1, location: Location::new("ams1/p01/r1/u01"), csr: "ü\n".into() },
         ] {
             assert_eq!(round_trip(&frame), frame);
         }

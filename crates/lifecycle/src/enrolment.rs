@@ -30,7 +30,7 @@ pub enum No {
     NoBoot(&'static str),
     /// The token is not the one that was given out, or is over.
     Token(&'static str),
-    /// The certificate is not the location's current one.
+    /// The key is not the one that the location enrolled last.
     Certificate(&'static str),
 }
 
@@ -96,14 +96,14 @@ pub fn may_spend_token(peer: Peer<'_>, token_sha256: [u8; 32], now: Time) -> Res
     }
 }
 
-/// Whether the peer's certificate, which the handshake has proved, is the one that its place has now.
+/// Whether the peer's key, which it has proved to hold, is the one that its place enrolled last.
 ///
 /// # Errors
 /// The first reason why not.
-pub fn may_speak(peer: Peer<'_>, certificate_sha256: [u8; 32]) -> Result<(), No> {
+pub fn may_speak(peer: Peer<'_>, key_sha256: [u8; 32]) -> Result<(), No> {
     spoken_through(peer)?;
-    if living(peer)?.certificate_sha256 != Some(certificate_sha256) {
-        return Err(No::Certificate("another certificate was issued for this place since"));
+    if living(peer)?.certificate_sha256 != Some(key_sha256) {
+        return Err(No::Certificate("another key was enrolled for this place since"));
     }
     Ok(())
 }
@@ -331,11 +331,11 @@ mod tests {
     }
 
     #[test]
-    fn only_the_certificate_issued_last_may_speak_and_only_from_its_place() {
+    fn only_the_key_enrolled_last_may_speak_and_only_from_its_place() {
         speak(Some([1; 32]), "10.0.0.11", expect!["yes"]);
         speak(Some([1; 32]), "10.0.1.11", expect!["yes"]);
         speak(Some([1; 32]), "10.0.9.9", expect!["10.0.9.9 is not an address of this place"]);
-        speak(Some([2; 32]), "10.0.0.11", expect!["another certificate was issued for this place since"]);
-        speak(None, "10.0.0.11", expect!["another certificate was issued for this place since"]);
+        speak(Some([2; 32]), "10.0.0.11", expect!["another key was enrolled for this place since"]);
+        speak(None, "10.0.0.11", expect!["another key was enrolled for this place since"]);
     }
 }

@@ -40,7 +40,8 @@ pub struct Machine {
     pub connected: bool,
     /// The single-use enrolment token of this boot.
     pub token: Token,
-    /// The certificate its agent uses.
+    /// SHA-256 of the public key (SubjectPublicKeyInfo, DER) that its agent's certificates are for. The key and not a
+    /// certificate is what counts: certificates are renewed twice a day, and that is no change of state.
     pub certificate_sha256: Option<[u8; 32]>,
     /// An installation may write its disks.
     pub armed: Option<Armed>,

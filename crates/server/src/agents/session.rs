@@ -1,0 +1,265 @@
+//! A peer with a certificate: hello, then reports, checks, heartbeats and renewals, and what the controller pushes.
+//!
+//! In: frames, pushes, new plans. Out: events. The connection ends when a heartbeat is long overdue, when the place is
+//! no longer the agent's, or when another connection of the same machine replaces it.
+
+use super::enrolment::{renew, speaks};
+use super::present::Push;
+use super::stream::{Ended, Stream};
+use super::tls::Certificate;
+use super::{Agents, Refused};
+use api::agent::{Because, FromAgent, FromController};
+use lifecycle::enrolment;
+use model::Generation;
+use model::design::CheckFile;
+use model::event::What;
+use std::net::IpAddr;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+/// So many heartbeats may be missed before the agent counts as lost.
+const HEARTBEATS_MISSED_MAX: u32 = 3;
+
+/// Reports and check results: so many at once, then one each [`REPORT_EVERY`]. Each may be a write to the store.
+const REPORTS_AT_ONCE: u32 = 8;
+
+/// See [`REPORTS_AT_ONCE`].
+const REPORT_EVERY: Duration = Duration::from_secs(2);
+
+/// Serves one agent until its connection ends.
+pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+    agents: &Agents,
+    stream: &mut Stream<S>,
+    source: IpAddr,
+    certificate: &Certificate,
+) {
+    let patience = agents.heartbeat * HEARTBEATS_MISSED_MAX;
+    let first = match tokio::time::timeout(patience, stream.receive()).await {
+        Ok(Ok(first)) => first,
+        _ => return,
+    };
+    let outcome = match first {
+        FromAgent::Hello { version, location, .. } => {
+            match welcome(agents, version, &location, source, certificate) {
+                Ok(welcome) => talk(agents, stream, source, certificate, welcome, patience).await,
+                Err(refused) => Err(End::Refused(refused)),
+            }
+        }
+        _ => Err(End::Refused(Refused::new(Because::Protocol, "a session begins with a hello"))),
+    };
+    if let Err(End::Refused(refused)) = outcome {
+        let _ = stream.send(&refused.into_frame()).await;
+    }
+    stream.close().await;
+}
+
+/// Why a session ends.
+enum End {
+    /// The agent is told why.
+    Refused(Refused),
+    /// There is nobody to tell.
+    Gone,
+}
+
+impl From<Refused> for End {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<Ended> for End {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Bad(bad) => Self::Refused(Refused::new(Because::Protocol, bad.to_string())),
+            Ended::Closed | Ended::TooSlow => Self::Gone,
+        }
+    }
+}
+
+fn welcome(
+    agents: &Agents,
+    version: u16,
+    location: &model::Location,
+    source: IpAddr,
+    certificate: &Certificate,
+) -> Result<FromController, Refused> {
+    let version = speaks(version)?;
+    if *location != certificate.location {
+        let words = format!("the certificate is for {}, not for {location}", certificate.location);
+        return Err(Refused::new(Because::WrongPlace, words));
+    }
+    let situation = (agents.look)(location);
+    enrolment::may_speak(situation.peer(source), certificate.key_sha256)?;
+    Ok(FromController::Welcome {
+        version,
+        generation: situation.plan.generation,
+        checks: situation.checks(),
+        heartbeat_seconds: seconds(agents.heartbeat),
+        check_seconds: seconds(agents.check_every),
+        now: (agents.now)(),
+    })
+}
+
+/// Everything after the hello. The agent counts as connected from the welcome to the return.
+async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
+    agents: &Agents,
+    stream: &mut Stream<S>,
+    source: IpAddr,
+    certificate: &Certificate,
+    welcome: FromController,
+    patience: Duration,
+) -> Result<(), End> {
+    let location = &certificate.location;
+    let (id, pushes) = agents.present.enter(location);
+    let mut outcome = agents.tell(agents.event(location, What::Connected)).await.map_err(End::from);
+    if outcome.is_ok() {
+        outcome = stream.send(&welcome).await.map_err(End::from);
+    }
+    if outcome.is_ok() {
+        let mut session = Session {
+            agents,
+            stream,
+            source,
+            certificate,
+            told: told(&welcome),
+            reports: Allowance { left: REPORTS_AT_ONCE, since: Instant::now() },
+        };
+        outcome = session.run(pushes, patience).await;
+    }
+    if agents.present.leave(location, id) {
+        // If the keeper does not take it, the controller is on its way out, and with it what it knew of connections.
+        let _ = agents.tell(agents.event(location, What::Lost)).await;
+    }
+    outcome
+}
+
+/// The plan and checks that a welcome told.
+fn told(welcome: &FromController) -> (Generation, Vec<CheckFile>) {
+    match welcome {
+        FromController::Welcome { generation, checks, .. } => (*generation, checks.clone()),
+        _ => Default::default(),
+    }
+}
+
+struct Session<'a, S> {
+    agents: &'a Agents,
+    stream: &'a mut Stream<S>,
+    source: IpAddr,
+    certificate: &'a Certificate,
+    told: (Generation, Vec<CheckFile>),
+    reports: Allowance,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
+    async fn run(
+        &mut self,
+        mut pushes: tokio::sync::mpsc::Receiver<Push>,
+        patience: Duration,
+    ) -> Result<(), End> {
+        let mut published = self.agents.published.clone();
+        // A plan may have been published between the welcome and here.
+        published.mark_changed();
+        let mut publishing = true;
+        // A whole frame must come in time: half a frame now and then does not keep a connection.
+        let mut deadline = Instant::now() + patience;
+        loop {
+            tokio::select! {
+                frame = self.stream.receive() => {
+                    self.answer(frame?).await?;
+                    deadline = Instant::now() + patience;
+                }
+                push = pushes.recv() => match push {
+                    Some(Push::CheckAgain) => self.stream.send(&FromController::CheckAgain).await?,
+                    None => return Err(Refused::new(Because::Replaced, "another connection of this machine took over").into()),
+                },
+                changed = published.changed(), if publishing => match changed {
+                    Ok(()) => self.tell_plan().await?,
+                    Err(_) => publishing = false,
+                },
+                () = tokio::time::sleep_until(deadline) => return Err(End::Gone),
+            }
+        }
+    }
+
+    async fn answer(&mut self, frame: FromAgent) -> Result<(), End> {
+        let location = &self.certificate.location;
+        match frame {
+            FromAgent::Report { hardware } => {
+                self.reports.take().await;
+                self.report(What::Reported { hardware }).await?;
+            }
+            FromAgent::Checks { results, .. } => {
+                self.reports.take().await;
+                self.report(What::Checked { results }).await?;
+            }
+            FromAgent::Heartbeat => {
+                // Retired, moved or enrolled anew since: the heartbeat is where an idle agent hears of it.
+                let situation = (self.agents.look)(location);
+                enrolment::may_speak(situation.peer(self.source), self.certificate.key_sha256)
+                    .map_err(Refused::from)?;
+                self.stream.send(&FromController::Heartbeat { now: (self.agents.now)() }).await?;
+            }
+            FromAgent::Renew { version, location, csr } if location == self.certificate.location => {
+                let frame = renew(self.agents, version, &location, &csr, self.source)?;
+                self.stream.send(&frame).await?;
+            }
+            FromAgent::Renew { .. } => {
+                return Err(Refused::new(Because::WrongPlace, "the certificate is for another place").into());
+            }
+            FromAgent::Hello { .. } | FromAgent::TokenRequest { .. } | FromAgent::Enrol { .. } => {
+                return Err(Refused::new(Because::Protocol, "the session stands already").into());
+            }
+        }
+        Ok(())
+    }
+
+    async fn report(&self, what: What) -> Result<(), Refused> {
+        let location = &self.certificate.location;
+        let situation = (self.agents.look)(location);
+        enrolment::may_speak(situation.peer(self.source), self.certificate.key_sha256)?;
+        self.agents.tell(self.agents.event(location, what)).await
+    }
+
+    /// Tells the plan in force, if that is news.
+    async fn tell_plan(&mut self) -> Result<(), End> {
+        let situation = (self.agents.look)(&self.certificate.location);
+        enrolment::may_speak(situation.peer(self.source), self.certificate.key_sha256)
+            .map_err(Refused::from)?;
+        let told = (situation.plan.generation, situation.checks());
+        if told != self.told {
+            let (generation, checks) = told.clone();
+            self.stream.send(&FromController::NewGeneration { generation, checks }).await?;
+            self.told = told;
+        }
+        Ok(())
+    }
+}
+
+/// How many reports may still come without waiting.
+struct Allowance {
+    left: u32,
+    since: Instant,
+}
+
+impl Allowance {
+    /// Takes one, waiting for it if need be: the connection is not read meanwhile, which slows its agent down.
+    async fn take(&mut self) {
+        let earned =
+            u32::try_from(self.since.elapsed().as_millis() / REPORT_EVERY.as_millis()).unwrap_or(u32::MAX);
+        if earned > 0 {
+            self.left = self.left.saturating_add(earned).min(REPORTS_AT_ONCE);
+            self.since += REPORT_EVERY * earned.min(REPORTS_AT_ONCE * 1000);
+        }
+        if self.left == 0 {
+            tokio::time::sleep_until(self.since + REPORT_EVERY).await;
+            self.since = Instant::now();
+            return;
+        }
+        self.left -= 1;
+    }
+}
+
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX).max(1)
+}
