@@ -1,0 +1,607 @@
+//! Cables: the `cable` rules of the drawing, and the wiring files.
+//!
+//! A rule (`eno1 = leaf.a.swp[unit]`) is read once for its block, its target found once for each rack, and its port
+//! number computed for each machine. A port holds one plug: what is taken is a table indexed by device and port, so
+//! that 300,000 cables are joined without one hash.
+
+use crate::arithmetic::{self, Arithmetic, Numbers, Variable};
+use crate::draw::{Container, Drawing, Group};
+use crate::limits::CABLES_MAX;
+use crate::pattern;
+use crate::report::Report;
+use crate::syntax::{Attribute, Block, Expression, Kind, Spanned, Step};
+use crate::tables::Tables;
+use crate::template::{self, Field, Labels, Naming, PortNaming};
+use crate::value;
+use crate::wiring;
+use model::design::{Cable, DeviceKind, PortRef};
+use model::finding::{Code, File, Finding, Severity, Source};
+use model::ids::{DeviceId, ModelId, PortIndex};
+use std::collections::HashMap;
+
+/// One entry of a `cable` object.
+pub(crate) struct Rule {
+    own: Spanned<String>,
+    /// `None` for `null`: this port is not cabled.
+    target: Option<Target>,
+    source: Source,
+}
+
+struct Target {
+    device: Selector,
+    port: PortSelector,
+}
+
+/// Which device a rule leads to.
+enum Selector {
+    /// The nearest of this kind and label: in the rack, else in its pod, else at the root.
+    Near(DeviceKind, Option<String>),
+    /// By name or location.
+    Named(Naming),
+}
+
+/// Which port of it.
+enum PortSelector {
+    /// The port whose name is `base` and a number.
+    Numbered(String, Arithmetic),
+    Exact(PortNaming),
+}
+
+/// Words that begin a path to a port.
+const ROOTS: [(&str, DeviceKind); 6] = [
+    ("core", DeviceKind::Core),
+    ("spine", DeviceKind::Spine),
+    ("leaf", DeviceKind::Leaf),
+    ("lom", DeviceKind::Lom),
+    ("controller", DeviceKind::Controller),
+    ("device", DeviceKind::Other),
+];
+
+/// Reads a `cable` object.
+pub(crate) fn rules(
+    report: &mut Report,
+    attribute: &Attribute,
+    variables: &[Variable],
+    fields: &[Field],
+) -> Vec<Rule> {
+    let entries = value::entries(report, attribute).unwrap_or_default();
+    let mut rules = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let target = match entry.value.kind {
+            Kind::Null => None,
+            Kind::Invalid => continue,
+            _ => match target(report, &entry.value, variables, fields) {
+                Some(target) => Some(target),
+                None => continue,
+            },
+        };
+        rules.push(Rule { own: entry.key.clone(), target, source: entry.value.source });
+    }
+    rules
+}
+
+fn target(
+    report: &mut Report,
+    value: &Expression,
+    variables: &[Variable],
+    fields: &[Field],
+) -> Option<Target> {
+    match &value.kind {
+        Kind::Path(root, steps) if !steps.is_empty() => {
+            let Some((_, kind)) = ROOTS.iter().find(|(word, _)| word == root) else {
+                let sentence = format!("`{root}` is nothing that a cable leads to");
+                let finding = Finding::error(Code::BadExpression, value.source, sentence);
+                let near = model::finding::nearest(root, ROOTS.iter().map(|(word, _)| *word));
+                report.push(match near {
+                    Some(near) => finding.help(format!("did you mean `{near}`?")),
+                    None => finding.help("a path begins with core, spine, leaf, lom, controller or device"),
+                });
+                return None;
+            };
+            path(report, value.source, *kind, steps, variables)
+        }
+        Kind::Text(text) => {
+            named(report, &Spanned { value: text.clone(), source: value.source }, variables, fields)
+        }
+        _ => {
+            let sentence = "a cable leads to a port";
+            report.push(
+                Finding::error(Code::BadExpression, value.source, sentence)
+                    .help("write `leaf.a.swp[unit]`, `leaf.a[\"swp14\"]` or `\"device:port\"`"),
+            );
+            None
+        }
+    }
+}
+
+/// `leaf.a.swp[unit]`, `lom.swp[unit]`, `leaf.a["Ethernet1/{unit}"]`, `core.c1.swp3`.
+fn path(
+    report: &mut Report,
+    source: Source,
+    kind: DeviceKind,
+    steps: &[Step],
+    variables: &[Variable],
+) -> Option<Target> {
+    let is_text = |index: &Expression| matches!(index.kind, Kind::Text(_));
+    let (label, port) = match steps {
+        [label @ .., Step::Word(base), Step::Index(index)] if !is_text(index) => {
+            let number = arithmetic::compile(report, index, variables)?;
+            (label, PortSelector::Numbered(base.value.clone(), number))
+        }
+        [label @ .., Step::Index(Expression { kind: Kind::Text(text), source })] => {
+            let text = Spanned { value: text.clone(), source: *source };
+            (label, PortSelector::Exact(template::port_naming(report, &text, variables)?))
+        }
+        [label @ .., Step::Word(word)] => {
+            (label, PortSelector::Exact(template::port_naming(report, word, &[])?))
+        }
+        _ => {
+            report.push(bad_path(source));
+            return None;
+        }
+    };
+    let label = match label {
+        [] => None,
+        [Step::Word(label)] => Some(label.value.clone()),
+        [Step::Index(Expression { kind: Kind::Text(label), .. })] => Some(label.clone()),
+        _ => {
+            report.push(bad_path(source));
+            return None;
+        }
+    };
+    Some(Target { device: Selector::Near(kind, label), port })
+}
+
+fn bad_path(source: Source) -> Finding {
+    Finding::error(Code::BadExpression, source, "this path does not lead to a port").help(
+        "write the kind, the label and the port: `leaf.a.swp[unit]`, or `leaf.a[\"swp14\"]` for one port",
+    )
+}
+
+/// `"device:port"`.
+fn named(
+    report: &mut Report,
+    text: &Spanned<String>,
+    variables: &[Variable],
+    fields: &[Field],
+) -> Option<Target> {
+    let Some((device, port)) = text.value.split_once(':') else {
+        report.push(
+            Finding::error(Code::BadExpression, text.source, format!("`{}` names no port", text.value))
+                .help("write `\"device:port\"`, the device by its name or location"),
+        );
+        return None;
+    };
+    let device = Spanned { value: device.to_string(), source: text.source };
+    let port = Spanned { value: port.to_string(), source: text.source };
+    let device = template::naming(report, &device, fields)?;
+    let port = template::port_naming(report, &port, variables)?;
+    Some(Target { device: Selector::Named(device), port: PortSelector::Exact(port) })
+}
+
+/// Resolves every rule and reads every wiring file.
+pub(crate) fn connect(
+    report: &mut Report,
+    blocks: &[Block],
+    files: &[File],
+    tables: &Tables,
+    drawing: &Drawing,
+) -> Vec<Cable> {
+    let mut sockets = Sockets::new(tables, drawing);
+    for group in &drawing.groups {
+        connect_group(report, &mut sockets, group);
+    }
+    for block in blocks.iter().filter(|block| block.kind.value == "cabling") {
+        wiring::read(report, block, files, &mut sockets);
+    }
+    sockets.cables
+}
+
+fn connect_group(report: &mut Report, sockets: &mut Sockets<'_>, group: &Group) {
+    let drawing = sockets.drawing;
+    let rules = &drawing.rules[group.rules];
+    // The target device of a `Near` rule is the same for the whole group.
+    let near: Vec<Option<DeviceId>> = rules
+        .iter()
+        .map(|rule| match &rule.target {
+            Some(Target { device: Selector::Near(kind, label), .. }) => {
+                sockets.near(report, rule.source, group.container, *kind, label.as_deref())
+            }
+            _ => None,
+        })
+        .collect();
+    for index in group.first..group.end {
+        let device = DeviceId::from_index(index);
+        let own_rules: &[Rule] = drawing.changed.get(&device).map_or(&[], |rules| &drawing.rules[*rules]);
+        for (rule, near) in rules.iter().zip(&near) {
+            let replaced = own_rules.iter().any(|own| own.own.value == rule.own.value);
+            if !replaced && let Some(target) = &rule.target {
+                sockets.follow(report, device, rule, target, *near);
+            }
+        }
+        for rule in own_rules {
+            let Some(target) = &rule.target else { continue };
+            let near = match &target.device {
+                Selector::Near(kind, label) => {
+                    sockets.near(report, rule.source, group.container, *kind, label.as_deref())
+                }
+                Selector::Named(_) => None,
+            };
+            sockets.follow(report, device, rule, target, near);
+        }
+    }
+}
+
+/// What is plugged in where, so far.
+pub(crate) struct Sockets<'d> {
+    tables: &'d Tables,
+    pub(crate) drawing: &'d Drawing,
+    pub(crate) cables: Vec<Cable>,
+    /// `taken[first_port[device] + port]` is one more than the index of the cable there, or 0.
+    taken: Vec<u32>,
+    first_port: Vec<u32>,
+    ports: Vec<HashMap<&'d str, PortIndex>>,
+    /// Ports of a model named by a base and a number.
+    numbered: HashMap<(ModelId, String), HashMap<u32, PortIndex>>,
+    /// Devices by name (lower case), location, and location within the zone.
+    by_name: Option<HashMap<String, DeviceId>>,
+}
+
+impl<'d> Sockets<'d> {
+    fn new(tables: &'d Tables, drawing: &'d Drawing) -> Self {
+        let mut first_port = Vec::with_capacity(drawing.devices.len());
+        // Devices and ports of a model are bounded (`DEVICES_MAX`, `PORTS_MAX`) to less than 2^32 together.
+        let mut total = 0u32;
+        for device in &drawing.devices {
+            first_port.push(total);
+            total = total.saturating_add(tables.models[device.model.index()].ports.len() as u32);
+        }
+        let ports = tables
+            .models
+            .iter()
+            .map(|model| {
+                model
+                    .ports
+                    .iter()
+                    .enumerate()
+                    .map(|(i, port)| (port.as_str(), PortIndex::from_index(i)))
+                    .collect()
+            })
+            .collect();
+        Self {
+            tables,
+            drawing,
+            cables: Vec::new(),
+            taken: vec![0; total as usize],
+            first_port,
+            ports,
+            numbered: HashMap::new(),
+            by_name: None,
+        }
+    }
+
+    /// The device that `kind` and `label` mean in `container`, or a finding.
+    fn near(
+        &self,
+        report: &mut Report,
+        source: Source,
+        container: Container,
+        kind: DeviceKind,
+        label: Option<&str>,
+    ) -> Option<DeviceId> {
+        let mut scopes = vec![container];
+        if let Container::Rack(rack) = container {
+            scopes.push(Container::Pod(self.drawing.racks[rack.index()].pod));
+        }
+        if container != Container::Zone {
+            scopes.push(Container::Zone);
+        }
+        let word = ROOTS.iter().find(|(_, root)| *root == kind).map_or("device", |(word, _)| word);
+        let mut known: Vec<&str> = Vec::new();
+        for scope in scopes {
+            let Some(labels) = self.drawing.labels.get(&(scope, kind)) else { continue };
+            let found = match label {
+                Some(label) => labels.iter().find(|(own, _)| own == label),
+                None => labels.iter().find(|(own, _)| own.is_empty()).or(match &labels[..] {
+                    [only] => Some(only),
+                    _ => None,
+                }),
+            };
+            if let Some((_, id)) = found {
+                return Some(*id);
+            }
+            known.extend(labels.iter().map(|(label, _)| label.as_str()));
+        }
+        let place = match container {
+            Container::Zone => "at the root of the zone".to_string(),
+            Container::Pod(pod) => format!("in `{}` or at the root", self.drawing.pods[pod.index()].location),
+            Container::Rack(rack) => {
+                format!("in `{}`, its pod or at the root", self.drawing.racks[rack.index()].location)
+            }
+        };
+        let finding = match label {
+            None if !known.is_empty() => {
+                let sentence = format!("`{word}` could be any of {}", listed(&known));
+                Finding::error(Code::UnknownDevice, source, sentence)
+                    .help(format!("name one, as in `{word}.{}`", known[0]))
+            }
+            None => Finding::error(Code::UnknownDevice, source, format!("there is no `{word}` {place}")),
+            Some(label) => {
+                let sentence = format!("there is no `{word}` labelled `{label}` {place}");
+                let finding = Finding::error(Code::UnknownDevice, source, sentence);
+                match model::finding::nearest(label, known.iter().copied()) {
+                    Some(near) => finding.help(format!("did you mean `{word}.{near}`?")),
+                    None if known.is_empty() => finding,
+                    None => finding.help(format!("labels here are {}", listed(&known))),
+                }
+            }
+        };
+        report.push(finding);
+        None
+    }
+
+    /// A device by name or location.
+    pub(crate) fn device(&mut self, written: &str) -> Option<DeviceId> {
+        let drawing = self.drawing;
+        let by_name = self.by_name.get_or_insert_with(|| {
+            let mut by_name = HashMap::with_capacity(drawing.devices.len() * 3);
+            for (index, device) in drawing.devices.iter().enumerate() {
+                let id = DeviceId::from_index(index);
+                by_name.entry(device.location.as_str().to_string()).or_insert(id);
+                by_name.entry(device.location.within_zone().to_string()).or_insert(id);
+            }
+            for (index, device) in drawing.devices.iter().enumerate() {
+                by_name.insert(device.name.to_ascii_lowercase(), DeviceId::from_index(index));
+            }
+            by_name
+        });
+        by_name.get(written).or_else(|| by_name.get(&written.to_ascii_lowercase())).copied()
+    }
+
+    /// Finding for a device that is not there.
+    pub(crate) fn unknown_device(&self, source: Source, written: &str) -> Finding {
+        let names = self.drawing.devices.iter().map(|device| device.name.as_str());
+        Finding::error(Code::UnknownDevice, source, format!("there is no device `{written}`"))
+            .did_you_mean(written, names.take(NEAR_MAX))
+    }
+
+    /// A port of a device by its name; a finding if its model has none, unless the model is broken anyway.
+    pub(crate) fn port(
+        &self,
+        report: &mut Report,
+        source: Source,
+        device: DeviceId,
+        name: &str,
+    ) -> Option<PortRef> {
+        let model = self.drawing.devices[device.index()].model;
+        match self.ports[model.index()].get(name) {
+            Some(port) => Some(PortRef { device, port: *port }),
+            None => {
+                self.unknown_port(report, source, device, name);
+                None
+            }
+        }
+    }
+
+    fn numbered_port(
+        &mut self,
+        report: &mut Report,
+        source: Source,
+        device: DeviceId,
+        base: &str,
+        number: i64,
+    ) -> Option<PortRef> {
+        let model = self.drawing.devices[device.index()].model;
+        let tables = self.tables;
+        let table = match self.numbered.get(&(model, base.to_string())) {
+            Some(table) => table,
+            None => {
+                let table = numbered_ports(&tables.models[model.index()].ports, base);
+                self.numbered.entry((model, base.to_string())).or_insert(table)
+            }
+        };
+        match u32::try_from(number).ok().and_then(|number| table.get(&number)) {
+            Some(port) => Some(PortRef { device, port: *port }),
+            None => {
+                self.unknown_port(report, source, device, &format!("{base}{number}"));
+                None
+            }
+        }
+    }
+
+    fn unknown_port(&self, report: &mut Report, source: Source, device: DeviceId, name: &str) {
+        let device = &self.drawing.devices[device.index()];
+        if self.tables.broken[device.model.index()] {
+            return;
+        }
+        let model = &self.tables.models[device.model.index()];
+        let sentence = format!(
+            "`{}` has no port `{name}`: its model `{}` does not list it",
+            device.location, model.name
+        );
+        let finding = Finding::error(Code::UnknownPort, source, sentence).related(model.source, "the model");
+        let near = model::finding::nearest(name, model.ports.iter().map(String::as_str));
+        report.push(match (near, model.ports.first(), model.ports.last()) {
+            (Some(near), _, _) if pattern::trailing_number(name).is_none() => {
+                finding.help(format!("did you mean `{near}`?"))
+            }
+            (_, Some(first), Some(last)) => {
+                finding.help(format!("it has {} ports, `{first}` to `{last}`", model.ports.len()))
+            }
+            _ => finding,
+        });
+    }
+
+    /// One rule for one device.
+    fn follow(
+        &mut self,
+        report: &mut Report,
+        device: DeviceId,
+        rule: &Rule,
+        target: &Target,
+        near: Option<DeviceId>,
+    ) {
+        let numbers = self.drawing.numbers[device.index()];
+        let Some(own) = self.own_port(report, device, rule) else { return };
+        let far = match &target.device {
+            Selector::Near(..) => match near {
+                Some(far) => far,
+                None => return,
+            },
+            Selector::Named(naming) => {
+                let name = naming.at(self.labels_of(device, numbers));
+                match self.device(&name) {
+                    Some(far) => far,
+                    None => {
+                        report.push(self.unknown_device(rule.source, &name));
+                        return;
+                    }
+                }
+            }
+        };
+        let far = match &target.port {
+            PortSelector::Exact(naming) => self.port(report, rule.source, far, &naming.at(numbers)),
+            PortSelector::Numbered(base, number) => match number.evaluate(numbers) {
+                Some(number) => self.numbered_port(report, rule.source, far, base, number),
+                None => {
+                    let sentence = format!(
+                        "this cannot be computed for `{}`: it overflows or divides by nought",
+                        self.drawing.devices[device.index()].location
+                    );
+                    report.push(Finding::error(Code::BadExpression, rule.source, sentence));
+                    None
+                }
+            },
+        };
+        if let Some(far) = far {
+            let cable = Cable { a: own, b: far, mbps: None, vlans: None, source: rule.source };
+            self.join(report, cable, Severity::Error);
+        }
+    }
+
+    fn own_port(&self, report: &mut Report, device: DeviceId, rule: &Rule) -> Option<PortRef> {
+        let model = &self.tables.models[self.drawing.devices[device.index()].model.index()];
+        if rule.own.value == "bmc"
+            && let Some(bmc) = model.bmc
+        {
+            return Some(PortRef { device, port: bmc });
+        }
+        if rule.own.value == "bmc"
+            && let Some(shared) = model.bmc_shares
+        {
+            let port = &model.ports[shared.index()];
+            let sentence = format!("the BMC of model `{}` has no jack: it shares `{port}`", model.name);
+            report.push(
+                Finding::error(Code::UnknownPort, rule.own.source, sentence)
+                    .related(model.source, "the model"),
+            );
+            return None;
+        }
+        self.port(report, rule.own.source, device, &rule.own.value)
+    }
+
+    fn labels_of(&self, device: DeviceId, numbers: Numbers) -> Labels<'d> {
+        let drawing = self.drawing;
+        let device = &drawing.devices[device.index()];
+        Labels {
+            zone: &self.tables.zone.name,
+            pod: device.pod.map_or("", |pod| drawing.pods[pod.index()].location.leaf()),
+            rack: device.rack.map_or("", |rack| drawing.racks[rack.index()].location.leaf()),
+            label: device.location.leaf(),
+            number: numbers.number,
+        }
+    }
+
+    /// Plugs a cable in, if both of its ports are free. `severity` is that of a port taken twice.
+    pub(crate) fn join(&mut self, report: &mut Report, cable: Cable, severity: Severity) {
+        let (a, b) = (self.socket(cable.a), self.socket(cable.b));
+        if a == b {
+            let sentence = format!("a cable joins {} to itself", self.said(cable.a));
+            report.push(Finding { severity, ..Finding::error(Code::CableToItself, cable.source, sentence) });
+            return;
+        }
+        if cable.a.device == cable.b.device {
+            let sentence =
+                format!("a cable joins {} and {}, of one device", self.said(cable.a), self.said(cable.b));
+            report.push(
+                Finding::warning(Code::CableToItself, cable.source, sentence)
+                    .help("right for a loopback test; otherwise mend one end"),
+            );
+        }
+        if self.taken[a] != 0 && self.taken[a] == self.taken[b] {
+            let first = self.cables[self.taken[a] as usize - 1].source;
+            let sentence = format!(
+                "the cable between {} and {} is written twice",
+                self.said(cable.a),
+                self.said(cable.b)
+            );
+            report.push(
+                Finding::warning(Code::SameCableTwice, cable.source, sentence).related(first, "first here"),
+            );
+            return;
+        }
+        for (socket, end, other) in [(a, cable.a, cable.b), (b, cable.b, cable.a)] {
+            if self.taken[socket] == 0 {
+                continue;
+            }
+            let first = &self.cables[self.taken[socket] as usize - 1];
+            let holder = if first.a == end { first.b } else { first.a };
+            let sentence = format!(
+                "{} is taken by the cable to {}, and cannot hold the one to {} too",
+                self.said(end),
+                self.said(holder),
+                self.said(other)
+            );
+            let finding =
+                Finding { severity, ..Finding::error(Code::PortTakenTwice, cable.source, sentence) };
+            report.push(if first.source == cable.source {
+                finding
+            } else {
+                finding.related(first.source, "taken here")
+            });
+            return;
+        }
+        if self.cables.len() >= CABLES_MAX {
+            let sentence = format!("the zone has more than {CABLES_MAX} cables");
+            report.push(Finding::error(Code::WrongValue, cable.source, sentence));
+            return;
+        }
+        self.cables.push(cable);
+        // Bounded by `CABLES_MAX`.
+        let mark = self.cables.len() as u32;
+        self.taken[a] = mark;
+        self.taken[b] = mark;
+    }
+
+    fn socket(&self, end: PortRef) -> usize {
+        self.first_port[end.device.index()] as usize + end.port.index()
+    }
+
+    fn said(&self, end: PortRef) -> String {
+        let device = &self.drawing.devices[end.device.index()];
+        let port = &self.tables.models[device.model.index()].ports[end.port.index()];
+        format!("`{}` of `{}`", port, device.location.within_zone())
+    }
+}
+
+/// How many names "did you mean" looks at: enough for a zone that is wired by hand.
+const NEAR_MAX: usize = 20_000;
+
+fn numbered_ports(ports: &[String], base: &str) -> HashMap<u32, PortIndex> {
+    let mut table = HashMap::with_capacity(ports.len());
+    for (index, port) in ports.iter().enumerate() {
+        let Some(digits) = port.strip_prefix(base) else { continue };
+        if !digits.is_empty()
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+            && let Ok(number) = digits.parse()
+        {
+            table.entry(number).or_insert(PortIndex::from_index(index));
+        }
+    }
+    table
+}
+
+fn listed(labels: &[&str]) -> String {
+    let quoted: Vec<String> = labels.iter().take(8).map(|label| format!("`{label}`")).collect();
+    quoted.join(", ") + if labels.len() > 8 { ", …" } else { "" }
+}

@@ -1,0 +1,31 @@
+//! Named limits: each bounds one thing that a design's text could otherwise make grow without end.
+
+/// Bytes of one file. A zone of 10,000 machines written out one by one takes some 3 MB.
+pub(crate) const FILE_BYTES_MAX: usize = 32 << 20;
+
+/// Files of one design; `Source::file` is 16 bits wide.
+pub(crate) const FILES_MAX: usize = 4096;
+
+/// What one pattern may expand to.
+pub(crate) const PATTERN_MAX: usize = 16_384;
+
+/// Ports of one model; `PortIndex` is 16 bits wide.
+pub(crate) const PORTS_MAX: usize = 4096;
+
+/// Pods of a zone; `PodId` is 16 bits wide.
+pub(crate) const PODS_MAX: usize = 65_535;
+
+/// Blocks of one kind that become a table with a 16-bit index.
+pub(crate) const TABLE_MAX: usize = 65_535;
+
+/// Devices of a zone: ten times what a zone is meant for.
+pub(crate) const DEVICES_MAX: usize = 1_000_000;
+
+/// Cables of a zone.
+pub(crate) const CABLES_MAX: usize = 8_000_000;
+
+/// Findings that are kept: the rest are counted.
+pub(crate) const FINDINGS_MAX: usize = 500;
+
+/// Length of a label, so that locations and names stay short: that of a DNS label (RFC 1035 §2.3.4).
+pub(crate) const LABEL_MAX: usize = 63;
