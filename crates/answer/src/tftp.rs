@@ -53,7 +53,7 @@ pub struct Opened {
 pub fn open(view: &View, packet: &Packet<'_>, client: IpAddr, now: Time) -> Result<Opened, Refusal> {
     // A source address is easily forged and a file is larger than its request: whoever is not in the zone gets nothing,
     // not even an error.
-    if !is_inside(view, client) {
+    if !view.plan.design.zone.contains(client) && !client.to_canonical().is_loopback() {
         return Err(Reason::NoIdentity.into());
     }
     let request = match packet {
@@ -110,15 +110,6 @@ pub fn refused(refusal: Refusal) -> Option<Packet<'static>> {
         reason => (error::ACCESS, reason.meaning()),
     };
     Some(Packet::Error { code, message: message.as_bytes() })
-}
-
-/// Whether an address belongs to the zone or to this very host.
-fn is_inside(view: &View, client: IpAddr) -> bool {
-    let zone = &view.plan.design.zone;
-    match client.to_canonical() {
-        IpAddr::V4(client) => client.is_loopback() || zone.supernet4.is_some_and(|net| net.contains(&client)),
-        IpAddr::V6(client) => client.is_loopback() || zone.supernet6.is_some_and(|net| net.contains(&client)),
-    }
 }
 
 /// A file by its name, or a loader by its bare name.

@@ -63,6 +63,16 @@ pub struct Zone {
     pub source: Source,
 }
 
+impl Zone {
+    /// Whether an address is one of the zone's. An IPv4 address written as IPv6 counts as IPv4.
+    pub fn contains(&self, address: std::net::IpAddr) -> bool {
+        match address.to_canonical() {
+            std::net::IpAddr::V4(address) => self.supernet4.is_some_and(|net| net.contains(&address)),
+            std::net::IpAddr::V6(address) => self.supernet6.is_some_and(|net| net.contains(&address)),
+        }
+    }
+}
+
 /// What the address plan leaves room for. Growth inside it renumbers nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Capacity {

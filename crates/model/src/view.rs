@@ -10,7 +10,7 @@ mod site;
 
 pub use boot::{Boot, BootImage, BootView};
 pub use dhcp::DhcpView;
-pub use dns::DnsView;
+pub use dns::{DnsName, DnsNameId, DnsPointer, DnsRow, DnsView, DnsZone, DnsZoneKind, hash as dns_hash};
 pub use site::{FileId, Ports, Site, SiteFile};
 
 use crate::ids::Generation;
@@ -26,8 +26,8 @@ pub struct View {
     pub plan: Arc<Plan>,
     /// DHCP: who is asking, and the prepared answer.
     pub dhcp: DhcpView,
-    /// DNS: names and addresses.
-    pub dns: DnsView,
+    /// DNS: names and addresses. They depend on the plan alone, so a view of newer facts shares them.
+    pub dns: Arc<DnsView>,
     /// TFTP and HTTP: which machine boots what.
     pub boot: BootView,
 }

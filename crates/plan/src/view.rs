@@ -14,7 +14,19 @@ pub fn view(plan: &Arc<Plan>, facts: &Facts, site: &Arc<Site>) -> View {
         generation: plan.generation,
         plan: Arc::clone(plan),
         dhcp: dhcp::view(plan, facts, site),
-        dns: dns::view(plan, facts),
+        dns: Arc::new(dns::view(plan)),
         boot: boot::view(plan, facts, site),
+    }
+}
+
+/// The view of newer facts about the same plan: what facts do not touch is shared with `previous`, not made again.
+pub fn refresh(previous: &View, facts: &Facts) -> View {
+    let plan = &previous.plan;
+    View {
+        generation: previous.generation,
+        plan: Arc::clone(plan),
+        dhcp: dhcp::view(plan, facts, &previous.boot.site),
+        dns: Arc::clone(&previous.dns),
+        boot: boot::view(plan, facts, &previous.boot.site),
     }
 }

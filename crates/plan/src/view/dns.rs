@@ -1,9 +1,178 @@
-//! The part of the view that dns is answered from.
+//! The part of the view that DNS is answered from.
 
-use model::view::DnsView;
-use model::{Facts, Plan};
+use ipnet::{Ipv4Net, Ipv6Net};
+use model::Plan;
+use model::design::Audience;
+use model::view::{DnsName, DnsNameId, DnsPointer, DnsRow, DnsView, DnsZone, DnsZoneKind, dns_hash};
 
 /// Prepares it.
-pub(super) fn view(_plan: &Plan, _facts: &Facts) -> DnsView {
-    DnsView::default()
+pub(super) fn view(plan: &Plan) -> DnsView {
+    let mut table = Table::with_capacity(plan.interfaces.len() + 16);
+    let apex = table.name(&[]);
+    debug_assert_eq!(apex, DnsNameId::APEX);
+    let mut hosts = Vec::with_capacity(plan.interfaces.len());
+    for interface in &plan.interfaces {
+        let network = plan.subnet(interface.subnet).network;
+        let name = table.name(&[&interface.dns_name]);
+        hosts.push(name);
+        if let Some(address) = interface.v4 {
+            table.rows.push((name, DnsRow::A { network, address }));
+            table.pointers4.push(DnsPointer { address, name, network });
+        }
+        if let Some(address) = interface.v6 {
+            table.addresses6.push(address);
+            let position = u32::try_from(table.addresses6.len() - 1).expect("fewer interfaces than 2^32");
+            table.rows.push((name, DnsRow::Aaaa { network, address: position }));
+            table.pointers6.push(DnsPointer { address, name, network });
+        }
+        table.rows.push((name, DnsRow::Location(interface.device)));
+    }
+    let mut servers = Vec::new();
+    for (interface, name) in plan.interfaces.iter().zip(&hosts) {
+        if interface.audience == Audience::Controller && !servers.contains(name) {
+            servers.push(*name);
+        }
+    }
+    services(plan, &hosts, &mut table);
+    table.finish(plan, servers)
+}
+
+/// `_service._protocol.role`, with one SRV record for each machine of the role.
+fn services(plan: &Plan, hosts: &[DnsNameId], table: &mut Table) {
+    for (position, device) in plan.design.devices.iter().enumerate() {
+        let Some(role) = device.role.map(|role| &plan.design.roles[role.index()]) else { continue };
+        // The first interface carries the device's own name; a device without an address offers nothing.
+        let interfaces = &plan.first_interface[position..=position + 1];
+        let Some(target) = hosts[interfaces[0] as usize..interfaces[1] as usize].first() else { continue };
+        for service in &role.services {
+            let labels = [format!("_{}", service.name), format!("_{}", service.protocol)];
+            let name = table.name(&[&labels[0], &labels[1], &role.name]);
+            table.rows.push((name, DnsRow::Service { port: service.port, target: *target }));
+        }
+    }
+}
+
+/// The tables while they grow.
+struct Table {
+    view: DnsView,
+    rows: Vec<(DnsNameId, DnsRow)>,
+    addresses6: Vec<std::net::Ipv6Addr>,
+    pointers4: Vec<DnsPointer<std::net::Ipv4Addr>>,
+    pointers6: Vec<DnsPointer<std::net::Ipv6Addr>>,
+}
+
+impl Table {
+    fn with_capacity(names: usize) -> Self {
+        let view = DnsView {
+            names: vec![DnsName::default()],
+            slots: vec![0; (2 * names).next_power_of_two()],
+            ..DnsView::default()
+        };
+        Self { view, rows: Vec::new(), addresses6: Vec::new(), pointers4: Vec::new(), pointers6: Vec::new() }
+    }
+
+    /// The id of the name with these labels, first label first; the name and those above it are made if need be.
+    fn name(&mut self, labels: &[&str]) -> DnsNameId {
+        let mut wire = Vec::with_capacity(64);
+        for label in labels {
+            wire.push(u8::try_from(label.len()).expect("labels are at most 63 long, or there is no plan"));
+            wire.extend(label.bytes().map(|octet| octet.to_ascii_lowercase()));
+        }
+        if let Some(known) = self.view.find(&wire) {
+            return known;
+        }
+        if labels.len() > 1 {
+            self.name(&labels[1..]);
+        }
+        self.add(&wire)
+    }
+
+    fn add(&mut self, wire: &[u8]) -> DnsNameId {
+        let view = &mut self.view;
+        let id = u32::try_from(view.names.len() - 1).expect("fewer names than 2^32");
+        view.labels.extend_from_slice(wire);
+        let end = u32::try_from(view.labels.len()).expect("fewer label octets than 2^32");
+        view.names.push(DnsName { labels: end, rows: 0 });
+        if 2 * view.names.len() > view.slots.len() {
+            view.slots = vec![0; 2 * view.slots.len()];
+            for id in 0..id {
+                let labels = view.labels_of(DnsNameId(id)).to_vec();
+                occupy(&mut view.slots, &labels, id);
+            }
+        }
+        occupy(&mut view.slots, wire, id);
+        DnsNameId(id)
+    }
+
+    fn finish(self, plan: &Plan, servers: Vec<DnsNameId>) -> DnsView {
+        let Table { mut view, mut rows, addresses6, mut pointers4, mut pointers6 } = self;
+        // Stable: a name's records stay in the order they were made.
+        rows.sort_by_key(|(name, _)| *name);
+        for (position, name) in view.names.iter_mut().enumerate() {
+            let before = rows.partition_point(|(row_of, _)| row_of.index() < position);
+            name.rows = u32::try_from(before).expect("fewer rows than 2^32");
+        }
+        pointers4.sort_unstable_by_key(|pointer| pointer.address);
+        pointers6.sort_unstable_by_key(|pointer| pointer.address);
+        // RFC 1982 arithmetic: what counts for secondaries is that it grows, modulo 2^32.
+        let serial = u32::try_from(plan.generation.0 & u64::from(u32::MAX)).unwrap_or_default();
+        DnsView {
+            zones: zones(plan),
+            serial,
+            servers,
+            rows: rows.into_iter().map(|(_, row)| row).collect(),
+            addresses6,
+            pointers4,
+            pointers6,
+            ..view
+        }
+    }
+}
+
+/// Puts a name that is not there yet into the first free slot of its run.
+fn occupy(slots: &mut [u32], labels: &[u8], id: u32) {
+    let mask = slots.len() - 1;
+    let mut slot = dns_hash(labels) & mask;
+    while slots[slot] != 0 {
+        slot = (slot + 1) & mask;
+    }
+    slots[slot] = id + 1;
+}
+
+/// The forward zone, and reverse zones that cover the supernets exactly. A supernet longer than /24 gets the whole /24
+/// that it lies in: its name cannot be cut finer without the parent's help (RFC 2317).
+fn zones(plan: &Plan) -> Vec<DnsZone> {
+    let zone = &plan.design.zone;
+    let mut zones = vec![DnsZone { apex: wire(&zone.domain), kind: DnsZoneKind::Forward }];
+    if let Some(net) = zone.supernet4 {
+        let length = net.prefix_len().div_ceil(8).clamp(1, 3) * 8;
+        let cut = Ipv4Net::new(net.network(), net.prefix_len().min(length)).unwrap_or(net);
+        for part in cut.trunc().subnets(length).into_iter().flatten() {
+            let octets = part.network().octets();
+            let labels = octets[..usize::from(length / 8)].iter().rev().map(ToString::to_string);
+            let apex = labels.chain(["in-addr".into(), "arpa".into()]).collect::<Vec<_>>().join(".");
+            zones.push(DnsZone { apex: wire(&apex), kind: DnsZoneKind::Reverse4(part) });
+        }
+    }
+    if let Some(net) = zone.supernet6 {
+        let length = net.prefix_len().div_ceil(4).clamp(1, 31) * 4;
+        let cut = Ipv6Net::new(net.network(), net.prefix_len().min(length)).unwrap_or(net);
+        for part in cut.trunc().subnets(length).into_iter().flatten() {
+            let digits = format!("{:032x}", u128::from(part.network()));
+            let labels = digits[..usize::from(length / 4)].chars().rev().map(|digit| digit.to_string());
+            let apex = labels.chain(["ip6".into(), "arpa".into()]).collect::<Vec<_>>().join(".");
+            zones.push(DnsZone { apex: wire(&apex), kind: DnsZoneKind::Reverse6(part) });
+        }
+    }
+    zones
+}
+
+/// A name in wire form, lower case, without the root's label.
+fn wire(name: &str) -> Vec<u8> {
+    let mut wire = Vec::with_capacity(name.len() + 1);
+    for label in name.split('.').filter(|label| !label.is_empty()) {
+        wire.push(u8::try_from(label.len()).expect("labels are at most 63 long, or there is no plan"));
+        wire.extend(label.bytes().map(|octet| octet.to_ascii_lowercase()));
+    }
+    wire
 }
