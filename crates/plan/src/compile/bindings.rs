@@ -1,0 +1,276 @@
+//! Every identity by which a DHCP request can be known: the exact bytes the relay at the other end will write.
+
+use super::ends::FarEnds;
+use super::interfaces::Addressed;
+use super::jacks::ModelJacks;
+use super::routers::relays;
+use super::{NAMED_MAX, devices, list};
+use model::design::{Audience, Design, DeviceKind, IdPart, IdTemplate, PortRef};
+use model::finding::{Code, Finding, Source};
+use model::ids::{DeviceId, InterfaceId, ModelId, SubnetId};
+use model::plan::{Binding, Subnet};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// The bindings, in device order; and findings for machines without one, and for identities that two would send.
+pub(super) fn of(
+    design: &Design,
+    jacks: &[ModelJacks],
+    subnets: &[Subnet],
+    addressed: &Addressed,
+    far_ends: &FarEnds,
+    findings: &mut Vec<Finding>,
+) -> Vec<Binding> {
+    let mut bindings = Vec::with_capacity(2 * addressed.interfaces.len());
+    let mut remote_ids: HashMap<DeviceId, Option<Arc<[u8]>>> = HashMap::new();
+    for (index, interface) in addressed.interfaces.iter().enumerate() {
+        let device = &design.devices[interface.device.index()];
+        let model = &design.models[device.model.index()];
+        let (jack, foot) = addressed.jacks[index];
+        let jack = &jacks[device.model.index()].of_kind(device.kind)[usize::from(jack)];
+        let foot = &jack.feet[usize::from(foot)];
+        // A BMC that sends a tag still asks through the port's relay, in its own VLAN.
+        if !foot.untagged && foot.audience != Audience::Bmc {
+            continue;
+        }
+        let network = &design.networks[foot.network.index()];
+        let vlan = if network.native || !foot.untagged { network.vlan.unwrap_or(0) } else { 0 };
+        let mut channels: Vec<DeviceId> = Vec::new();
+        for port in &interface.ports {
+            let Some(far) = far_ends.get(port.device, port.port) else { continue };
+            if !relays(design, far.device) {
+                continue;
+            }
+            let switch = &design.devices[far.device.index()];
+            let switch_model = &design.models[switch.model.index()];
+            let Some(circuit_id) = &switch_model.circuit_id else { continue };
+            let port_name = &switch_model.ports[far.port.index()];
+            let is_bmc_class = match model.bmc_shares {
+                Some(_) if interface.audience == Audience::Bmc => Some(true),
+                Some(shared) if shared == port.port => Some(false),
+                _ => None,
+            };
+            let remote_id = remote_id(design, &mut remote_ids, far, port_name, vlan);
+            let mut bind = |name: &str, is_bmc_class| {
+                bindings.push(Binding {
+                    interface: InterfaceId::from_index(index),
+                    switch: far.device,
+                    port: far,
+                    circuit_id: render(circuit_id, design, far.device, name, vlan).into_boxed_slice(),
+                    remote_id: remote_id.clone(),
+                    is_bmc_class,
+                });
+            };
+            bind(port_name, is_bmc_class);
+            if let Some(channel) = &jack.port_channel
+                && !channels.contains(&far.device)
+            {
+                channels.push(far.device);
+                // The aggregate speaks for all members, so the BMC behind one of them shares it.
+                let is_bmc_class = model.bmc_shares.filter(|shared| holds(model, *port, *shared));
+                let is_bmc_class = is_bmc_class.map(|_| interface.audience == Audience::Bmc);
+                let unit = device.slot + design.zone.count_from;
+                bind(
+                    &channel.replace("{unit}", &unit.to_string()).replace("{port}", port_name),
+                    is_bmc_class,
+                );
+            }
+        }
+    }
+    tell_unattached(design, addressed, &bindings, findings);
+    tell_same(design, subnets, addressed, &bindings, findings);
+    bindings
+}
+
+/// Whether a port is the shared one, or in one bond with it.
+fn holds(model: &model::design::Model, port: PortRef, shared: model::PortIndex) -> bool {
+    port.port == shared
+        || model.bonds.iter().any(|bond| bond.members.contains(&port.port) && bond.members.contains(&shared))
+}
+
+/// What a switch writes as remote-id: once per switch, unless it differs by port.
+fn remote_id(
+    design: &Design,
+    known: &mut HashMap<DeviceId, Option<Arc<[u8]>>>,
+    far: PortRef,
+    port_name: &str,
+    vlan: u16,
+) -> Option<Arc<[u8]>> {
+    let switch = &design.devices[far.device.index()];
+    let template = design.models[switch.model.index()].remote_id.as_ref()?;
+    let render = || Some(render(template, design, far.device, port_name, vlan).into());
+    let is_switchs = |part: &IdPart| matches!(part, IdPart::Bytes(_) | IdPart::Name | IdPart::Location);
+    if template.parts.iter().all(is_switchs) {
+        known.entry(far.device).or_insert_with(render).clone()
+    } else {
+        render()
+    }
+}
+
+/// The bytes of a template for one port of one switch.
+fn render(template: &IdTemplate, design: &Design, switch: DeviceId, port_name: &str, vlan: u16) -> Vec<u8> {
+    let switch = &design.devices[switch.index()];
+    let mut bytes = Vec::with_capacity(16);
+    for part in &template.parts {
+        match part {
+            IdPart::Bytes(literal) => bytes.extend_from_slice(literal),
+            IdPart::PortName => bytes.extend_from_slice(port_name.as_bytes()),
+            IdPart::PortNumber => bytes.extend_from_slice(trailing_number(port_name).as_bytes()),
+            IdPart::Name => bytes.extend_from_slice(switch.name.as_bytes()),
+            IdPart::Location => bytes.extend_from_slice(switch.location.as_str().as_bytes()),
+            IdPart::Vlan => bytes.extend_from_slice(vlan.to_string().as_bytes()),
+            IdPart::PortNumberBinary { octets, add } => {
+                let number: i64 = trailing_number(port_name).parse().unwrap_or(0);
+                push_binary(&mut bytes, number.saturating_add(i64::from(*add)), *octets);
+            }
+            IdPart::VlanBinary { octets } => push_binary(&mut bytes, i64::from(vlan), *octets),
+        }
+    }
+    bytes
+}
+
+/// The digits at the end of a port's name; empty if there are none.
+fn trailing_number(name: &str) -> &str {
+    let digits = name.bytes().rev().take_while(u8::is_ascii_digit).count();
+    &name[name.len() - digits..]
+}
+
+/// The low octets, most significant first.
+fn push_binary(bytes: &mut Vec<u8>, number: i64, octets: u8) {
+    let all = number.to_be_bytes();
+    bytes.extend_from_slice(&all[all.len() - usize::from(octets).min(all.len())..]);
+}
+
+/// Machines that no relay can speak for, gathered by where they are written.
+fn tell_unattached(
+    design: &Design,
+    addressed: &Addressed,
+    bindings: &[Binding],
+    findings: &mut Vec<Finding>,
+) {
+    let mut is_bound = vec![false; design.devices.len()];
+    for binding in bindings {
+        let interface = &addressed.interfaces[binding.interface.index()];
+        is_bound[interface.device.index()] |= interface.audience != Audience::Bmc;
+    }
+    let mut unattached: BTreeMap<Source, (usize, Vec<String>)> = BTreeMap::new();
+    for (id, device) in devices(design) {
+        if device.kind == DeviceKind::Machine && !is_bound[id.index()] {
+            let (count, named) = unattached.entry(device.source).or_default();
+            *count += 1;
+            if named.len() < NAMED_MAX {
+                named.push(device.location.to_string());
+            }
+        }
+    }
+    for (source, (count, named)) in unattached {
+        let verb = if count == 1 { "is" } else { "are" };
+        findings.push(
+            Finding::warning(
+                Code::Unattached,
+                source,
+                format!(
+                    "{} {verb} cabled to no switch that relays DHCP, so nothing can know {} by place",
+                    list(&named, count),
+                    if count == 1 { "it" } else { "them" },
+                ),
+            )
+            .help(
+                "cable a data interface that has an untagged network to a switch whose model has `circuit_id`",
+            ),
+        );
+    }
+    let has_controller =
+        addressed.interfaces.iter().any(|interface| interface.audience == Audience::Controller);
+    if !has_controller {
+        findings.push(
+            Finding::warning(
+                Code::NoController,
+                design.zone.source,
+                "the zone has no controller with an address, so nobody would answer",
+            )
+            .help("add a `controller` block, its cable, and a network `for` it"),
+        );
+    }
+}
+
+/// What tells one relay from another: its remote-id, or else the address it relays from.
+#[derive(PartialEq, Eq, Hash)]
+enum Relay<'a> {
+    Remote(&'a [u8]),
+    Switch(DeviceId),
+    /// It has no address of its own there, and relays from the gateway's.
+    Gateway(SubnetId),
+}
+
+/// Two interfaces behind one identity: gathered by the switch's model, whose template is at fault.
+fn tell_same(
+    design: &Design,
+    subnets: &[Subnet],
+    addressed: &Addressed,
+    bindings: &[Binding],
+    findings: &mut Vec<Finding>,
+) {
+    let mut seen: HashMap<(Relay<'_>, &[u8], Option<bool>), &Binding> =
+        HashMap::with_capacity(bindings.len());
+    let mut same: BTreeMap<ModelId, (usize, &Binding, &Binding)> = BTreeMap::new();
+    for binding in bindings {
+        let subnet = addressed.interfaces[binding.interface.index()].subnet;
+        let has_own_address = |switch: DeviceId| {
+            let routers = &subnets[subnet.index()].routers;
+            routers
+                .iter()
+                .any(|router| router.switch == switch && (router.v4.is_some() || router.v6.is_some()))
+        };
+        let relay = match &binding.remote_id {
+            Some(remote_id) => Relay::Remote(remote_id),
+            None if has_own_address(binding.switch) => Relay::Switch(binding.switch),
+            None => Relay::Gateway(subnet),
+        };
+        let model = design.devices[binding.switch.index()].model;
+        match seen.insert((relay, &binding.circuit_id, binding.is_bmc_class), binding) {
+            Some(other) if other.interface != binding.interface => {
+                same.entry(model).or_insert((0, other, binding)).0 += 1;
+            }
+            _ => {}
+        }
+    }
+    for (model, (count, one, other)) in same {
+        let port = |binding: &Binding| {
+            let switch = &design.devices[binding.switch.index()];
+            let name = &design.models[switch.model.index()].ports[binding.port.port.index()];
+            format!("{} {name}", switch.location)
+        };
+        let others = if count > 1 { format!(" (and {} more such pairs)", count - 1) } else { String::new() };
+        findings.push(
+            Finding::error(
+                Code::SameIdentity,
+                design.models[model.index()].source,
+                format!(
+                    "{} and {} would send the same identity `{}`{others}, so a request could be either's",
+                    port(one),
+                    port(other),
+                    String::from_utf8_lossy(&other.circuit_id).escape_default(),
+                ),
+            )
+            .help("let `circuit_id` use `{port}`, and `remote_id` tell the switch, for example by `{name}`"),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_the_model_counts() {
+        let mut bytes = Vec::new();
+        push_binary(&mut bytes, 300, 2);
+        push_binary(&mut bytes, 7 - 1, 1);
+        push_binary(&mut bytes, 1, 4);
+        assert_eq!(bytes, [1, 44, 6, 0, 0, 0, 1]);
+        assert_eq!(trailing_number("Ethernet1/12"), "12");
+        assert_eq!(trailing_number("swp07"), "07");
+        assert_eq!(trailing_number("mgmt"), "");
+    }
+}
