@@ -145,6 +145,13 @@ impl DnsView {
         &self.rows[from..to]
     }
 
+    /// Whose record a row is, by the row's position.
+    pub fn name_of_row(&self, row: u32) -> DnsNameId {
+        // Names without rows begin where the next name does; the last that begins here or before is the owner.
+        let after = self.names.partition_point(|name| name.rows <= row);
+        DnsNameId(u32::try_from(after).unwrap_or(u32::MAX).saturating_sub(1))
+    }
+
     /// Names that have an address within an IPv4 prefix.
     pub fn pointers4(&self, net: Ipv4Net) -> &[DnsPointer<Ipv4Addr>] {
         &self.pointers4[between(&self.pointers4, net.network(), net.broadcast())]
