@@ -26,13 +26,13 @@ pub struct Sightings {
     /// Where each accepted address belongs.
     homes: HashMap<Mac, Place>,
     /// Where each address was last seen.
-    seen: HashMap<Mac, BTreeSet<Place>>,
+    seen: BTreeMap<Mac, BTreeSet<Place>>,
     /// What is counted in the indices for each location, so that it can be taken out again.
     counted: HashMap<Location, Counted>,
     /// Addresses seen away from home: here → home.
     displaced: BTreeMap<Place, Place>,
     /// The places that each UUID was seen at.
-    uuids: HashMap<[u8; 16], BTreeSet<Place>>,
+    uuids: BTreeMap<[u8; 16], BTreeSet<Place>>,
     /// Places whose own machine is connected while a stranger asks on its port.
     strangers: BTreeMap<Place, Mac>,
     /// Locations that have a doubt now.
@@ -44,7 +44,9 @@ pub struct Sightings {
 struct Counted {
     accepted: Vec<(String, Mac)>,
     seen: Vec<(String, Mac, Option<[u8; 16]>)>,
-    connected: bool,
+    stranger: Option<(String, Mac)>,
+    /// Ports that had a sighting before and may have none now.
+    ports_before: Vec<String>,
 }
 
 impl Counted {
@@ -60,12 +62,13 @@ impl Counted {
                     (interface.clone(), seen.mac, uuid)
                 })
                 .collect(),
-            connected: machine.connected,
+            stranger: machine.stranger.clone(),
+            ports_before: Vec::new(),
         }
     }
 }
 
-fn forget<K: Eq + std::hash::Hash>(index: &mut HashMap<K, BTreeSet<Place>>, key: &K, place: &Place) {
+fn forget<K: Ord>(index: &mut BTreeMap<K, BTreeSet<Place>>, key: &K, place: &Place) {
     if let Some(places) = index.get_mut(key) {
         places.remove(place);
         if places.is_empty() {
@@ -92,13 +95,30 @@ impl Sightings {
         self.homes.get(&mac).cloned()
     }
 
+    /// The places other than `here` that an address was last seen at: it is there no more when it is seen here.
+    pub fn elsewhere(&self, mac: Mac, here: &Place) -> Vec<Place> {
+        self.seen.get(&mac).into_iter().flatten().filter(|place| *place != here).cloned().collect()
+    }
+
+    /// Whether what was seen at a place is accepted there.
+    fn at_home(&self, place: &Place) -> bool {
+        let seen = self.counted.get(&place.0).into_iter().flat_map(|counted| &counted.seen);
+        seen.filter(|(port, ..)| *port == place.1).any(|(_, mac, _)| self.homes.get(mac) == Some(place))
+    }
+
+    /// Judge again, whatever changed.
+    pub fn mark_dirty(&mut self) {
+        self.dirty = true;
+    }
+
     /// Takes a machine's facts into the index.
     pub fn update(&mut self, location: &Location, machine: &Machine) {
-        let now = Counted::of(machine);
         let before = self.counted.get(location).cloned().unwrap_or_default();
-        if now == before {
+        let mut now = Counted::of(machine);
+        if (&now.accepted, &now.seen, &now.stranger) == (&before.accepted, &before.seen, &before.stranger) {
             return;
         }
+        now.ports_before = before.seen.iter().map(|(port, ..)| port.clone()).collect();
         self.dirty = true;
         for (_, mac) in &before.accepted {
             if self.homes.get(mac).is_some_and(|(home, _)| home == location) {
@@ -137,22 +157,21 @@ impl Sightings {
     /// Sorts the addresses seen at one location into at home, displaced and strange.
     fn place(&mut self, location: &Location) {
         let Some(counted) = self.counted.get(location) else { return };
-        for (interface, mac, _) in &counted.seen {
-            let here = (location.clone(), interface.clone());
-            match self.homes.get(mac) {
-                Some(home) if *home != here => {
-                    self.displaced.insert(here.clone(), home.clone());
-                }
-                _ => {
-                    self.displaced.remove(&here);
-                }
+        for port in counted.seen.iter().map(|(port, ..)| port).chain(&counted.ports_before) {
+            let here = (location.clone(), port.clone());
+            self.displaced.remove(&here);
+            self.strangers.remove(&here);
+        }
+        for (port, mac, _) in &counted.seen {
+            let here = (location.clone(), port.clone());
+            if let Some(home) = self.homes.get(mac).filter(|home| **home != here) {
+                self.displaced.insert(here.clone(), home.clone());
             }
-            let own =
-                counted.accepted.iter().find(|(accepted, _)| accepted == interface).map(|(_, mac)| *mac);
-            if counted.connected && !self.homes.contains_key(mac) && own.is_some_and(|own| own != *mac) {
-                self.strangers.insert(here, *mac);
-            } else {
-                self.strangers.remove(&here);
+            if let Some((strange, stranger)) = &counted.stranger
+                && strange == port
+                && !self.homes.contains_key(stranger)
+            {
+                self.strangers.insert(here, *stranger);
             }
         }
     }
@@ -178,12 +197,7 @@ impl Sightings {
 }
 
 /// What is doubted about each location's cables, in plain words.
-pub fn judge(
-    plan: &Plan,
-    roster: &Roster,
-    facts: &Facts,
-    sightings: &Sightings,
-) -> BTreeMap<Location, (Code, String)> {
+pub fn judge(plan: &Plan, roster: &Roster, sightings: &Sightings) -> BTreeMap<Location, (Code, String)> {
     let ground = Ground { plan, roster };
     let mut doubts = BTreeMap::new();
     for (place, mac) in &sightings.strangers {
@@ -195,7 +209,7 @@ pub fn judge(
         doubts.insert(place.0.clone(), (Code::Foreign, sentence));
     }
     by_uuid(&ground, sightings, &mut doubts);
-    by_history(&ground, facts, sightings, &mut doubts);
+    by_history(&ground, sightings, &mut doubts);
     doubts
 }
 
@@ -236,15 +250,12 @@ impl Ground<'_> {
     }
 }
 
-/// One UUID at two places: whichever cable has its counterpart exchanged is named; a lone one is told as it is.
+/// One UUID at the ports of two places: of these, the places where it is not accepted are doubted.
 fn by_uuid(ground: &Ground<'_>, sightings: &Sightings, doubts: &mut BTreeMap<Location, (Code, String)>) {
     for places in sightings.uuids.values() {
         let locations: BTreeSet<&Location> = places.iter().map(|(location, _)| location).collect();
-        if locations.len() < 2 {
-            continue;
-        }
-        // What history explains is left to history, which knows which of the two places is right.
-        if places.iter().any(|place| sightings.displaced.contains_key(place)) {
+        // What history explains is left to history, which knows which of the places is right.
+        if locations.len() < 2 || places.iter().any(|place| sightings.displaced.contains_key(place)) {
             continue;
         }
         let told: Vec<String> = places
@@ -256,18 +267,13 @@ fn by_uuid(ground: &Ground<'_>, sightings: &Sightings, doubts: &mut BTreeMap<Loc
             locations.len(),
             told.join("; ")
         );
-        for location in locations {
-            doubts.insert(location.clone(), (Code::Miscabled, sentence.clone()));
+        for place in places.iter().filter(|place| !sightings.at_home(place)) {
+            doubts.entry(place.0.clone()).or_insert_with(|| (Code::Miscabled, sentence.clone()));
         }
     }
 }
 
-fn by_history(
-    ground: &Ground<'_>,
-    facts: &Facts,
-    sightings: &Sightings,
-    doubts: &mut BTreeMap<Location, (Code, String)>,
-) {
+fn by_history(ground: &Ground<'_>, sightings: &Sightings, doubts: &mut BTreeMap<Location, (Code, String)>) {
     let displaced = &sightings.displaced;
     for (here, home) in displaced {
         if here.0 == home.0 {
@@ -282,31 +288,29 @@ fn by_history(
             continue;
         }
         if displaced.get(home) == Some(here) {
+            let (first, second) = if here < home { (here, home) } else { (home, here) };
             let sentence = format!(
                 "{} and {} are swapped: the machine of {} is on {}, and the machine of {} is on {}; exchange the two cables",
-                ground.who(&here.0).min(ground.who(&home.0)),
-                ground.who(&here.0).max(ground.who(&home.0)),
-                home.0.within_zone(),
-                ground.port(here),
-                here.0.within_zone(),
-                ground.port(home),
+                ground.who(&first.0),
+                ground.who(&second.0),
+                second.0.within_zone(),
+                ground.port(first),
+                first.0.within_zone(),
+                ground.port(second),
             );
-            doubts.insert(here.0.clone(), (Code::Swapped, sentence.clone()));
-            doubts.insert(home.0.clone(), (Code::Swapped, sentence));
+            doubts.insert(here.0.clone(), (Code::Swapped, sentence));
             continue;
         }
         if let Some(sentence) = shifted(ground, displaced, here, home) {
             doubts.insert(here.0.clone(), (Code::ShiftedByOne, sentence));
             continue;
         }
-        let gone = facts.machines.get(&home.0).is_none_or(|machine| !machine.connected);
         let sentence = format!(
-            "the machine of {} asks on {}, which is drawn for {}; put its cable back into {}{}",
+            "the machine of {} asks on {}, which is drawn for {}; put its cable back into {}",
             ground.who(&home.0),
             ground.port(here),
             ground.who(&here.0),
             ground.port(home),
-            if gone { "" } else { " (its other cables are where they belong)" },
         );
         doubts.insert(here.0.clone(), (Code::Miscabled, sentence));
     }

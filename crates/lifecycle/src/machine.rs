@@ -46,6 +46,7 @@ pub fn expected(now: Time) -> Machine {
         hardware: None,
         checks: Vec::new(),
         connected: false,
+        stranger: None,
         token: Token::None,
         certificate_sha256: None,
         armed: None,
@@ -87,10 +88,7 @@ pub fn step(plan: &Plan, roster: &Roster, device: DeviceId, machine: &mut Machin
             enrolled(machine, *certificate_sha256, *token_sha256, now)
         }
         What::Connected => connected(machine, now),
-        What::Lost => {
-            machine.connected = false;
-            Step::default()
-        }
+        What::Lost => lost(machine, now),
         What::Reported { hardware } => reported(plan, roster, device, machine, hardware, now),
         What::Checked { results } => checked(plan, roster, device, machine, results, now),
         What::Operator { by, wish } => operator(machine, by, wish, now),
@@ -117,7 +115,7 @@ pub fn judged(
 }
 
 fn asked(machine: &mut Machine, interface: &str, sighting: Sighting) -> Step {
-    let (now, stage) = (sighting.at, sighting.stage);
+    let (now, stage, mac) = (sighting.at, sighting.stage, sighting.mac);
     let before = machine.sightings.get(interface);
     let mut step = Step {
         // A renewal that shows nothing new is not worth a write.
@@ -133,6 +131,14 @@ fn asked(machine: &mut Machine, interface: &str, sighting: Sighting) -> Step {
     machine.sightings.insert(interface.to_owned(), Sighting { uuid, ..sighting });
     if stage == Stage::Bmc {
         return step;
+    }
+    if let Some(own) = machine.accepted.get(interface) {
+        if machine.connected && *own != mac {
+            // Another machine on its port, while its own is there: nothing that the newcomer does is its own's doing.
+            machine.stranger = Some((interface.to_owned(), mac));
+            return step;
+        }
+        machine.stranger = None;
     }
     let firmware = matches!(stage, Stage::BiosPxe | Stage::UefiPxe | Stage::UefiHttp);
     let entered = match machine.state {
@@ -159,6 +165,20 @@ fn asked(machine: &mut Machine, interface: &str, sighting: Sighting) -> Step {
     };
     merge(&mut step, entered);
     step
+}
+
+/// Its agent is gone. If another machine has been asking on its port, that one is booting here now.
+fn lost(machine: &mut Machine, now: Time) -> Step {
+    machine.connected = false;
+    let Some((port, _)) = machine.stranger.take() else { return Step::default() };
+    let Some(stage) = machine.sightings.get(&port).map(|seen| seen.stage) else { return Step::default() };
+    match machine.state {
+        State::Draining { .. } | State::Maintenance { .. } | State::Retired { .. } => Step::default(),
+        _ => {
+            begin_boot(machine, now);
+            enter(machine, State::Seen { stage }, now)
+        }
+    }
 }
 
 /// A new boot: what the last one proved is void, and a new token may be had.
@@ -303,10 +323,10 @@ fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
     let by = by.to_owned();
     match wish {
         Wish::Accept => {
-            // What is plugged in now is this location's. `zone` has freed the addresses from their old homes.
+            // What is plugged in now is this location's. `zone` has freed the addresses from their old homes, and
+            // judges the cables again.
             machine.accepted =
                 machine.sightings.iter().map(|(interface, seen)| (interface.clone(), seen.mac)).collect();
-            machine.miscabled = None;
             machine.conflicts.clear();
             Step { changed: true, view_changed: true, actions: vec![Action::AskAgent], refused: None }
         }

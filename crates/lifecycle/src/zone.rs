@@ -5,7 +5,7 @@ use crate::machine::{self, Action, Step};
 use crate::validate;
 use model::event::{What, Wish};
 use model::facts::{Facts, Machine};
-use model::{DeviceId, Event, Location, Plan, Roster, Time};
+use model::{DeviceId, Event, Location, Mac, Plan, Roster, Time};
 use std::sync::Arc;
 
 /// A plan, what was observed of it, and the index that tells who is on whose port.
@@ -67,6 +67,10 @@ impl Zone {
         let mut applied = Applied::default();
         if let What::Operator { wish: Wish::Accept, .. } = &event.what {
             self.free_addresses_of(&event.location, &mut applied);
+            self.sightings.mark_dirty();
+        }
+        if let What::Asked { interface, mac, .. } = &event.what {
+            self.forget_elsewhere(*mac, &(event.location.clone(), interface.clone()), &mut applied);
         }
         let step = {
             let machine = self.facts.machines.entry(event.location.clone());
@@ -83,6 +87,16 @@ impl Zone {
     fn machine_at(&self, location: &Location) -> Option<DeviceId> {
         let device = self.roster.device_at(location)?;
         validate::boots(self.plan.design.devices[device.index()].kind).then_some(device)
+    }
+
+    /// An address is where it was seen last.
+    fn forget_elsewhere(&mut self, mac: Mac, here: &cabling::Place, applied: &mut Applied) {
+        for (location, port) in self.sightings.elsewhere(mac, here) {
+            let Some(machine) = self.facts.machines.get_mut(&location) else { continue };
+            machine.sightings.remove(&port);
+            self.sightings.update(&location, machine);
+            applied.add(&location, Step { changed: true, ..Step::default() });
+        }
     }
 
     /// "This is its place now" means that it has no other: its addresses are taken from the homes they had.
@@ -107,7 +121,7 @@ impl Zone {
         if !self.sightings.take_dirty() {
             return;
         }
-        let doubts = cabling::judge(&self.plan, &self.roster, &self.facts, &self.sightings);
+        let doubts = cabling::judge(&self.plan, &self.roster, &self.sightings);
         let doubted: Vec<Location> = self.sightings.doubted().chain(doubts.keys()).cloned().collect();
         for location in doubted {
             let doubt = doubts.get(&location).cloned();

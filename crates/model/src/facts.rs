@@ -38,6 +38,9 @@ pub struct Machine {
     /// Its agent holds a connection now. Not stored: after a restart agents connect again.
     #[serde(skip)]
     pub connected: bool,
+    /// An address that nobody knows asks on this port while the machine's own agent is connected. Not stored, as that.
+    #[serde(skip)]
+    pub stranger: Option<(String, Mac)>,
     /// The single-use enrolment token of this boot.
     pub token: Token,
     /// SHA-256 of the public key (SubjectPublicKeyInfo, DER) that its agent's certificates are for. The key and not a

@@ -1,0 +1,491 @@
+//! The life of the machines of `examples/pocket`, event by event.
+
+use lifecycle::{Zone, why};
+use model::event::{What, Wish};
+use model::facts::{CheckResult, Disk, Facts, Hardware, Neighbour, Nic, Stage, State, Token};
+use model::finding::{Code, File};
+use model::ids::Generation;
+use model::{Event, Location, Mac, Time};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A zone with its clock.
+struct Told {
+    zone: Zone,
+    now: Time,
+}
+
+fn pocket() -> Told {
+    let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.into() };
+    let files = [
+        file("zone.hcl", include_str!("../../../examples/pocket/zone.hcl")),
+        file("checks/kvm.yaml", include_str!("../../../examples/pocket/checks/kvm.yaml")),
+    ];
+    let (design, findings) = design::parse(&files);
+    let design = design.unwrap_or_else(|| panic!("{findings:?}"));
+    let (plan, findings) = plan::compile(design, None);
+    let plan = plan.unwrap_or_else(|| panic!("{findings:?}"));
+    Told { zone: Zone::new(Arc::new(plan), Facts::default()), now: Time(1_000_000) }
+}
+
+fn mac(unit: u8, nic: u8) -> Mac {
+    Mac([2, 0, 0, 0, unit, nic])
+}
+
+/// The machine whose home is unit `unit` of the first rack.
+fn uuid(unit: u8) -> [u8; 16] {
+    [unit; 16]
+}
+
+impl Told {
+    fn location(unit: u8) -> Location {
+        Location::new(&format!("lab1/p01/r1/u{unit:02}"))
+    }
+
+    fn tell(&mut self, unit: u8, what: What) -> lifecycle::Applied {
+        self.now = self.now + Duration::from_secs(1);
+        self.zone.apply(&Event { at: self.now, location: Self::location(unit), what })
+    }
+
+    /// The machine with these addresses asks on the port drawn for `unit`'s `port`.
+    fn asks(&mut self, unit: u8, port: &str, mac: Mac, uuid: [u8; 16], stage: Stage) -> lifecycle::Applied {
+        let words = format!("p01-r1-leaf-x swp{unit}");
+        self.tell(unit, What::Asked { interface: port.to_owned(), mac, uuid: Some(uuid), stage, port: words })
+    }
+
+    fn boots(&mut self, unit: u8, machine: u8) {
+        self.asks(unit, "eno1", mac(machine, 1), uuid(machine), Stage::BiosPxe);
+        self.asks(unit, "eno1", mac(machine, 1), uuid(machine), Stage::Ipxe);
+        self.tell(unit, What::ScriptFetched { generation: Generation(1) });
+    }
+
+    fn enrols(&mut self, unit: u8) {
+        let until = self.now + Duration::from_secs(900);
+        assert_eq!(self.tell(unit, What::TokenIssued { token_sha256: [unit; 32], until }).refused, None);
+        let paid = What::Enrolled { certificate_sha256: [9; 32], token_sha256: Some([unit; 32]) };
+        assert_eq!(self.tell(unit, paid).refused, None);
+        self.tell(unit, What::Connected);
+    }
+
+    fn reports(&mut self, unit: u8, hardware: Hardware) {
+        self.tell(unit, What::Reported { hardware: Box::new(hardware) });
+        let results = vec![CheckResult { name: "kernel".to_owned(), passed: true, detail: String::new() }];
+        self.tell(unit, What::Checked { results });
+    }
+
+    fn becomes_ready(&mut self, unit: u8, machine: u8) {
+        self.boots(unit, machine);
+        self.enrols(unit);
+        self.reports(unit, as_drawn());
+        assert_eq!(self.state(unit), "ready", "{:?}", self.machine(unit));
+    }
+
+    fn machine(&self, unit: u8) -> &model::facts::Machine {
+        &self.zone.facts().machines[&Self::location(unit)]
+    }
+
+    fn state(&self, unit: u8) -> &'static str {
+        self.machine(unit).state.name()
+    }
+
+    fn doubt(&self, unit: u8) -> Option<Code> {
+        self.machine(unit).miscabled.as_ref().map(|(code, _)| *code)
+    }
+
+    fn why(&self, target: &str) -> String {
+        why(&self.zone, target, self.now).map_or_else(|| "nothing".to_owned(), |why| why.sentences.join("\n"))
+    }
+}
+
+/// What `model "node"` of the example expects.
+fn as_drawn() -> Hardware {
+    Hardware {
+        cpus: 2,
+        memory_bytes: 4 << 30,
+        disks: vec![Disk { name: "sda".to_owned(), size_bytes: 20_000_000_000, kind: "ssd".to_owned() }],
+        ..Hardware::default()
+    }
+}
+
+#[test]
+fn a_machine_goes_from_expected_to_ready() {
+    let mut told = pocket();
+    assert!(
+        told.why("p01/r1/u01").contains("waits for its first DHCP request, by p01-r1-leaf-a swp1"),
+        "{}",
+        told.why("p01/r1/u01")
+    );
+    told.asks(1, "eno1", mac(1, 1), uuid(1), Stage::BiosPxe);
+    assert_eq!(told.state(1), "seen");
+    told.asks(1, "eno1", mac(1, 1), uuid(1), Stage::Ipxe);
+    told.tell(1, What::ScriptFetched { generation: Generation(1) });
+    assert_eq!(told.state(1), "booting");
+    told.enrols(1);
+    assert_eq!(told.state(1), "validating");
+    told.reports(1, as_drawn());
+    assert_eq!(told.state(1), "ready");
+    assert_eq!(told.machine(1).accepted["eno1"], mac(1, 1));
+    assert_eq!(told.machine(1).boot_took_ms, Some(7_000));
+    assert!(
+        told.why("p01/r1/u01").contains("and ready for 0.0 s; it took 7.0 s from its first packet"),
+        "{}",
+        told.why("p01/r1/u01")
+    );
+}
+
+#[test]
+fn the_checks_alone_or_the_report_alone_make_nothing_ready() {
+    let mut told = pocket();
+    told.boots(1, 1);
+    told.enrols(1);
+    told.tell(
+        1,
+        What::Checked {
+            results: vec![CheckResult { name: "kernel".to_owned(), passed: true, detail: String::new() }],
+        },
+    );
+    assert_eq!(told.state(1), "validating");
+    let mut told = pocket();
+    told.boots(1, 1);
+    told.enrols(1);
+    told.tell(1, What::Reported { hardware: Box::new(as_drawn()) });
+    assert_eq!(told.state(1), "validating");
+}
+
+#[test]
+fn what_is_not_as_drawn_fails_in_words_and_is_forgiven_when_mended() {
+    let mut told = pocket();
+    told.boots(1, 1);
+    told.enrols(1);
+    let neighbour = Some(Neighbour { system: "p01-r1-leaf-a".to_owned(), port: "swp2".to_owned() });
+    let nics = vec![Nic { name: "eno1".to_owned(), mac: mac(1, 1), mbps: None, neighbour }];
+    told.reports(1, Hardware { cpus: 1, disks: Vec::new(), nics, clock_skew_ms: -60_000, ..as_drawn() });
+    let State::Failed { reasons } = &told.machine(1).state else { panic!("{}", told.state(1)) };
+    assert_eq!(
+        reasons.join("\n"),
+        "2 CPUs drawn, 1 found\n\
+         1 × 20 GB ssd disk drawn, 0 found (disks: none)\n\
+         eno1 should be plugged into p01-r1-leaf-a swp1, LLDP says p01-r1-leaf-a swp2\n\
+         its clock is -60000 ms off"
+    );
+    told.reports(1, as_drawn());
+    assert_eq!(told.state(1), "ready");
+}
+
+#[test]
+fn a_failed_check_is_named() {
+    let mut told = pocket();
+    told.boots(1, 1);
+    told.enrols(1);
+    told.reports(1, as_drawn());
+    told.tell(
+        1,
+        What::Checked {
+            results: vec![CheckResult {
+                name: "file:/dev/kvm".to_owned(),
+                passed: false,
+                detail: "should exist, does not".to_owned(),
+            }],
+        },
+    );
+    assert_eq!(told.state(1), "failed");
+    assert!(told.why("p01/r1/u01").contains("check file:/dev/kvm failed: should exist, does not"));
+}
+
+#[test]
+fn renewals_change_nothing_and_a_power_cycle_begins_anew() {
+    let mut told = pocket();
+    told.becomes_ready(1, 1);
+    told.asks(1, "eno1", mac(1, 1), uuid(1), Stage::Os);
+    let applied = told.asks(1, "eno1", mac(1, 1), uuid(1), Stage::Os);
+    assert_eq!((applied.changed.len(), told.state(1)), (0, "ready"));
+    told.asks(1, "eno1", mac(1, 1), uuid(1), Stage::BiosPxe);
+    assert_eq!((told.state(1), told.machine(1).token), ("seen", Token::None));
+}
+
+#[test]
+fn a_token_is_good_once_for_one_boot_and_in_time() {
+    let mut told = pocket();
+    let issue = |told: &Told, token: u8, seconds: u64| What::TokenIssued {
+        token_sha256: [token; 32],
+        until: told.now + Duration::from_secs(seconds),
+    };
+    let use_up =
+        |token: u8| What::Enrolled { certificate_sha256: [token; 32], token_sha256: Some([token; 32]) };
+    let early = issue(&told, 1, 900);
+    assert!(told.tell(1, early).refused.is_some(), "no token before the machine was seen");
+    told.boots(1, 1);
+    let first = issue(&told, 1, 900);
+    assert_eq!(told.tell(1, first).refused, None);
+    assert!(told.tell(1, use_up(2)).refused.is_some(), "another's token");
+    let short = issue(&told, 3, 2);
+    assert_eq!(told.tell(1, short).refused, None, "an agent that lost its token asks again");
+    assert!(told.tell(1, use_up(1)).refused.is_some(), "the earlier one is void");
+    told.now = told.now + Duration::from_secs(5);
+    assert!(told.tell(1, use_up(3)).refused.is_some(), "it is over");
+    let fresh = issue(&told, 4, 900);
+    told.tell(1, fresh);
+    assert_eq!(told.tell(1, use_up(4)).refused, None);
+    assert!(told.tell(1, use_up(4)).refused.is_some(), "used");
+    let again = issue(&told, 5, 900);
+    assert!(told.tell(1, again).refused.is_some(), "one boot, one token");
+    told.boots(1, 1);
+    let next = issue(&told, 6, 900);
+    assert_eq!(told.tell(1, next).refused, None, "another boot, another token");
+}
+
+#[test]
+fn a_replaced_machine_comes_up_as_the_old_one() {
+    let mut told = pocket();
+    told.becomes_ready(1, 1);
+    told.tell(1, What::Lost);
+    told.becomes_ready(1, 77);
+    assert_eq!((told.machine(1).accepted["eno1"], told.doubt(1)), (mac(77, 1), None));
+}
+
+#[test]
+fn two_swapped_machines_are_named_from_dhcp_alone_and_put_back_are_ready_again() {
+    let mut told = pocket();
+    told.becomes_ready(1, 1);
+    told.becomes_ready(2, 2);
+    told.tell(1, What::Lost);
+    told.tell(2, What::Lost);
+    told.asks(1, "eno1", mac(2, 1), uuid(2), Stage::BiosPxe);
+    assert_eq!(told.doubt(1), Some(Code::Miscabled));
+    told.asks(2, "eno1", mac(1, 1), uuid(1), Stage::BiosPxe);
+    assert_eq!((told.doubt(1), told.doubt(2)), (Some(Code::Swapped), Some(Code::Swapped)));
+    let (_, sentence) = told.machine(1).miscabled.clone().expect("a doubt");
+    assert_eq!(
+        sentence,
+        "p01/r1/u01 (hv-p01-r1-u01) and p01/r1/u02 (hv-p01-r1-u02) are swapped: the machine of p01/r1/u02 is on \
+         p01-r1-leaf-a swp1, and the machine of p01/r1/u01 is on p01-r1-leaf-a swp2; exchange the two cables"
+    );
+    told.enrols(1);
+    told.reports(1, as_drawn());
+    assert_eq!(told.state(1), "validating", "not ready while its cables are doubted");
+    told.becomes_ready(1, 1);
+    told.becomes_ready(2, 2);
+    assert_eq!((told.doubt(1), told.doubt(2)), (None, None));
+}
+
+#[test]
+fn a_run_shifted_by_one_is_named_as_a_run() {
+    let mut told = pocket();
+    for unit in 1..=3 {
+        told.becomes_ready(unit, unit);
+    }
+    for unit in 2..=4 {
+        told.asks(unit, "eno1", mac(unit - 1, 1), uuid(unit - 1), Stage::UefiPxe);
+    }
+    for unit in 2..=4 {
+        assert_eq!(
+            told.doubt(unit),
+            Some(Code::ShiftedByOne),
+            "u{unit:02}: {:?}",
+            told.machine(unit).miscabled
+        );
+    }
+    let (_, sentence) = told.machine(3).miscabled.clone().expect("a doubt");
+    assert!(
+        sentence.starts_with("the eno1 cables of p01/r1/u01 to p01/r1/u03 are shifted by one"),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn a_crossed_pair_is_named() {
+    let mut told = pocket();
+    told.asks(1, "eno2", mac(1, 2), uuid(1), Stage::Os);
+    told.becomes_ready(1, 1);
+    told.asks(1, "eno1", mac(1, 2), uuid(1), Stage::BiosPxe);
+    told.asks(1, "eno2", mac(1, 1), uuid(1), Stage::BiosPxe);
+    assert_eq!(told.doubt(1), Some(Code::PairCrossed));
+}
+
+#[test]
+fn on_the_first_day_the_uuid_tells() {
+    let mut told = pocket();
+    told.asks(1, "eno1", mac(1, 1), uuid(1), Stage::UefiPxe);
+    told.asks(2, "eno2", mac(1, 2), uuid(1), Stage::UefiPxe);
+    assert_eq!((told.doubt(1), told.doubt(2)), (Some(Code::Miscabled), Some(Code::Miscabled)));
+    told.asks(2, "eno2", mac(2, 2), uuid(2), Stage::UefiPxe);
+    assert_eq!((told.doubt(1), told.doubt(2)), (None, None));
+}
+
+#[test]
+fn a_stranger_on_the_port_of_a_connected_machine_is_foreign() {
+    let mut told = pocket();
+    told.becomes_ready(1, 1);
+    told.asks(1, "eno1", mac(200, 1), uuid(200), Stage::UefiPxe);
+    assert_eq!((told.doubt(1), told.state(1)), (Some(Code::Foreign), "ready"));
+    told.tell(1, What::Lost);
+    assert_eq!(
+        (told.doubt(1), told.state(1)),
+        (None, "seen"),
+        "its own is gone: the newcomer is what stands there"
+    );
+}
+
+#[test]
+fn a_machine_that_is_to_stay_where_it_is_is_accepted() {
+    let mut told = pocket();
+    told.becomes_ready(1, 1);
+    told.asks(2, "eno1", mac(1, 1), uuid(1), Stage::UefiPxe);
+    assert_eq!(told.doubt(2), Some(Code::Miscabled));
+    let applied = told.tell(2, What::Operator { by: "root".to_owned(), wish: Wish::Accept });
+    assert!(applied.view_changed && applied.changed.contains(&Told::location(1)), "{applied:?}");
+    assert_eq!((told.doubt(1), told.doubt(2)), (None, None));
+    assert_eq!(told.zone.facts().machines[&Told::location(1)].accepted.get("eno1"), None);
+}
+
+#[test]
+fn a_conflict_is_kept_until_somebody_says_it_is_over() {
+    let mut told = pocket();
+    let address = "10.64.4.21".parse().expect("an address");
+    let declined = What::Declined { interface: "bond0".to_owned(), address, mac: mac(1, 1) };
+    assert!(told.tell(1, declined).view_changed);
+    assert!(
+        told.why("p01/r1/u01").contains("10.64.4.21 is used by somebody else"),
+        "{}",
+        told.why("p01/r1/u01")
+    );
+    told.tell(1, What::Operator { by: "root".to_owned(), wish: Wish::Return });
+    assert_eq!(told.machine(1).conflicts.len(), 0);
+}
+
+#[test]
+fn a_retired_machine_is_left_alone() {
+    let mut told = pocket();
+    told.becomes_ready(1, 1);
+    let wish = Wish::Retire { reason: "sold".to_owned() };
+    assert!(told.tell(1, What::Operator { by: "root".to_owned(), wish }).view_changed);
+    told.boots(1, 1);
+    assert_eq!(told.state(1), "retired");
+    let until = told.now + Duration::from_secs(900);
+    assert!(told.tell(1, What::TokenIssued { token_sha256: [1; 32], until }).refused.is_some());
+    told.tell(1, What::Operator { by: "root".to_owned(), wish: Wish::Return });
+    assert_eq!(told.state(1), "validating", "its agent is still connected");
+}
+
+/// What a restart must give back: everything but the connections.
+#[test]
+fn facts_survive_being_written_and_read() {
+    let mut told = pocket();
+    told.becomes_ready(1, 1);
+    told.asks(2, "eno1", mac(1, 1), uuid(1), Stage::UefiPxe);
+    let mut facts = told.zone.facts().clone();
+    let json = serde_json::to_string(&facts).expect("facts are JSON");
+    for machine in facts.machines.values_mut() {
+        machine.connected = false;
+    }
+    assert_eq!(serde_json::from_str::<Facts>(&json).expect("facts are read back"), facts);
+}
+
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Clone, Debug)]
+    enum Happens {
+        Asks(u8, bool, u8, bool),
+        Script(u8),
+        Token(u8),
+        Enrol(u8, u8),
+        Report(u8, bool),
+        Checks(u8, bool),
+        Connect(u8, bool),
+        Accept(u8),
+        Retire(u8),
+        Return(u8),
+    }
+
+    fn events() -> impl Strategy<Value = Vec<Happens>> {
+        let unit = 1u8..5;
+        prop::collection::vec(
+            prop_oneof![
+                4 => (unit.clone(), any::<bool>(), 1u8..6, any::<bool>()).prop_map(|(a, b, c, d)| Happens::Asks(a, b, c, d)),
+                2 => unit.clone().prop_map(Happens::Script),
+                2 => unit.clone().prop_map(Happens::Token),
+                2 => (unit.clone(), 1u8..5).prop_map(|(a, b)| Happens::Enrol(a, b)),
+                2 => (unit.clone(), any::<bool>()).prop_map(|(a, b)| Happens::Report(a, b)),
+                2 => (unit.clone(), any::<bool>()).prop_map(|(a, b)| Happens::Checks(a, b)),
+                1 => (unit.clone(), any::<bool>()).prop_map(|(a, b)| Happens::Connect(a, b)),
+                1 => unit.clone().prop_map(Happens::Accept),
+                1 => unit.clone().prop_map(Happens::Retire),
+                1 => unit.prop_map(Happens::Return),
+            ],
+            0..60,
+        )
+    }
+
+    fn tell(told: &mut Told, event: &Happens) -> lifecycle::Applied {
+        let by = || "root".to_owned();
+        match *event {
+            Happens::Asks(unit, second, machine, firmware) => {
+                let (port, nic) = if second { ("eno2", 2) } else { ("eno1", 1) };
+                let stage = if firmware { Stage::UefiPxe } else { Stage::Os };
+                told.asks(unit, port, mac(machine, nic), uuid(machine), stage)
+            }
+            Happens::Script(unit) => told.tell(unit, What::ScriptFetched { generation: Generation(1) }),
+            Happens::Token(unit) => {
+                let until = told.now + Duration::from_secs(900);
+                told.tell(unit, What::TokenIssued { token_sha256: [unit; 32], until })
+            }
+            Happens::Enrol(unit, token) => told
+                .tell(unit, What::Enrolled { certificate_sha256: [9; 32], token_sha256: Some([token; 32]) }),
+            Happens::Report(unit, right) => {
+                let hardware = if right { as_drawn() } else { Hardware::default() };
+                told.tell(unit, What::Reported { hardware: Box::new(hardware) })
+            }
+            Happens::Checks(unit, passed) => {
+                let results = vec![CheckResult { name: "kernel".to_owned(), passed, detail: String::new() }];
+                told.tell(unit, What::Checked { results })
+            }
+            Happens::Connect(unit, connected) => {
+                told.tell(unit, if connected { What::Connected } else { What::Lost })
+            }
+            Happens::Accept(unit) => told.tell(unit, What::Operator { by: by(), wish: Wish::Accept }),
+            Happens::Retire(unit) => {
+                told.tell(unit, What::Operator { by: by(), wish: Wish::Retire { reason: "sold".to_owned() } })
+            }
+            Happens::Return(unit) => told.tell(unit, What::Operator { by: by(), wish: Wish::Return }),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+        /// Whatever happens: a ready machine fits and has no doubt, an accepted address has one home, what is not said
+        /// to have changed has not, and a zone made anew from the stored facts judges as the old one does.
+        #[test]
+        fn invariants_hold_after_every_event(events in events()) {
+            let mut told = pocket();
+            for event in &events {
+                let before = told.zone.facts().clone();
+                let applied = tell(&mut told, event);
+                let mut homes = std::collections::BTreeMap::new();
+                for (location, machine) in &told.zone.facts().machines {
+                    if machine.state == State::Ready {
+                        prop_assert!(machine.hardware.as_ref().is_some_and(|found| found.cpus == 2), "{event:?}: {machine:?}");
+                        prop_assert!(machine.checks.iter().all(|check| check.passed), "{event:?}: {machine:?}");
+                    }
+                    if applied.refused.is_none() && !applied.changed.contains(location) {
+                        let same = before.machines.get(location).is_none_or(|before| {
+                            before.state == machine.state && before.accepted == machine.accepted && before.token == machine.token
+                                && before.miscabled == machine.miscabled
+                        });
+                        prop_assert!(same, "{event:?} changed {location} and did not say so");
+                    }
+                    for mac in machine.accepted.values() {
+                        let _ = homes.insert(*mac, location.clone());
+                    }
+                }
+                let mut again = Zone::new(told.zone.plan().clone(), told.zone.facts().clone());
+                again.apply(&Event { at: told.now, location: Told::location(1), what: What::Tick });
+                for (location, machine) in &told.zone.facts().machines {
+                    prop_assert_eq!(&again.facts().machines[location].miscabled, &machine.miscabled, "{:?} {}", event, location);
+                }
+            }
+        }
+    }
+}
