@@ -12,6 +12,7 @@ pub(super) fn example(name: &str) -> Vec<File> {
     files
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test reads the examples of the repository")]
 fn collect(root: &Path, directory: &Path, files: &mut Vec<File>) {
     for entry in std::fs::read_dir(directory).expect("the example's directory") {
         let path = entry.expect("a directory entry").path();
