@@ -31,6 +31,8 @@ pub struct Sightings {
     counted: HashMap<Location, Counted>,
     /// Addresses seen away from home: here → home.
     displaced: BTreeMap<Place, Place>,
+    /// UUIDs seen at more than one location: few or none, so that a judgement costs nothing in a storm.
+    shared_uuids: BTreeSet<[u8; 16]>,
     /// The places that each UUID was seen at.
     uuids: BTreeMap<[u8; 16], BTreeSet<Place>>,
     /// Places whose own machine is connected while a stranger asks on its port.
@@ -138,6 +140,15 @@ impl Sightings {
             self.seen.entry(*mac).or_default().insert(place.clone());
             if let Some(uuid) = uuid {
                 self.uuids.entry(*uuid).or_default().insert(place);
+            }
+        }
+        for uuid in before.seen.iter().chain(&now.seen).filter_map(|(_, _, uuid)| *uuid) {
+            let mut places = self.uuids.get(&uuid).into_iter().flatten();
+            let first = places.next().map(|(location, _)| location);
+            if places.any(|(location, _)| Some(location) != first) {
+                self.shared_uuids.insert(uuid);
+            } else {
+                self.shared_uuids.remove(&uuid);
             }
         }
         // Whoever shows one of these addresses may now be at home, or no longer.
@@ -252,10 +263,10 @@ impl Ground<'_> {
 
 /// One UUID at the ports of two places: of these, the places where it is not accepted are doubted.
 fn by_uuid(ground: &Ground<'_>, sightings: &Sightings, doubts: &mut BTreeMap<Location, (Code, String)>) {
-    for places in sightings.uuids.values() {
+    for places in sightings.shared_uuids.iter().filter_map(|uuid| sightings.uuids.get(uuid)) {
         let locations: BTreeSet<&Location> = places.iter().map(|(location, _)| location).collect();
         // What history explains is left to history, which knows which of the places is right.
-        if locations.len() < 2 || places.iter().any(|place| sightings.displaced.contains_key(place)) {
+        if places.iter().any(|place| sightings.displaced.contains_key(place)) {
             continue;
         }
         let told: Vec<String> = places
