@@ -88,3 +88,6 @@ fn list(named: &[String], count: usize) -> String {
 
 /// How many things a sentence names before it only counts.
 const NAMED_MAX: usize = 3;
+
+#[cfg(test)]
+mod tests;

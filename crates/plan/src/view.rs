@@ -4,6 +4,8 @@ mod boot;
 mod dhcp;
 mod dns;
 
+pub(crate) use dns::view as dns_view;
+
 use model::view::Site;
 use model::{Facts, Plan, View};
 use std::sync::Arc;

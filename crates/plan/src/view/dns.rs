@@ -6,7 +6,7 @@ use model::design::Audience;
 use model::view::{DnsName, DnsNameId, DnsPointer, DnsRow, DnsView, DnsZone, DnsZoneKind, dns_hash};
 
 /// Prepares it.
-pub(super) fn view(plan: &Plan) -> DnsView {
+pub(crate) fn view(plan: &Plan) -> DnsView {
     let mut table = Table::with_capacity(plan.interfaces.len() + 16);
     let apex = table.name(&[]);
     debug_assert_eq!(apex, DnsNameId::APEX);

@@ -1,0 +1,256 @@
+//! The plan as programs read it: one JSON object, complete, in a stable order, and readable back.
+//!
+//! A document stands without the design it came from, so `zw plan --against yesterday.json` needs no files of
+//! yesterday. `docs/reference/plan-json.md` describes every field; a test keeps that list true. Rows name each other by
+//! location, never by position, so that two documents can be compared.
+
+mod build;
+mod identity;
+
+use crate::dns::Record;
+use ipnet::{Ipv4Net, Ipv6Net};
+use model::Location;
+use model::design::{Audience, Capacity, DeviceKind, Scope, Service};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+pub use build::document;
+pub use identity::Identity;
+
+/// The number in [`Document::format`]. It grows when a field changes its meaning or goes; new fields do not count.
+pub const FORMAT: u32 = 1;
+
+/// A plan, whole. Borrows what it can from the plan; `Document<'static>` is what reading one back gives.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Document<'a> {
+    /// The format of this document: [`FORMAT`].
+    pub format: u32,
+    /// The plan's number; 0 if it was not published.
+    pub generation: u64,
+    /// The zone.
+    pub zone: ZoneRow<'a>,
+    /// Boot images.
+    pub images: Vec<ImageRow<'a>>,
+    /// Roles.
+    pub roles: Vec<RoleRow<'a>>,
+    /// One block per pod and rack.
+    pub aggregates: Vec<AggregateRow>,
+    /// Networks with their subnets.
+    pub networks: Vec<NetworkRow<'a>>,
+    /// Switches, and whatever else is only cabled.
+    pub switches: Vec<DeviceRow<'a>>,
+    /// Machines and controllers.
+    pub machines: Vec<DeviceRow<'a>>,
+    /// Addressed interfaces, of machines, controllers and switches.
+    pub interfaces: Vec<InterfaceRow<'a>>,
+    /// Cables.
+    pub cables: Vec<CableRow<'a>>,
+    /// DNS.
+    pub dns: DnsRows,
+    /// DHCP bindings.
+    pub dhcp: Vec<BindingRow<'a>>,
+}
+
+/// The zone.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ZoneRow<'a> {
+    /// Its name, the first segment of every location.
+    pub name: Cow<'a, str>,
+    /// Its DNS domain.
+    pub domain: Cow<'a, str>,
+    /// Its IPv4 block.
+    pub supernet4: Option<Ipv4Net>,
+    /// Its IPv6 block.
+    pub supernet6: Option<Ipv6Net>,
+    /// What the address plan leaves room for.
+    pub capacity: Capacity,
+    /// The number of the first pod, rack and unit.
+    pub count_from: u32,
+    /// DHCP lease time, in seconds.
+    pub lease_seconds: u32,
+    /// Resolvers handed to clients; empty means the controllers.
+    pub resolvers: Cow<'a, [IpAddr]>,
+    /// Time servers handed to clients; empty means the controllers.
+    pub time_servers: Cow<'a, [IpAddr]>,
+}
+
+/// A boot image.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ImageRow<'a> {
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// Path of the kernel.
+    pub kernel: Cow<'a, str>,
+    /// Paths of the initial RAM disks.
+    pub initrd: Cow<'a, [String]>,
+    /// The kernel command line of the design.
+    pub args: Cow<'a, str>,
+    /// Whether it writes an operating system to disks.
+    pub installs: bool,
+}
+
+/// A role.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RoleRow<'a> {
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// The image its machines boot; none if they boot their own disk.
+    pub image: Option<Cow<'a, str>>,
+    /// The disk layout.
+    pub disks: Option<Cow<'a, str>>,
+    /// The files of checks.
+    pub checks: Vec<Cow<'a, str>>,
+    /// The services that get SRV records.
+    pub services: Cow<'a, [Service]>,
+}
+
+/// The block of a pod or rack.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AggregateRow {
+    /// The pod or rack.
+    pub location: Location,
+    /// Its IPv4 block.
+    pub v4: Option<Ipv4Net>,
+    /// Its IPv6 block.
+    pub v6: Option<Ipv6Net>,
+}
+
+/// A network.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NetworkRow<'a> {
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// One subnet per `zone`, `pod` or `rack`.
+    pub scope: Scope,
+    /// Who gets an address on it.
+    pub audience: Cow<'a, [Audience]>,
+    /// Its 802.1Q tag.
+    pub vlan: Option<u16>,
+    /// The tag is the switch's own; machines send none.
+    pub native: bool,
+    /// The MTU handed to clients.
+    pub mtu: Option<u16>,
+    /// Its subnets.
+    pub subnets: Vec<SubnetRow>,
+}
+
+/// A network in one place.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SubnetRow {
+    /// The zone, pod or rack.
+    pub location: Location,
+    /// Its IPv4 prefix.
+    pub v4: Option<Ipv4Net>,
+    /// Its IPv6 prefix.
+    pub v6: Option<Ipv6Net>,
+    /// The router that IPv4 clients are told.
+    pub gateway4: Option<Ipv4Addr>,
+    /// The IPv6 router.
+    pub gateway6: Option<Ipv6Addr>,
+    /// The switches that route it.
+    pub routers: Vec<RouterRow>,
+}
+
+/// A switch's own address in a subnet.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RouterRow {
+    /// The switch's location.
+    pub switch: Location,
+    /// Its own IPv4 address; none if it has only the gateway's.
+    pub v4: Option<Ipv4Addr>,
+    /// Its own IPv6 address.
+    pub v6: Option<Ipv6Addr>,
+}
+
+/// A machine, controller or switch.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DeviceRow<'a> {
+    /// Where it stands.
+    pub location: Location,
+    /// Its name, a DNS label.
+    pub name: Cow<'a, str>,
+    /// What it is for.
+    pub kind: DeviceKind,
+    /// Its place among its kind, from 0.
+    pub slot: u32,
+    /// Its model's name.
+    pub model: Cow<'a, str>,
+    /// Its role's name.
+    pub role: Option<Cow<'a, str>>,
+}
+
+/// An addressed interface.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct InterfaceRow<'a> {
+    /// The device's location.
+    pub location: Location,
+    /// Its name on the device.
+    pub name: Cow<'a, str>,
+    /// Its DNS label.
+    pub dns_name: Cow<'a, str>,
+    /// Whose interface it is on the network.
+    pub audience: Audience,
+    /// The network's name.
+    pub network: Cow<'a, str>,
+    /// The zone, pod or rack of its subnet.
+    pub subnet: Location,
+    /// Its IPv4 address.
+    pub v4: Option<Ipv4Addr>,
+    /// Its IPv6 address.
+    pub v6: Option<Ipv6Addr>,
+    /// The device's ports that carry it.
+    pub ports: Vec<Cow<'a, str>>,
+}
+
+/// A cable.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CableRow<'a> {
+    /// The end written first.
+    pub a: EndRow<'a>,
+    /// The other.
+    pub b: EndRow<'a>,
+    /// Mbit/s.
+    pub mbps: Option<u32>,
+    /// VLANs as a wiring file wrote them.
+    pub vlans: Option<Cow<'a, str>>,
+}
+
+/// One end of a cable.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct EndRow<'a> {
+    /// The device's location.
+    pub location: Location,
+    /// The port.
+    pub port: Cow<'a, str>,
+}
+
+/// DNS.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DnsRows {
+    /// The zones: the forward one, then the reverse ones.
+    pub zones: Vec<String>,
+    /// Every record.
+    pub records: Vec<Record>,
+}
+
+/// One identity by which a DHCP request is known.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BindingRow<'a> {
+    /// The location of the device whose request it is.
+    pub location: Location,
+    /// Its interface.
+    pub interface: Cow<'a, str>,
+    /// The network that it is answered on.
+    pub network: Cow<'a, str>,
+    /// The location of the switch whose relay speaks.
+    pub switch: Location,
+    /// The switch's port.
+    pub port: Cow<'a, str>,
+    /// Option 82, sub-option 1.
+    pub circuit_id: Identity<'a>,
+    /// Option 82, sub-option 2; none if the relay is known by its address.
+    pub remote_id: Option<Identity<'a>>,
+    /// On a port that a BMC shares: whether the request is the BMC's (`true`) or the machine's (`false`).
+    pub is_bmc_class: Option<bool>,
+}
