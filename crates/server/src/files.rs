@@ -133,7 +133,8 @@ impl Reader<'_> {
 }
 
 fn is_design_file(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| ["hcl", "csv", "yaml", "yml"].iter().any(|known| extension == *known))
+    path.extension()
+        .is_some_and(|extension| ["hcl", "csv", "yaml", "yml"].iter().any(|known| extension == *known))
 }
 
 #[cfg(test)]

@@ -1,1 +1,47 @@
-//! See ARCHITECTURE.md.
+//! The doing half of `zw serve`: sockets, clock, store and API around the deciding crates. It decides nothing.
+//!
+//! ```text
+//!  packets ──> dhcp  dns  tftp  boot_http ──answer──> packets          every one reads one View, none waits
+//!                │ events                    ▲
+//!                ▼                           │ one atomic swap
+//!  agents ───> keeper ── lifecycle ── store ─┘                         one thread; what it acknowledges is stored
+//!  api ────────▲  ▲
+//!  design files ──┘ reload
+//! ```
+//!
+//! | module        | what it does                                                                     |
+//! |---------------|----------------------------------------------------------------------------------|
+//! | `options`     | what a server is started with, and why it could not start                         |
+//! | `start`       | opens everything in order, and ends it                                            |
+//! | `controller`  | what the parts below share                                                        |
+//! | `keeper`      | the deciding loop: events in, facts and views out                                 |
+//! | `reload`      | the design's files, read again                                                    |
+//! | `files`       | the design's directory, read                                                      |
+//! | `site`        | boot loaders and images, listed and digested                                      |
+//! | `sockets`, `udp`, `connections` | opening, and the loops around datagrams and HTTP connections    |
+//! | `dhcp`, `dns`, `tftp`, `boot_http` | one protocol each, between socket and `answer`               |
+//! | `agents`      | the agents' TLS listener                                                          |
+//! | `http`        | the API                                                                           |
+//! | `refusals`, `counters` | why packets were not answered, and how many of everything                |
+
+pub mod agents;
+mod boot_http;
+mod clock;
+mod connections;
+mod controller;
+mod counters;
+mod dhcp;
+pub mod files;
+mod keeper;
+mod options;
+mod refusals;
+mod reload;
+mod site;
+mod sockets;
+mod start;
+mod tftp;
+mod udp;
+
+pub use options::{BindPorts, Journal, Options, StartError};
+pub use reload::Words;
+pub use start::{Running, start};

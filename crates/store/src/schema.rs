@@ -7,7 +7,7 @@ use std::path::Path;
 /// The database's file name in the state directory.
 pub const DATABASE_FILE: &str = "zonewright.db";
 /// Held locked (flock) by the process that has the store open; the kernel lets go of it however that process ends.
-pub const LOCK_FILE: &str = "lock";
+pub const LOCK_FILE: &str = "zonewright.lock";
 
 /// How many events of one machine are kept: some dozens of boots.
 pub const EVENTS_PER_MACHINE_MAX: u32 = 256;

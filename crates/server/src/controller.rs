@@ -1,0 +1,154 @@
+//! What the parts of a running controller share.
+//!
+//! Packets read `view` and nothing else. `zone` is written by the keeper alone and read by the API and the agents'
+//! listener; no socket loop takes its lock.
+
+use crate::agents::{Present, Push, Situation, Verdict};
+use crate::counters::Counters;
+use crate::keeper::Message;
+use crate::options::{Journal, Options};
+use crate::refusals::Refusals;
+use arc_swap::ArcSwap;
+use lifecycle::Zone;
+use model::finding::Files;
+use model::{Event, Finding, Generation, Location, Time, View};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use store::History;
+use tokio::sync::{oneshot, watch};
+
+/// A running controller.
+pub(crate) struct Controller {
+    pub(crate) options: Options,
+    pub(crate) journal: Journal,
+    pub(crate) started: Time,
+    /// What packets are answered from.
+    pub(crate) view: ArcSwap<View>,
+    /// The plan in force and what was observed of it.
+    pub(crate) zone: RwLock<Zone>,
+    /// The keeper's queue.
+    pub(crate) inbox: SyncSender<Message>,
+    /// Tells that there is something new to read.
+    pub(crate) news: watch::Sender<News>,
+    /// The plan in force, for agents.
+    pub(crate) published: watch::Sender<Generation>,
+    pub(crate) counters: Counters,
+    pub(crate) refusals: Refusals,
+    /// Reads history beside the keeper.
+    pub(crate) history: Mutex<History>,
+    /// Which agents hold a connection.
+    pub(crate) present: Arc<Present>,
+    condition: Mutex<Condition>,
+}
+
+/// A hint: what is there to be read now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct News {
+    /// The last event that is stored.
+    pub(crate) seq: u64,
+    /// The plan in force.
+    pub(crate) generation: Generation,
+    /// How many views were published.
+    pub(crate) views: u64,
+}
+
+/// What an operator should know of the controller itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Condition {
+    /// The newest reading of the design: what it found, and the files that the findings point into.
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) files: Files,
+    /// Why the newest design is not in force, if it is not.
+    pub(crate) design_refused: Option<String>,
+    /// When the design was last read.
+    pub(crate) design_read: Time,
+    /// Why nothing is stored, if nothing is.
+    pub(crate) store_trouble: Option<String>,
+    /// Boot files that are named but not there, and the like.
+    pub(crate) site_troubles: Vec<String>,
+}
+
+impl Controller {
+    pub(crate) fn new(
+        options: Options,
+        journal: Journal,
+        zone: Zone,
+        view: View,
+        inbox: SyncSender<Message>,
+        history: History,
+        news: News,
+        condition: Condition,
+    ) -> Self {
+        Self {
+            options,
+            journal,
+            started: crate::clock::now(),
+            view: ArcSwap::from_pointee(view),
+            zone: RwLock::new(zone),
+            inbox,
+            news: watch::Sender::new(news),
+            counters: Counters::default(),
+            refusals: Refusals::default(),
+            published: watch::Sender::new(news.generation),
+            history: Mutex::new(history),
+            present: Arc::new(Present::default()),
+            condition: Mutex::new(condition),
+        }
+    }
+
+    /// The zone, to read.
+    pub(crate) fn zone(&self) -> RwLockReadGuard<'_, Zone> {
+        self.zone.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the keeper something that nobody waits for. Never blocks: an event that finds the queue full is counted
+    /// and gone, as a packet would be.
+    pub(crate) fn tell(&self, event: Event) {
+        if self.inbox.try_send(Message::Event(event)).is_err() {
+            self.counters.events_dropped.one();
+        }
+    }
+
+    /// Tells the keeper something and waits until it is stored, or refused; `None` if it could not be stored.
+    pub(crate) async fn ask(&self, event: Event) -> Option<Verdict> {
+        let (asker, verdict) = oneshot::channel();
+        self.inbox.try_send(Message::Ask(event, asker)).ok()?;
+        verdict.await.ok()
+    }
+
+    /// A machine's agent should look again.
+    pub(crate) fn ask_agent(&self, location: &Location) {
+        // An agent that is not connected is asked when it connects.
+        self.present.push(location, Push::CheckAgain);
+    }
+
+    /// What is planned and known of a place.
+    pub(crate) fn look(&self, location: &Location) -> Situation {
+        let zone = self.zone();
+        Situation {
+            plan: Arc::clone(zone.plan()),
+            device: zone.roster().device_at(location),
+            machine: zone.facts().machines.get(location).cloned(),
+        }
+    }
+
+    /// Says something to the operator's log.
+    pub(crate) fn say(&self, line: &str) {
+        (self.journal)(line);
+    }
+
+    pub(crate) fn condition(&self) -> Condition {
+        self.condition.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn change_condition(&self, change: impl FnOnce(&mut Condition)) {
+        change(&mut self.condition.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn set_store_trouble(&self, trouble: Option<String>) {
+        if self.condition().store_trouble != trouble {
+            self.say(trouble.as_deref().unwrap_or("the store can be written again; nothing is unsaved"));
+        }
+        self.change_condition(|condition| condition.store_trouble = trouble);
+    }
+}

@@ -1,0 +1,282 @@
+//! The one deciding loop: events in, one at a time, in order; facts, history and views out.
+//!
+//! Everything that changes facts comes through this thread's queue: what DHCP saw, what agents said, what operators
+//! wish, a new plan. A batch is applied, stored in one transaction, shown, and only then acknowledged. It decides
+//! nothing itself: `lifecycle` says what an event does and `plan` what a view is.
+//!
+//! When the store fails, serving goes on from memory: what is unsaved is kept (machines by name, so that it is bounded
+//! by the zone) and written with the next batch; whoever asked for a durable change hears that it is not yet one.
+
+use crate::agents::Verdict;
+use crate::clock;
+use crate::controller::{Controller, News};
+use lifecycle::machine::Action;
+use model::event::What;
+use model::view::Site;
+use model::{Event, Generation, Location, Plan, Time};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+use store::{Publication, PublishError, Record, Store};
+use tokio::sync::oneshot;
+
+/// Events that may wait: what a zone of 10,000 machines sends while one batch is stored, several times over.
+pub const QUEUE_MAX: usize = 65_536;
+/// Events that are stored together.
+const BATCH_MAX: usize = 2_048;
+/// The shortest time between two views under load; one for 10,000 machines takes some milliseconds to make.
+const VIEW_GAP: Duration = Duration::from_millis(75);
+/// How often a failed write is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// History that is kept in memory while the store fails; beyond it the oldest is lost, the facts never are.
+const UNSAVED_MAX: usize = 16_384;
+/// Sightings of one machine that are looked at in a burst, and then each second. A machine with a dozen interfaces
+/// boots within it; a flood of forged hardware addresses on one port does not become a flood of writes.
+const SIGHTINGS_BURST: f64 = 48.0;
+const SIGHTINGS_PER_SECOND: f64 = 2.0;
+
+/// What the keeper is told.
+pub(crate) enum Message {
+    /// Something happened.
+    Event(Event),
+    /// Something happened, and somebody waits until it is stored.
+    Ask(Event, oneshot::Sender<Verdict>),
+    /// A plan is to become current.
+    Publish(Box<Proposal>, oneshot::Sender<Result<Generation, PublishError>>),
+    /// The boot files or addresses of this installation changed.
+    Site(Arc<Site>),
+    /// Store what there is and end.
+    Stop,
+}
+
+/// A plan that is to become current.
+pub(crate) struct Proposal {
+    pub(crate) plan: Plan,
+    pub(crate) parent: Generation,
+    pub(crate) author: String,
+    pub(crate) reason: String,
+    pub(crate) files: Vec<(String, String)>,
+    pub(crate) digest: String,
+}
+
+struct Keeper {
+    controller: Arc<Controller>,
+    store: Store,
+    site: Arc<Site>,
+    /// History that the store does not have yet.
+    records: Vec<Record>,
+    /// Machines whose stored form is older than the facts.
+    machines: BTreeSet<Location>,
+    /// Who waits for the store.
+    waiting: Vec<oneshot::Sender<Verdict>>,
+    damped: HashMap<Location, Bucket>,
+    view_is_old: bool,
+    view_made: Instant,
+    store_failed: Option<Instant>,
+}
+
+/// Until its queue is closed or it is told to stop.
+pub(crate) fn run(controller: Arc<Controller>, store: Store, site: Arc<Site>, queue: &Receiver<Message>) {
+    let mut keeper = Keeper {
+        controller,
+        store,
+        site,
+        records: Vec::new(),
+        machines: BTreeSet::new(),
+        waiting: Vec::new(),
+        damped: HashMap::new(),
+        view_is_old: false,
+        view_made: Instant::now(),
+        store_failed: None,
+    };
+    loop {
+        let first = match keeper.patience() {
+            Some(patience) => queue.recv_timeout(patience),
+            None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        let mut stop = matches!(first, Err(RecvTimeoutError::Disconnected));
+        let batch = first.into_iter().chain(queue.try_iter()).take(BATCH_MAX);
+        for message in batch {
+            stop |= keeper.take(message);
+        }
+        keeper.save(stop);
+        keeper.show(stop);
+        if stop {
+            return;
+        }
+    }
+}
+
+impl Keeper {
+    /// How long to wait for the next event: no longer than something is due.
+    fn patience(&self) -> Option<Duration> {
+        let view = self.view_is_old.then(|| VIEW_GAP.saturating_sub(self.view_made.elapsed()));
+        let retry = self.store_failed.map(|at| RETRY_AFTER.saturating_sub(at.elapsed()));
+        view.into_iter().chain(retry).min()
+    }
+
+    /// Takes one message; true if it was the last.
+    fn take(&mut self, message: Message) -> bool {
+        match message {
+            Message::Event(event) => {
+                if self.is_flood(&event) {
+                    self.controller.counters.events_damped.one();
+                } else {
+                    self.apply(event);
+                }
+            }
+            Message::Ask(event, asker) => match self.apply(event) {
+                Some(why) => drop(asker.send(Verdict::Refused(why.to_owned()))),
+                None => self.waiting.push(asker),
+            },
+            Message::Publish(proposal, asker) => drop(asker.send(self.publish(*proposal))),
+            Message::Site(site) => {
+                self.site = site;
+                self.view_is_old = true;
+            }
+            Message::Stop => return true,
+        }
+        false
+    }
+
+    /// Applies an event; gives why it was refused.
+    fn apply(&mut self, event: Event) -> Option<&'static str> {
+        let (applied, state) = {
+            let mut zone = self.controller.zone.write().unwrap_or_else(PoisonError::into_inner);
+            let applied = zone.apply(&event);
+            let machine = zone.facts().machines.get(&event.location);
+            (applied, machine.map_or("expected", |machine| machine.state.name()))
+        };
+        self.view_is_old |= applied.view_changed;
+        for (location, action) in applied.actions {
+            match action {
+                Action::AskAgent => self.controller.ask_agent(&location),
+            }
+        }
+        if !applied.changed.is_empty() {
+            if self.records.len() >= UNSAVED_MAX {
+                self.records.remove(0);
+            }
+            self.records.push(Record { event, state });
+            self.machines.extend(applied.changed);
+        }
+        applied.refused
+    }
+
+    /// Whether a sighting is one of a flood from one port.
+    fn is_flood(&mut self, event: &Event) -> bool {
+        if !matches!(event.what, What::Asked { .. } | What::Declined { .. }) {
+            return false;
+        }
+        // Only places of the plan are remembered, so the plan bounds this table.
+        if self.controller.zone().roster().device_at(&event.location).is_none() {
+            return false;
+        }
+        let bucket = self
+            .damped
+            .entry(event.location.clone())
+            .or_insert(Bucket { left: SIGHTINGS_BURST, at: event.at });
+        !bucket.take(event.at)
+    }
+
+    /// Makes a plan current: in the store first, then in the facts, then in the view.
+    fn publish(&mut self, proposal: Proposal) -> Result<Generation, PublishError> {
+        let Proposal { mut plan, parent, author, reason, files, digest } = proposal;
+        let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        let at = clock::now();
+        let publication =
+            Publication { parent, author: &author, reason: &reason, at, files: &files, digest: &digest };
+        let generation = self.store.publish(&publication)?;
+        plan.generation = generation;
+        let plan = Arc::new(plan);
+        {
+            let mut zone = self.controller.zone.write().unwrap_or_else(PoisonError::into_inner);
+            zone.replan(plan);
+            self.damped.retain(|location, _| zone.roster().device_at(location).is_some());
+        }
+        self.view_is_old = true;
+        self.show(true);
+        Ok(generation)
+    }
+
+    /// Stores what is unsaved, in one transaction, and tells who waits.
+    fn save(&mut self, now: bool) {
+        let due = self.store_failed.is_none_or(|at| at.elapsed() >= RETRY_AFTER);
+        let unsaved = !self.records.is_empty() || !self.machines.is_empty();
+        if unsaved && (due || now) {
+            let outcome = {
+                let zone = self.controller.zone();
+                let machines = &zone.facts().machines;
+                let changed = self.machines.iter().filter_map(|location| machines.get_key_value(location));
+                self.store.append(&self.records, changed)
+            };
+            match outcome {
+                Ok(seq) => {
+                    self.controller.counters.events_stored.add(self.records.len() as u64);
+                    self.records.clear();
+                    self.machines.clear();
+                    if self.store_failed.take().is_some() {
+                        self.controller.set_store_trouble(None);
+                    }
+                    self.controller.news.send_modify(|news| news.seq = seq);
+                }
+                Err(failure) => {
+                    self.controller.counters.store_failures.one();
+                    self.store_failed = Some(Instant::now());
+                    self.controller.set_store_trouble(Some(failure.to_string()));
+                }
+            }
+        }
+        for asker in self.waiting.drain(..) {
+            // Dropped unsaid, it means "not stored".
+            if self.store_failed.is_none() {
+                let _ = asker.send(Verdict::Stored);
+            }
+        }
+    }
+
+    /// Publishes a view if the last is old: at once when idle, at intervals under load.
+    fn show(&mut self, now: bool) {
+        if !self.view_is_old || !(now || self.view_made.elapsed() >= VIEW_GAP) {
+            return;
+        }
+        let began = Instant::now();
+        let (view, generation) = {
+            let zone = self.controller.zone();
+            (plan::view(zone.plan(), zone.facts(), &self.site), zone.plan().generation)
+        };
+        self.controller.view.store(Arc::new(view));
+        let counters = &self.controller.counters;
+        counters.views_published.one();
+        counters.view_micros.set(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+        self.view_is_old = false;
+        self.view_made = Instant::now();
+        self.controller.news.send_modify(|news: &mut News| {
+            news.generation = generation;
+            news.views += 1;
+        });
+        self.controller
+            .published
+            .send_if_modified(|published| std::mem::replace(published, generation) != generation);
+    }
+}
+
+/// How many more sightings of a machine are looked at.
+struct Bucket {
+    left: f64,
+    at: Time,
+}
+
+impl Bucket {
+    fn take(&mut self, now: Time) -> bool {
+        self.left =
+            (self.left + now.since(self.at).as_secs_f64() * SIGHTINGS_PER_SECOND).min(SIGHTINGS_BURST);
+        self.at = now;
+        let taken = self.left >= 1.0;
+        if taken {
+            self.left -= 1.0;
+        }
+        taken
+    }
+}

@@ -1,0 +1,260 @@
+//! The design's files, read again: compiled, and made current if nothing stands in the way.
+//!
+//! A broken design, one that renumbers and one that removes many machines are not made current without the word for
+//! it: what is in force stays in force, and says so in the log and the status.
+
+use crate::clock;
+use crate::controller::Controller;
+use crate::files::{ReadError, read_design};
+use crate::keeper::{Message, Proposal};
+use crate::site::Gatherer;
+use model::design::DeviceKind;
+use model::finding::{Code, Files, Severity};
+use model::view::Site;
+use model::{Finding, Generation, Plan};
+use sha2::{Digest, Sha256};
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+
+/// How often the design's files are looked at. A change is taken up when two looks in a row agree, so that a file is
+/// not read while an editor still writes it.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What an operator explicitly allows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Words {
+    /// Existing addresses may change.
+    pub renumber: bool,
+    /// So many machines may disappear.
+    pub remove: u32,
+}
+
+/// A design as it was read and compiled.
+pub(crate) struct Reading {
+    pub(crate) files: Files,
+    pub(crate) findings: Vec<Finding>,
+    /// A plan that may become current.
+    pub(crate) plan: Option<Plan>,
+    /// Why there is none.
+    pub(crate) refused: Option<String>,
+}
+
+/// What came of a reload.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Reloaded {
+    /// The plan in force after it.
+    pub(crate) generation: Generation,
+    /// It is a new one.
+    pub(crate) changed: bool,
+    /// Why the design is not in force.
+    pub(crate) refused: Option<String>,
+}
+
+/// Compiles a design against the plan in force.
+pub(crate) fn compile(files: Files, parent: Option<&Plan>, words: Words) -> Reading {
+    let (design, mut findings) = design::parse(&files);
+    let mut plan = None;
+    if let Some(design) = design {
+        let (compiled, more) = plan::compile(design, parent);
+        findings.extend(more);
+        plan = compiled;
+    }
+    if let (Some(plan), Some(parent)) = (&plan, parent) {
+        let gone = machines_gone(plan, parent);
+        findings.retain(|finding| match finding.code {
+            Code::Renumbers => !words.renumber,
+            Code::Shrinks => gone > words.remove as usize,
+            _ => true,
+        });
+    }
+    let refused = refusal(&findings);
+    let plan = plan.filter(|_| refused.is_none());
+    Reading { files, findings, plan, refused }
+}
+
+/// Why a design with these findings cannot become current.
+fn refusal(findings: &[Finding]) -> Option<String> {
+    let mut errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let first = errors.next()?;
+    Some(match errors.count() {
+        0 => format!("{first}"),
+        more => format!("{first} (and {more} more)"),
+    })
+}
+
+/// How many machines of `parent` the plan does not have.
+fn machines_gone(plan: &Plan, parent: &Plan) -> usize {
+    let now: HashSet<&str> = plan.design.devices.iter().map(|device| device.location.as_str()).collect();
+    let machines = parent.design.devices.iter().filter(|device| device.kind == DeviceKind::Machine);
+    machines.filter(|device| !now.contains(device.location.as_str())).count()
+}
+
+/// Tells one plan from another: by everything that it was compiled from.
+pub(crate) fn digest(files: &Files) -> String {
+    let mut hasher = Sha256::new();
+    for file in files {
+        for part in [file.path.as_bytes(), file.text.as_bytes()] {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part);
+        }
+    }
+    hasher.finalize().iter().fold(String::with_capacity(64), |text, octet| text + &format!("{octet:02x}"))
+}
+
+/// A read error as a sentence with its cause.
+pub(crate) fn sentence(error: &ReadError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+/// Reads the design again, one reload at a time.
+pub(crate) struct Reloader {
+    inner: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+}
+
+struct State {
+    digest: String,
+    site: Arc<Site>,
+    gatherer: Gatherer,
+}
+
+impl Reloader {
+    pub(crate) fn new(digest: String, site: Arc<Site>, gatherer: Gatherer) -> Self {
+        Self { inner: tokio::sync::Mutex::new(()), state: Mutex::new(State { digest, site, gatherer }) }
+    }
+
+    /// Reads, compiles and publishes.
+    pub(crate) async fn reload(
+        self: &Arc<Self>,
+        controller: &Arc<Controller>,
+        words: Words,
+        author: &str,
+        reason: &str,
+    ) -> Reloaded {
+        let _one_at_a_time = self.inner.lock().await;
+        let (this, working) = (Arc::clone(self), Arc::clone(controller));
+        let read = tokio::task::spawn_blocking(move || this.read(&working, words)).await;
+        let parent = controller.zone().plan().generation;
+        let mut reloaded = Reloaded { generation: parent, changed: false, refused: None };
+        let (reading, new_digest) = match read {
+            Ok(Ok(read)) => read,
+            Ok(Err(refused)) => {
+                controller.change_condition(|condition| condition.design_refused = Some(refused.clone()));
+                reloaded.refused = Some(refused);
+                return reloaded;
+            }
+            Err(panicked) => {
+                reloaded.refused = Some(format!("the design could not be compiled: {panicked}"));
+                return reloaded;
+            }
+        };
+        let Reading { files, findings, plan, refused } = reading;
+        if let (Some(plan), Some(digest)) = (plan, &new_digest) {
+            let texts = files.iter().map(|file| (file.path.clone(), file.text.to_string())).collect();
+            let (author, reason) = (author.to_owned(), reason.to_owned());
+            let proposal = Proposal { plan, parent, author, reason, files: texts, digest: digest.clone() };
+            let (asker, outcome) = oneshot::channel();
+            let sent = controller.inbox.try_send(Message::Publish(Box::new(proposal), asker)).is_ok();
+            match (sent, outcome.await) {
+                (true, Ok(Ok(generation))) => {
+                    reloaded.generation = generation;
+                    reloaded.changed = true;
+                    self.state().digest.clone_from(digest);
+                    controller.say(&format!("plan {generation} is in force"));
+                }
+                (true, Ok(Err(error))) => reloaded.refused = Some(error.to_string()),
+                _ => reloaded.refused = Some("the controller is too busy to publish; ask again".to_owned()),
+            }
+        } else {
+            reloaded.refused = refused;
+        }
+        if let Some(refused) = &reloaded.refused
+            && controller.condition().design_refused.as_ref() != Some(refused)
+        {
+            controller.say(&format!("the design is not in force, plan {parent} stays: {refused}"));
+        }
+        controller.change_condition(|condition| {
+            condition.findings = findings;
+            condition.files = files;
+            condition.design_refused.clone_from(&reloaded.refused);
+            condition.design_read = clock::now();
+        });
+        reloaded
+    }
+
+    /// The blocking part. The digest is of a plan that is to become current, if there is one.
+    fn read(&self, controller: &Controller, words: Words) -> Result<(Reading, Option<String>), String> {
+        let files = read_design(&controller.options.design).map_err(|error| sentence(&error))?;
+        let parent = Arc::clone(controller.zone().plan());
+        let mut reading = compile(files, Some(&parent), words);
+        self.gather(controller, reading.plan.as_ref().unwrap_or(&parent));
+        let digest = digest(&reading.files);
+        if reading.plan.is_some() && digest == self.state().digest {
+            reading.plan = None;
+            return Ok((reading, None));
+        }
+        let new = reading.plan.is_some().then_some(digest);
+        Ok((reading, new))
+    }
+
+    /// Looks at the boot files again.
+    fn gather(&self, controller: &Controller, plan: &Plan) {
+        let mut state = self.state();
+        let (site, troubles) = state.gatherer.gather(&plan.design);
+        if *state.site != site {
+            let site = Arc::new(site);
+            // A full queue means that it is tried again at the next look.
+            if controller.inbox.try_send(Message::Site(Arc::clone(&site))).is_ok() {
+                state.site = site;
+            }
+        }
+        drop(state);
+        controller.change_condition(|condition| condition.site_troubles = troubles);
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Watches the files until it is stopped.
+    pub(crate) async fn watch(self: Arc<Self>, controller: Arc<Controller>, mut stop: watch::Receiver<bool>) {
+        let mut seen = look(&controller.options.design).await;
+        let mut taken_up = seen.clone();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+            let now = look(&controller.options.design).await;
+            let is_stable = now == seen;
+            seen = now;
+            if is_stable && seen != taken_up {
+                taken_up.clone_from(&seen);
+                self.reload(&controller, Words::default(), "zw serve", "the design's files changed").await;
+            } else {
+                let (this, working) = (Arc::clone(&self), Arc::clone(&controller));
+                let _ = tokio::task::spawn_blocking(move || {
+                    let plan = Arc::clone(working.zone().plan());
+                    this.gather(&working, &plan);
+                })
+                .await;
+            }
+        }
+    }
+}
+
+/// The digest of the design's files as they are now, or why they cannot be read.
+async fn look(design: &Path) -> String {
+    let design = design.to_owned();
+    let read = tokio::task::spawn_blocking(move || match read_design(&design) {
+        Ok(files) => digest(&files),
+        Err(error) => sentence(&error),
+    });
+    read.await.unwrap_or_default()
+}

@@ -1,0 +1,158 @@
+//! Opening sockets, with one clear sentence where that fails.
+
+use crate::options::StartError;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+
+/// Octets that the kernel holds for a UDP socket while its thread is busy: a second of a zone's power-on.
+const UDP_BUFFER: usize = 4 << 20;
+/// Connections that the kernel holds until they are accepted.
+const BACKLOG: i32 = 1024;
+
+/// What a port is for, in the sentence about it.
+#[derive(Clone, Copy)]
+pub(crate) struct Purpose {
+    pub(crate) service: &'static str,
+    pub(crate) transport: &'static str,
+}
+
+/// The addresses to serve on: the one that was given, or all of both families.
+pub(crate) fn addresses(given: Option<IpAddr>) -> Vec<IpAddr> {
+    match given {
+        Some(address) => vec![address],
+        None => vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
+    }
+}
+
+/// One UDP socket on each address, all on one port.
+pub(crate) fn udp(
+    addresses: &[IpAddr],
+    port: u16,
+    interface: Option<&str>,
+    purpose: Purpose,
+) -> Result<Vec<Socket>, StartError> {
+    each(addresses, port, purpose, |address| {
+        let socket = bound(address, Type::DGRAM, Protocol::UDP, interface)?;
+        // Beyond net.core.rmem_max the kernel gives what it may; less is served too.
+        let _ = socket.set_recv_buffer_size(UDP_BUFFER);
+        let _ = socket.set_send_buffer_size(UDP_BUFFER);
+        socket.set_broadcast(true)?;
+        Ok(socket)
+    })
+}
+
+/// One listening TCP socket on each address, all on one port.
+pub(crate) fn tcp(addresses: &[IpAddr], port: u16, purpose: Purpose) -> Result<Vec<TcpListener>, StartError> {
+    let sockets = each(addresses, port, purpose, |address| {
+        let socket = bound(address, Type::STREAM, Protocol::TCP, None)?;
+        socket.listen(BACKLOG)?;
+        Ok(socket)
+    })?;
+    Ok(sockets.into_iter().map(TcpListener::from).collect())
+}
+
+/// The port of a socket.
+pub(crate) fn port(socket: &Socket) -> u16 {
+    socket.local_addr().ok().and_then(|address| address.as_socket()).map_or(0, |address| address.port())
+}
+
+fn each(
+    addresses: &[IpAddr],
+    mut port: u16,
+    purpose: Purpose,
+    open: impl Fn(SocketAddr) -> io::Result<Socket>,
+) -> Result<Vec<Socket>, StartError> {
+    let mut sockets = Vec::new();
+    for address in addresses {
+        match open(SocketAddr::new(*address, port)) {
+            Ok(socket) => {
+                port = self::port(&socket);
+                sockets.push(socket);
+            }
+            // A host without IPv6 still serves IPv4.
+            Err(error) if !sockets.is_empty() && is_no_such_family(&error) => {}
+            Err(error) => {
+                return Err(StartError::Bind(sentence(SocketAddr::new(*address, port), purpose, &error)));
+            }
+        }
+    }
+    Ok(sockets)
+}
+
+fn bound(address: SocketAddr, kind: Type, protocol: Protocol, interface: Option<&str>) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    if kind == Type::STREAM {
+        // A restart does not wait for the last connections' TIME-WAIT. Never on UDP: there it would let a second
+        // server take the port silently.
+        socket.set_reuse_address(true)?;
+    }
+    if let Some(interface) = interface {
+        socket.bind_device(Some(interface.as_bytes()))?;
+    }
+    socket.bind(&SockAddr::from(address))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn is_no_such_family(error: &io::Error) -> bool {
+    use nix::libc::{EADDRNOTAVAIL, EAFNOSUPPORT};
+    matches!(error.raw_os_error(), Some(EAFNOSUPPORT | EADDRNOTAVAIL))
+}
+
+fn sentence(address: SocketAddr, Purpose { service, transport }: Purpose, error: &io::Error) -> String {
+    let (host, port) = (address.ip(), address.port());
+    let flag = if transport == "udp" { 'u' } else { 't' };
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "{service} cannot be served: port {port}/{transport} on {host} is in use by another program; find it with `ss -{flag}lpn sport = :{port}`"
+        ),
+        io::ErrorKind::PermissionDenied if port < 1024 => format!(
+            "{service} cannot be served: port {port}/{transport} needs root or the capability CAP_NET_BIND_SERVICE (in a systemd unit: AmbientCapabilities=CAP_NET_BIND_SERVICE)"
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "{service} cannot be served: binding to one interface needs root or the capability CAP_NET_RAW"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            format!(
+                "{service} cannot be served: this host does not have the address {host}; give it one that it has with --address"
+            )
+        }
+        _ if error.raw_os_error() == Some(nix::libc::ENODEV) => {
+            format!("{service} cannot be served: this host has no such network interface")
+        }
+        _ => format!("{service} cannot be served on {host} port {port}/{transport}: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    const DNS: Purpose = Purpose { service: "DNS", transport: "udp" };
+
+    #[test]
+    fn each_failure_is_one_sentence_that_says_what_to_do() {
+        let say = |errno| sentence("0.0.0.0:53".parse().unwrap(), DNS, &io::Error::from_raw_os_error(errno));
+        expect!["DNS cannot be served: port 53/udp on 0.0.0.0 is in use by another program; find it with `ss -ulpn sport = :53`"]
+            .assert_eq(&say(nix::libc::EADDRINUSE));
+        expect!["DNS cannot be served: port 53/udp needs root or the capability CAP_NET_BIND_SERVICE (in a systemd unit: AmbientCapabilities=CAP_NET_BIND_SERVICE)"]
+            .assert_eq(&say(nix::libc::EACCES));
+        expect!["DNS cannot be served: this host does not have the address 0.0.0.0; give it one that it has with --address"]
+            .assert_eq(&say(nix::libc::EADDRNOTAVAIL));
+        expect!["DNS cannot be served: this host has no such network interface"]
+            .assert_eq(&say(nix::libc::ENODEV));
+    }
+
+    #[test]
+    fn a_taken_udp_port_is_not_shared() {
+        let localhost = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
+        let first = udp(&localhost, 0, None, DNS).unwrap();
+        let error = udp(&localhost, port(&first[0]), None, DNS).err().map(|error| error.to_string());
+        assert!(error.is_some_and(|text| text.contains("is in use by another program")));
+    }
+}

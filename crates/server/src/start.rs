@@ -1,0 +1,421 @@
+//! Opens everything in order, and ends it.
+
+use crate::agents::{self, Agents, Authority};
+use crate::controller::{Condition, Controller, News};
+use crate::files::read_design;
+use crate::keeper::{self, Message};
+use crate::options::{BindPorts, Journal, Options, StartError};
+use crate::reload::{self, Reading, Reloader, Words};
+use crate::site::Gatherer;
+use crate::sockets::{self, Purpose};
+use crate::udp::{self, Stop};
+use crate::{boot_http, clock, connections, dhcp, tftp};
+use hyper::service::service_fn;
+use lifecycle::Zone;
+use model::design::DeviceKind;
+use model::finding::File;
+use model::view::Ports;
+use model::{Generation, Plan};
+use socket2::Socket;
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use store::{Loaded, Publication, PublishError, Store};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+/// Connections of HTTP boot: each machine holds one or two while it boots.
+const BOOT_CONNECTIONS_MAX: usize = 8192;
+/// How often agents say that they are there.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How often agents run their checks again.
+const CHECK_EVERY: Duration = Duration::from_secs(300);
+/// The name under which the store keeps the certificate authority.
+const AUTHORITY_SECRET: &str = "certificate-authority";
+
+/// A server that serves. Dropped, it goes on until the process ends: call [`Running::stop`].
+pub struct Running {
+    /// The ports that are served; none is 0.
+    pub ports: BindPorts,
+    /// Where the API listens on TCP.
+    pub api_tcp: Option<SocketAddr>,
+    /// Where it listens on a unix socket.
+    pub api_socket: Option<PathBuf>,
+    /// The plan in force at the start.
+    pub generation: Generation,
+    controller: Arc<Controller>,
+    reloader: Arc<Reloader>,
+    stop: Stop,
+    stopping: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+    keeper: JoinHandle<()>,
+    tasks: JoinSet<()>,
+}
+
+/// Everything that is bound.
+struct Bound {
+    dhcp: Vec<(Socket, u16)>,
+    tftp: Vec<Socket>,
+    boot: Vec<std::net::TcpListener>,
+    agents: Vec<std::net::TcpListener>,
+    ports: BindPorts,
+}
+
+/// Starts a server in this runtime. It serves when this returns.
+///
+/// # Errors
+/// [`StartError`], each a sentence for the operator. Nothing is left open.
+pub async fn start(options: Options, journal: Journal) -> Result<Running, StartError> {
+    let mut store = Store::open(&options.state).map_err(StartError::Store)?;
+    let loaded = store.load().map_err(StartError::State)?;
+    let first = first_plan(&options, &mut store, &loaded, &journal)?;
+    is_this_host(&options, &first.plan)?;
+    let bound = bind(&options)?;
+    let (authority, secret) = Authority::open_or_found(
+        store.secret(AUTHORITY_SECRET).map_err(StartError::State)?.as_deref(),
+        &first.plan.design.zone.name,
+        clock::now(),
+    )
+    .map_err(|error| StartError::Authority(error.to_string()))?;
+    if let Some(secret) = secret {
+        store.set_secret(AUTHORITY_SECRET, &secret).map_err(StartError::State)?;
+    }
+    let ports = Ports { boot: bound.ports.boot, agents: bound.ports.agents };
+    let controllers = options.address.into_iter().collect();
+    let mut gatherer = Gatherer::new(
+        options.design.clone(),
+        options.loaders.clone(),
+        controllers,
+        ports,
+        authority.sha256(),
+    );
+    let (site, site_troubles) = gatherer.gather(&first.plan.design);
+    let site = Arc::new(site);
+    let condition = Condition { site_troubles, ..first.condition };
+    let zone = Zone::new(Arc::new(first.plan), loaded.facts);
+    let view = plan::view(zone.plan(), zone.facts(), &site);
+    let generation = zone.plan().generation;
+    let history = store.history().map_err(StartError::State)?;
+    let (inbox, queue) = sync_channel(keeper::QUEUE_MAX);
+    let news = News { seq: store.last_seq(), generation, views: 1 };
+    let controller = Arc::new(Controller::new(options, journal, zone, view, inbox, history, news, condition));
+    let reloader = Arc::new(Reloader::new(first.digest, Arc::clone(&site), gatherer));
+
+    let stop = Stop::new()
+        .map_err(|error| StartError::Bind(format!("failed to make an event descriptor: {error}")))?;
+    let (stopping, is_stopping) = watch::channel(false);
+    let keeper = {
+        let controller = Arc::clone(&controller);
+        thread("keeper", move || keeper::run(controller, store, site, &queue))?
+    };
+    let ports = bound.ports;
+    let threads = datagram_threads(&controller, bound.dhcp, bound.tftp, &stop, &is_stopping)?;
+    let mut tasks = JoinSet::new();
+    serve_boot(&mut tasks, &controller, bound.boot, &is_stopping)?;
+    serve_agents(&mut tasks, &controller, authority, bound.agents, &is_stopping)?;
+    tasks.spawn(Arc::clone(&reloader).watch(Arc::clone(&controller), is_stopping.clone()));
+    Ok(Running {
+        ports,
+        api_tcp: None,
+        api_socket: None,
+        generation,
+        controller,
+        reloader,
+        stop,
+        stopping,
+        threads,
+        keeper,
+        tasks,
+    })
+}
+
+impl Running {
+    /// Reads the design again now. Gives why it is not in force, if it is not.
+    pub async fn reload(&self, words: Words) -> Option<String> {
+        self.reloader.reload(&self.controller, words, "operator", "asked to reload").await.refused
+    }
+
+    /// Ends it: no new work, what is under way is given a moment, what happened is stored.
+    pub async fn stop(mut self) {
+        self.stopping.send_replace(true);
+        self.stop.stop();
+        while self.tasks.join_next().await.is_some() {}
+        let (inbox, threads, keeper) = (self.controller.inbox.clone(), self.threads, self.keeper);
+        // A thread that panicked has said so on standard error.
+        let _ = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                let _ = thread.join();
+            }
+            // Last, so that everything that was told before is stored.
+            let _ = inbox.send(Message::Stop);
+            let _ = keeper.join();
+        })
+        .await;
+    }
+}
+
+/// The plan to start with.
+struct First {
+    plan: Plan,
+    digest: String,
+    condition: Condition,
+}
+
+/// The design as it lies there, if it may become current; else the plan that was current before.
+fn first_plan(
+    options: &Options,
+    store: &mut Store,
+    loaded: &Loaded,
+    journal: &Journal,
+) -> Result<First, StartError> {
+    let last = loaded.published.as_ref().and_then(|published| {
+        let files = published
+            .files
+            .iter()
+            .map(|(path, text)| File { path: path.clone(), text: text.as_str().into() });
+        let reading = reload::compile(files.collect(), None, Words::default());
+        let mut plan = reading.plan?;
+        plan.generation = published.generation;
+        Some((plan, published.digest.clone()))
+    });
+    let parent = loaded.published.as_ref().map_or(Generation(0), |published| published.generation);
+    let read = read_design(&options.design);
+    let (reading, trouble) = match read {
+        Ok(files) => {
+            let reading = reload::compile(files, last.as_ref().map(|(plan, _)| plan), Words::default());
+            let trouble = reading.refused.clone();
+            (Some(reading), trouble)
+        }
+        Err(error) => (None, Some(reload::sentence(&error))),
+    };
+    let Some(Reading { files, findings, plan, .. }) = reading else {
+        let sentence = trouble.unwrap_or_default();
+        let Some((plan, digest)) = last else {
+            return Err(StartError::Design { path: options.design.clone(), sentence });
+        };
+        journal(&format!("the design is not in force, plan {} stays: {sentence}", plan.generation));
+        let condition =
+            Condition { design_refused: Some(sentence), design_read: clock::now(), ..Condition::default() };
+        return Ok(First { plan, digest, condition });
+    };
+    let digest = reload::digest(&files);
+    let mut condition = Condition { design_read: clock::now(), ..Condition::default() };
+    let first = match (plan, last) {
+        (Some(_), Some((plan, last_digest))) if last_digest == digest => (plan, digest),
+        (Some(mut plan), _) => {
+            let texts: Vec<_> = files.iter().map(|file| (file.path.as_str(), &*file.text)).collect();
+            let publication = Publication {
+                parent,
+                author: "zw serve",
+                reason: "start",
+                at: clock::now(),
+                files: &texts,
+                digest: &digest,
+            };
+            plan.generation = store.publish(&publication).map_err(|error| match error {
+                PublishError::Failed(failure) => StartError::State(failure),
+                PublishError::Stale { .. } => StartError::Controller(error.to_string()),
+            })?;
+            (plan, digest)
+        }
+        (None, Some((plan, last_digest))) => {
+            let sentence = trouble.unwrap_or_default();
+            journal(&format!("the design is not in force, plan {} stays: {sentence}", plan.generation));
+            condition.design_refused = Some(sentence);
+            (plan, last_digest)
+        }
+        (None, None) => return Err(StartError::Findings { findings, files }),
+    };
+    condition.findings = findings;
+    condition.files = files;
+    Ok(First { plan: first.0, digest: first.1, condition })
+}
+
+/// Without an address given, this host must have one that the plan gives to a controller: else machines would be
+/// told of a controller that is not there.
+fn is_this_host(options: &Options, plan: &Plan) -> Result<(), StartError> {
+    let design = &plan.design;
+    let controllers =
+        design.devices.iter().enumerate().filter(|(_, device)| device.kind == DeviceKind::Controller);
+    let meant: Vec<_> = controllers
+        .filter(|(_, device)| {
+            options.controller.as_ref().is_none_or(|name| device.name == *name || device.location.is(name))
+        })
+        .collect();
+    if let (Some(name), true) = (&options.controller, meant.is_empty()) {
+        let names = design
+            .devices
+            .iter()
+            .filter(|device| device.kind == DeviceKind::Controller)
+            .map(|device| device.name.as_str());
+        let names: Vec<_> = names.collect();
+        return Err(StartError::Controller(format!(
+            "the design has no controller {name}; it has {}",
+            names.join(", ")
+        )));
+    }
+    if options.address.is_some() {
+        return Ok(());
+    }
+    let own: HashSet<IpAddr> = nix::ifaddrs::getifaddrs()
+        .into_iter()
+        .flatten()
+        .filter_map(|interface| {
+            let address = interface.address?;
+            let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+            v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+        })
+        .collect();
+    let interfaces =
+        meant.iter().flat_map(|(index, _)| plan.interfaces_of(model::DeviceId::from_index(*index)));
+    let planned: Vec<IpAddr> = interfaces
+        .flat_map(|interface| [interface.v4.map(IpAddr::V4), interface.v6.map(IpAddr::V6)])
+        .flatten()
+        .collect();
+    if planned.iter().any(|address| own.contains(address)) {
+        return Ok(());
+    }
+    let names: Vec<_> = meant.iter().map(|(_, device)| device.name.as_str()).collect();
+    let planned: Vec<_> = planned.iter().map(IpAddr::to_string).collect();
+    Err(StartError::Controller(format!(
+        "this host has no address that the design gives to a controller ({}: {}); add it to an interface, or name the one to serve on with --address",
+        names.join(", "),
+        planned.join(", ")
+    )))
+}
+
+fn bind(options: &Options) -> Result<Bound, StartError> {
+    let purpose = |service, transport| Purpose { service, transport };
+    let ports = options.ports;
+    let any4 = [IpAddr::from([0, 0, 0, 0])];
+    // Always on every address: requests of clients without one are broadcast.
+    let on = match options.address {
+        Some(address) if address.is_loopback() && address.is_ipv4() => [address],
+        _ => any4,
+    };
+    let interface = options.interface.as_deref();
+    let dhcp = sockets::udp(&on, ports.dhcp, interface, purpose("DHCP", "udp"))?;
+    let proxy = sockets::udp(&on, ports.proxy_dhcp, interface, purpose("PXE", "udp"))?;
+    let addresses = sockets::addresses(options.address);
+    let tftp = sockets::udp(&addresses, ports.tftp, None, purpose("TFTP", "udp"))?;
+    let boot = sockets::tcp(&addresses, ports.boot, purpose("HTTP boot", "tcp"))?;
+    let agents = sockets::tcp(&addresses, ports.agents, purpose("the agents' listener", "tcp"))?;
+    for socket in dhcp.iter().chain(&proxy).chain(&tftp) {
+        udp::prepare(socket)
+            .map_err(|error| StartError::Bind(format!("failed to prepare a UDP socket: {error}")))?;
+    }
+    let tcp_port = |listeners: &[std::net::TcpListener]| {
+        listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(0, |address| address.port())
+    };
+    let udp_port = |sockets: &[Socket]| sockets.first().map_or(0, sockets::port);
+    let ports = BindPorts {
+        dhcp: udp_port(&dhcp),
+        proxy_dhcp: udp_port(&proxy),
+        dns: 0,
+        tftp: udp_port(&tftp),
+        boot: tcp_port(&boot),
+        agents: tcp_port(&agents),
+    };
+    let dhcp = dhcp.into_iter().map(|socket| (socket, wire::dhcp4::SERVER_PORT));
+    let proxy = proxy.into_iter().map(|socket| (socket, wire::dhcp4::BOOT_SERVER_PORT));
+    Ok(Bound { dhcp: dhcp.chain(proxy).collect(), tftp, boot, agents, ports })
+}
+
+fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    let builder = std::thread::Builder::new().name(name.to_owned());
+    builder.spawn(body).map_err(|error| StartError::Bind(format!("failed to start a thread: {error}")))
+}
+
+fn datagram_threads(
+    controller: &Arc<Controller>,
+    dhcp: Vec<(Socket, u16)>,
+    tftp: Vec<Socket>,
+    stop: &Stop,
+    stopping: &watch::Receiver<bool>,
+) -> Result<Vec<JoinHandle<()>>, StartError> {
+    let mut threads = Vec::new();
+    for (socket, port) in dhcp {
+        let (controller, stop) = (Arc::clone(controller), stop.clone());
+        threads.push(thread("dhcp", move || dhcp::run(&controller, &socket, port, &stop))?);
+    }
+    for socket in tftp {
+        let (controller, stop, stopping) = (Arc::clone(controller), stop.clone(), stopping.clone());
+        let runtime = Handle::current();
+        threads.push(thread("tftp", move || tftp::run(&controller, &socket, &stop, &runtime, &stopping))?);
+    }
+    Ok(threads)
+}
+
+fn listener(listener: std::net::TcpListener) -> Result<TcpListener, StartError> {
+    TcpListener::from_std(listener).map_err(|error| StartError::Bind(format!("failed to listen: {error}")))
+}
+
+fn serve_boot(
+    tasks: &mut JoinSet<()>,
+    controller: &Arc<Controller>,
+    listeners: Vec<std::net::TcpListener>,
+    stopping: &watch::Receiver<bool>,
+) -> Result<(), StartError> {
+    let transfers = Arc::new(Semaphore::new(boot_http::TRANSFERS_MAX));
+    for socket in listeners {
+        let (listener, controller, transfers) =
+            (listener(socket)?, Arc::clone(controller), Arc::clone(&transfers));
+        let stopping = stopping.clone();
+        tasks.spawn(async move {
+            let serve = |peer| {
+                let (controller, transfers) = (Arc::clone(&controller), Arc::clone(&transfers));
+                service_fn(move |request| {
+                    let response = boot_http::respond(&controller, &transfers, &request, peer);
+                    std::future::ready(Ok::<_, Infallible>(response))
+                })
+            };
+            connections::run(listener, BOOT_CONNECTIONS_MAX, stopping, serve).await;
+        });
+    }
+    Ok(())
+}
+
+fn serve_agents(
+    tasks: &mut JoinSet<()>,
+    controller: &Arc<Controller>,
+    authority: Authority,
+    listeners: Vec<std::net::TcpListener>,
+    stopping: &watch::Receiver<bool>,
+) -> Result<(), StartError> {
+    let addresses = controller.view.load().boot.controllers.clone();
+    let (submitting, looking) = (Arc::clone(controller), Arc::clone(controller));
+    let agents = Agents {
+        submit: Arc::new(move |event, verdict| {
+            submitting.inbox.try_send(Message::Ask(event, verdict)).is_ok()
+        }),
+        look: Arc::new(move |location| looking.look(location)),
+        now: Arc::new(clock::now),
+        authority: Arc::new(authority),
+        published: controller.published.subscribe(),
+        present: Arc::clone(&controller.present),
+        heartbeat: HEARTBEAT,
+        check_every: CHECK_EVERY,
+    };
+    for socket in listeners {
+        let (listener, agents, addresses) = (listener(socket)?, agents.clone(), addresses.clone());
+        let (controller, mut stopping) = (Arc::clone(controller), stopping.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                ended = agents::serve(agents, listener, addresses) => {
+                    if let Err(error) = ended {
+                        controller.say(&format!("agents are not served: {error}"));
+                    }
+                }
+                _ = stopping.wait_for(|stop| *stop) => {}
+            }
+        });
+    }
+    Ok(())
+}
