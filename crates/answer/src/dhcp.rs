@@ -115,7 +115,7 @@ impl Observed {
         let what = match self.declined {
             Some(address) => What::Declined { interface: name, address: IpAddr::V4(address), mac: self.mac },
             None => What::Asked {
-                interface: name,
+                interface: words::own_port(plan, self.interface, self.binding).unwrap_or(name),
                 mac: self.mac,
                 uuid: self.uuid,
                 stage: self.stage,

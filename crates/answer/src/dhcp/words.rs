@@ -1,6 +1,6 @@
 //! The same in words, for events and for people. Nothing here is on the path of a packet.
 
-use model::design::PortRef;
+use model::design::{Audience, PortRef};
 use model::{InterfaceId, Plan, View};
 use std::fmt::Write as _;
 use wire::dhcp4::{Message, MessageType};
@@ -12,6 +12,25 @@ pub(super) fn port(plan: &Plan, interface: InterfaceId, binding: Option<u32>) ->
         None => plan.bindings.iter().find(|binding| binding.interface == interface),
     };
     binding.map_or_else(String::new, |binding| port_name(plan, binding.port))
+}
+
+/// The machine's own port that the asking switch port's cable leads to: a member of a bond, and not the bond. `None`
+/// for a BMC, which may share the machine's port and is a thing of its own, and for a request that named no port.
+pub(super) fn own_port(plan: &Plan, interface: InterfaceId, binding: Option<u32>) -> Option<String> {
+    let interface = plan.interface(interface);
+    let far = plan.bindings.get(binding? as usize)?.port;
+    if interface.audience == Audience::Bmc {
+        return None;
+    }
+    let own = match interface.ports.as_slice() {
+        [own] => *own,
+        members => plan.design.cables.iter().find_map(|cable| {
+            let near = if cable.b == far { cable.a } else { cable.b };
+            ((cable.a == far || cable.b == far) && members.contains(&near)).then_some(near)
+        })?,
+    };
+    let device = &plan.design.devices[own.device.index()];
+    plan.design.models[device.model.index()].ports.get(own.port.index()).cloned()
 }
 
 fn port_name(plan: &Plan, port: PortRef) -> String {
@@ -40,6 +59,7 @@ pub fn in_words(view: &View, packet: &[u8]) -> String {
     });
     match message.mac() {
         Some(mac) => push(&mut line, format_args!(" from {}", model::Mac(mac))),
+        None if message.hardware().is_empty() => line.push_str(" without hardware address"),
         None => push(&mut line, format_args!(" from hardware {}", text(message.hardware()))),
     }
     if let Some(address) = message.requested_address() {

@@ -5,9 +5,7 @@
 
 use model::design::{Audience, Zone};
 use model::facts::State;
-use model::view::dhcp::{
-    PORT_KEY_MAX, Port, Relay, SubnetTold, Told, Wiring, Withheld, port_key,
-};
+use model::view::dhcp::{PORT_KEY_MAX, Relay, SubnetTold, Told, Wiring, Withheld, port_key};
 use model::view::{DhcpView, Site};
 use model::{Facts, InterfaceId, Plan};
 use std::collections::HashMap;
@@ -67,7 +65,7 @@ fn wiring(plan: &Plan) -> Wiring {
         let mut buffer = [0; PORT_KEY_MAX];
         // A template that writes more than a sub-option holds can match no request.
         let Some(key) = port_key(relay, &binding.circuit_id, &mut buffer) else { continue };
-        let port = wiring.ports.entry(key.into()).or_insert_with(Port::default);
+        let port = wiring.ports.entry(key.into()).or_default();
         let slot = if binding.is_bmc_class == Some(true) { &mut port.bmc } else { &mut port.machine };
         match *slot {
             None => *slot = Some(position),
@@ -101,14 +99,14 @@ fn relay(wiring: &mut Wiring, address: Ipv4Addr, switch: model::DeviceId) {
 
 fn told(plan: &Plan, servers: &[Ipv4Addr]) -> Told {
     let zone = &plan.design.zone;
-    let (lease, renewal) = lease(zone.lease_seconds);
+    let lease_seconds = zone.lease_seconds.max(LEASE_SECONDS_MIN);
     Told {
         subnets: plan.subnets.iter().map(|subnet| subnet_told(plan, subnet)).collect(),
         resolvers: addresses(&zone.resolvers, servers),
         time_servers: addresses(&zone.time_servers, servers),
         search: search(zone),
-        lease,
-        renewal,
+        lease: lease_seconds.to_be_bytes(),
+        renewal: (lease_seconds != u32::MAX).then(|| timers(lease_seconds)),
     }
 }
 
@@ -125,13 +123,8 @@ fn subnet_told(plan: &Plan, subnet: &model::plan::Subnet) -> Option<SubnetTold> 
 }
 
 /// T1 at a half and T2 at seven eighths of the lease (RFC 2131 §4.4.5), each surely below the next.
-fn lease(seconds: u32) -> ([u8; 4], Option<([u8; 4], [u8; 4])>) {
-    if seconds == u32::MAX {
-        return (seconds.to_be_bytes(), None);
-    }
-    let seconds = seconds.max(LEASE_SECONDS_MIN);
-    let (renewal, rebinding) = (seconds / 2, seconds - seconds / 8);
-    (seconds.to_be_bytes(), Some((renewal.to_be_bytes(), rebinding.to_be_bytes())))
+fn timers(lease_seconds: u32) -> ([u8; 4], [u8; 4]) {
+    ((lease_seconds / 2).to_be_bytes(), (lease_seconds - lease_seconds / 8).to_be_bytes())
 }
 
 /// The IPv4 addresses of a list as an option, or the controllers' if the list is empty.
