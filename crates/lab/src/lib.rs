@@ -1,1 +1,43 @@
-//! See ARCHITECTURE.md.
+//! A zone on this machine.
+//!
+//! In: a plan. Out: a network namespace for every switch, machine, BMC and controller, cables between them, relays
+//! that insert Option 82, firmware that boots over the real protocols, the real controller and real agents. It decides
+//! nothing of the zone: addresses, identities and states come from the plan and from the controller.
+//!
+//! | module       | what it is                                                                         |
+//! |--------------|------------------------------------------------------------------------------------|
+//! | `supervisor` | the process that holds a lab, and the walls around it                                |
+//! | `zone`       | the lab inside: built, powered on, watched, changed on request                       |
+//! | `control`    | what `zw lab …` and the lab say to each other                                        |
+//! | `directory`  | where a lab keeps its files, and who holds it                                        |
+//! | `topology`   | plan → namespaces, bridges, cables, addresses, routes; pure                          |
+//! | `net`        | the kernel's side: namespaces, netlink, raw frames                                   |
+//! | `relay`      | the DHCP relay of a switch                                                           |
+//! | `lldp`       | who is at the other end of a cable                                                   |
+//! | `machine`    | a machine from power-on to power-off: sockets and processes around `firmware`        |
+//! | `firmware`   | BIOS PXE, UEFI PXE, UEFI HTTP, iPXE, and the DHCP client of every stage; pure         |
+//! | `fetch`      | files by TFTP and HTTP                                                               |
+//! | `hardware`   | what a machine is found to have; pure                                                |
+//! | `identity`   | its MACs, UUID, serial; pure                                                         |
+//! | `load`       | a design's directory → a plan                                                        |
+//!
+//! `supervisor::stand_guard`, `zone::run` and `control::execute` enter namespaces, and must be called while the process
+//! has one thread.
+
+pub mod control;
+pub mod directory;
+mod error;
+mod fetch;
+mod firmware;
+mod hardware;
+mod identity;
+mod lldp;
+pub mod load;
+mod machine;
+mod net;
+mod relay;
+pub mod supervisor;
+mod topology;
+pub mod zone;
+
+pub use error::Error;

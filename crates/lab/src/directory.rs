@@ -1,0 +1,164 @@
+//! Where a running lab keeps what it has on disk, and who holds it.
+//!
+//! One directory for each zone: control socket, controller state, logs, the supervisor's process id. It lives under
+//! a directory that a reboot empties. A lock held by the supervisor tells a lab that runs from the remains of one
+//! that crashed: a process id alone could by now be somebody else's.
+
+use crate::error::{Doing, Error};
+use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// The directory of one zone's lab.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Directory {
+    /// Its path; the last segment is the zone's name.
+    pub path: PathBuf,
+}
+
+/// Whether a lab runs in a directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Holder {
+    /// Nothing is there.
+    Nobody,
+    /// A crash or a `kill -9` left files, and nothing else.
+    Remains,
+    /// A supervisor runs, with this process id.
+    Supervisor(i32),
+}
+
+/// The directory that holds one directory for each zone: `/run/zonewright/lab` for root, below
+/// `$XDG_RUNTIME_DIR` for others, and below `/tmp/zonewright-UID` where there is none.
+pub fn base() -> PathBuf {
+    let uid = nix::unistd::geteuid();
+    if uid.is_root() {
+        return PathBuf::from("/run/zonewright/lab");
+    }
+    std::env::var_os("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|path| fs::metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == uid.as_raw()))
+        .map_or_else(
+            || PathBuf::from(format!("/tmp/zonewright-{uid}/lab")),
+            |path| path.join("zonewright/lab"),
+        )
+}
+
+/// Every lab of this user, running or not, by zone name.
+pub fn all(base: &Path) -> Vec<Directory> {
+    let mut found: Vec<_> = fs::read_dir(base)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| Directory { path: entry.path() })
+        .collect();
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+impl Directory {
+    /// The directory of `zone` under `base`.
+    pub fn of(base: &Path, zone: &str) -> Self {
+        Self { path: base.join(zone) }
+    }
+
+    /// The zone's name.
+    pub fn zone(&self) -> String {
+        self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// Where the supervisor listens.
+    pub fn control(&self) -> PathBuf {
+        self.path.join("control.sock")
+    }
+
+    /// Where the controller's API listens.
+    pub fn api(&self) -> PathBuf {
+        self.path.join("api.sock")
+    }
+
+    /// The supervisor's log.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("lab.log")
+    }
+
+    /// Makes it, readable by its owner only.
+    ///
+    /// # Errors
+    /// If it cannot be made, or belongs to somebody else: `/tmp` is everybody's.
+    pub fn create(&self) -> Result<(), Error> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.path)
+            .doing(|| format!("create {}", self.path.display()))?;
+        let mut path = self.path.as_path();
+        while let Some(parent) =
+            path.parent().filter(|_| path.ends_with(self.zone()) || path.ends_with("lab"))
+        {
+            let owner = fs::metadata(path).doing(|| format!("look at {}", path.display()))?.uid();
+            if owner != nix::unistd::geteuid().as_raw() {
+                return Err(Error::new(format!("use {}: it belongs to user {owner}", path.display())));
+            }
+            path = parent;
+        }
+        Ok(())
+    }
+
+    /// Who is here.
+    pub fn holder(&self) -> Holder {
+        let Ok(lock) = File::options().read(true).write(true).open(self.path.join("lock")) else {
+            return if self.path.exists() { Holder::Remains } else { Holder::Nobody };
+        };
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => fs::read_to_string(self.path.join("pid"))
+                .ok()
+                .and_then(|text| text.trim().parse().ok())
+                .map_or(Holder::Remains, Holder::Supervisor),
+            Ok(()) | Err(TryLockError::Error(_)) => Holder::Remains,
+        }
+    }
+
+    /// Takes the directory for this process; it is held until the returned file is dropped or the process ends.
+    ///
+    /// # Errors
+    /// If another supervisor holds it.
+    pub fn take(&self) -> Result<File, Error> {
+        let path = self.path.join("lock");
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .doing(|| format!("open {}", path.display()))?;
+        lock.try_lock()
+            .map_err(|_| Error::new(format!("take {}: another lab runs there", self.path.display())))?;
+        fs::write(self.path.join("pid"), format!("{}\n", std::process::id()))
+            .doing(|| format!("write {}", self.path.join("pid").display()))?;
+        Ok(lock)
+    }
+
+    /// Removes it, and the directories above that are ours and empty.
+    ///
+    /// # Errors
+    /// If something of it stays.
+    pub fn remove(&self) -> Result<(), Error> {
+        match fs::remove_dir_all(&self.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::because(format!("remove {}", self.path.display()), error));
+            }
+            _ => {}
+        }
+        for above in self.path.ancestors().skip(1).take(2) {
+            // Not empty means that another zone's lab is there; that is not a failure.
+            if above.ends_with("lab") || above.ends_with("zonewright") || is_ours_in_tmp(above) {
+                let _ = fs::remove_dir(above);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_ours_in_tmp(path: &Path) -> bool {
+    path == Path::new(&format!("/tmp/zonewright-{}", nix::unistd::geteuid()))
+}

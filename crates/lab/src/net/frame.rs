@@ -1,0 +1,167 @@
+//! Ethernet frames that carry UDP over IPv4, to and from bytes. Pure.
+//!
+//! Firmware has no address when it asks for one, and a relay must know the port a request came in by: both speak
+//! whole frames. Checksums are written but not checked: over a veth the kernel leaves them for a card to fill in.
+
+use model::Mac;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+/// The Ethernet broadcast address.
+pub(crate) const BROADCAST: Mac = Mac([0xff; 6]);
+
+const ETHERNET: usize = 14;
+const IPV4: usize = 20;
+const UDP: usize = 8;
+const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
+const PROTOCOL_UDP: u8 = 17;
+
+/// One UDP datagram with the addresses around it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Datagram<'a> {
+    /// Who sent the frame.
+    pub from_mac: Mac,
+    /// To whom.
+    pub to_mac: Mac,
+    /// Who sent the datagram.
+    pub from: SocketAddrV4,
+    /// To whom.
+    pub to: SocketAddrV4,
+    /// What it says.
+    pub payload: &'a [u8],
+}
+
+/// The frame of a datagram. A payload above 65,507 octets, which UDP cannot carry, is cut.
+pub(crate) fn encode_udp(datagram: &Datagram<'_>) -> Vec<u8> {
+    let payload = &datagram.payload[..datagram.payload.len().min(65_507)];
+    let mut frame = Vec::with_capacity(ETHERNET + IPV4 + UDP + payload.len());
+    frame.extend_from_slice(&datagram.to_mac.0);
+    frame.extend_from_slice(&datagram.from_mac.0);
+    frame.extend_from_slice(&ETHERTYPE_IPV4);
+
+    let [total_high, total_low] = length(IPV4 + UDP + payload.len());
+    let [s0, s1, s2, s3] = datagram.from.ip().octets();
+    let [d0, d1, d2, d3] = datagram.to.ip().octets();
+    let mut ip =
+        [0x45, 0, total_high, total_low, 0, 0, 0, 0, 64, PROTOCOL_UDP, 0, 0, s0, s1, s2, s3, d0, d1, d2, d3];
+    let [high, low] = checksum(&[&ip]).to_be_bytes();
+    ip[10] = high;
+    ip[11] = low;
+    frame.extend_from_slice(&ip);
+
+    let [udp_high, udp_low] = length(UDP + payload.len());
+    let [sp_high, sp_low] = datagram.from.port().to_be_bytes();
+    let [dp_high, dp_low] = datagram.to.port().to_be_bytes();
+    let pseudo = [s0, s1, s2, s3, d0, d1, d2, d3, 0, PROTOCOL_UDP, udp_high, udp_low];
+    let mut udp = [sp_high, sp_low, dp_high, dp_low, udp_high, udp_low, 0, 0];
+    // RFC 768: a sum of zero is sent as all ones, because zero means "no checksum".
+    let sum = match checksum(&[&pseudo, &udp, payload]) {
+        0 => 0xffff,
+        sum => sum,
+    };
+    [udp[6], udp[7]] = sum.to_be_bytes();
+    frame.extend_from_slice(&udp);
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// The datagram of a frame; `None` if it is anything else, or cut short, or a fragment.
+pub(crate) fn decode_udp(frame: &[u8]) -> Option<Datagram<'_>> {
+    let (ethernet, rest) = frame.split_first_chunk::<ETHERNET>()?;
+    if ethernet[12..14] != ETHERTYPE_IPV4 {
+        return None;
+    }
+    let header = rest.first_chunk::<IPV4>()?;
+    let header_length = usize::from(header[0] & 0x0f) * 4;
+    let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    let fragment = u16::from_be_bytes([header[6], header[7]]) & 0x3fff;
+    if header[0] >> 4 != 4 || header_length < IPV4 || header[9] != PROTOCOL_UDP || fragment != 0 {
+        return None;
+    }
+    let body = rest.get(header_length..total)?;
+    let (udp, payload) = body.split_first_chunk::<UDP>()?;
+    let length = usize::from(u16::from_be_bytes([udp[4], udp[5]]));
+    let payload = payload.get(..length.checked_sub(UDP)?)?;
+    let ip = |at: usize| Ipv4Addr::new(header[at], header[at + 1], header[at + 2], header[at + 3]);
+    let port = |at: usize| u16::from_be_bytes([udp[at], udp[at + 1]]);
+    let mac = |at: usize| {
+        Mac([
+            ethernet[at],
+            ethernet[at + 1],
+            ethernet[at + 2],
+            ethernet[at + 3],
+            ethernet[at + 4],
+            ethernet[at + 5],
+        ])
+    };
+    Some(Datagram {
+        from_mac: mac(6),
+        to_mac: mac(0),
+        from: SocketAddrV4::new(ip(12), port(0)),
+        to: SocketAddrV4::new(ip(16), port(2)),
+        payload,
+    })
+}
+
+fn length(octets: usize) -> [u8; 2] {
+    u16::try_from(octets).unwrap_or(u16::MAX).to_be_bytes()
+}
+
+/// The Internet checksum (RFC 1071) of these pieces; all but the last must be of even length.
+fn checksum(pieces: &[&[u8]]) -> u16 {
+    let mut sum = 0u32;
+    for piece in pieces {
+        for pair in piece.chunks(2) {
+            sum += u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]));
+            sum = (sum & 0xffff) + (sum >> 16);
+        }
+    }
+    !u16::try_from(sum).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DATAGRAM: Datagram<'static> = Datagram {
+        from_mac: Mac([2, 0, 0, 0, 0, 1]),
+        to_mac: BROADCAST,
+        from: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68),
+        to: SocketAddrV4::new(Ipv4Addr::BROADCAST, 67),
+        payload: b"abc",
+    };
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        assert_eq!(decode_udp(&encode_udp(&DATAGRAM)), Some(DATAGRAM));
+    }
+
+    #[test]
+    fn the_checksums_are_those_of_the_rfcs() {
+        let frame = encode_udp(&DATAGRAM);
+        // Summed with its checksum in place, a right header gives zero (RFC 1071 §1).
+        assert_eq!(checksum(&[&frame[14..34]]), 0);
+        let mut pseudo = frame[26..34].to_vec();
+        pseudo.extend_from_slice(&[0, 17, 0, 11]);
+        assert_eq!(checksum(&[&pseudo, &frame[34..]]), 0);
+    }
+
+    #[test]
+    fn nothing_shorter_or_other_is_taken_for_a_datagram() {
+        let frame = encode_udp(&DATAGRAM);
+        for length in 0..frame.len() {
+            assert_eq!(decode_udp(&frame[..length]), None, "cut to {length}");
+        }
+        for (at, value) in [(12, 0x86), (14, 0x65), (14, 0x44), (20, 0x20), (23, 6), (39, 200), (39, 7)] {
+            let mut other = frame.clone();
+            other[at] = value;
+            assert_eq!(decode_udp(&other), None, "octet {at} set to {value}");
+        }
+    }
+
+    #[test]
+    fn padding_of_a_short_frame_is_no_payload() {
+        let mut frame = encode_udp(&DATAGRAM);
+        frame.resize(60, 0);
+        assert_eq!(decode_udp(&frame), Some(DATAGRAM));
+    }
+}

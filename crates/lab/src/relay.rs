@@ -1,0 +1,205 @@
+//! The DHCP relay of a switch: Option 82 in, Option 82 out, exactly as the plan says that this model writes it.
+//!
+//! [`Relay`] decides, on octets. The other half owns the sockets: one for frames, which tells the port that a request
+//! came in by, and one for each relay address. Every client on a port is served, ours and anybody's.
+
+use crate::error::{Doing, Error};
+use crate::net::{BROADCAST, Datagram, Filter, Namespace, PacketSocket, decode_udp, encode_udp};
+use crate::topology::{HostId, Topology};
+use model::{Mac, Plan};
+use nix::sys::socket::sockopt;
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::sync::{Arc, Mutex, PoisonError};
+use wire::dhcp4::{CLIENT_PORT, Message, MessageType, SERVER_PORT, insert_relay_agent, strip_relay_agent};
+
+/// Clients remembered by port, to answer the right one of several ports with one identity. A lab's rack has fewer.
+const REMEMBERED_MAX: usize = 4096;
+
+/// The largest datagram that is relayed.
+const DATAGRAM_MAX: usize = 4096;
+
+/// What the relay of one switch knows.
+#[derive(Debug, Default)]
+pub(crate) struct Relay {
+    /// By interface number.
+    ports: HashMap<u32, Port>,
+    controllers: Vec<Ipv4Addr>,
+    /// The port that a client asked by last.
+    asked: HashMap<Mac, u32>,
+}
+
+/// A port that machines hang on.
+#[derive(Clone, PartialEq, Debug)]
+struct Port {
+    circuit_id: Box<[u8]>,
+    remote_id: Option<Arc<[u8]>>,
+    giaddr: Ipv4Addr,
+    mac: Mac,
+}
+
+/// What to do with a request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Relayed {
+    /// Send it from this address, port 67,
+    pub from: Ipv4Addr,
+    /// to port 67 of each controller.
+    pub packet: Vec<u8>,
+}
+
+impl Relay {
+    /// The relay of a switch of the plan.
+    pub(crate) fn new(plan: &Plan, topology: &Topology, switch: HostId) -> Self {
+        let host = &topology.hosts[switch];
+        let mut relay = Self { controllers: crate::topology::controllers(plan), ..Self::default() };
+        for end in topology.wires.iter().map(|wire| &wire.near).filter(|end| end.host == switch) {
+            let Some(bridge) = host.bridges.iter().find(|bridge| Some(bridge.index) == end.bridge) else {
+                continue;
+            };
+            let Some(port) = end.port else { continue };
+            let subnet = plan.subnet(bridge.subnet);
+            let router = subnet.routers.iter().find(|router| router.switch == host.device);
+            let Some(giaddr) = router.and_then(|router| router.v4) else { continue };
+            // On a port-channel only the first member has a binding; the others report the same.
+            let own =
+                plan.bindings.iter().find(|binding| binding.switch == host.device && binding.port == port);
+            let binding = own.or_else(|| {
+                let far = topology.wires.iter().find(|wire| wire.near == *end)?.far.port?;
+                plan.bindings.iter().find(|binding| {
+                    binding.switch == host.device && plan.interface(binding.interface).ports.contains(&far)
+                })
+            });
+            if let Some(binding) = binding {
+                let (circuit_id, remote_id) = (binding.circuit_id.clone(), binding.remote_id.clone());
+                relay.ports.insert(end.index, Port { circuit_id, remote_id, giaddr, mac: bridge.mac });
+            }
+        }
+        relay
+    }
+
+    /// The addresses it relays from.
+    pub(crate) fn addresses(&self) -> Vec<Ipv4Addr> {
+        let mut addresses: Vec<_> = self.ports.values().map(|port| port.giaddr).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
+    }
+
+    /// A frame for port 67 came in by an interface.
+    pub(crate) fn request(&mut self, index: u32, datagram: &Datagram<'_>) -> Option<Relayed> {
+        let port = self.ports.get(&index)?;
+        // A unicast to a server passes by as any packet does; the relay minds broadcasts and its own addresses.
+        if !datagram.to.ip().is_broadcast() && *datagram.to.ip() != port.giaddr {
+            return None;
+        }
+        let remote_id = port.remote_id.as_deref().unwrap_or_default();
+        let packet = insert_relay_agent(datagram.payload, &port.circuit_id, remote_id, port.giaddr)?;
+        let from = port.giaddr;
+        if let Some(mac) = Message::parse(&packet).ok().and_then(|message| message.mac()) {
+            if self.asked.len() >= REMEMBERED_MAX {
+                self.asked.clear();
+            }
+            self.asked.insert(Mac(mac), index);
+        }
+        Some(Relayed { from, packet })
+    }
+
+    /// A reply came for relay address `to`: the frames to send, each with its interface.
+    pub(crate) fn reply(&self, to: Ipv4Addr, octets: &[u8]) -> Vec<(u32, Vec<u8>)> {
+        let Ok(message) = Message::parse(octets) else { return Vec::new() };
+        if message.is_request() {
+            return Vec::new();
+        }
+        let circuit_id = message.relay_agent().and_then(|option| option.circuit_id());
+        let Some(mac) = message.mac() else { return Vec::new() };
+        let mut ports: Vec<u32> = self
+            .ports
+            .iter()
+            .filter(|(_, port)| port.giaddr == to && Some(&*port.circuit_id) == circuit_id)
+            .map(|(index, _)| *index)
+            .collect();
+        ports.sort_unstable();
+        if let Some(asked) = self.asked.get(&Mac(mac)).filter(|asked| ports.contains(asked)) {
+            ports = vec![*asked];
+        }
+        // RFC 2131 §4.1: to everybody if the client wants that or has no address, which is also so with a refusal.
+        let everybody = message.broadcast() || message.message_type() == Some(MessageType::Nak);
+        let address = if message.ciaddr().is_unspecified() { message.yiaddr() } else { message.ciaddr() };
+        let (to_mac, to_ip) = if everybody || address.is_unspecified() {
+            (BROADCAST, Ipv4Addr::BROADCAST)
+        } else {
+            (Mac(mac), address)
+        };
+        let payload = strip_relay_agent(octets);
+        let frame = |index: &u32| {
+            let from_mac = self.ports.get(index).map_or(BROADCAST, |port| port.mac);
+            encode_udp(&Datagram {
+                from_mac,
+                to_mac,
+                from: SocketAddrV4::new(to, SERVER_PORT),
+                to: SocketAddrV4::new(to_ip, CLIENT_PORT),
+                payload: &payload,
+            })
+        };
+        ports.iter().map(|index| (*index, frame(index))).collect()
+    }
+}
+
+/// Relays between the ports of a switch and the controllers, until the future is dropped.
+///
+/// # Errors
+/// If its sockets cannot be opened.
+pub(crate) async fn serve(relay: Relay, namespace: &Namespace) -> Result<(), Error> {
+    let frames = Arc::new(PacketSocket::open(namespace, Filter::UdpTo(SERVER_PORT))?);
+    let controllers = relay.controllers.clone();
+    let mut sockets = HashMap::new();
+    for address in relay.addresses() {
+        sockets.insert(address, Arc::new(relay_socket(namespace, address)?));
+    }
+    let relay = Arc::new(Mutex::new(relay));
+    let mut replies = tokio::task::JoinSet::new();
+    for (address, socket) in &sockets {
+        replies.spawn(hand_on_replies(Arc::clone(&relay), Arc::clone(&frames), *address, Arc::clone(socket)));
+    }
+    let mut buffer = vec![0; DATAGRAM_MAX];
+    loop {
+        // An interface that goes down is told as an error once; the others go on.
+        let Ok(received) = frames.receive(&mut buffer).await else { continue };
+        let Some(datagram) = decode_udp(&buffer[..received.length]) else { continue };
+        let relayed = relay.lock().unwrap_or_else(PoisonError::into_inner).request(received.index, &datagram);
+        let Some(Relayed { from, packet }) = relayed else { continue };
+        let Some(socket) = sockets.get(&from) else { continue };
+        for controller in &controllers {
+            // A controller that cannot be reached is the client's retry, as on any wire.
+            let _ = socket.send_to(&packet, (*controller, SERVER_PORT)).await;
+        }
+    }
+}
+
+async fn hand_on_replies(
+    relay: Arc<Mutex<Relay>>,
+    frames: Arc<PacketSocket>,
+    address: Ipv4Addr,
+    socket: Arc<tokio::net::UdpSocket>,
+) {
+    let mut buffer = vec![0; DATAGRAM_MAX];
+    loop {
+        let Ok(length) = socket.recv(&mut buffer).await else { continue };
+        let out = relay.lock().unwrap_or_else(PoisonError::into_inner).reply(address, &buffer[..length]);
+        for (index, frame) in out {
+            let _ = frames.send(index, &frame);
+        }
+    }
+}
+
+fn relay_socket(namespace: &Namespace, address: Ipv4Addr) -> Result<tokio::net::UdpSocket, Error> {
+    let socket = namespace.run(|| {
+        let socket =
+            UdpSocket::bind((address, SERVER_PORT)).doing(|| format!("bind {address}:{SERVER_PORT}"))?;
+        socket.set_nonblocking(true).doing(|| "prepare a relay's socket")?;
+        // A rack that powers on sends all its requests at once.
+        let _ = nix::sys::socket::setsockopt(&socket, sockopt::RcvBuf, &(1 << 20));
+        Ok(socket)
+    })?;
+    tokio::net::UdpSocket::from_std(socket).doing(|| "watch a relay's socket")
+}

@@ -1,0 +1,470 @@
+//! Plan → what the kernel is asked for: namespaces, bridges, cables, addresses, routes. Pure.
+//!
+//! Every switch, machine, BMC and controller is a host of its own. A switch has one bridge for each subnet that it
+//! routes or has ports in; the ports that machines hang on are ports of that bridge. All bridges of one subnet are
+//! joined in a star around the subnet's first router: one broadcast domain without a loop, so no spanning tree has to
+//! settle and kernels without VLAN devices will do. An arm of the star runs over the cable that the design draws
+//! between the two switches, if there is one, and is cut with it.
+//!
+//! Left out, because plain veth and bridge cannot show it: tagged networks on machine ports, and bonding (the first
+//! cabled member carries the address). IPv6 is off; see `net::namespace`.
+
+use crate::identity;
+use ipnet::Ipv4Net;
+use model::design::{Audience, DeviceKind, PortRef};
+use model::ids::{DeviceId, SubnetId};
+use model::{Mac, Plan};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::Ipv4Addr;
+
+/// Position of a host in [`Topology::hosts`].
+pub(crate) type HostId = usize;
+
+/// Everything to build.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Topology {
+    /// One namespace each; switches first, then controllers, machines, BMCs.
+    pub hosts: Vec<Host>,
+    /// One veth pair each.
+    pub wires: Vec<Wire>,
+}
+
+/// What a namespace stands for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Kind {
+    /// A switch: forwards, relays, sends LLDP.
+    Switch,
+    /// A machine that runs the controller.
+    Controller,
+    /// A machine that boots.
+    Machine,
+    /// The BMC of a machine or controller.
+    Bmc,
+}
+
+/// One namespace.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Host {
+    /// Which device.
+    pub device: DeviceId,
+    /// As what.
+    pub kind: Kind,
+    /// Its bridges, one for each subnet; switches only.
+    pub bridges: Vec<Bridge>,
+    /// Its fixed addresses, by interface number: those of switches and controllers. Others ask for theirs.
+    pub addresses: Vec<(u32, Ipv4Addr, u8)>,
+    /// Its fixed routes.
+    pub routes: Vec<(Ipv4Net, Ipv4Addr)>,
+    next_index: u32,
+}
+
+/// A subnet's bridge in a switch.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Bridge {
+    /// Interface number.
+    pub index: u32,
+    /// Interface name.
+    pub name: String,
+    /// Hardware address; fixed, because a bridge otherwise takes its lowest port's, which changes with its ports.
+    pub mac: Mac,
+    /// The subnet.
+    pub subnet: SubnetId,
+}
+
+/// A veth pair. `near` is a switch port, unless two hosts are cabled back to back.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Wire {
+    /// The end that may be a bridge port.
+    pub near: End,
+    /// The other.
+    pub far: End,
+    /// The cable of the design it runs over; `None` for an arm of a star that the design draws no cable for.
+    pub cable: Option<usize>,
+}
+
+/// One end of a veth pair.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct End {
+    /// Whose.
+    pub host: HostId,
+    /// Interface number.
+    pub index: u32,
+    /// Interface name: the port's name as far as the kernel takes it.
+    pub name: String,
+    /// Hardware address.
+    pub mac: Mac,
+    /// The bridge it is a port of, by interface number.
+    pub bridge: Option<u32>,
+    /// The port of the design; `None` for an arm of a star.
+    pub port: Option<PortRef>,
+}
+
+impl Topology {
+    /// The host of a device: a machine's own, not its BMC's.
+    pub(crate) fn host_of(&self, device: DeviceId) -> Option<HostId> {
+        self.hosts.iter().position(|host| host.device == device && host.kind != Kind::Bmc)
+    }
+
+    /// The BMC of a device.
+    pub(crate) fn bmc_of(&self, device: DeviceId) -> Option<HostId> {
+        self.hosts.iter().position(|host| host.device == device && host.kind == Kind::Bmc)
+    }
+}
+
+impl Host {
+    fn new(device: DeviceId, kind: Kind) -> Self {
+        // 1 is the loopback of every namespace.
+        Self { device, kind, bridges: Vec::new(), addresses: Vec::new(), routes: Vec::new(), next_index: 2 }
+    }
+
+    fn take_index(&mut self) -> u32 {
+        self.next_index += 1;
+        self.next_index - 1
+    }
+
+    /// The bridge of a subnet.
+    pub(crate) fn bridge(&self, subnet: SubnetId) -> Option<&Bridge> {
+        self.bridges.iter().find(|bridge| bridge.subnet == subnet)
+    }
+}
+
+/// Works out what to build.
+pub(crate) fn topology(plan: &Plan) -> Topology {
+    let mut topology = Topology::default();
+    let mut hosts = HashMap::new();
+    for kind in [Kind::Switch, Kind::Controller, Kind::Machine, Kind::Bmc] {
+        for (index, device) in plan.design.devices.iter().enumerate() {
+            let id = DeviceId::from_index(index);
+            if stands_for(plan, id, device.kind, kind) {
+                hosts.insert((id, kind == Kind::Bmc), topology.hosts.len());
+                topology.hosts.push(Host::new(id, kind));
+            }
+        }
+    }
+    let access = access_ports(plan);
+    add_bridges(plan, &mut topology, &hosts, &access);
+    add_machine_wires(plan, &mut topology, &hosts, &access);
+    add_stars(plan, &mut topology, &hosts);
+    add_controller_addresses(plan, &mut topology);
+    add_routes(plan, &mut topology);
+    topology
+}
+
+fn stands_for(plan: &Plan, id: DeviceId, device: DeviceKind, kind: Kind) -> bool {
+    match kind {
+        Kind::Switch => device.is_switch(),
+        Kind::Controller => device == DeviceKind::Controller,
+        Kind::Machine => device == DeviceKind::Machine,
+        Kind::Bmc => {
+            matches!(device, DeviceKind::Machine | DeviceKind::Controller)
+                && plan.interfaces_of(id).iter().any(|interface| interface.audience == Audience::Bmc)
+        }
+    }
+}
+
+/// Whether machines send a network's frames with a tag.
+fn is_tagged(plan: &Plan, subnet: SubnetId) -> bool {
+    let network = &plan.design.networks[plan.subnet(subnet).network.index()];
+    network.vlan.is_some() && !network.native
+}
+
+/// The two ends of each cable, by either end.
+fn ends(plan: &Plan) -> HashMap<PortRef, (PortRef, usize)> {
+    let cables = plan.design.cables.iter().enumerate();
+    cables.flat_map(|(index, cable)| [(cable.a, (cable.b, index)), (cable.b, (cable.a, index))]).collect()
+}
+
+/// For each switch port that a machine, BMC or controller hangs on: the untagged subnet of the data interface, and of
+/// the BMC that shares the port or has it to itself.
+#[derive(Clone, Copy, Default)]
+struct Access {
+    data: Option<SubnetId>,
+    bmc: Option<SubnetId>,
+}
+
+fn access_ports(plan: &Plan) -> BTreeMap<PortRef, Access> {
+    let ends = ends(plan);
+    let mut access: BTreeMap<PortRef, Access> = BTreeMap::new();
+    for interface in &plan.interfaces {
+        if is_tagged(plan, interface.subnet) || interface.audience == Audience::Switch {
+            continue;
+        }
+        for port in &interface.ports {
+            let Some((other, _)) = ends.get(port) else { continue };
+            if plan.design.devices[other.device.index()].kind.is_switch() {
+                let at = access.entry(*other).or_default();
+                let slot = if interface.audience == Audience::Bmc { &mut at.bmc } else { &mut at.data };
+                slot.get_or_insert(interface.subnet);
+            }
+        }
+    }
+    access
+}
+
+type Hosts = HashMap<(DeviceId, bool), HostId>;
+
+/// Gives each switch a bridge for every subnet it routes, has ports in, or has its own address in.
+fn add_bridges(plan: &Plan, topology: &mut Topology, hosts: &Hosts, access: &BTreeMap<PortRef, Access>) {
+    let mut wanted: BTreeSet<(DeviceId, SubnetId)> = BTreeSet::new();
+    for (port, at) in access {
+        wanted.extend([at.data, at.bmc].into_iter().flatten().map(|subnet| (port.device, subnet)));
+    }
+    for (index, subnet) in plan.subnets.iter().enumerate().filter(|(_, subnet)| subnet.v4.is_some()) {
+        wanted.extend(subnet.routers.iter().map(|router| (router.switch, SubnetId::from_index(index))));
+    }
+    for interface in plan.interfaces.iter().filter(|interface| interface.audience == Audience::Switch) {
+        wanted.insert((interface.device, interface.subnet));
+    }
+    for (switch, subnet) in wanted {
+        let Some(&id) = hosts.get(&(switch, false)) else { continue };
+        let location = &plan.design.devices[switch.index()].location;
+        let host = &mut topology.hosts[id];
+        let name = format!("br{}", host.bridges.len());
+        let index = host.take_index();
+        host.bridges.push(Bridge { index, mac: identity::mac(location.as_str(), 0, &name), name, subnet });
+        let Some(prefix) = plan.subnet(subnet).v4 else { continue };
+        let routers = &plan.subnet(subnet).routers;
+        let own = routers.iter().find(|router| router.switch == switch).and_then(|router| router.v4);
+        let gateway =
+            plan.subnet(subnet).gateway4.filter(|_| routers.first().is_some_and(|r| r.switch == switch));
+        let management = plan
+            .interfaces_of(switch)
+            .iter()
+            .find(|interface| interface.audience == Audience::Switch && interface.subnet == subnet)
+            .and_then(|interface| interface.v4);
+        // The switch's own address first: the kernel speaks from the first of a prefix.
+        let addresses: BTreeSet<_> = [own, gateway, management].into_iter().flatten().collect();
+        let first = management.or(own).or(gateway);
+        let order = first.into_iter().chain(addresses.into_iter().filter(|address| Some(*address) != first));
+        host.addresses.extend(order.map(|address| (index, address, prefix.prefix_len())));
+    }
+}
+
+/// Lays the cables that have a machine, a BMC or a controller at one end.
+fn add_machine_wires(
+    plan: &Plan,
+    topology: &mut Topology,
+    hosts: &Hosts,
+    access: &BTreeMap<PortRef, Access>,
+) {
+    for (index, cable) in plan.design.cables.iter().enumerate() {
+        let is_switch = |port: PortRef| plan.design.devices[port.device.index()].kind.is_switch();
+        let (near, far) = match (is_switch(cable.a), is_switch(cable.b)) {
+            (true, true) => continue,
+            (false, true) => (cable.b, cable.a),
+            _ => (cable.a, cable.b),
+        };
+        let model = &plan.design.models[plan.design.devices[far.device.index()].model.index()];
+        let at = access.get(&near).copied().unwrap_or_default();
+        if model.bmc == Some(far.port) {
+            lay(plan, topology, hosts, index, (near, false, at.bmc), (far, true));
+            continue;
+        }
+        lay(plan, topology, hosts, index, (near, false, at.data), (far, false));
+        if model.bmc_shares == Some(far.port) {
+            // Two hosts cannot share one end of a veth: the BMC gets a second one that stands for the same port.
+            lay(plan, topology, hosts, index, (near, false, at.bmc), (far, true));
+        }
+    }
+}
+
+fn lay(
+    plan: &Plan,
+    topology: &mut Topology,
+    hosts: &Hosts,
+    cable: usize,
+    near: (PortRef, bool, Option<SubnetId>),
+    far: (PortRef, bool),
+) {
+    let (Some(&near_host), Some(&far_host)) =
+        (hosts.get(&(near.0.device, near.1)), hosts.get(&(far.0.device, far.1)))
+    else {
+        return;
+    };
+    let bridge =
+        near.2.and_then(|subnet| topology.hosts[near_host].bridge(subnet)).map(|bridge| bridge.index);
+    let near = end(plan, topology, near_host, near.0, bridge);
+    let far = end(plan, topology, far_host, far.0, None);
+    topology.wires.push(Wire { near, far, cable: Some(cable) });
+}
+
+fn end(plan: &Plan, topology: &mut Topology, host: HostId, port: PortRef, bridge: Option<u32>) -> End {
+    let device = &plan.design.devices[port.device.index()];
+    let kind = topology.hosts[host].kind;
+    let called = port_name(plan, port);
+    let index = topology.hosts[host].take_index();
+    let name = kernel_name(topology, host, called, index);
+    let label = if kind == Kind::Bmc { "bmc" } else { called };
+    End {
+        host,
+        index,
+        name,
+        mac: identity::mac(device.location.as_str(), 0, label),
+        bridge,
+        port: Some(port),
+    }
+}
+
+/// The name of a port in its model.
+pub(crate) fn port_name(plan: &Plan, port: PortRef) -> &str {
+    let device = &plan.design.devices[port.device.index()];
+    plan.design.models[device.model.index()].ports.get(port.port.index()).map_or("?", String::as_str)
+}
+
+/// A name that the kernel takes (15 octets, no `/`, `:` or space) and that the host does not have yet.
+fn kernel_name(topology: &Topology, host: HostId, called: &str, index: u32) -> String {
+    let plain: String = called
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' })
+        .collect();
+    let taken = topology
+        .wires
+        .iter()
+        .any(|wire| [&wire.near, &wire.far].iter().any(|end| end.host == host && end.name == plain));
+    if plain.len() > 15 || plain.is_empty() || plain == "lo" || plain.starts_with("br") || taken {
+        format!("port{index}")
+    } else {
+        plain
+    }
+}
+
+/// Joins the bridges of each subnet around its first router.
+fn add_stars(plan: &Plan, topology: &mut Topology, hosts: &Hosts) {
+    let mut members: BTreeMap<SubnetId, Vec<HostId>> = BTreeMap::new();
+    for (id, host) in topology.hosts.iter().enumerate() {
+        for bridge in &host.bridges {
+            members.entry(bridge.subnet).or_default().push(id);
+        }
+    }
+    let drawn: HashMap<(DeviceId, DeviceId), usize> = plan
+        .design
+        .cables
+        .iter()
+        .enumerate()
+        .flat_map(|(index, cable)| {
+            [((cable.a.device, cable.b.device), index), ((cable.b.device, cable.a.device), index)]
+        })
+        .collect();
+    for (subnet, members) in members {
+        let first = plan.subnet(subnet).routers.first().and_then(|router| hosts.get(&(router.switch, false)));
+        let Some(&hub) = first.or(members.first()) else { continue };
+        for member in members.into_iter().filter(|member| *member != hub) {
+            let devices = (topology.hosts[hub].device, topology.hosts[member].device);
+            let cable = drawn.get(&devices).copied();
+            let near = arm(plan, topology, hub, subnet);
+            let far = arm(plan, topology, member, subnet);
+            topology.wires.push(Wire { near, far, cable });
+        }
+    }
+}
+
+fn arm(plan: &Plan, topology: &mut Topology, host: HostId, subnet: SubnetId) -> End {
+    let location = plan.design.devices[topology.hosts[host].device.index()].location.clone();
+    let bridge = topology.hosts[host].bridge(subnet).map(|bridge| bridge.index);
+    let index = topology.hosts[host].take_index();
+    let name = format!("arm{index}");
+    End { host, index, mac: identity::mac(location.as_str(), 0, &name), name, bridge, port: None }
+}
+
+/// A controller's addresses are fixed: it answers the others, nobody answers it.
+fn add_controller_addresses(plan: &Plan, topology: &mut Topology) {
+    for interface in plan.interfaces.iter().filter(|interface| interface.audience == Audience::Controller) {
+        let (Some(address), Some(prefix)) = (interface.v4, plan.subnet(interface.subnet).v4) else {
+            continue;
+        };
+        if is_tagged(plan, interface.subnet) {
+            continue;
+        }
+        let end = topology.wires.iter().flat_map(|wire| [&wire.near, &wire.far]).find(|end| {
+            topology.hosts[end.host].kind == Kind::Controller
+                && end.port.is_some_and(|port| interface.ports.contains(&port))
+        });
+        if let Some((host, index)) = end.map(|end| (end.host, end.index)) {
+            topology.hosts[host].addresses.push((index, address, prefix.prefix_len()));
+        }
+    }
+}
+
+/// Routes of switches and controllers: every subnet by way of a router with which they share another subnet.
+///
+/// Controllers also get a route to each relay's own address by way of that very switch, so that a request is answered
+/// to the switch that asked, also while its neighbour is down.
+fn add_routes(plan: &Plan, topology: &mut Topology) {
+    // Each host's foot in each subnet that it has an address in.
+    let mut feet: Vec<HashMap<SubnetId, Ipv4Addr>> = Vec::with_capacity(topology.hosts.len());
+    for host in &topology.hosts {
+        let mut own = HashMap::new();
+        for (_, address, _) in &host.addresses {
+            let subnet =
+                plan.subnets.iter().position(|subnet| subnet.v4.is_some_and(|net| net.contains(address)));
+            if let Some(subnet) = subnet {
+                own.entry(SubnetId::from_index(subnet)).or_insert(*address);
+            }
+        }
+        feet.push(own);
+    }
+    let host_of: HashMap<DeviceId, HostId> = topology
+        .hosts
+        .iter()
+        .enumerate()
+        .filter(|(_, host)| host.kind == Kind::Switch)
+        .map(|(id, host)| (host.device, id))
+        .collect();
+    let shared = |from: HostId, router: HostId| {
+        let mut common: Vec<_> =
+            feet[router].iter().filter(|(subnet, _)| feet[from].contains_key(subnet)).collect();
+        common.sort();
+        common.first().map(|(_, address)| **address)
+    };
+    let mut routes = Vec::new();
+    for (id, host) in topology.hosts.iter().enumerate() {
+        if !matches!(host.kind, Kind::Switch | Kind::Controller) {
+            continue;
+        }
+        for (index, subnet) in plan.subnets.iter().enumerate() {
+            let Some(prefix) = subnet.v4 else { continue };
+            let attached = feet[id].contains_key(&SubnetId::from_index(index));
+            let routers =
+                subnet.routers.iter().filter_map(|router| Some((router, *host_of.get(&router.switch)?)));
+            for (position, (router, at)) in routers.enumerate() {
+                let Some(gateway) = (at != id).then(|| shared(id, at)).flatten() else { continue };
+                if position == 0 && !attached {
+                    routes.push((id, prefix, gateway));
+                }
+                if host.kind == Kind::Controller && !attached {
+                    routes.extend(router.v4.map(|own| (id, Ipv4Net::from(own), gateway)));
+                }
+            }
+        }
+    }
+    for (id, prefix, gateway) in routes {
+        topology.hosts[id].routes.push((prefix, gateway));
+    }
+}
+
+/// For each untagged interface of a host that asks for an address: the interface numbers of its cabled ports, one, or
+/// the members of a bond.
+pub(crate) fn asking(plan: &Plan, topology: &Topology, host: HostId) -> Vec<Vec<u32>> {
+    let Host { device, kind, .. } = topology.hosts[host];
+    let ends = topology.wires.iter().flat_map(|wire| [&wire.near, &wire.far]);
+    let own: Vec<&End> = ends.filter(|end| end.host == host).collect();
+    plan.interfaces_of(device)
+        .iter()
+        .filter(|interface| (interface.audience == Audience::Bmc) == (kind == Kind::Bmc))
+        .filter(|interface| interface.v4.is_some() && !is_tagged(plan, interface.subnet))
+        .map(|interface| {
+            let ports = interface.ports.iter();
+            ports.filter_map(|port| Some(own.iter().find(|end| end.port == Some(*port))?.index)).collect()
+        })
+        .filter(|ports: &Vec<u32>| !ports.is_empty())
+        .collect()
+}
+
+/// The IPv4 addresses of the controllers, in the design's order.
+pub(crate) fn controllers(plan: &Plan) -> Vec<Ipv4Addr> {
+    let interfaces = plan.interfaces.iter().filter(|interface| interface.audience == Audience::Controller);
+    interfaces
+        .filter(|interface| !is_tagged(plan, interface.subnet))
+        .filter_map(|interface| interface.v4)
+        .collect()
+}

@@ -1,0 +1,324 @@
+//! A running lab: built, powered on, watched, and changed on request.
+//!
+//! Everything here happens in the inner process. Building asks the kernel for what `topology` worked out; then every
+//! switch relays and tells its neighbours, the controller starts, every machine and BMC is powered on. From then on
+//! requests from the control socket change it. Nothing here decides anything of the zone itself: states come from the
+//! controller, by its API.
+
+mod build;
+mod changes;
+mod controller;
+mod listen;
+mod observe;
+
+use crate::control::{self, Phase, Progress};
+use crate::directory::Directory;
+use crate::error::{Doing, Error};
+use crate::machine::{self, Body, Command, Doings};
+use crate::net::{Namespace, open_descriptors};
+use crate::topology::{self, Kind, Topology, Wire};
+use crate::{lldp, load, relay, supervisor};
+use model::design::DeviceKind;
+use model::facts::Stage;
+use model::ids::DeviceId;
+use model::roster::Roster;
+use model::{Mac, Plan};
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+
+/// Commands that wait for one machine; people give them one by one.
+const COMMANDS_MAX: usize = 16;
+/// Descriptors that one namespace costs at most: itself, its netlink socket, its sockets.
+const DESCRIPTORS_PER_HOST: u64 = 8;
+
+/// What the inner process is started with.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The design's directory, absolute.
+    pub design: PathBuf,
+    /// Where the lab keeps its files.
+    pub directory: Directory,
+}
+
+/// A lab that is being built or runs.
+pub(crate) struct Zone {
+    start: Start,
+    began: Instant,
+    plan: Plan,
+    roster: Roster,
+    topology: Topology,
+    /// By host; filled while building.
+    namespaces: OnceLock<Vec<Namespace>>,
+    /// The cables as they lie now.
+    wires: Mutex<Vec<Wire>>,
+    /// To each machine and BMC.
+    commands: Mutex<HashMap<topology::HostId, mpsc::Sender<Command>>>,
+    progress: watch::Sender<Progress>,
+    /// What the controller's process is told.
+    crash: mpsc::Sender<()>,
+    power: Mutex<Power>,
+}
+
+/// When machines were powered on, and which BMCs hold their address.
+#[derive(Default)]
+struct Power {
+    on_since: HashMap<topology::HostId, Instant>,
+    bmcs_up: std::collections::HashSet<topology::HostId>,
+}
+
+/// The inner process, from here to its end. Answers the exit code. It must be called while the process has one thread.
+pub fn run(start: Start) -> u8 {
+    match enter(start) {
+        Ok(()) => 0,
+        Err(error) => {
+            let _ = writeln!(io::stdout(), "{}", error.chain());
+            let _ = writeln!(io::stderr(), "failed to {}", error.chain());
+            3
+        }
+    }
+}
+
+fn enter(start: Start) -> Result<(), Error> {
+    supervisor::settle()?;
+    let (plan, _, _) = load::load(&start.design).map_err(|error| Error::new(error.line()))?;
+    let topology = topology::topology(&plan);
+    check(&plan, &topology)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .doing(|| "start the runtime")?;
+    runtime.block_on(live(start, plan, topology))
+}
+
+/// What a design needs to be powered on here.
+fn check(plan: &Plan, topology: &Topology) -> Result<(), Error> {
+    if topology::controllers(plan).is_empty() {
+        return Err(Error::new("power on the zone: the design draws no controller with an IPv4 address"));
+    }
+    let may = open_descriptors()?;
+    let need = 256 + topology.hosts.len() as u64 * DESCRIPTORS_PER_HOST;
+    if may < need {
+        return Err(Error::new(format!(
+            "power on the zone: {} namespaces need some {need} open files and the hard limit is {may}; raise it (ulimit -Hn)",
+            topology.hosts.len()
+        )));
+    }
+    Ok(())
+}
+
+async fn live(start: Start, plan: Plan, topology: Topology) -> Result<(), Error> {
+    let (crash, crashes) = mpsc::channel(1);
+    let zone = Arc::new(Zone {
+        began: Instant::now(),
+        roster: Roster::of(&plan),
+        progress: watch::Sender::new(first_progress(&plan, &topology)),
+        namespaces: OnceLock::new(),
+        wires: Mutex::new(topology.wires.clone()),
+        commands: Mutex::default(),
+        power: Mutex::default(),
+        crash,
+        start,
+        plan,
+        topology,
+    });
+    let listener = listen::bind(&zone.start.directory)?;
+    supervisor::say_listening(&zone.start.directory.log())?;
+    tokio::spawn(listen::serve(Arc::clone(&zone), listener));
+    if let Err(error) = zone.power_on(crashes).await {
+        let words = error.chain();
+        let _ = writeln!(io::stderr(), "failed to {words}");
+        zone.progress.send_modify(|progress| progress.phase = Phase::Failed { words });
+    }
+    // The lab runs until its supervisor ends it.
+    std::future::pending().await
+}
+
+fn first_progress(plan: &Plan, topology: &Topology) -> Progress {
+    let machines = topology.hosts.iter().filter(|host| host.kind == Kind::Machine);
+    Progress {
+        zone: plan.design.zone.name.clone(),
+        built: (0, topology.hosts.len()),
+        bmcs: (0, topology.hosts.iter().filter(|host| host.kind == Kind::Bmc).count()),
+        machines: machines
+            .map(|host| {
+                let device = &plan.design.devices[host.device.index()];
+                let address = plan.interfaces_of(host.device).iter().find_map(|interface| interface.v4);
+                control::Machine {
+                    location: device.location.to_string(),
+                    name: device.name.clone(),
+                    address: address.map(|address| address.to_string()).unwrap_or_default(),
+                    state: "off".to_owned(),
+                    ..control::Machine::default()
+                }
+            })
+            .collect(),
+        ..Progress::default()
+    }
+}
+
+impl Zone {
+    /// Builds, starts the controller, powers on.
+    async fn power_on(self: &Arc<Self>, crashes: mpsc::Receiver<()>) -> Result<(), Error> {
+        let namespaces = build::build(self).await?;
+        let _ = self.namespaces.set(namespaces);
+        for (id, host) in self.topology.hosts.iter().enumerate() {
+            if host.kind == Kind::Switch {
+                self.start_switch(id)?;
+            }
+        }
+        self.progress.send_modify(|progress| progress.phase = Phase::Starting);
+        controller::start(self, crashes).await?;
+        tokio::spawn(observe::observe(Arc::clone(self)));
+        self.progress.send_modify(|progress| progress.phase = Phase::Running);
+        for (id, host) in self.topology.hosts.iter().enumerate() {
+            if matches!(host.kind, Kind::Machine | Kind::Bmc) {
+                self.start_machine(id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn namespace(&self, host: topology::HostId) -> Result<&Namespace, Error> {
+        let all =
+            self.namespaces.get().ok_or_else(|| Error::new("reach it: the lab is still being built"))?;
+        Ok(&all[host])
+    }
+
+    fn wires(&self) -> MutexGuard<'_, Vec<Wire>> {
+        self.wires.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start_switch(&self, id: topology::HostId) -> Result<(), Error> {
+        let namespace = self.namespace(id)?.clone();
+        let relay = relay::Relay::new(&self.plan, &self.topology, id);
+        let name = self.plan.design.devices[self.topology.hosts[id].device.index()].name.clone();
+        let ports: Vec<(u32, String, Mac)> = self
+            .topology
+            .wires
+            .iter()
+            .map(|wire| &wire.near)
+            .filter(|end| end.host == id)
+            .filter_map(|end| {
+                Some((end.index, topology::port_name(&self.plan, end.port?).to_owned(), end.mac))
+            })
+            .collect();
+        if !relay.addresses().is_empty() {
+            let namespace = namespace.clone();
+            let switch = name.clone();
+            tokio::spawn(async move {
+                if let Err(error) = relay::serve(relay, &namespace).await {
+                    let _ = writeln!(io::stderr(), "relay of {switch}: failed to {}", error.chain());
+                }
+            });
+        }
+        tokio::spawn(async move {
+            if let Err(error) = lldp::serve(&namespace, &name, ports).await {
+                let _ = writeln!(io::stderr(), "lldp of {name}: failed to {}", error.chain());
+            }
+        });
+        Ok(())
+    }
+
+    fn start_machine(self: &Arc<Self>, id: topology::HostId) -> Result<(), Error> {
+        let namespace = self.namespace(id)?.clone();
+        let (sender, commands) = mpsc::channel(COMMANDS_MAX);
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
+        let body = self.body(id);
+        let zone = Arc::clone(self);
+        let tell: machine::Tell = Arc::new(move |doings| zone.told(id, doings));
+        tokio::spawn(machine::run(body, namespace, tell, commands));
+        Ok(())
+    }
+
+    fn body(&self, id: topology::HostId) -> Body {
+        let host = &self.topology.hosts[id];
+        let device = &self.plan.design.devices[host.device.index()];
+        let ends = self.topology.wires.iter().flat_map(|wire| [&wire.near, &wire.far]);
+        let ports: Vec<(String, u32)> = ends
+            .filter(|end| end.host == id)
+            .filter_map(|end| Some((topology::port_name(&self.plan, end.port?).to_owned(), end.index)))
+            .collect();
+        let asking = topology::asking(&self.plan, &self.topology, id);
+        // Firmware's own boot order: kinds are mixed over the zone so that each is met everywhere.
+        let firmware = match device.slot % 3 {
+            0 => Stage::BiosPxe,
+            1 => Stage::UefiPxe,
+            _ => Stage::UefiHttp,
+        };
+        Body {
+            kind: host.kind,
+            location: device.location.to_string(),
+            name: device.name.clone(),
+            firmware,
+            model: self.plan.design.models[device.model.index()].clone(),
+            asking,
+            ports,
+            directory: self.start.directory.path.join("machines").join(&device.name),
+        }
+    }
+
+    /// A machine tells what it is doing.
+    fn told(&self, id: topology::HostId, doings: Doings) {
+        let host = &self.topology.hosts[id];
+        let mut power = self.power.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&doings, host.kind) {
+            (Doings::PoweredOn, _) => {
+                power.on_since.insert(id, Instant::now());
+            }
+            (Doings::Holds(..), Kind::Bmc) => {
+                power.bmcs_up.insert(id);
+            }
+            (Doings::HoldsNone, Kind::Bmc) => {
+                power.bmcs_up.remove(&id);
+            }
+            _ => {}
+        }
+        let bmcs_up = power.bmcs_up.len();
+        drop(power);
+        let location = &self.plan.design.devices[host.device.index()].location;
+        self.progress.send_modify(|progress| {
+            progress.bmcs.0 = bmcs_up;
+            if host.kind == Kind::Bmc {
+                return;
+            }
+            let Some(machine) =
+                progress.machines.iter_mut().find(|machine| location.as_str() == machine.location)
+            else {
+                return;
+            };
+            match doings {
+                Doings::PoweredOn => {
+                    machine.doing = "powered on".to_owned();
+                    machine.took_ms = None;
+                    machine.state = "on".to_owned();
+                }
+                Doings::Doing(words) => machine.doing = words,
+                Doings::Holds(..) | Doings::HoldsNone => {}
+            }
+        });
+    }
+
+    /// The current progress, with the time.
+    fn progress(&self) -> Progress {
+        let mut progress = self.progress.borrow().clone();
+        progress.elapsed_ms = milliseconds(self.began.elapsed());
+        progress
+    }
+
+    /// The devices that run `zw serve`.
+    fn controllers(&self) -> impl Iterator<Item = DeviceId> + '_ {
+        let devices = self.plan.design.devices.iter().enumerate();
+        devices
+            .filter(|(_, device)| device.kind == DeviceKind::Controller)
+            .map(|(index, _)| DeviceId::from_index(index))
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,228 @@
+//! What people do to a lab: cut, mend, swap, replace, power-cycle, break, crash. Each answers a sentence.
+
+use super::{Zone, build};
+use crate::error::{Doing, Error};
+use crate::hardware::Fault;
+use crate::machine::Command;
+use crate::net::Links;
+use crate::topology::{self, HostId, Kind};
+use model::design::PortRef;
+use model::ids::DeviceId;
+use model::roster::Target;
+use std::sync::PoisonError;
+
+/// What a person wrote: a device, and one of its ports.
+struct Aim {
+    device: DeviceId,
+    /// The port after the colon, by its name in the model.
+    port: Option<PortRef>,
+    /// `:bmc`, on a machine whose BMC has no jack of its own too.
+    is_bmc: bool,
+}
+
+fn aim(zone: &Zone, text: &str) -> Result<Aim, Error> {
+    let (place, port) = match text.rsplit_once(':') {
+        Some((place, port)) => (place, Some(port)),
+        None => (text, None),
+    };
+    let unknown = || Error::new(format!("find {place}: it is no location, name or address of this zone"));
+    let device = match zone.roster.find(&zone.plan, place).ok_or_else(unknown)? {
+        Target::Device(device) => device,
+        Target::Interface(interface) => zone.plan.interface(interface).device,
+    };
+    let Some(port) = port else { return Ok(Aim { device, port: None, is_bmc: false }) };
+    let model = &zone.plan.design.models[zone.plan.design.devices[device.index()].model.index()];
+    let found = model.port(port).map(|port| PortRef { device, port });
+    let is_bmc = port == "bmc" || found.is_some_and(|found| model.bmc == Some(found.port));
+    if found.is_none() && !is_bmc {
+        return Err(Error::new(format!("find {text}: model {} has no port {port}", model.name)));
+    }
+    Ok(Aim { device, port: found, is_bmc })
+}
+
+fn name(zone: &Zone, device: DeviceId) -> &str {
+    &zone.plan.design.devices[device.index()].name
+}
+
+/// The host that a target means.
+///
+/// # Errors
+/// If the zone has none of that name.
+pub(super) fn host(zone: &Zone, text: &str) -> Result<HostId, Error> {
+    let aim = aim(zone, text)?;
+    let found = if aim.is_bmc { zone.topology.bmc_of(aim.device) } else { zone.topology.host_of(aim.device) };
+    found.ok_or_else(|| Error::new(format!("find {text}: it is drawn, but stands in no lab")))
+}
+
+/// Takes the cables of a target down, or brings them up.
+///
+/// # Errors
+/// If there is no such target, or it has no cable.
+pub(super) async fn cut(zone: &Zone, text: &str, up: bool) -> Result<String, Error> {
+    let aim = aim(zone, text)?;
+    let is_of = |end: &topology::End| {
+        let host = &zone.topology.hosts[end.host];
+        host.device == aim.device && aim.port.is_none_or(|port| end.port == Some(port))
+    };
+    let wires = zone.wires().clone();
+    // An arm of a star runs over a drawn cable without being its end; it is cut with it.
+    let mut cables: Vec<usize> = Vec::new();
+    if let Some(port) = aim.port {
+        let drawn = zone.plan.design.cables.iter().enumerate();
+        cables.extend(drawn.filter(|(_, cable)| cable.a == port || cable.b == port).map(|(index, _)| index));
+    }
+    let mut count = 0;
+    for wire in &wires {
+        let is_meant =
+            is_of(&wire.near) || is_of(&wire.far) || wire.cable.is_some_and(|cable| cables.contains(&cable));
+        if is_meant {
+            // Down at one end is no carrier at both.
+            let links = Links::open(zone.namespace(wire.near.host)?)?;
+            links.set_up(wire.near.index, up).await?;
+            count += 1;
+        }
+    }
+    if count == 0 {
+        return Err(Error::new(format!("find a cable at {text}")));
+    }
+    let (cables, what) = (if count == 1 { "cable" } else { "cables" }, if up { "mended" } else { "cut" });
+    Ok(format!("{what} {count} {cables} of {}", name(zone, aim.device)))
+}
+
+/// Swaps the cables of two targets at the machines' end: one interface each, or every port of the same name. Both are
+/// powered off for it, as people do, and boot again.
+///
+/// # Errors
+/// If either has no cable to swap.
+pub(super) async fn swap(zone: &Zone, a: &str, b: &str) -> Result<String, Error> {
+    let (first, second) = (aim(zone, a)?, aim(zone, b)?);
+    let mut pairs = Vec::new();
+    {
+        let wires = zone.wires();
+        let of = |aim: &Aim, port: Option<&str>| {
+            wires.iter().position(|wire| {
+                let far = &wire.far;
+                let is_own = zone.topology.hosts[far.host].device == aim.device;
+                is_own
+                    && match (aim.port, port) {
+                        (Some(wanted), _) => far.port == Some(wanted),
+                        (None, Some(name)) => far.name == name,
+                        (None, None) => false,
+                    }
+            })
+        };
+        if first.port.is_some() || second.port.is_some() {
+            // One interface named on one side means the same on the other.
+            let named =
+                first.port.or(second.port).map(|port| topology::port_name(&zone.plan, port).to_owned());
+            pairs.extend(of(&first, named.as_deref()).zip(of(&second, named.as_deref())));
+        } else {
+            for wire in wires.iter().filter(|wire| zone.topology.hosts[wire.far.host].device == first.device)
+            {
+                let name = Some(wire.far.name.as_str());
+                pairs.extend(of(&first, name).zip(of(&second, name)));
+            }
+        }
+    }
+    pairs.retain(|(a, b)| a != b);
+    if pairs.is_empty() {
+        return Err(Error::new(format!("find two cables to swap at {a} and {b}")));
+    }
+    for (one, other) in &pairs {
+        exchange(zone, *one, *other).await?;
+    }
+    power_cycle_device(zone, first.device)?;
+    power_cycle_device(zone, second.device)?;
+    let cables = if pairs.len() == 1 { "one cable" } else { "the cables" };
+    let (a, b) = (name(zone, first.device), name(zone, second.device));
+    Ok(format!("swapped {cables} of {a} and {b}; both boot again"))
+}
+
+/// Two cables change their machines: the switches' ends stay where they are, with bridge and number.
+async fn exchange(zone: &Zone, one: usize, other: usize) -> Result<(), Error> {
+    let (old, new) = {
+        let mut wires = zone.wires();
+        let old = [wires[one].clone(), wires[other].clone()];
+        let far = wires[one].far.clone();
+        wires[one].far = std::mem::replace(&mut wires[other].far, far);
+        (old, [wires[one].clone(), wires[other].clone()])
+    };
+    let namespaces =
+        zone.namespaces.get().ok_or_else(|| Error::new("reach it: the lab is still being built"))?;
+    for wire in &old {
+        Links::open(&namespaces[wire.near.host])?.remove(wire.near.index).await?;
+    }
+    for wire in &new {
+        build::lay_from(&Links::open(&namespaces[wire.near.host])?, namespaces, wire).await?;
+    }
+    Ok(())
+}
+
+/// Other hardware in the place of a machine, with its BMC.
+///
+/// # Errors
+/// If the target is no machine.
+pub(super) fn replace(zone: &Zone, text: &str) -> Result<String, Error> {
+    let aim = aim(zone, text)?;
+    command(zone, aim.device, &Command::Replace)?;
+    Ok(format!("{} is other hardware now, and boots", name(zone, aim.device)))
+}
+
+/// Off and on: one machine with its BMC, or all of them.
+///
+/// # Errors
+/// If the target is no machine.
+pub(super) fn power_cycle(zone: &Zone, text: &str) -> Result<String, Error> {
+    if text == "all" {
+        let machines: Vec<_> = zone.topology.hosts.iter().filter(|host| host.kind == Kind::Machine).collect();
+        for host in &machines {
+            power_cycle_device(zone, host.device)?;
+        }
+        return Ok(format!("{} machines boot again", machines.len()));
+    }
+    let aim = aim(zone, text)?;
+    power_cycle_device(zone, aim.device)?;
+    Ok(format!("{} boots again", name(zone, aim.device)))
+}
+
+fn power_cycle_device(zone: &Zone, device: DeviceId) -> Result<(), Error> {
+    command(zone, device, &Command::PowerCycle)
+}
+
+/// Makes a machine differ from its model.
+///
+/// # Errors
+/// If the fault is not understood or the target is no machine.
+pub(super) fn break_machine(zone: &Zone, text: &str, what: &str) -> Result<String, Error> {
+    let fault: Fault = what.parse().doing(|| format!("understand {what}"))?;
+    let aim = aim(zone, text)?;
+    command(zone, aim.device, &Command::Break(fault))?;
+    Ok(format!("{} has {what} now, and boots", name(zone, aim.device)))
+}
+
+fn command(zone: &Zone, device: DeviceId, command: &Command) -> Result<(), Error> {
+    let commands = zone.commands.lock().unwrap_or_else(PoisonError::into_inner);
+    let hosts = [zone.topology.host_of(device), zone.topology.bmc_of(device)];
+    let mut count = 0;
+    for sender in hosts.into_iter().flatten().filter_map(|host| commands.get(&host)) {
+        let busy = || format!("reach {}: it has not done what it was told before", name(zone, device));
+        sender.try_send(command.clone()).doing(busy)?;
+        count += 1;
+    }
+    if count == 0 {
+        return Err(Error::new(format!(
+            "power {}: it is no machine of this lab, or not on yet",
+            name(zone, device)
+        )));
+    }
+    Ok(())
+}
+
+/// Kills the controller's process; it is started again.
+///
+/// # Errors
+/// If it is being crashed already.
+pub(super) fn crash_controller(zone: &Zone) -> Result<String, Error> {
+    zone.crash.try_send(()).doing(|| "crash the controller")?;
+    Ok("the controller was killed and starts again on the same state".to_owned())
+}
