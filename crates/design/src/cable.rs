@@ -475,7 +475,7 @@ impl<'d> Sockets<'d> {
         };
         if let Some(far) = far {
             let cable = Cable { a: own, b: far, mbps: None, vlans: None, source: rule.source };
-            self.join(report, cable, Severity::Error);
+            self.join(report, cable, Severity::Error, false);
         }
     }
 
@@ -512,15 +512,16 @@ impl<'d> Sockets<'d> {
         }
     }
 
-    /// Plugs a cable in, if both of its ports are free. `severity` is that of a port taken twice.
-    pub(crate) fn join(&mut self, report: &mut Report, cable: Cable, severity: Severity) {
+    /// Plugs a cable in, if both of its ports are free. `severity` is that of a port taken twice; `loops` says that
+    /// cables between two ports of one device are meant.
+    pub(crate) fn join(&mut self, report: &mut Report, cable: Cable, severity: Severity, loops: bool) {
         let (a, b) = (self.socket(cable.a), self.socket(cable.b));
         if a == b {
             let sentence = format!("a cable joins {} to itself", self.said(cable.a));
             report.push(Finding { severity, ..Finding::error(Code::CableToItself, cable.source, sentence) });
             return;
         }
-        if cable.a.device == cable.b.device {
+        if cable.a.device == cable.b.device && !loops {
             let sentence =
                 format!("a cable joins {} and {}, of one device", self.said(cable.a), self.said(cable.b));
             report.push(

@@ -66,7 +66,7 @@ impl Report {
             && let Some(last) = findings.last_mut()
         {
             let note = format!("{left_out} more findings are not shown; mend these first");
-            last.help = Some(last.help.take().map_or(note.clone(), |help| format!("{help}; {note}")));
+            last.help = Some(last.help.take().map_or(note.clone(), |help| format!("{help} ({note})")));
         }
         findings
     }

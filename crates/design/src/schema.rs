@@ -98,7 +98,7 @@ pub(crate) const KINDS: &[BlockKind] = &[
     kind("machines", Labels::Patterns, &["model"], &["role", "name", "cable"], &[]),
     kind("machine", Labels::One, &["model"], &["role", "name", "slot", "cable"], &[]),
     kind("at", Labels::Patterns, &[], &["role", "model", "name", "cable", "absent"], &[]),
-    kind("cabling", Labels::One, &[], &["wrong_rows"], &[]),
+    kind("cabling", Labels::One, &[], &["wrong_rows", "loops"], &[]),
 ];
 
 const SWITCH: &[&str] = &["name", "slot", "cable"];

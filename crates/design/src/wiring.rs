@@ -31,6 +31,7 @@ pub(crate) fn read(report: &mut Report, block: &Block, files: &[File], sockets: 
         }
         None => Severity::Error,
     };
+    let loops = block.get("loops").and_then(|attribute| value::boolean(report, attribute)).unwrap_or(false);
     let Some(index) = files.iter().position(|file| file.path == path.value) else {
         let known = files.iter().map(|file| file.path.as_str()).filter(|path| path.ends_with(".csv"));
         let sentence = format!("there is no file `{}` in the design", path.value);
@@ -40,7 +41,7 @@ pub(crate) fn read(report: &mut Report, block: &Block, files: &[File], sockets: 
     };
     let text: &str = &files[index].text;
     // `FILES_MAX` is below 65,536.
-    let mut rows = Rows { file: index as u16, text, severity };
+    let mut rows = Rows { file: index as u16, text, severity, loops };
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -124,6 +125,8 @@ struct Rows<'f> {
     file: u16,
     text: &'f str,
     severity: Severity,
+    /// Cables between two ports of one device are meant.
+    loops: bool,
 }
 
 impl Rows<'_> {
@@ -200,7 +203,7 @@ impl Rows<'_> {
         };
         let vlans = columns.vlan.and_then(|column| record.get(column)).filter(|text| !text.is_empty());
         let cable = Cable { a, b, mbps, vlans: vlans.map(str::to_string), source: line };
-        sockets.join(report, cable, self.severity);
+        sockets.join(report, cable, self.severity, self.loops);
     }
 
     fn end(
@@ -232,8 +235,7 @@ impl Rows<'_> {
         match self.severity {
             Severity::Error => finding,
             Severity::Warning => {
-                let help = finding.help.clone().map_or(String::new(), |help| format!("{help}; "));
-                Finding { severity: Severity::Warning, ..finding }.help(format!("{help}the line is left out"))
+                Finding { severity: Severity::Warning, ..finding }.label("this line is left out")
             }
         }
     }
