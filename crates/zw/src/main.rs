@@ -1,14 +1,16 @@
 //! `zw`: the command line. This file is its table of contents.
 
 mod commands;
+mod findings;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Run a private data-centre zone as one unit: drawn once, everything else derived from where a machine is plugged in.
 #[derive(Parser)]
 #[command(name = "zw", version, max_term_width = 110, arg_required_else_help = true, disable_help_subcommand = true)]
-#[command(after_help = "Exit status: 0 fine, 1 findings, 2 wrong usage, 3 failed.\nStart with: zw new my-zone && zw check my-zone && zw lab up my-zone")]
+#[command(after_help = "Exit status: 0 fine, 1 findings, 2 wrong usage, 3 failed.\n\
+                        Start with: zw new my-zone && zw check my-zone && zw lab up my-zone")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -16,11 +18,19 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    New(commands::new::Args),
+    Check(commands::check::Args),
+    Fmt(commands::fmt::Args),
     Completions(commands::completions::Args),
+    Man(commands::completions::ManArgs),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Completions(args) => commands::completions::run(&args),
+        Command::New(args) => commands::new::run(&args),
+        Command::Check(args) => commands::check::run(&args),
+        Command::Fmt(args) => commands::fmt::run(&args),
+        Command::Completions(args) => commands::completions::run(&args, Arguments::command()),
+        Command::Man(args) => commands::completions::man(&args, Arguments::command()),
     }
 }

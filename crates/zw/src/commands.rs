@@ -1,0 +1,6 @@
+//! One file for each command: its arguments, and what it does.
+
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod fmt;
+pub(crate) mod new;

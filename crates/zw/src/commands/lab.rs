@@ -1,0 +1,409 @@
+//! `zw lab …`: a zone on this machine. The work is done in crate `lab`; here is what people type and see.
+
+mod progress;
+
+use super::check::failed;
+use crate::findings;
+use clap::{Args as ClapArgs, Subcommand};
+use lab::control::{self, Phase, Progress, Reply, Request};
+use lab::directory::{self, Directory, Holder};
+use lab::down::{self, Down};
+use lab::load::LoadError;
+use lab::supervisor::{self, Supervise};
+use lab::{Error, zone};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Machines that `up` lists one by one at its end; of more, only those that are not ready.
+const LISTED_MAX: usize = 300;
+/// A lab in which every machine is ready or failed, and stays so this long, is done.
+const SETTLED: Duration = Duration::from_secs(3);
+
+/// Power a zone on, on this machine: namespaces, cables, relays, firmware, the real controller and agents.
+///
+/// Works as root and as an ordinary user where user namespaces are allowed. Nothing of it can be reached from outside,
+/// and nothing is left when it ends.
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+    /// Which lab, by its zone's name, if several run.
+    #[arg(long, global = true, value_name = "ZONE")]
+    zone: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the zone and power it on; returns when every machine is ready.
+    Up {
+        /// The design's directory.
+        #[arg(default_value = ".", value_name = "DESIGN")]
+        design: PathBuf,
+        /// Seconds without any change after which it stops waiting and says who waits for what.
+        #[arg(long, default_value_t = 90, value_name = "SECONDS")]
+        patience: u64,
+    },
+    /// End a lab, or clear away what a crashed one left.
+    Down {
+        /// Every lab of this user.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Say how far each machine is.
+    Status {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Cut the cables of a machine or switch, or one of them (`p01/r1/u01:eno1`).
+    Cut {
+        /// A location, name or address, with or without `:INTERFACE`.
+        target: String,
+    },
+    /// Bring cut cables up again.
+    Mend {
+        /// A location, name or address, with or without `:INTERFACE`.
+        target: String,
+    },
+    /// Swap the cables of two machines: all of them, or of one interface.
+    Swap {
+        /// A location, name or address, with or without `:INTERFACE`.
+        a: String,
+        /// The other.
+        b: String,
+    },
+    /// Put other hardware in the place of a machine: new MACs, UUID and serial.
+    Replace {
+        /// A location, name or address.
+        target: String,
+    },
+    /// Power a machine off and on, or all of them.
+    PowerCycle {
+        /// A location, name or address, or `all`.
+        target: String,
+    },
+    /// Make a machine differ from its model, and power it off and on.
+    Break {
+        /// A location, name or address.
+        target: String,
+        /// `memory=256GiB`, `cpus=8`, `disks=0`, `firmware=2.1` or `nic_mbps=1000`.
+        fault: String,
+    },
+    /// Kill the controller; it starts again on its state.
+    Crash {
+        /// What to kill.
+        what: Crash,
+    },
+    /// Run a program in the namespace of a machine, switch, controller or BMC (`p01/r1/u01:bmc`).
+    Exec {
+        /// A location, name or address.
+        target: String,
+        /// The program and its arguments.
+        #[arg(last = true, required = true, value_name = "COMMAND")]
+        command: Vec<String>,
+    },
+    /// Write what passes the interfaces of a machine or switch to a file that Wireshark and tcpdump read.
+    Capture {
+        /// A location, name or address.
+        target: String,
+        /// The file; `-` is standard output.
+        #[arg(default_value = "-")]
+        file: PathBuf,
+        /// Stop after so many frames; without it, at Ctrl-C.
+        #[arg(long, value_name = "N")]
+        frames: Option<u64>,
+    },
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Crash {
+    /// The process that runs `zw serve`.
+    Controller,
+}
+
+/// The processes that hold a lab; started by `zw lab up`.
+#[derive(ClapArgs)]
+pub(crate) struct SupervisorArgs {
+    /// The design's directory.
+    #[arg(long)]
+    design: PathBuf,
+    /// The lab's directory.
+    #[arg(long)]
+    directory: PathBuf,
+    /// The inner of the two processes.
+    #[arg(long)]
+    inner: bool,
+}
+
+/// Runs `zw lab-supervisor`. Call it while the process has one thread.
+pub(crate) fn supervise(args: &SupervisorArgs) -> ExitCode {
+    let directory = Directory { path: args.directory.clone() };
+    if args.inner {
+        return ExitCode::from(zone::run(zone::Start { design: args.design.clone(), directory }));
+    }
+    let mut inner = arguments(&args.design, &directory);
+    inner.push("--inner".to_owned());
+    ExitCode::from(supervisor::stand_guard(&Supervise { design: args.design.clone(), directory, inner }))
+}
+
+fn arguments(design: &Path, directory: &Directory) -> Vec<String> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let [design, directory] = [text(design), text(&directory.path)];
+    vec!["lab-supervisor".to_owned(), "--design".to_owned(), design, "--directory".to_owned(), directory]
+}
+
+/// Runs the command. Call it while the process has one thread.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let outcome = match &args.command {
+        Command::Up { design, patience } => return up(design, Duration::from_secs(*patience)),
+        Command::Down { all } => take_down(args.zone.as_deref(), *all),
+        Command::Status { json } => status(args.zone.as_deref(), *json),
+        Command::Exec { target, command } => {
+            chosen(args.zone.as_deref()).and_then(|lab| control::execute(&lab, target, command)).map(ExitCode::from)
+        }
+        Command::Capture { target, file, frames } => chosen(args.zone.as_deref())
+            .and_then(|lab| lab::capture::capture(&lab, target, file, *frames))
+            .map(|()| ExitCode::SUCCESS),
+        other => change(args.zone.as_deref(), &request(other)),
+    };
+    outcome.unwrap_or_else(|error| complain(&error))
+}
+
+fn request(command: &Command) -> Request {
+    let clone = |target: &String| target.clone();
+    match command {
+        Command::Cut { target } => Request::Cut { target: clone(target) },
+        Command::Mend { target } => Request::Mend { target: clone(target) },
+        Command::Swap { a, b } => Request::Swap { a: clone(a), b: clone(b) },
+        Command::Replace { target } => Request::Replace { target: clone(target) },
+        Command::PowerCycle { target } => Request::PowerCycle { target: clone(target) },
+        Command::Break { target, fault } => Request::Break { target: clone(target), what: clone(fault) },
+        Command::Crash { what: Crash::Controller } => Request::CrashController,
+        Command::Exec { .. }
+        | Command::Capture { .. }
+        | Command::Up { .. }
+        | Command::Down { .. }
+        | Command::Status { .. } => Request::Status,
+    }
+}
+
+fn complain(error: &Error) -> ExitCode {
+    say_error(&format!("zw: failed to {}\n", error.chain()));
+    ExitCode::from(3)
+}
+
+fn say(text: &str) {
+    // A closed standard output, as of `zw lab status | head`, is nobody's failure.
+    let _ = anstream::stdout().write_all(text.as_bytes());
+}
+
+fn say_error(text: &str) {
+    let _ = anstream::stderr().write_all(text.as_bytes());
+}
+
+/// The lab that is meant.
+fn chosen(zone: Option<&str>) -> Result<Directory, Error> {
+    if let Some(zone) = zone {
+        let lab = Directory::of(&directory::base(), zone);
+        return match lab.holder() {
+            Holder::Supervisor(_) => Ok(lab),
+            _ => Err(Error::new(format!("find the lab of zone {zone}: it does not run"))),
+        };
+    }
+    let mut running = directory::running();
+    match running.len() {
+        0 => Err(Error::new("find a lab: none runs (zw lab up DESIGN)")),
+        1 => Ok(running.remove(0)),
+        _ => {
+            let names: Vec<_> = running.iter().map(Directory::zone).collect();
+            Err(Error::new(format!("choose a lab: several run, say --zone {}", names.join(" or --zone "))))
+        }
+    }
+}
+
+fn change(zone: Option<&str>, request: &Request) -> Result<ExitCode, Error> {
+    if let Reply::Done { words } = control::ask(&chosen(zone)?, request)? {
+        say(&format!("{words}\n"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn status(zone: Option<&str>, json: bool) -> Result<ExitCode, Error> {
+    let Reply::Progress(progress) = control::ask(&chosen(zone)?, &Request::Status)? else {
+        return Ok(ExitCode::from(3));
+    };
+    if json {
+        let text = serde_json::to_string_pretty(&progress).map_err(|error| Error::because("write JSON", error))?;
+        say(&format!("{text}\n"));
+    } else {
+        say(&progress::table(&progress, &progress::everyone));
+        say(&progress::summary(&progress));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn take_down(zone: Option<&str>, all: bool) -> Result<ExitCode, Error> {
+    let base = directory::base();
+    let labs = match zone {
+        Some(zone) => vec![Directory::of(&base, zone)],
+        None => directory::all(&base),
+    };
+    if labs.len() > 1 && !all {
+        let names: Vec<_> = labs.iter().map(Directory::zone).collect();
+        return Err(Error::new(format!("choose a lab of {}: say --zone ZONE or --all", names.join(", "))));
+    }
+    for lab in &labs {
+        let zone = lab.zone();
+        say(&match down::down(lab)? {
+            Down::Nothing => format!("{zone}: nothing was there\n"),
+            Down::Remains => format!("{zone}: cleared away what a crash had left\n"),
+            Down::Lab => format!("{zone}: down, nothing is left\n"),
+        });
+    }
+    if labs.is_empty() {
+        say("no lab is there\n");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn up(design: &Path, patience: Duration) -> ExitCode {
+    let design = match std::path::absolute(design) {
+        Ok(path) => path,
+        Err(error) => return failed(&error),
+    };
+    let zone = match lab::load::load(&design) {
+        Ok((plan, found, files)) => {
+            say_error(&findings::rendered(&design, &files, &found));
+            plan.design.zone.name.clone()
+        }
+        Err(LoadError::Findings(found, files)) => {
+            say_error(&findings::rendered(&design, &files, &found));
+            return ExitCode::from(1);
+        }
+        Err(LoadError::Read(error)) => return complain(&error),
+    };
+    bring_up(&design, &Directory::of(&directory::base(), &zone), patience).unwrap_or_else(|error| complain(&error))
+}
+
+fn bring_up(design: &Path, lab: &Directory, patience: Duration) -> Result<ExitCode, Error> {
+    match lab.holder() {
+        Holder::Supervisor(process) => {
+            let zone = lab.zone();
+            return Err(Error::new(format!(
+                "power on {zone}: its lab is up already (process {process}); see it with `zw lab status`, end it with `zw lab down`"
+            )));
+        }
+        Holder::Remains => lab.remove()?,
+        Holder::Nobody => {}
+    }
+    let interrupted = lab.clone();
+    down::on_interrupt(move || {
+        let words = match down::down(&interrupted) {
+            Ok(_) => format!("\n{}: interrupted; down, nothing is left\n", interrupted.zone()),
+            Err(error) => format!("\nzw: failed to {}\n", error.chain()),
+        };
+        say_error(&words);
+        std::process::exit(130);
+    })?;
+    if let Err(error) = supervisor::start(&arguments(design, lab), lab) {
+        // It said why; what it left is of no use to anybody.
+        let _ = lab.remove();
+        return Err(error);
+    }
+    let mut shown = progress::Shown::new();
+    let mut waiting = Waiting { last: Progress::default(), since: Instant::now(), patience, verdict: None };
+    let is_told = control::watch(lab, |progress| {
+        shown.show(&progress);
+        waiting.take(progress)
+    })?;
+    shown.end();
+    let Waiting { last, verdict, .. } = waiting;
+    if !is_told {
+        return Err(Error::new(format!("watch the lab: it ended; see {}", lab.log().display())));
+    }
+    if let Phase::Failed { words } = &last.phase {
+        down::down(lab)?;
+        return Err(Error::new(words.clone()));
+    }
+    Ok(conclude(&last, verdict == Some(Verdict::AllReady), patience))
+}
+
+/// Decides when `up` has seen enough.
+struct Waiting {
+    last: Progress,
+    /// When anything last changed.
+    since: Instant,
+    patience: Duration,
+    verdict: Option<Verdict>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    AllReady,
+    Settled,
+    Stuck,
+}
+
+impl Waiting {
+    /// Takes in one progress; whether it was the last that is needed.
+    fn take(&mut self, progress: Progress) -> bool {
+        let states = |progress: &Progress| -> Vec<String> {
+            progress.machines.iter().map(|machine| machine.state.clone()).collect()
+        };
+        let changed = states(&progress) != states(&self.last)
+            || progress.built != self.last.built
+            || progress.phase != self.last.phase
+            || progress.bmcs != self.last.bmcs;
+        if changed {
+            self.since = Instant::now();
+        }
+        self.last = progress;
+        let quiet = self.since.elapsed();
+        let machines = &self.last.machines;
+        let is_up = self.last.phase == Phase::Running && self.last.bmcs.0 == self.last.bmcs.1;
+        self.verdict = if is_up && machines.iter().all(|machine| machine.state == "ready") {
+            Some(Verdict::AllReady)
+        } else if is_up
+            && quiet > SETTLED
+            && machines.iter().all(|machine| matches!(machine.state.as_str(), "ready" | "failed"))
+        {
+            Some(Verdict::Settled)
+        } else if quiet > self.patience {
+            Some(Verdict::Stuck)
+        } else {
+            None
+        };
+        self.verdict.is_some() || matches!(self.last.phase, Phase::Failed { .. })
+    }
+}
+
+/// The table at the end, and where to look next.
+fn conclude(last: &Progress, all_ready: bool, patience: Duration) -> ExitCode {
+    let is_listed: &dyn Fn(&control::Machine) -> bool =
+        if last.machines.len() <= LISTED_MAX { &progress::everyone } else { &progress::not_ready };
+    say(&progress::table(last, is_listed));
+    say(&progress::summary(last));
+    let example = last.machines.iter().find(|machine| machine.state != "ready").or(last.machines.first());
+    let location = example.map_or("LOCATION", |machine| machine.location.as_str());
+    let within = location.split_once('/').map_or(location, |(_, rest)| rest);
+    if all_ready {
+        say(&format!(
+            "\nlook at it    zw status\nask it        zw why {within}\nswap a box    zw lab replace {within}\n\
+             miscable it   zw lab swap A B\nend it        zw lab down\n"
+        ));
+        return ExitCode::SUCCESS;
+    }
+    let waiting = last.machines.iter().filter(|machine| machine.state != "ready").count();
+    say_error(&format!(
+        "zw: {waiting} of {} machines are not ready, and nothing changed for {} s\n\nask why       zw why {within}\n\
+         end it        zw lab down\n",
+        last.machines.len(),
+        patience.as_secs()
+    ));
+    for machine in last.machines.iter().filter(|machine| machine.state != "ready").take(20) {
+        say_error(&format!("  {}: {} ({})\n", machine.location, machine.state, machine.doing));
+    }
+    ExitCode::from(3)
+}
