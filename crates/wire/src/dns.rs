@@ -4,11 +4,11 @@
 //! [`encode`] writes a reply within a limit of octets, and truncates by the rules where it must. It knows nothing of
 //! zones.
 
-pub use hickory_proto::op::{Message, MessageType, Metadata, OpCode, ResponseCode};
+pub use hickory_proto::op::{Edns, Message, MessageType, Metadata, OpCode, Query as Question, ResponseCode};
 pub use hickory_proto::rr::rdata::{A, AAAA, NS, PTR, SOA, SRV, TXT};
 pub use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
-use hickory_proto::op::{Edns, Header, Query as Question};
+use hickory_proto::op::Header;
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable, BinEncoder};
 
 /// Octets of a UDP message that need no EDNS (RFC 1035 §2.3.4).

@@ -119,7 +119,7 @@ fn named(
     };
     let mut rows: Vec<DnsRow> = rows.into_iter().filter(|row| type_of(*row) == wanted).collect();
     if wanted == RecordType::SRV {
-        some_services(view, client, &mut rows);
+        some_services(view, owner, client, &mut rows);
     }
     reply.add_answers(rows.iter().map(|row| record(owner, data(view, *row))));
     for row in rows.iter().take(TARGETS_MAX) {
@@ -131,10 +131,12 @@ fn named(
 
 /// Leaves as many services as a message holds, beginning at a place that depends on the client, so that the load is
 /// spread and every replica still answers alike.
-fn some_services(view: &View, client: IpAddr, rows: &mut Vec<DnsRow>) {
+fn some_services(view: &View, owner: &Name, client: IpAddr, rows: &mut Vec<DnsRow>) {
+    // The codec stops to shorten names after the first few hundred, so owners count whole.
     let domain = view.dns.zones.first().map_or(0, |zone| zone.apex.len());
+    let always = owner.len() + 10 + 6 + domain + 1;
     let octets = |row: &DnsRow| match row {
-        DnsRow::Service { target, .. } => SERVICE_OCTETS_MIN + view.dns.labels_of(*target).len() + domain,
+        DnsRow::Service { target, .. } => always + view.dns.labels_of(*target).len(),
         _ => 0,
     };
     if rows.iter().map(octets).sum::<usize>() <= SERVICES_MAX {
@@ -147,11 +149,13 @@ fn some_services(view: &View, client: IpAddr, rows: &mut Vec<DnsRow>) {
     let start = seed % rows.len();
     rows.rotate_left(start);
     let mut room = SERVICES_MAX;
-    rows.retain(|row| {
-        let fits = octets(row) <= room;
-        room = if fits { room - octets(row) } else { 0 };
+    let fits = rows.iter().map(octets).take_while(|octets| {
+        let fits = *octets <= room;
+        room = room.saturating_sub(*octets);
         fits
     });
+    let count = fits.count();
+    rows.truncate(count);
 }
 
 fn add_addresses(view: &View, name: DnsNameId, sight: Sight<'_>, reply: &mut Message) {
@@ -220,12 +224,11 @@ fn data(view: &View, row: DnsRow) -> RData {
         DnsRow::A { address, .. } => RData::A(A(address)),
         DnsRow::Aaaa { address, .. } => RData::AAAA(AAAA(view.dns.addresses6[address as usize])),
         DnsRow::Location(device) => {
-            let location = view.plan.design.devices[device.index()].location.as_str();
-            // RFC 1035 §3.3: one string of at most 255 octets.
-            let octets = &location.as_bytes()[..location.len().min(255)];
-            RData::TXT(TXT::from_bytes(vec![octets]))
+            // One string of at most 255 octets (RFC 1035 §3.3), in the manner of RFC 1464.
+            let location = format!("location={}", view.plan.design.devices[device.index()].location);
+            RData::TXT(TXT::from_bytes(vec![&location.as_bytes()[..location.len().min(255)]]))
         }
-        // One priority and one weight: all hosts of a service are alike.
-        DnsRow::Service { port, target } => RData::SRV(SRV::new(0, 1, port, host(view, target))),
+        // One priority, and the weight of RFC 2782 for hosts between which nothing is to be chosen: all are alike.
+        DnsRow::Service { port, target } => RData::SRV(SRV::new(0, 0, port, host(view, target))),
     }
 }
