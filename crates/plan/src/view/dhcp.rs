@@ -182,3 +182,205 @@ fn observed(plan: &Plan, facts: &Facts, view: &mut DhcpView) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+    use model::DeviceId;
+    use model::design::{Design, Device, DeviceKind, Network, PortRef, Scope};
+    use model::facts::{Conflict, Machine};
+    use model::finding::Source;
+    use model::ids::{ModelId, NetworkId, PortIndex, SubnetId};
+    use model::plan::{Binding, Interface, Router, Subnet};
+    use model::{Generation, Location, Mac, Time};
+
+    const LEAF_A: DeviceId = DeviceId(0);
+    const LEAF_B: DeviceId = DeviceId(1);
+
+    /// Two leaves that share a gateway, two machines and a controller; the identities are the test's.
+    fn plan(bindings: Vec<Binding>) -> Plan {
+        let device = |path: &str, kind| Device {
+            location: Location::new(path),
+            name: path.to_owned(),
+            kind,
+            pod: None,
+            rack: None,
+            slot: 0,
+            model: ModelId(0),
+            role: None,
+            source: Source::default(),
+        };
+        let interface = |device, last, audience| Interface {
+            device: DeviceId(device),
+            name: "eno1".to_owned(),
+            dns_name: String::new(),
+            audience,
+            subnet: SubnetId(0),
+            v4: Some(Ipv4Addr::new(10, 0, 0, last)),
+            v6: None,
+            ports: Vec::new(),
+        };
+        let router = |switch, last| Router { switch, v4: Some(Ipv4Addr::new(10, 0, 0, last)), v6: None };
+        let design = Design {
+            zone: Zone { domain: "ams1.example.net".to_owned(), lease_seconds: 600, ..Zone::default() },
+            networks: vec![Network {
+                name: "boot".to_owned(),
+                scope: Scope::Rack,
+                audience: vec![Audience::Machine],
+                vlan: None,
+                native: false,
+                interfaces: Vec::new(),
+                spare: 0,
+                mtu: Some(9000),
+                ipv4: true,
+                ipv6: false,
+                source: Source::default(),
+            }],
+            devices: vec![
+                device("leaf-a", DeviceKind::Leaf),
+                device("leaf-b", DeviceKind::Leaf),
+                device("u01", DeviceKind::Machine),
+                device("u02", DeviceKind::Machine),
+                device("ctl", DeviceKind::Controller),
+            ],
+            ..Design::default()
+        };
+        Plan {
+            generation: Generation(1),
+            design: Arc::new(design),
+            aggregates: Vec::new(),
+            subnets: vec![Subnet {
+                network: NetworkId(0),
+                location: Location::new("r1"),
+                v4: "10.0.0.0/24".parse().ok(),
+                v6: None,
+                gateway4: Some(Ipv4Addr::new(10, 0, 0, 1)),
+                gateway6: None,
+                routers: vec![router(LEAF_A, 2), router(LEAF_B, 3)],
+            }],
+            interfaces: vec![
+                interface(2, 11, Audience::Machine),
+                interface(3, 12, Audience::Machine),
+                interface(4, 9, Audience::Controller),
+            ],
+            first_interface: vec![0, 0, 0, 1, 2, 3],
+            bindings,
+        }
+    }
+
+    fn binding(interface: u32, switch: DeviceId, circuit_id: &str, remote_id: Option<&str>) -> Binding {
+        Binding {
+            interface: InterfaceId(interface),
+            switch,
+            port: PortRef { device: switch, port: PortIndex(0) },
+            circuit_id: circuit_id.as_bytes().into(),
+            remote_id: remote_id.map(|text| Arc::from(text.as_bytes())),
+            is_bmc_class: None,
+        }
+    }
+
+    fn view_of(plan: &Plan) -> DhcpView {
+        view(plan, &Facts::default(), &Site::default())
+    }
+
+    #[test]
+    fn a_port_is_found_by_remote_id_or_by_switch_and_never_by_the_other() {
+        let plan = plan(vec![
+            binding(0, LEAF_A, "swp1", Some("leaf-a")),
+            binding(1, LEAF_B, "swp1", None),
+            binding(0, LEAF_B, "swp2", None),
+        ]);
+        let wiring = view_of(&plan).wiring;
+        let machine =
+            |relay, circuit_id: &str| wiring.port(relay, circuit_id.as_bytes()).and_then(|it| it.machine);
+        assert_eq!(machine(Relay::Remote(b"leaf-a"), "swp1"), Some(0));
+        assert_eq!(machine(Relay::Switch(LEAF_B), "swp1"), Some(1));
+        assert_eq!(machine(Relay::Switch(LEAF_B), "swp2"), Some(2));
+        assert_eq!(machine(Relay::Switch(LEAF_A), "swp1"), None);
+        assert_eq!(
+            machine(Relay::Remote(b"leaf-as"), "wp1"),
+            None,
+            "where the remote-id ends is part of the key"
+        );
+        assert_eq!(machine(Relay::Remote(b""), ""), None);
+        assert!(wiring.port(Relay::Remote(&[1; 256]), b"").is_none());
+        assert!(wiring.port(Relay::Remote(&[1; 255]), &[1; 255]).is_none());
+    }
+
+    #[test]
+    fn one_identity_of_two_interfaces_tells_nothing_and_of_one_interface_is_one() {
+        let twice = plan(vec![binding(0, LEAF_A, "swp1", None), binding(0, LEAF_A, "swp1", None)]);
+        let port = view_of(&twice).wiring.port(Relay::Switch(LEAF_A), b"swp1").expect("known");
+        assert_eq!((port.machine, port.is_ambiguous), (Some(0), false));
+        let two = plan(vec![binding(0, LEAF_A, "swp1", None), binding(1, LEAF_A, "swp1", None)]);
+        let port = view_of(&two).wiring.port(Relay::Switch(LEAF_A), b"swp1").expect("known");
+        assert!(port.is_ambiguous);
+    }
+
+    #[test]
+    fn a_relay_may_use_its_own_addresses_and_the_gateway_it_shares() {
+        let wiring = view_of(&plan(Vec::new())).wiring;
+        let of = |last| wiring.relays.get(&Ipv4Addr::new(10, 0, 0, last)).cloned();
+        assert_eq!(of(1), Some(vec![LEAF_A, LEAF_B]));
+        assert_eq!(of(2), Some(vec![LEAF_A]));
+        assert_eq!(of(3), Some(vec![LEAF_B]));
+        assert_eq!(of(11), None, "a machine is no relay");
+    }
+
+    fn check_told(change: impl FnOnce(&mut Zone), expected: Expect) {
+        let mut plan = plan(Vec::new());
+        let mut design = (*plan.design).clone();
+        change(&mut design.zone);
+        plan.design = Arc::new(design);
+        expected.assert_eq(&format!("{:?}", view_of(&plan).told));
+    }
+
+    #[test]
+    fn what_a_zone_tells() {
+        check_told(
+            |_| {},
+            expect![
+                "Told { subnets: [Some(SubnetTold { mask: [255, 255, 255, 0], router: Some([10, 0, 0, 1]), broadcast: Some([10, 0, 0, 255]), mtu: Some([35, 40]), path_mtu: 1500 })], resolvers: [10, 0, 0, 9], time_servers: [10, 0, 0, 9], search: [4, 97, 109, 115, 49, 7, 101, 120, 97, 109, 112, 108, 101, 3, 110, 101, 116, 0], lease: [0, 0, 2, 88], renewal: Some(([0, 0, 1, 44], [0, 0, 2, 13])) }"
+            ],
+        );
+        check_told(
+            |zone| {
+                zone.lease_seconds = u32::MAX;
+                zone.domain = String::new();
+                zone.resolvers = vec![Ipv4Addr::new(9, 9, 9, 9).into(), std::net::Ipv6Addr::LOCALHOST.into()];
+            },
+            expect![
+                "Told { subnets: [Some(SubnetTold { mask: [255, 255, 255, 0], router: Some([10, 0, 0, 1]), broadcast: Some([10, 0, 0, 255]), mtu: Some([35, 40]), path_mtu: 1500 })], resolvers: [9, 9, 9, 9], time_servers: [10, 0, 0, 9], search: [], lease: [255, 255, 255, 255], renewal: None }"
+            ],
+        );
+    }
+
+    #[test]
+    fn the_sites_controllers_come_first_and_each_address_once() {
+        let controllers = vec![Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(10, 0, 0, 9).into()];
+        let site = Site { controllers, ..Site::default() };
+        let view = view(&plan(Vec::new()), &Facts::default(), &site);
+        assert_eq!(view.servers, [Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(10, 0, 0, 9)]);
+    }
+
+    fn machine(state: State) -> Machine {
+        let accepted = [("eno1".to_owned(), Mac([2, 0, 0, 0, 0, 1]))].into();
+        Machine { state, accepted, ..lifecycle::machine::expected(Time(0)) }
+    }
+
+    #[test]
+    fn facts_withhold_an_address_and_say_where_hardware_belongs() {
+        let mut declined = machine(State::Ready);
+        let conflict = Conflict { at: Time(0), by: Mac([2, 0, 0, 0, 0, 9]) };
+        declined.conflicts.insert(Ipv4Addr::new(10, 0, 0, 11).into(), conflict);
+        let retired = machine(State::Retired { reason: String::new(), by: String::new() });
+        let facts =
+            Facts { machines: [(Location::new("u01"), declined), (Location::new("u02"), retired)].into() };
+        let view = view(&plan(Vec::new()), &facts, &Site::default());
+        assert_eq!(view.withheld.get(&InterfaceId(0)), Some(&Withheld::Conflict));
+        assert_eq!(view.withheld.get(&InterfaceId(1)), Some(&Withheld::Retired));
+        let homes = view.accepted.get(&Mac([2, 0, 0, 0, 0, 1])).cloned();
+        assert_eq!(homes, Some(vec![DeviceId(2)]), "a retired place holds no hardware");
+    }
+}
