@@ -204,7 +204,7 @@ pub struct InterfaceRow<'a> {
 }
 
 /// A cable.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct CableRow<'a> {
     /// The end written first.
     pub a: EndRow<'a>,

@@ -9,6 +9,7 @@
 //! | `view`     | plan and facts, prepared so that a packet is answered by look-ups                  |
 
 pub mod compile;
+pub mod diff;
 pub mod dns;
 pub mod document;
 pub mod view;
@@ -17,5 +18,6 @@ pub mod view;
 mod testing;
 
 pub use compile::compile;
+pub use diff::{Diff, diff};
 pub use document::{Document, document};
 pub use view::view;

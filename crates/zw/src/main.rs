@@ -21,6 +21,7 @@ enum Command {
     New(commands::new::Args),
     Check(commands::check::Args),
     Fmt(commands::fmt::Args),
+    Plan(commands::plan::Args),
     Completions(commands::completions::Args),
     Man(commands::completions::ManArgs),
 }
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::New(args) => commands::new::run(&args),
         Command::Check(args) => commands::check::run(&args),
         Command::Fmt(args) => commands::fmt::run(&args),
+        Command::Plan(args) => commands::plan::run(&args),
         Command::Completions(args) => commands::completions::run(&args, Arguments::command()),
         Command::Man(args) => commands::completions::man(&args, Arguments::command()),
     }
