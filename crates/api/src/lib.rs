@@ -1,3 +1,11 @@
-//! See ARCHITECTURE.md.
+//! The types spoken between controller, agent, command line and page.
+//!
+//! | module  | between whom                                     | how                                         |
+//! |---------|---------------------------------------------------|---------------------------------------------|
+//! | `agent` | agent and controller                              | frames of JSON in TLS                       |
+//! | `http`  | command line, page and programs, and controller   | JSON over HTTP, described by OpenAPI        |
+//!
+//! Nothing here opens a socket or decides anything.
 
 pub mod agent;
+pub mod http;

@@ -14,6 +14,7 @@ use model::finding::Files;
 use model::{Event, Finding, Generation, Location, Time, View};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 use store::History;
 use tokio::sync::{oneshot, watch};
 
@@ -66,6 +67,8 @@ pub(crate) struct Condition {
     pub(crate) store_trouble: Option<String>,
     /// Boot files that are named but not there, and the like.
     pub(crate) site_troubles: Vec<String>,
+    /// How far the clock was behind the newest event when the controller started.
+    pub(crate) clock_behind: Option<Duration>,
 }
 
 impl Controller {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The protocols that are answered.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Protocol {
+pub(crate) enum Protocol {
     /// DHCP for IPv4.
     Dhcp,
     /// DNS.
@@ -18,10 +18,10 @@ pub enum Protocol {
 
 impl Protocol {
     /// All, in order; `self as usize` is the position here.
-    pub const ALL: [Protocol; 4] = [Self::Dhcp, Self::Dns, Self::Tftp, Self::Http];
+    pub(crate) const ALL: [Protocol; 4] = [Self::Dhcp, Self::Dns, Self::Tftp, Self::Http];
 
     /// The metric's label.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Dhcp => "dhcp",
             Self::Dns => "dns",

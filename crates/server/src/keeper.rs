@@ -22,7 +22,7 @@ use store::{Publication, PublishError, Record, Store};
 use tokio::sync::oneshot;
 
 /// Events that may wait: what a zone of 10,000 machines sends while one batch is stored, several times over.
-pub const QUEUE_MAX: usize = 65_536;
+pub(crate) const QUEUE_MAX: usize = 65_536;
 /// Events that are stored together.
 const BATCH_MAX: usize = 2_048;
 /// The shortest time between two views under load; one for 10,000 machines takes some milliseconds to make.

@@ -31,7 +31,9 @@ mod connections;
 mod controller;
 mod counters;
 mod dhcp;
+mod dns;
 pub mod files;
+mod http;
 mod keeper;
 mod options;
 mod refusals;
@@ -42,6 +44,7 @@ mod start;
 mod tftp;
 mod udp;
 
+pub use http::description;
 pub use options::{BindPorts, Journal, Options, StartError};
 pub use reload::Words;
 pub use start::{Running, start};

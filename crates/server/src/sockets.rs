@@ -2,8 +2,12 @@
 
 use crate::options::StartError;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+use tokio::net::UnixListener;
 
 /// Octets that the kernel holds for a UDP socket while its thread is busy: a second of a zone's power-on.
 const UDP_BUFFER: usize = 4 << 20;
@@ -50,6 +54,33 @@ pub(crate) fn tcp(addresses: &[IpAddr], port: u16, purpose: Purpose) -> Result<V
         Ok(socket)
     })?;
     Ok(sockets.into_iter().map(TcpListener::from).collect())
+}
+
+/// A listening unix socket that only its owner may use. One that a dead server left is replaced, a live one is not.
+pub(crate) fn unix(path: &Path) -> Result<UnixListener, StartError> {
+    let failed = |error: io::Error| {
+        StartError::Bind(format!("the API's socket {} cannot be made: {error}", path.display()))
+    };
+    if let Some(directory) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(failed)?;
+    }
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(StartError::Bind(format!(
+            "the API's socket {} is in use by another zw serve; stop that one first, or name another with --api-socket",
+            path.display()
+        )));
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    // Nobody can connect between bind and chmod that could not before: it does not listen yet.
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(failed)?;
+    socket.bind(&SockAddr::unix(path).map_err(failed)?).map_err(failed)?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
+    socket.listen(BACKLOG).map_err(failed)?;
+    socket.set_nonblocking(true).map_err(failed)?;
+    UnixListener::from_std(socket.into()).map_err(failed)
 }
 
 /// The port of a socket.

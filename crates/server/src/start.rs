@@ -3,14 +3,17 @@
 use crate::agents::{self, Agents, Authority};
 use crate::controller::{Condition, Controller, News};
 use crate::files::read_design;
+use crate::http::{self, Api};
 use crate::keeper::{self, Message};
 use crate::options::{BindPorts, Journal, Options, StartError};
 use crate::reload::{self, Reading, Reloader, Words};
 use crate::site::Gatherer;
 use crate::sockets::{self, Purpose};
 use crate::udp::{self, Stop};
-use crate::{boot_http, clock, connections, dhcp, tftp};
+use crate::{boot_http, clock, connections, dhcp, dns, tftp};
+use axum::Extension;
 use hyper::service::service_fn;
+use hyper_util::service::TowerToHyperService;
 use lifecycle::Zone;
 use model::design::DeviceKind;
 use model::finding::File;
@@ -26,7 +29,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use store::{Loaded, Publication, PublishError, Store};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -37,6 +40,8 @@ const BOOT_CONNECTIONS_MAX: usize = 8192;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How often agents run their checks again.
 const CHECK_EVERY: Duration = Duration::from_secs(300);
+/// A clock that is behind the newest event by more than this is told of: certificates and histories suffer from it.
+const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(60);
 /// The name under which the store keeps the certificate authority.
 const AUTHORITY_SECRET: &str = "certificate-authority";
 
@@ -63,6 +68,8 @@ pub struct Running {
 struct Bound {
     dhcp: Vec<(Socket, u16)>,
     tftp: Vec<Socket>,
+    dns: Vec<Socket>,
+    dns_tcp: Vec<std::net::TcpListener>,
     boot: Vec<std::net::TcpListener>,
     agents: Vec<std::net::TcpListener>,
     ports: BindPorts,
@@ -78,6 +85,7 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     let first = first_plan(&options, &mut store, &loaded, &journal)?;
     is_this_host(&options, &first.plan)?;
     let bound = bind(&options)?;
+    let api_listeners = listen_for_api(&options)?;
     let (authority, secret) = Authority::open_or_found(
         store.secret(AUTHORITY_SECRET).map_err(StartError::State)?.as_deref(),
         &first.plan.design.zone.name,
@@ -98,7 +106,9 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     );
     let (site, site_troubles) = gatherer.gather(&first.plan.design);
     let site = Arc::new(site);
-    let condition = Condition { site_troubles, ..first.condition };
+    let newest = loaded.facts.machines.values().map(|machine| machine.since).max().unwrap_or_default();
+    let clock_behind = Some(newest.since(clock::now())).filter(|behind| *behind > CLOCK_BEHIND_MAX);
+    let condition = Condition { site_troubles, clock_behind, ..first.condition };
     let zone = Zone::new(Arc::new(first.plan), loaded.facts);
     let view = plan::view(zone.plan(), zone.facts(), &site);
     let generation = zone.plan().generation;
@@ -116,15 +126,20 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
         thread("keeper", move || keeper::run(controller, store, site, &queue))?
     };
     let ports = bound.ports;
-    let threads = datagram_threads(&controller, bound.dhcp, bound.tftp, &stop, &is_stopping)?;
+    let threads = datagram_threads(&controller, bound.dhcp, bound.tftp, bound.dns, &stop, &is_stopping)?;
     let mut tasks = JoinSet::new();
+    for socket in bound.dns_tcp {
+        tasks.spawn(dns::run_tcp(Arc::clone(&controller), listener(socket)?, is_stopping.clone()));
+    }
     serve_boot(&mut tasks, &controller, bound.boot, &is_stopping)?;
     serve_agents(&mut tasks, &controller, authority, bound.agents, &is_stopping)?;
     tasks.spawn(Arc::clone(&reloader).watch(Arc::clone(&controller), is_stopping.clone()));
+    let api = Api::new(Arc::clone(&controller), Arc::clone(&reloader), ports, is_stopping.clone());
+    let (api_tcp, api_socket) = serve_api(&mut tasks, api, api_listeners, &is_stopping);
     Ok(Running {
         ports,
-        api_tcp: None,
-        api_socket: None,
+        api_tcp,
+        api_socket,
         generation,
         controller,
         reloader,
@@ -304,10 +319,14 @@ fn bind(options: &Options) -> Result<Bound, StartError> {
     let dhcp = sockets::udp(&on, ports.dhcp, interface, purpose("DHCP", "udp"))?;
     let proxy = sockets::udp(&on, ports.proxy_dhcp, interface, purpose("PXE", "udp"))?;
     let addresses = sockets::addresses(options.address);
+    let dns = sockets::udp(&addresses, ports.dns, None, purpose("DNS", "udp"))?;
+    // The port that UDP got, should any be allowed: clients go on over TCP on the same number.
+    let dns_port = dns.first().map_or(ports.dns, sockets::port);
+    let dns_tcp = sockets::tcp(&addresses, dns_port, purpose("DNS", "tcp"))?;
     let tftp = sockets::udp(&addresses, ports.tftp, None, purpose("TFTP", "udp"))?;
     let boot = sockets::tcp(&addresses, ports.boot, purpose("HTTP boot", "tcp"))?;
     let agents = sockets::tcp(&addresses, ports.agents, purpose("the agents' listener", "tcp"))?;
-    for socket in dhcp.iter().chain(&proxy).chain(&tftp) {
+    for socket in dhcp.iter().chain(&proxy).chain(&tftp).chain(&dns) {
         udp::prepare(socket)
             .map_err(|error| StartError::Bind(format!("failed to prepare a UDP socket: {error}")))?;
     }
@@ -318,14 +337,14 @@ fn bind(options: &Options) -> Result<Bound, StartError> {
     let ports = BindPorts {
         dhcp: udp_port(&dhcp),
         proxy_dhcp: udp_port(&proxy),
-        dns: 0,
+        dns: dns_port,
         tftp: udp_port(&tftp),
         boot: tcp_port(&boot),
         agents: tcp_port(&agents),
     };
     let dhcp = dhcp.into_iter().map(|socket| (socket, wire::dhcp4::SERVER_PORT));
     let proxy = proxy.into_iter().map(|socket| (socket, wire::dhcp4::BOOT_SERVER_PORT));
-    Ok(Bound { dhcp: dhcp.chain(proxy).collect(), tftp, boot, agents, ports })
+    Ok(Bound { dhcp: dhcp.chain(proxy).collect(), tftp, dns, dns_tcp, boot, agents, ports })
 }
 
 fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
@@ -337,6 +356,7 @@ fn datagram_threads(
     controller: &Arc<Controller>,
     dhcp: Vec<(Socket, u16)>,
     tftp: Vec<Socket>,
+    dns: Vec<Socket>,
     stop: &Stop,
     stopping: &watch::Receiver<bool>,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
@@ -349,6 +369,10 @@ fn datagram_threads(
         let (controller, stop, stopping) = (Arc::clone(controller), stop.clone(), stopping.clone());
         let runtime = Handle::current();
         threads.push(thread("tftp", move || tftp::run(&controller, &socket, &stop, &runtime, &stopping))?);
+    }
+    for socket in dns {
+        let (controller, stop) = (Arc::clone(controller), stop.clone());
+        threads.push(thread("dns", move || dns::run_udp(&controller, &socket, &stop))?);
     }
     Ok(threads)
 }
@@ -380,6 +404,55 @@ fn serve_boot(
         });
     }
     Ok(())
+}
+
+/// Where the API is spoken.
+struct ApiListeners {
+    tcp: Option<TcpListener>,
+    unix: Option<(UnixListener, PathBuf)>,
+}
+
+fn listen_for_api(options: &Options) -> Result<ApiListeners, StartError> {
+    let mut listeners = ApiListeners { tcp: None, unix: None };
+    if let Some(address) = options.api_tcp {
+        let purpose = Purpose { service: "the API", transport: "tcp" };
+        let mut sockets = sockets::tcp(&[address.ip()], address.port(), purpose)?;
+        listeners.tcp = sockets.pop().map(listener).transpose()?;
+    }
+    if let Some(path) = &options.api_socket {
+        listeners.unix = Some((sockets::unix(path)?, path.clone()));
+    }
+    Ok(listeners)
+}
+
+fn serve_api(
+    tasks: &mut JoinSet<()>,
+    api: Api,
+    listeners: ApiListeners,
+    stopping: &watch::Receiver<bool>,
+) -> (Option<SocketAddr>, Option<PathBuf>) {
+    let router = http::router(api);
+    let ApiListeners { tcp, unix } = listeners;
+    let address = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok());
+    if let Some(tcp) = tcp {
+        let (router, stopping) = (router.clone(), stopping.clone());
+        tasks.spawn(async move {
+            let serve = |peer| TowerToHyperService::new(router.clone().layer(Extension(peer)));
+            connections::run(tcp, http::CONNECTIONS_MAX, stopping, serve).await;
+        });
+    }
+    let mut socket = None;
+    if let Some((unix, path)) = unix {
+        socket = Some(path.clone());
+        let stopping = stopping.clone();
+        tasks.spawn(async move {
+            let serve = |peer| TowerToHyperService::new(router.clone().layer(Extension(peer)));
+            connections::run(unix, http::CONNECTIONS_MAX, stopping, serve).await;
+            // Gone before the process is, so that nobody finds a socket without a server.
+            let _ = std::fs::remove_file(path);
+        });
+    }
+    (address, socket)
 }
 
 fn serve_agents(

@@ -180,7 +180,8 @@ impl Authority {
         Sha256::digest(&self.certificate).into()
     }
 
-    pub(super) fn certificate(&self) -> &CertificateDer<'static> {
+    /// The certificate. Public.
+    pub fn certificate(&self) -> &CertificateDer<'static> {
         &self.certificate
     }
 

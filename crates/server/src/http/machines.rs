@@ -1,0 +1,357 @@
+//! Machines: all of them in a line each, one of them whole, and what operators wish of them.
+
+use super::{Api, failed, why, words};
+use crate::agents::Verdict;
+use crate::clock;
+use crate::connections::Peer;
+use crate::controller::Controller;
+use api::http::{
+    Cable, Check, Disk, Done, Hardware, Interface, Machine, MachineRow, Machines, Nic, Sighting, Wait, Wish,
+};
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use ipnet::IpNet;
+use lifecycle::Zone;
+use model::design::{Device, DeviceKind};
+use model::event::What;
+use model::facts;
+use model::roster::Target;
+use model::{DeviceId, Event, Generation, Plan, Time};
+use serde::Deserialize;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use store::Selection;
+use utoipa::IntoParams;
+
+/// Entries of a machine's history that are shown.
+const TIMELINE_MAX: u32 = 200;
+/// The longest reason of a wish, in characters.
+const REASON_MAX: usize = 500;
+
+/// Which machines.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    /// Only of this pod, by its label.
+    pod: Option<String>,
+    /// Only in this state.
+    state: Option<String>,
+}
+
+/// Machines, a line each, in the order of the design.
+#[utoipa::path(get, path = "/v1/machines", params(Wanted), responses((status = 200, body = Machines)))]
+pub(super) async fn machines(State(api): State<Api>, Query(wanted): Query<Wanted>) -> Json<Machines> {
+    let zone = api.controller.zone();
+    let now = clock::now();
+    let plan = zone.plan();
+    let machines = booted(plan)
+        .map(|(id, device)| row(&zone, id, device, now))
+        .filter(|row| wanted.pod.is_none() || wanted.pod == row.pod)
+        .filter(|row| wanted.state.as_ref().is_none_or(|state| *state == row.state));
+    Json(Machines { generation: plan.generation.0, machines: machines.collect() })
+}
+
+/// One machine whole: interfaces, cables, hardware, checks, history. Named by location, name or address.
+#[utoipa::path(
+    get,
+    path = "/v1/machines/{location}",
+    params(("location" = String, Path, description = "`p01/r1/u02`, a name or an address")),
+    responses((status = 200, body = Machine), (status = 404, body = api::http::Error))
+)]
+pub(super) async fn machine(State(api): State<Api>, Path(target): Path<String>) -> Response {
+    let Some(id) = find(&api.controller, &target) else { return unknown(&api.controller, &target) };
+    let controller = Arc::clone(&api.controller);
+    let told = tokio::task::spawn_blocking(move || whole(&controller, id, &target)).await;
+    match told {
+        Ok(Some(machine)) => Json(machine).into_response(),
+        _ => failed(StatusCode::INTERNAL_SERVER_ERROR, "the history cannot be read now"),
+    }
+}
+
+/// Asks something of a machine. It is stored when this answers.
+#[utoipa::path(
+    post,
+    path = "/v1/machines/{location}/wish",
+    params(("location" = String, Path, description = "`p01/r1/u02`, a name or an address")),
+    request_body = Wish,
+    responses(
+        (status = 200, body = Done),
+        (status = 404, body = api::http::Error),
+        (status = 409, description = "It is not allowed now; the sentence says why", body = api::http::Error),
+        (status = 503, description = "It could not be stored", body = api::http::Error),
+    )
+)]
+pub(super) async fn wish(
+    State(api): State<Api>,
+    Path(target): Path<String>,
+    peer: Option<Extension<Peer>>,
+    wish: Result<Json<Wish>, JsonRejection>,
+) -> Response {
+    // A location has slashes, so that the route ends in it.
+    let Some(target) = target.strip_suffix("/wish") else {
+        return failed(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "to ask something of a machine, post to its path with /wish at the end",
+        );
+    };
+    let wish = match wish {
+        Ok(Json(wish)) => wish,
+        Err(rejection) => return failed(rejection.status(), rejection.body_text()),
+    };
+    let controller = &api.controller;
+    let Some(id) = find(controller, target) else { return unknown(controller, target) };
+    let (location, kind) = {
+        let zone = controller.zone();
+        let device = &zone.plan().design.devices[id.index()];
+        (device.location.clone(), device.kind)
+    };
+    if !lifecycle::validate::boots(kind) {
+        return failed(
+            StatusCode::CONFLICT,
+            format!("{location} is drawn, not booted: there is nothing to ask of it"),
+        );
+    }
+    let by = match peer {
+        Some(Extension(Peer::User(user))) => user_name(user),
+        _ => "somebody".to_owned(),
+    };
+    let now = clock::now();
+    let wish = match in_facts(wish, now) {
+        Ok(wish) => wish,
+        Err(sentence) => return failed(StatusCode::BAD_REQUEST, sentence),
+    };
+    let event = Event { at: now, location: location.clone(), what: What::Operator { by, wish } };
+    match controller.ask(event).await {
+        Some(Verdict::Stored) => {
+            let zone = controller.zone();
+            let state =
+                zone.facts().machines.get(&location).map_or("expected", |machine| machine.state.name());
+            Json(Done { location, state: state.to_owned() }).into_response()
+        }
+        Some(Verdict::Refused(why)) => failed(StatusCode::CONFLICT, format!("{location}: {why}")),
+        None => failed(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!(
+                "it took effect, but could not be stored yet: {}",
+                controller.condition().store_trouble.unwrap_or_default()
+            ),
+        ),
+    }
+}
+
+/// A wish as the facts know it.
+fn in_facts(wish: Wish, now: Time) -> Result<model::event::Wish, String> {
+    use model::event::Wish as In;
+    let bounded = |reason: String| {
+        let reason = reason.trim().to_owned();
+        match reason.chars().count() {
+            0 => Err("say why, in a few words".to_owned()),
+            1..=REASON_MAX => Ok(reason),
+            _ => Err(format!("the reason is longer than {REASON_MAX} characters")),
+        }
+    };
+    Ok(match wish {
+        Wish::Accept => In::Accept,
+        Wish::Drain { reason } => In::Drain { reason: bounded(reason)? },
+        Wish::Maintain { reason } => In::Maintain { reason: bounded(reason)? },
+        Wish::Return => In::Return,
+        Wish::Retire { reason } => In::Retire { reason: bounded(reason)? },
+        Wish::Arm { generation, seconds } => {
+            In::Arm { generation: Generation(generation), until: now + Duration::from_secs(seconds.into()) }
+        }
+    })
+}
+
+fn user_name(user: u32) -> String {
+    let entry = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(user)).ok().flatten();
+    entry.map_or_else(|| format!("uid {user}"), |entry| entry.name)
+}
+
+/// The device that a target means.
+fn find(controller: &Controller, target: &str) -> Option<DeviceId> {
+    let zone = controller.zone();
+    match zone.roster().find(zone.plan(), target)? {
+        Target::Device(device) => Some(device),
+        Target::Interface(interface) => Some(zone.plan().interface(interface).device),
+    }
+}
+
+/// Nothing has this name; perhaps something close has.
+fn unknown(controller: &Controller, target: &str) -> Response {
+    failed(StatusCode::NOT_FOUND, why::nothing_known(&controller.zone(), target))
+}
+
+/// The devices that boot, in the order of the design.
+pub(super) fn booted(plan: &Plan) -> impl Iterator<Item = (DeviceId, &Device)> {
+    let devices = plan.design.devices.iter().enumerate();
+    devices
+        .filter(|(_, device)| device.kind == DeviceKind::Machine)
+        .map(|(index, device)| (DeviceId::from_index(index), device))
+}
+
+/// A machine in one line.
+pub(super) fn row(zone: &Zone, id: DeviceId, device: &Device, now: Time) -> MachineRow {
+    let plan = zone.plan();
+    let design = &plan.design;
+    let label = |location: &model::Location| location.leaf().to_owned();
+    let machine = zone.facts().machines.get(&device.location);
+    let first = plan.interfaces_of(id).first();
+    let address = first.and_then(|first| first.v4.map(IpAddr::V4).or(first.v6.map(IpAddr::V6)));
+    let wait = machine.and_then(|machine| lifecycle::wait(plan, zone.roster(), id, machine)).map(|wait| {
+        Wait { overdue: wait.overdue(now), on: wait.on, since: wait.since, expected_by: wait.expected_by }
+    });
+    MachineRow {
+        location: device.location.clone(),
+        name: device.name.clone(),
+        pod: device.pod.map(|pod| label(&design.pods[pod.index()].location)),
+        rack: device.rack.map(|rack| label(&design.racks[rack.index()].location)),
+        role: device.role.map(|role| design.roles[role.index()].name.clone()),
+        model: design.models[device.model.index()].name.clone(),
+        address: address.map(|address| address.to_string()),
+        state: machine.map_or("expected", |machine| machine.state.name()).to_owned(),
+        detail: machine.and_then(|machine| detail(&machine.state)),
+        since: machine.map(|machine| machine.since),
+        boot_took_ms: machine.and_then(|machine| machine.boot_took_ms),
+        connected: machine.is_some_and(|machine| machine.connected),
+        wait,
+        miscabled: machine
+            .and_then(|machine| machine.miscabled.as_ref())
+            .map(|(code, doubt)| format!("{doubt} [{code}]")),
+    }
+}
+
+fn detail(state: &facts::State) -> Option<String> {
+    match state {
+        facts::State::Seen { stage } => Some(words::stage_in_words(*stage).to_owned()),
+        facts::State::Booting { generation } => Some(format!("plan {generation}")),
+        facts::State::Installing { step, percent } => Some(format!("{percent} %: {step}")),
+        facts::State::Failed { reasons } => Some(reasons.join("; ")),
+        facts::State::Draining { reason, by }
+        | facts::State::Maintenance { reason, by }
+        | facts::State::Retired { reason, by } => Some(format!("{reason} ({by})")),
+        facts::State::Expected | facts::State::Validating { .. } | facts::State::Ready => None,
+    }
+}
+
+/// All of one machine; `None` if the history cannot be read.
+fn whole(controller: &Controller, id: DeviceId, target: &str) -> Option<Machine> {
+    let location = controller.zone().plan().design.devices.get(id.index())?.location.clone();
+    let entries = {
+        let history = controller.history.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        history.events(Selection::Of(&location), TIMELINE_MAX).ok()?
+    };
+    let zone = controller.zone();
+    let (plan, now) = (zone.plan(), clock::now());
+    // The plan may have changed since the look-up.
+    let id = zone.roster().device_at(&location)?;
+    let device = &plan.design.devices[id.index()];
+    let machine = zone.facts().machines.get(&location);
+    let explained = lifecycle::why(&zone, target, now);
+    Some(Machine {
+        row: row(&zone, id, device, now),
+        interfaces: plan.interfaces_of(id).iter().map(|planned| interface(plan, planned, machine)).collect(),
+        cables: cables(plan, id),
+        hardware: machine.and_then(|machine| machine.hardware.as_ref()).map(hardware),
+        checks: machine.map(|machine| machine.checks.iter().map(check).collect()).unwrap_or_default(),
+        timeline: entries.into_iter().map(words::event).collect(),
+        why: explained.map(|explained| explained.sentences).unwrap_or_default(),
+    })
+}
+
+fn interface(plan: &Plan, planned: &model::plan::Interface, machine: Option<&facts::Machine>) -> Interface {
+    let subnet = plan.subnet(planned.subnet);
+    let design = &plan.design;
+    let with_length =
+        |address: Option<IpAddr>, net: Option<IpNet>| Some(format!("{}/{}", address?, net?.prefix_len()));
+    // A bond is seen by its members.
+    let ports = planned.ports.iter().map(|port| {
+        let device = &design.devices[port.device.index()];
+        design.models[device.model.index()].ports[port.port.index()].as_str()
+    });
+    let names: Vec<&str> = std::iter::once(planned.name.as_str()).chain(ports).collect();
+    let seen = machine.into_iter().flat_map(|machine| {
+        let mine = machine.sightings.iter().filter(|(name, _)| names.contains(&name.as_str()));
+        mine.map(|(name, sighting)| Sighting {
+            interface: name.clone(),
+            at: sighting.at,
+            mac: sighting.mac.to_string(),
+            stage: words::stage_in_words(sighting.stage).to_owned(),
+            port: sighting.port.clone(),
+            accepted: machine.accepted.get(name).map(|mac| *mac == sighting.mac),
+        })
+    });
+    Interface {
+        name: planned.name.clone(),
+        dns_name: format!("{}.{}", planned.dns_name, design.zone.domain),
+        network: design.networks[subnet.network.index()].name.clone(),
+        ipv4: with_length(planned.v4.map(IpAddr::V4), subnet.v4.map(IpNet::V4)),
+        ipv6: with_length(planned.v6.map(IpAddr::V6), subnet.v6.map(IpNet::V6)),
+        seen: seen.collect(),
+    }
+}
+
+fn cables(plan: &Plan, id: DeviceId) -> Vec<Cable> {
+    let design = &plan.design;
+    let port_name = |port: model::design::PortRef| {
+        let device = &design.devices[port.device.index()];
+        design.models[device.model.index()].ports[port.port.index()].clone()
+    };
+    let ends = design.cables.iter().filter_map(|cable| match id {
+        id if cable.a.device == id => Some((cable.a, cable.b)),
+        id if cable.b.device == id => Some((cable.b, cable.a)),
+        _ => None,
+    });
+    let mut cables: Vec<_> = ends
+        .map(|(own, far)| {
+            let device = &design.devices[far.device.index()];
+            let cable = Cable {
+                port: port_name(own),
+                far: device.location.clone(),
+                far_name: device.name.clone(),
+                far_port: port_name(far),
+            };
+            (own.port, cable)
+        })
+        .collect();
+    cables.sort_by_key(|(port, _)| *port);
+    cables.into_iter().map(|(_, cable)| cable).collect()
+}
+
+fn hardware(found: &facts::Hardware) -> Hardware {
+    Hardware {
+        cpus: found.cpus,
+        memory_bytes: found.memory_bytes,
+        disks: found
+            .disks
+            .iter()
+            .map(|disk| Disk {
+                name: disk.name.clone(),
+                size_bytes: disk.size_bytes,
+                kind: disk.kind.clone(),
+            })
+            .collect(),
+        nics: found
+            .nics
+            .iter()
+            .map(|nic| Nic {
+                name: nic.name.clone(),
+                mac: nic.mac.to_string(),
+                mbps: nic.mbps,
+                neighbour: nic.neighbour.as_ref().map(|far| format!("{} {}", far.system, far.port)),
+            })
+            .collect(),
+        firmware: found.firmware.clone(),
+        serial: found.serial.clone(),
+        uuid: found.uuid.clone(),
+        system: found.system.clone(),
+        clock_skew_ms: found.clock_skew_ms,
+    }
+}
+
+fn check(result: &facts::CheckResult) -> Check {
+    Check { name: result.name.clone(), passed: result.passed, detail: result.detail.clone() }
+}

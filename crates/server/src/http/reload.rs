@@ -1,0 +1,34 @@
+//! The design, read again now.
+
+use super::{Api, failed, words};
+use crate::reload::Words;
+use api::http::{Reload, Reloaded};
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::response::{IntoResponse, Response};
+
+/// Reads the design now, and makes it current if nothing stands in the way. The body may be left out.
+#[utoipa::path(
+    post,
+    path = "/v1/reload",
+    request_body = Reload,
+    responses((status = 200, description = "Whether it is in force; `refused` says why it is not", body = Reloaded))
+)]
+pub(super) async fn reload(State(api): State<Api>, asked: Result<Json<Reload>, JsonRejection>) -> Response {
+    let asked = match asked {
+        Ok(Json(asked)) => asked,
+        Err(JsonRejection::MissingJsonContentType(_)) => Reload::default(),
+        Err(rejection) => return failed(rejection.status(), rejection.body_text()),
+    };
+    let words = Words { renumber: asked.renumber, remove: asked.remove };
+    let reloaded = api.reloader.reload(&api.controller, words, "operator", "asked to reload").await;
+    let condition = api.controller.condition();
+    Json(Reloaded {
+        generation: reloaded.generation.0,
+        changed: reloaded.changed,
+        refused: reloaded.refused,
+        findings: words::findings(&condition.files, &condition.findings),
+    })
+    .into_response()
+}

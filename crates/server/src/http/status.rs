@@ -1,0 +1,173 @@
+//! How the controller and the zone are.
+
+use super::{Api, machines, words};
+use crate::clock;
+use crate::controller::{Condition, Controller};
+use crate::counters::Protocol;
+use api::http::{Findings, PodMap, RackMap, Status, Trouble, UnitMap};
+use axum::Json;
+use axum::extract::State;
+use lifecycle::Zone;
+use model::facts;
+use model::{Reason, Time};
+use std::collections::BTreeMap;
+
+/// Troubles that are listed; the map shows the rest.
+const TROUBLES_MAX: usize = 100;
+
+/// How the zone is: machines by state, a map of them, and what to look at.
+#[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Status)))]
+pub(super) async fn status(State(api): State<Api>) -> Json<Status> {
+    let controller = &api.controller;
+    let condition = controller.condition();
+    let now = clock::now();
+    let zone = controller.zone();
+    let plan = zone.plan();
+    let mut states = BTreeMap::new();
+    let mut overdue = 0;
+    let mut pods: Vec<PodMap> = Vec::new();
+    let mut of_machines = Vec::new();
+    for (id, device) in machines::booted(plan) {
+        let row = machines::row(&zone, id, device, now);
+        *states.entry(row.state.clone()).or_default() += 1;
+        let is_overdue = row.wait.as_ref().is_some_and(|wait| wait.overdue);
+        overdue += usize::from(is_overdue);
+        let (pod, rack) = (row.pod.clone().unwrap_or_default(), row.rack.clone().unwrap_or_default());
+        let unit = UnitMap {
+            unit: device.location.leaf().to_owned(),
+            state: row.state.clone(),
+            attention: is_overdue || row.miscabled.is_some(),
+        };
+        // A machine follows its neighbours in the design, but for those that an `at` block moved.
+        let at = pods.iter().rposition(|known| known.pod == pod).unwrap_or_else(|| {
+            pods.push(PodMap { pod, racks: Vec::new() });
+            pods.len() - 1
+        });
+        let racks = &mut pods[at].racks;
+        let at = racks.iter().rposition(|known| known.rack == rack).unwrap_or_else(|| {
+            racks.push(RackMap { rack, units: Vec::new() });
+            racks.len() - 1
+        });
+        racks[at].units.push(unit);
+        if of_machines.len() < TROUBLES_MAX {
+            of_machines.extend(trouble(&zone, &row));
+        }
+    }
+    let mut troubles = troubles(controller, &condition, now);
+    troubles.extend(of_machines);
+    troubles.truncate(TROUBLES_MAX);
+    let traffic = Protocol::ALL.map(|protocol| controller.counters.of(protocol));
+    Json(Status {
+        zone: plan.design.zone.name.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        generation: plan.generation.0,
+        now,
+        started: controller.started,
+        states,
+        overdue,
+        agents: controller.present.count(),
+        pods,
+        troubles,
+        refused: traffic.iter().flat_map(|traffic| &traffic.refused).map(|count| count.get()).sum(),
+        answered: traffic.iter().map(|traffic| traffic.answered.get()).sum(),
+    })
+}
+
+/// What is wrong with the design, and everything else to look at.
+#[utoipa::path(get, path = "/v1/findings", responses((status = 200, body = Findings)))]
+pub(super) async fn findings(State(api): State<Api>) -> Json<Findings> {
+    let condition = api.controller.condition();
+    let now = clock::now();
+    let mut troubles = troubles(&api.controller, &condition, now);
+    let zone = api.controller.zone();
+    let rows = machines::booted(zone.plan()).map(|(id, device)| machines::row(&zone, id, device, now));
+    troubles.extend(rows.filter_map(|row| trouble(&zone, &row)).take(TROUBLES_MAX));
+    Json(Findings {
+        in_force: condition.design_refused.is_none(),
+        refused: condition.design_refused,
+        read: condition.design_read,
+        findings: words::findings(&condition.files, &condition.findings),
+        troubles,
+    })
+}
+
+/// Of one machine, if it has one.
+fn trouble(zone: &Zone, row: &api::http::MachineRow) -> Option<Trouble> {
+    let machine = zone.facts().machines.get(&row.location)?;
+    let about = |about: &str, code: Option<String>, sentence: String| {
+        Some(Trouble { about: about.to_owned(), location: Some(row.location.clone()), code, sentence })
+    };
+    if let Some((code, doubt)) = &machine.miscabled {
+        return about("cabling", Some(code.to_string()), doubt.clone());
+    }
+    if let facts::State::Failed { reasons } = &machine.state {
+        return about("machine", None, format!("{} failed: {}", row.name, reasons.join("; ")));
+    }
+    if let Some(address) = machine.conflicts.keys().next() {
+        return about("machine", None, format!("{address} of {} is used by somebody else", row.name));
+    }
+    let wait = row.wait.as_ref().filter(|wait| wait.overdue)?;
+    about("machine", None, format!("{} waits longer than is ordinary for {}", row.name, wait.on))
+}
+
+/// Of the controller itself.
+fn troubles(controller: &Controller, condition: &Condition, now: Time) -> Vec<Trouble> {
+    let mut troubles = Vec::new();
+    let mut add = |about: &str, sentence: String| {
+        troubles.push(Trouble { about: about.to_owned(), location: None, code: None, sentence });
+    };
+    if let Some(trouble) = &condition.store_trouble {
+        add("store", format!("nothing is stored: {trouble}"));
+    }
+    if let Some(refused) = &condition.design_refused {
+        add("design", format!("the newest design is not in force: {refused}"));
+    }
+    if let Some(ahead) = condition.clock_behind {
+        add(
+            "clock",
+            format!(
+                "this host's clock was behind the last event by {} s at the start: set it",
+                ahead.as_secs()
+            ),
+        );
+    }
+    if now < controller.started {
+        add(
+            "clock",
+            "this host's clock went back since the start: times in the history are out of order".to_owned(),
+        );
+    }
+    for trouble in &condition.site_troubles {
+        add("boot-files", trouble.clone());
+    }
+    let counters = &controller.counters;
+    let dropped = counters.events_dropped.get();
+    if dropped > 0 {
+        add("packets", format!("{dropped} events came faster than they could be looked at and were dropped"));
+    }
+    let damped = counters.events_damped.get();
+    if damped > 0 {
+        add(
+            "packets",
+            format!("{damped} sightings came faster than any machine boots, and were not looked at"),
+        );
+    }
+    let panicked: u64 = Protocol::ALL.iter().map(|protocol| counters.of(*protocol).panicked.get()).sum();
+    if panicked > 0 {
+        add(
+            "packets",
+            format!("{panicked} packets met a bug of ours and were lost; standard error tells which"),
+        );
+    }
+    let conflicts = Protocol::ALL
+        .iter()
+        .map(|protocol| counters.of(*protocol).refused[Reason::OtherMachine as usize].get());
+    let conflicts: u64 = conflicts.sum();
+    if conflicts > 0 {
+        add(
+            "packets",
+            format!("{conflicts} requests came from hardware that belongs elsewhere; see `zw show refusals`"),
+        );
+    }
+    troubles
+}

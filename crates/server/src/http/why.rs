@@ -1,0 +1,120 @@
+//! Explanations: why it has this address, why it is not ready, why its packet was not answered.
+
+use super::{Api, failed};
+use crate::clock;
+use crate::counters::Protocol;
+use crate::refusals::Sample;
+use api::http::{Refusal, Refusals, Why};
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use lifecycle::Zone;
+use model::Reason;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use utoipa::IntoParams;
+
+/// Causes that are listed.
+const RECENT_MAX: usize = 200;
+
+/// About what.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct About {
+    /// A location, a name, an address; or a hardware address, a relay, a circuit-id that was refused.
+    target: String,
+}
+
+/// Explains a location, a name or an address; or lists what was refused of a hardware address, relay or circuit-id.
+#[utoipa::path(
+    get,
+    path = "/v1/why",
+    params(About),
+    responses((status = 200, body = Why), (status = 404, body = api::http::Error))
+)]
+pub(super) async fn why(State(api): State<Api>, Query(About { target }): Query<About>) -> Response {
+    let samples = api.controller.refusals.all();
+    let zone = api.controller.zone();
+    let target = target.trim().to_owned();
+    let Some(explained) = lifecycle::why(&zone, &target, clock::now()) else {
+        let refusals: Vec<_> = samples.iter().filter(|sample| shows(sample, &target)).map(refusal).collect();
+        if refusals.is_empty() {
+            return failed(StatusCode::NOT_FOUND, nothing_known(&zone, &target));
+        }
+        let sentences = vec![format!("the plan has no {target}; these packets of it were not answered")];
+        return Json(Why { target, location: None, sentences, refusals }).into_response();
+    };
+    let plan = zone.plan();
+    let location = plan.design.devices[explained.device.index()].location.clone();
+    let addresses: Vec<String> = plan
+        .interfaces_of(explained.device)
+        .iter()
+        .flat_map(|interface| [interface.v4.map(|v4| v4.to_string()), interface.v6.map(|v6| v6.to_string())])
+        .flatten()
+        .collect();
+    let concerns = |sample: &&Sample| {
+        let details = &sample.details;
+        details.machine.as_ref() == Some(&location)
+            || details.switch.as_ref() == Some(&location)
+            || addresses.contains(&details.client)
+    };
+    let refusals: Vec<_> = samples.iter().filter(concerns).map(refusal).collect();
+    Json(Why { target, location: Some(location), sentences: explained.sentences, refusals }).into_response()
+}
+
+/// Why packets were not answered: counts since the start, and recent causes.
+#[utoipa::path(get, path = "/v1/refusals", responses((status = 200, body = Refusals)))]
+pub(super) async fn refusals(State(api): State<Api>) -> Json<Refusals> {
+    let counts = Protocol::ALL.into_iter().filter_map(|protocol| {
+        let refused = &api.controller.counters.of(protocol).refused;
+        let counts: BTreeMap<String, u64> = Reason::ALL
+            .iter()
+            .map(|reason| (reason.as_str().to_owned(), refused[*reason as usize].get()))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        (!counts.is_empty()).then(|| (protocol.as_str().to_owned(), counts))
+    });
+    let recent = api.controller.refusals.all();
+    Json(Refusals { counts: counts.collect(), recent: recent.iter().take(RECENT_MAX).map(refusal).collect() })
+}
+
+/// A sentence for a target that means nothing, with what may have been meant.
+pub(super) fn nothing_known(zone: &Zone, target: &str) -> String {
+    let devices = &zone.plan().design.devices;
+    let known = devices.iter().flat_map(|device| [device.location.within_zone(), device.name.as_str()]);
+    match model::finding::nearest(target, known) {
+        Some(near) if target.len() <= 64 => format!("the zone has no {target}; did you mean {near}?"),
+        _ => format!(
+            "the zone has no location, name or address {}",
+            target.chars().take(64).collect::<String>()
+        ),
+    }
+}
+
+/// Whether somebody who asks about `target` means this sample.
+fn shows(sample: &Sample, target: &str) -> bool {
+    let details = &sample.details;
+    let known = [&details.client, &details.relay, &details.circuit, &details.remote];
+    known.into_iter().any(|known| known.trim_matches('`').eq_ignore_ascii_case(target))
+}
+
+fn refusal(sample: &Sample) -> Refusal {
+    let Sample { protocol, reason, first, last, count, details } = sample.clone();
+    Refusal {
+        protocol: protocol.as_str().to_owned(),
+        reason: reason.as_str().to_owned(),
+        meaning: reason.meaning().to_owned(),
+        remedy: reason.remedy().to_owned(),
+        count,
+        first,
+        last,
+        client: details.client,
+        relay: details.relay,
+        circuit_id: details.circuit,
+        remote_id: details.remote,
+        switch: details.switch,
+        machine: details.machine,
+        subject: details.subject,
+    }
+}

@@ -1,0 +1,119 @@
+//! Events and findings in words.
+
+use api::http::Finding;
+use model::event::{What, Wish};
+use model::facts::Stage;
+use model::finding::{Files, Severity};
+use store::Entry;
+
+/// An event as the API tells it.
+pub(super) fn event(entry: Entry) -> api::http::Event {
+    let (kind, sentence) = told(&entry.event.what);
+    api::http::Event {
+        seq: entry.seq,
+        at: entry.event.at,
+        location: entry.event.location,
+        kind: kind.to_owned(),
+        sentence,
+        state: entry.state,
+    }
+}
+
+/// What kind of event, and what happened.
+fn told(what: &What) -> (&'static str, String) {
+    match what {
+        What::Asked { interface, mac, stage, port, .. } => (
+            "asked",
+            format!("{interface} asked for its address as {}, {mac}, on {port}", stage_in_words(*stage)),
+        ),
+        What::Declined { interface, address, mac } => {
+            ("declined", format!("{interface}, {mac}, said that somebody else has {address}"))
+        }
+        What::ScriptFetched { generation } => {
+            ("script-fetched", format!("it fetched its boot script of plan {generation}"))
+        }
+        What::FileFetched { file, bytes } => ("file-fetched", format!("it fetched {file}, {bytes} octets")),
+        What::Installing { step, percent } => {
+            ("installing", format!("its installer is at {percent} %: {step}"))
+        }
+        What::TokenIssued { .. } => {
+            ("token-issued", "its single-use token was given out on its port".to_owned())
+        }
+        What::Enrolled { token_sha256: Some(_), .. } => {
+            ("enrolled", "its token was used, and its agent has a certificate".to_owned())
+        }
+        What::Enrolled { token_sha256: None, .. } => {
+            ("enrolled", "its agent renewed its certificate".to_owned())
+        }
+        What::Connected => ("connected", "its agent connected".to_owned()),
+        What::Lost => ("lost", "its agent's connection ended".to_owned()),
+        What::Reported { hardware } => {
+            let gib = hardware.memory_bytes as f64 / f64::from(1 << 30);
+            let (cpus, disks, nics) = (hardware.cpus, hardware.disks.len(), hardware.nics.len());
+            (
+                "reported",
+                format!(
+                    "its agent found {cpus} CPUs, {gib:.0} GiB of memory, {disks} disks, {nics} interfaces"
+                ),
+            )
+        }
+        What::Checked { results } => {
+            let passed = results.iter().filter(|result| result.passed).count();
+            ("checked", format!("{passed} of its {} checks passed", results.len()))
+        }
+        What::Operator { by, wish } => ("operator", format!("{by} asked: {}", wish_in_words(wish))),
+        What::Tick => ("tick", "time passed".to_owned()),
+    }
+}
+
+fn wish_in_words(wish: &Wish) -> String {
+    match wish {
+        Wish::Accept => "accept the hardware that is there".to_owned(),
+        Wish::Drain { reason } => format!("drain ({reason})"),
+        Wish::Maintain { reason } => format!("maintain ({reason})"),
+        Wish::Return => "return to service".to_owned(),
+        Wish::Retire { reason } => format!("retire ({reason})"),
+        Wish::Arm { generation, until } => {
+            format!("arm for plan {generation} until {} ms after 1970", until.0)
+        }
+    }
+}
+
+/// What was asking.
+pub(super) fn stage_in_words(stage: Stage) -> &'static str {
+    match stage {
+        Stage::BiosPxe => "bios-pxe",
+        Stage::UefiPxe => "uefi-pxe",
+        Stage::UefiHttp => "uefi-http",
+        Stage::Ipxe => "ipxe",
+        Stage::Os => "os",
+        Stage::Bmc => "bmc",
+    }
+}
+
+/// Findings with their places as people count them.
+pub(super) fn findings(files: &Files, findings: &[model::Finding]) -> Vec<Finding> {
+    findings
+        .iter()
+        .map(|finding| {
+            let file = files.get(usize::from(finding.source.file));
+            let before =
+                file.and_then(|file| file.text.get(..finding.source.start as usize)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            Finding {
+                code: finding.code.as_str().to_owned(),
+                severity: match finding.severity {
+                    Severity::Error => "error",
+                    Severity::Warning => "warning",
+                }
+                .to_owned(),
+                sentence: finding.sentence.clone(),
+                file: file.map(|file| file.path.clone()).unwrap_or_default(),
+                line: u32::try_from(line).unwrap_or(u32::MAX),
+                column: u32::try_from(column).unwrap_or(u32::MAX),
+                help: finding.help.clone(),
+            }
+        })
+        .collect()
+}
