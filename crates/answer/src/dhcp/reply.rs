@@ -23,6 +23,9 @@ const DEFAULT_LIST: [u8; 6] = [
 /// table 2-1). Without it, Option 60 in a reply sends EDK2 looking for a boot server on port 4011.
 const PXE_USE_BOOT_FILE: [u8; 4] = [6, 1, 8, 255];
 
+/// Option 175 for iPXE: take this offer at once (176). Otherwise it waits two seconds for a proxyDHCP that never speaks.
+const IPXE_NO_PROXY: [u8; 3] = [176, 1, 1];
+
 /// PXE's boot item, which the answer repeats (sub-option 71 of Option 43).
 const PXE_BOOT_ITEM: u8 = 71;
 
@@ -151,6 +154,9 @@ impl<'a> Request<'a> {
 
     /// What boot ROMs look for besides the boot file.
     fn for_firmware<'r>(&'r self, reply: &mut Reply<'r>, list: &[u8], boot_file: &'r [u8]) {
+        if self.stage == Stage::Ipxe {
+            reply.push(code::IPXE, &IPXE_NO_PROXY);
+        }
         if boot_file.is_empty() {
             return;
         }

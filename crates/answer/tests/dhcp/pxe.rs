@@ -164,7 +164,9 @@ fn p06_ipxe_gets_its_script_and_never_itself() {
         let outcome = relayed(&view, &request, u01());
         assert_eq!(outcome.boot_file(), script);
         assert_eq!((outcome.option(60), outcome.option(43)), (None, None));
+        assert_eq!(outcome.option(175), Some(vec![176, 1, 1]), "no waiting for a proxyDHCP");
     }
+    assert_eq!(relayed(&view, &uefi(), u01()).option(175), None);
     // The operating system after it asks for no file, and gets none.
     let system = Request { parameter_list: vec![1, 3, 66, 67, 150], ..discover() };
     let outcome = relayed(&view, &system, u01());
