@@ -503,11 +503,14 @@ impl<'d> Sockets<'d> {
     fn labels_of(&self, device: DeviceId, numbers: Numbers) -> Labels<'d> {
         let drawing = self.drawing;
         let device = &drawing.devices[device.index()];
+        let leaf = device.location.leaf();
+        let label =
+            if device.kind.is_switch() { leaf.split_once('-').map_or("", |(_, label)| label) } else { leaf };
         Labels {
             zone: &self.tables.zone.name,
             pod: device.pod.map_or("", |pod| drawing.pods[pod.index()].location.leaf()),
             rack: device.rack.map_or("", |rack| drawing.racks[rack.index()].location.leaf()),
-            label: device.location.leaf(),
+            label,
             number: numbers.number,
         }
     }
@@ -521,14 +524,6 @@ impl<'d> Sockets<'d> {
             report.push(Finding { severity, ..Finding::error(Code::CableToItself, cable.source, sentence) });
             return;
         }
-        if cable.a.device == cable.b.device && !loops {
-            let sentence =
-                format!("a cable joins {} and {}, of one device", self.said(cable.a), self.said(cable.b));
-            report.push(
-                Finding::warning(Code::CableToItself, cable.source, sentence)
-                    .help("right for a loopback test; otherwise mend one end"),
-            );
-        }
         if self.taken[a] != 0 && self.taken[a] == self.taken[b] {
             let first = self.cables[self.taken[a] as usize - 1].source;
             let sentence = format!(
@@ -540,6 +535,14 @@ impl<'d> Sockets<'d> {
                 Finding::warning(Code::SameCableTwice, cable.source, sentence).related(first, "first here"),
             );
             return;
+        }
+        if cable.a.device == cable.b.device && !loops {
+            let sentence =
+                format!("a cable joins {} and {}, of one device", self.said(cable.a), self.said(cable.b));
+            report.push(
+                Finding::warning(Code::CableToItself, cable.source, sentence)
+                    .help("right for a loopback test; otherwise mend one end"),
+            );
         }
         for (socket, end, other) in [(a, cable.a, cable.b), (b, cable.b, cable.a)] {
             if self.taken[socket] == 0 {

@@ -453,7 +453,8 @@ impl Pen<'_> {
                 let (code, sentence) = if other == location {
                     (Code::WrittenTwice, format!("{what} `{location}` is written twice"))
                 } else {
-                    let sentence = format!("{what}s `{other}` and `{location}` have the same number");
+                    let sentence =
+                        format!("`{other}` and `{location}` have the same number, and so the same place");
                     (Code::SlotTakenTwice, sentence)
                 };
                 self.report.push(Finding::error(code, place.source, sentence).related(*first, "first here"));
@@ -632,7 +633,8 @@ impl Pen<'_> {
             report.push(Finding::error(Code::OverrideOfNothing, source, sentence).help(why));
         }
         check_names(report, &drawing, &pod_ids);
-        if !drawing.devices.iter().any(|device| device.kind == DeviceKind::Controller) {
+        let has_zone = !tables.zone.name.is_empty();
+        if has_zone && !drawing.devices.iter().any(|device| device.kind == DeviceKind::Controller) {
             let sentence = format!("zone `{}` has no controller, so nobody would answer", tables.zone.name);
             report.push(
                 Finding::warning(Code::NoController, tables.zone.source, sentence)
@@ -666,11 +668,13 @@ fn check_names(report: &mut Report, drawing: &Drawing, pod_ids: &HashMap<String,
                 "`{}` and `{}` have the same name `{}`",
                 other.location, device.location, device.name
             );
-            report.push(
-                Finding::error(Code::DuplicateName, device.source, sentence)
-                    .related(other.source, "the other")
-                    .help("let `name` use `{pod}`, `{rack}` and `{unit}` or `{label}`"),
-            );
+            let finding = Finding::error(Code::DuplicateName, device.source, sentence)
+                .help("let `name` use `{pod}`, `{rack}` and `{unit}` or `{label}`");
+            report.push(if other.source == device.source {
+                finding
+            } else {
+                finding.related(other.source, "the other")
+            });
         }
         if device.kind == DeviceKind::Other || device.kind == DeviceKind::Controller {
             let twice =

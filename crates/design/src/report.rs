@@ -1,7 +1,8 @@
 //! The findings of one parse, gathered.
 //!
-//! A mistake in a `machines` block shows once for each of its ten thousand machines. Findings of one code at one
-//! place are one finding, with the sentence of the first and a count.
+//! A mistake in a `machines` block shows once for each of its ten thousand machines. Findings about the drawing of one
+//! code at one place are one finding, with the sentence of the first and a count; findings about words and values are
+//! one only if they say the same.
 
 use crate::limits::FINDINGS_MAX;
 use model::finding::{Code, Finding, Severity, Source};
@@ -12,7 +13,7 @@ use std::collections::HashMap;
 pub(crate) struct Report {
     findings: Vec<Finding>,
     repeats: Vec<u32>,
-    by_place: HashMap<(Code, Source), usize>,
+    by_place: HashMap<(Code, Source, String), usize>,
     left_out: usize,
     errors: bool,
     syntax: bool,
@@ -22,7 +23,9 @@ impl Report {
     /// Keeps a finding, or counts it if its place has one of its code already.
     pub(crate) fn push(&mut self, finding: Finding) {
         self.errors |= finding.severity == Severity::Error;
-        let key = (finding.code, finding.source);
+        let said_once = finding.code < Code::BadExpression;
+        let words = if said_once { finding.sentence.clone() } else { String::new() };
+        let key = (finding.code, finding.source, words);
         if let Some(&index) = self.by_place.get(&key) {
             self.repeats[index] += 1;
             return;

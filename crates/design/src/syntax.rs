@@ -145,8 +145,12 @@ fn source(file: u16, base: usize, range: &Range<usize>) -> Source {
 
 /// The parser's words made a sentence: what was expected, with advice where the cause is one people meet.
 fn syntax_finding(file: u16, base: usize, text: &str, error: &hcl_edit::parser::Error) -> Finding {
-    let offset = error.location().offset().min(text.len());
-    let rest = text.get(offset..).unwrap_or("");
+    // The parser counts bytes and may point into the middle of a character.
+    let mut offset = error.location().offset().min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    let rest = &text[offset..];
     let found = rest.chars().next();
     let length = match found {
         Some('\n') | None => 0,
@@ -166,14 +170,14 @@ fn syntax_finding(file: u16, base: usize, text: &str, error: &hcl_edit::parser::
         let before = text[..offset].char_indices().next_back().map_or(0, |(index, _)| index);
         place = source(file, base, &(before..offset));
     }
-    let expected = message.rsplit_once("expected ").map(|(_, expected)| expected.replace('\n', "\\n"));
-    let sentence = match (&expected, found) {
+    let found_text = &rest[..length];
+    let sentence = match (expected(message), found) {
         _ if message.contains("nesting depth") => "this is nested deeper than 64 levels".to_string(),
         _ if message.contains("chained binary operators") => {
             "this expression has more than 128 operators".to_string()
         }
         (Some(expected), Some('\n') | None) => format!("the line ends here, but {expected} should follow"),
-        (Some(expected), Some(found)) => format!("`{found}` cannot stand here; {expected} should"),
+        (Some(expected), Some(_)) => format!("`{found_text}` cannot stand here; {expected} should"),
         (None, _) => "this is not HCL".to_string(),
     };
     let finding = Finding::error(Code::Syntax, place, sentence);
@@ -187,6 +191,18 @@ fn syntax_finding(file: u16, base: usize, text: &str, error: &hcl_edit::parser::
         }
         _ => finding,
     }
+}
+
+/// What the parser expected, in the words of those who write designs rather than of those who write parsers.
+fn expected(message: &str) -> Option<String> {
+    let (_, expected) = message.rsplit_once("expected ")?;
+    Some(if expected.contains("letter or digit") {
+        "a value".to_string()
+    } else if expected.contains("newline or eof") {
+        "the end of the line".to_string()
+    } else {
+        expected.replace('\n', "\\n")
+    })
 }
 
 struct Lowering<'r> {

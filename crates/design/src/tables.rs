@@ -206,11 +206,14 @@ fn read_capacity(report: &mut Report, attribute: &Attribute, zone: &mut Zone) {
     let known = ["pods", "racks", "units", "switches"];
     zone.capacity = Capacity { switches: SWITCHES, ..Capacity::default() };
     let Some(entries) = value::object(report, attribute, &known) else { return };
-    for key in &known[..3] {
-        if !entries.iter().any(|entry| entry.key.value == *key) {
-            let sentence = format!("`capacity` needs `{key}`");
-            report.push(Finding::error(Code::MissingKey, attribute.value.source, sentence));
-        }
+    let missing: Vec<String> = known[..3]
+        .iter()
+        .filter(|key| !entries.iter().any(|entry| entry.key.value == **key))
+        .map(|key| format!("`{key}`"))
+        .collect();
+    if !missing.is_empty() {
+        let sentence = format!("`capacity` needs {}", missing.join(" and "));
+        report.push(Finding::error(Code::MissingKey, attribute.value.source, sentence));
     }
     for entry in entries {
         let (place, most) = match entry.key.value.as_str() {

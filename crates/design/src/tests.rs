@@ -4,7 +4,10 @@ use crate::parse;
 use expect_test::{Expect, expect};
 use model::finding::{File, Finding, Severity};
 
+mod drawing;
 mod examples;
+mod findings;
+mod garbage;
 
 /// The findings of a design, each as `file:line:col severity code sentence`, label, related places and help.
 fn shown(files: &[File], findings: &[Finding]) -> String {

@@ -197,7 +197,7 @@ impl Rows<'_> {
                     let place = self.field(line, record, column);
                     let sentence = format!("`{text}` is not a bandwidth in Mbit/s");
                     report.push(self.finding(Finding::error(Code::BadWiringRow, place, sentence)));
-                    None
+                    return;
                 }
             },
         };
