@@ -6,7 +6,7 @@
 #![no_main]
 
 #[path = "../../crates/answer/tests/dhcp/zone.rs"]
-#[allow(dead_code)]
+#[expect(dead_code, reason = "the tests use the rest of the fixture")]
 mod zone;
 
 use answer::dhcp::{Arrival, in_words, v4};

@@ -15,8 +15,8 @@ pub struct Facts {
     pub machines: BTreeMap<Location, Machine>,
 }
 
-/// What is known of one machine.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+/// What is known of one machine; by default, nothing yet.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Machine {
     /// Where it is in its life.
     pub state: State,
@@ -55,10 +55,11 @@ pub struct Machine {
 }
 
 /// Where a machine is in its life. Each state owns its data.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "state")]
 pub enum State {
     /// In the plan; nothing heard.
+    #[default]
     Expected,
     /// Its firmware asked for an address.
     Seen {

@@ -69,7 +69,7 @@ pub(crate) fn view_of(settings: &Settings, facts: &Facts) -> View {
 
 /// Facts in which one machine is as `change` leaves it.
 pub(crate) fn facts(location: &str, change: impl FnOnce(&mut Machine)) -> Facts {
-    let mut machine = lifecycle::machine::expected(Time(0));
+    let mut machine = Machine::default();
     change(&mut machine);
     Facts { machines: [(Location::new(location), machine)].into() }
 }

@@ -3,7 +3,7 @@
 use model::facts::{Machine, State};
 use model::finding::File;
 use model::view::{Site, SiteFile};
-use model::{Facts, Generation, Location, Plan, Time, View};
+use model::{Facts, Generation, Location, Plan, View};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ pub(crate) fn view() -> View {
 
 /// The view when one machine is as `change` leaves it.
 pub(crate) fn view_with(location: &str, change: impl FnOnce(&mut Machine)) -> View {
-    let mut machine = lifecycle::machine::expected(Time(0));
+    let mut machine = Machine::default();
     change(&mut machine);
     let facts = Facts { machines: [(Location::new(location), machine)].into() };
     plan::view(&plan(), &facts, &site())

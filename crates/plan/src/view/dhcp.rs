@@ -366,7 +366,7 @@ mod tests {
 
     fn machine(state: State) -> Machine {
         let accepted = [("eno1".to_owned(), Mac([2, 0, 0, 0, 0, 1]))].into();
-        Machine { state, accepted, ..lifecycle::machine::expected(Time(0)) }
+        Machine { state, accepted, ..Machine::default() }
     }
 
     #[test]
