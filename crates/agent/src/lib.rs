@@ -1,1 +1,36 @@
-//! See ARCHITECTURE.md.
+//! The agent: what runs on every machine, proves where it stands, and says what it finds.
+//!
+//! In: public facts ([`Options`]) and what the controller says. Out: reports of hardware and neighbours, results of the
+//! role's checks. It opens one connection, which the controller uses too. Without a controller it goes on with its last
+//! orders, for ever. It decides nothing about the zone and knows nothing of other machines.
+//!
+//! | module       | what it does                                                             |
+//! |--------------|---------------------------------------------------------------------------|
+//! | `options`    | flags and kernel command line, read                                        |
+//! | `attempt`    | connect, be refused, wait, connect again                                    |
+//! | `backoff`    | how long to wait                                                           |
+//! | `trust`      | which controller is believed                                               |
+//! | `identity`   | key, certificate and orders, on disk                                        |
+//! | `connection` | one TLS connection, as frames                                              |
+//! | `enrolment`  | from nothing to a certificate                                              |
+//! | `session`    | from a certificate to the end of the connection                             |
+//! | `observer`   | looks at the machine: on orders, on a timer, when a neighbour changes        |
+//! | `hardware`   | what is in the box                                                         |
+//! | `lldp`       | who is at the other end of its cables                                       |
+//! | `checks`     | the role's checks: read, run                                                |
+
+mod attempt;
+mod backoff;
+pub mod checks;
+mod connection;
+mod enrolment;
+pub mod hardware;
+mod identity;
+pub mod lldp;
+mod observer;
+pub mod options;
+mod session;
+mod trust;
+
+pub use attempt::{RunError, run};
+pub use options::{Controller, Notice, Options, Pin};

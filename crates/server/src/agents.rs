@@ -46,8 +46,8 @@ const CONNECTIONS_PER_ADDRESS_MAX: usize = 4;
 /// Handshakes and enrolments that are under way at once; the rest wait in the kernel's queue.
 const UNPROVEN_MAX: usize = 256;
 
-/// A peer that has not proved itself by then is cut off.
-const UNPROVEN_TIME_MAX: Duration = Duration::from_secs(20);
+/// A peer that has not proved itself by then is cut off: what [`Agents::unproven`] is outside tests.
+pub const UNPROVEN_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// The server's own certificate is made anew this often, long before it runs out.
 const SERVER_CERTIFICATE_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -106,6 +106,8 @@ pub struct Agents {
     pub heartbeat: Duration,
     /// How often agents run their checks again.
     pub check_every: Duration,
+    /// A peer that has not proved itself in this time is cut off.
+    pub unproven: Duration,
 }
 
 /// Accepts agents on `listener` until the future is dropped; `addresses` are what the server's certificate is for.
@@ -161,7 +163,7 @@ async fn connection(
     gate: tokio::sync::OwnedSemaphorePermit,
 ) {
     let _ = socket.set_nodelay(true);
-    let until = tokio::time::Instant::now() + UNPROVEN_TIME_MAX;
+    let until = tokio::time::Instant::now() + agents.unproven;
     let Ok(Ok(stream)) = tokio::time::timeout_at(until, acceptor.accept(socket)).await else { return };
     let Some(proof) = tls::proof(stream.get_ref().1) else { return };
     let source = peer.ip().to_canonical();

@@ -1,0 +1,81 @@
+//! `zw-agent`: the agent by itself, for machines and installers. All that it needs stands on the kernel's command line;
+//! flags replace it.
+
+use agent::{Controller, Notice, Options, Pin};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+const USAGE: &str =
+    "usage: zw-agent [--controller https://ADDRESS:PORT]... [--ca-pin sha256:HEX] [--location L]
+                [--state DIR] [--hardware FILE] [--once]
+what is not given is read from the kernel's command line (zw.controller, zw.ca, zw.location);
+DIR is /var/lib/zonewright-agent unless given";
+
+fn main() -> ExitCode {
+    let options = match options(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(error) => {
+            say(&format!("{error}\n{USAGE}"));
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say(&format!("failed to start: {error}"));
+            return ExitCode::from(3);
+        }
+    };
+    match runtime.block_on(agent::run(options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("failed to {error}"));
+            ExitCode::from(3)
+        }
+    }
+}
+
+fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+    let (mut controllers, mut ca_pin, mut location) = (Vec::<Controller>::new(), None::<Pin>, None);
+    let (mut state_dir, mut hardware_file, mut once) =
+        (PathBuf::from("/var/lib/zonewright-agent"), None, false);
+    while let Some(flag) = arguments.next() {
+        if flag == "--once" {
+            once = true;
+            continue;
+        }
+        let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
+        match flag.as_str() {
+            "--controller" => controllers.push(value.parse()?),
+            "--ca-pin" => ca_pin = Some(value.parse()?),
+            "--location" => location = Some(model::Location::new(&value)),
+            "--state" => state_dir = value.into(),
+            "--hardware" => hardware_file = Some(value.into()),
+            _ => return Err(format!("there is no {flag}")),
+        }
+    }
+    if controllers.is_empty() || ca_pin.is_none() || location.is_none() {
+        let line = agent::options::kernel_command_line()?;
+        if controllers.is_empty() {
+            controllers = line.controllers;
+        }
+        ca_pin = ca_pin.or(line.ca_pin);
+        location = location.or(line.location);
+    }
+    Ok(Options {
+        controllers,
+        ca_pin: ca_pin.ok_or("neither --ca-pin nor zw.ca is given")?,
+        location: location.ok_or("neither --location nor zw.location is given")?,
+        state_dir,
+        hardware_file,
+        once,
+        tell: Arc::new(|notice: &Notice| say(&notice.to_string())),
+    })
+}
+
+/// A log line. If nobody reads it, the agent goes on.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}

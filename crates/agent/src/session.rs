@@ -1,0 +1,224 @@
+//! From a certificate to the end of the connection: hello, reports, check results, heartbeats, renewal.
+//!
+//! In: frames of the controller, what the observer saw, the time. Out: frames, orders for the observer, files of the
+//! state directory. It ends with the reason why, or, if the agent runs once, when the controller has taken everything.
+
+use crate::attempt::Agent;
+use crate::backoff::scaled;
+use crate::connection::{Connection, Lost, REPLY_TIME_MAX};
+use crate::enrolment::renewal;
+use crate::identity::Orders;
+use crate::observer::Observed;
+use crate::options::{Controller, Notice};
+use api::agent::{Because, FromAgent, FromController, VERSION, VERSION_OLDEST};
+use model::design::CheckFile;
+use model::facts::{CheckResult, Hardware};
+use model::{Generation, Time};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
+
+/// A controller that says nothing for so many heartbeats is gone.
+const HEARTBEATS_MISSED_MAX: u32 = 3;
+
+/// A clock that drifted this far since the last report is reported anew.
+const SKEW_STEP_MS: u64 = 1000;
+
+/// Never more often, whatever a controller asks for.
+const HEARTBEAT_MIN: Duration = Duration::from_secs(1);
+
+/// How long a renewal that was not answered waits for the next try.
+const RENEWAL_RETRY: Duration = Duration::from_secs(300);
+
+struct Session<'a> {
+    agent: &'a mut Agent,
+    connection: &'a mut Connection,
+    /// What was ordered in this session must be answered by what was seen after it.
+    serial: u64,
+    generation: Generation,
+    reported: Option<Arc<Hardware>>,
+    reported_skew_ms: i64,
+    checked: Option<(Generation, Arc<Vec<CheckResult>>)>,
+    /// This machine's clock minus the controller's.
+    skew_ms: i64,
+    /// Everything is said; the next heartbeat's answer proves that it was taken.
+    said_all: bool,
+}
+
+/// Says hello and serves the connection to its end. `welcomed` is set when the controller took the hello.
+pub(crate) async fn run(
+    agent: &mut Agent,
+    controller: Controller,
+    connection: &mut Connection,
+    welcomed: &mut bool,
+) -> Result<(), Lost> {
+    let hello = FromAgent::Hello {
+        version: VERSION,
+        location: agent.options.location.clone(),
+        generation: agent.wanted.borrow().orders.as_ref().map(|orders| orders.generation),
+    };
+    let asked = Instant::now();
+    let FromController::Welcome { version, generation, checks, heartbeat_seconds, check_seconds, now } =
+        connection.ask(&hello).await?
+    else {
+        return Err(Lost::Unexpected);
+    };
+    if !(VERSION_OLDEST..=VERSION).contains(&version) {
+        let sentence = format!("the controller speaks version {version}");
+        return Err(Lost::Refused { because: Because::Version, sentence, retry: Duration::from_secs(60) });
+    }
+    *welcomed = true;
+    (agent.options.tell)(&Notice::Connected { controller, generation });
+    let mut session = Session {
+        agent,
+        connection,
+        serial: 0,
+        generation,
+        reported: None,
+        reported_skew_ms: 0,
+        checked: None,
+        skew_ms: skew_ms(now, asked.elapsed() / 2),
+        said_all: false,
+    };
+    session.order(Some((generation, checks, check_seconds)));
+    session.run(Duration::from_secs(heartbeat_seconds.into()).max(HEARTBEAT_MIN), now).await
+}
+
+impl Session<'_> {
+    async fn run(&mut self, heartbeat: Duration, now: Time) -> Result<(), Lost> {
+        let patience = heartbeat * HEARTBEATS_MISSED_MAX;
+        let mut silent_at = Instant::now() + patience.max(REPLY_TIME_MAX);
+        let mut beat_at = Instant::now() + scaled(heartbeat, self.agent.jitter.next());
+        let mut renew_at = self.renewal_due(now);
+        let mut observed = self.agent.observed.clone();
+        observed.mark_changed();
+        loop {
+            tokio::select! {
+                frame = self.connection.receive() => {
+                    silent_at = Instant::now() + patience;
+                    match frame? {
+                        FromController::Heartbeat { now } => {
+                            if self.said_all && self.agent.options.once {
+                                return Ok(());
+                            }
+                            self.skew_ms = skew_ms(now, Duration::ZERO);
+                            if self.skew_ms.abs_diff(self.reported_skew_ms) > SKEW_STEP_MS {
+                                self.reported = None;
+                                observed.mark_changed();
+                            }
+                        }
+                        FromController::CheckAgain => {
+                            (self.reported, self.checked) = (None, None);
+                            self.order(None);
+                        }
+                        FromController::NewGeneration { generation, checks } => {
+                            self.generation = generation;
+                            self.order(Some((generation, checks, self.check_seconds())));
+                        }
+                        frame @ FromController::Certificate { now, .. } => {
+                            self.keep_certificate(frame);
+                            renew_at = self.renewal_due(now);
+                        }
+                        FromController::Token { .. } | FromController::Welcome { .. } | FromController::Refused { .. } => {
+                            return Err(Lost::Unexpected);
+                        }
+                    }
+                }
+                changed = observed.changed() => {
+                    if changed.is_err() {
+                        return Err(Lost::Own("the observer ended".into()));
+                    }
+                    let seen = observed.borrow_and_update().clone();
+                    self.say(seen).await?;
+                    if self.said_all && self.agent.options.once {
+                        self.connection.send(&FromAgent::Heartbeat).await?;
+                    }
+                }
+                () = tokio::time::sleep_until(beat_at) => {
+                    self.connection.send(&FromAgent::Heartbeat).await?;
+                    // Earlier by up to a tenth, never later.
+                    beat_at = Instant::now() + heartbeat - scaled(heartbeat / 10, self.agent.jitter.next());
+                }
+                () = tokio::time::sleep_until(renew_at) => {
+                    if let Some(identity) = &self.agent.identity {
+                        self.connection.send(&renewal(identity)?).await?;
+                    }
+                    renew_at = Instant::now() + RENEWAL_RETRY;
+                }
+                () = tokio::time::sleep_until(silent_at) => return Err(Lost::Silent),
+            }
+        }
+    }
+
+    /// Sends what was seen and not said yet.
+    async fn say(&mut self, seen: Observed) -> Result<(), Lost> {
+        if let Some((serial, hardware)) = seen.hardware
+            && (serial >= self.serial || self.reported.is_some())
+            && self.reported.as_ref() != Some(&hardware)
+        {
+            let report = Hardware { clock_skew_ms: self.skew_ms, ..Hardware::clone(&hardware) };
+            self.connection.send(&FromAgent::Report { hardware: Box::new(report) }).await?;
+            (self.reported, self.reported_skew_ms) = (Some(hardware), self.skew_ms);
+        }
+        if let Some((serial, generation, results)) = seen.checks
+            && serial >= self.serial
+        {
+            let news = (generation, results);
+            if self.checked.as_ref() != Some(&news) {
+                let results = news.1.to_vec();
+                self.connection.send(&FromAgent::Checks { generation, results }).await?;
+                self.checked = Some(news);
+            }
+        }
+        self.said_all = self.reported.is_some() && self.checked.is_some();
+        Ok(())
+    }
+
+    /// Has the observer look: with new orders, or with those it has.
+    fn order(&mut self, new: Option<(Generation, Vec<CheckFile>, u32)>) {
+        let location = self.agent.options.location.clone();
+        if let Some((generation, checks, check_seconds)) = new {
+            let orders = Orders { location, generation, checks, check_seconds };
+            // Written only when it says something new: a reconnect must not wear a disk.
+            if self.agent.wanted.borrow().orders.as_ref() != Some(&orders)
+                && let Err(error) = self.agent.state.keep_orders(&orders)
+            {
+                (self.agent.options.tell)(&Notice::Trouble(error));
+            }
+            self.agent.wanted.send_modify(|wanted| wanted.orders = Some(orders));
+        }
+        self.said_all = false;
+        self.agent.wanted.send_modify(|wanted| wanted.serial += 1);
+        self.serial = self.agent.wanted.borrow().serial;
+    }
+
+    fn check_seconds(&self) -> u32 {
+        self.agent.wanted.borrow().orders.as_ref().map_or(u32::MAX, |orders| orders.check_seconds)
+    }
+
+    fn keep_certificate(&mut self, frame: FromController) {
+        let Some(renewed) = self.agent.identity.clone().and_then(|identity| identity.with(frame)) else {
+            return;
+        };
+        if let Err(error) = self.agent.state.keep_identity(&renewed) {
+            (self.agent.options.tell)(&Notice::Trouble(error));
+        }
+        self.agent.identity = Some(renewed);
+        (self.agent.options.tell)(&Notice::Renewed);
+    }
+
+    /// When to ask for the next certificate, on this machine's steady clock. `now` is the controller's.
+    fn renewal_due(&mut self, now: Time) -> Instant {
+        let issued = self.agent.identity.as_ref().and_then(|identity| identity.issued.as_ref());
+        let left = issued.map_or(RENEWAL_RETRY, |issued| issued.renew_at.since(now));
+        Instant::now() + left - scaled(left / 10, self.agent.jitter.next())
+    }
+}
+
+/// This machine's clock minus the controller's, which said `now` this long ago.
+fn skew_ms(now: Time, ago: Duration) -> i64 {
+    let own = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let own = i64::try_from(own.as_millis()).unwrap_or(i64::MAX);
+    let theirs = i64::try_from((now + ago).0).unwrap_or(i64::MAX);
+    own.saturating_sub(theirs)
+}

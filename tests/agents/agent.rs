@@ -1,0 +1,179 @@
+//! The real agent against the real listener, through loss and restart.
+
+use crate::bench::{Bench, MAC, U01, ip, u01};
+use crate::client::{Client, enrolled};
+use agent::{Controller, Notice, Options, Pin};
+use model::event::What;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A running agent; it ends with the test.
+struct Running {
+    notices: Arc<Mutex<Vec<Notice>>>,
+    state_dir: PathBuf,
+    task: tokio::task::JoinHandle<Result<(), agent::RunError>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+        let _ = std::fs::remove_dir_all(&self.state_dir);
+    }
+}
+
+impl Running {
+    fn heard(&self, wanted: impl Fn(&Notice) -> bool) -> usize {
+        self.notices.lock().expect("whole").iter().filter(|notice| wanted(notice)).count()
+    }
+
+    async fn until(&self, wanted: impl Fn(&Notice) -> bool) {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        while self.heard(&wanted) == 0 {
+            assert!(tokio::time::Instant::now() < deadline, "never heard: {:?}", self.notices.lock());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+fn state_dir(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("zw-agents-{}-{name}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&path);
+    path
+}
+
+fn start(bench: &Bench, state_dir: PathBuf, pin: Pin, once: bool) -> Running {
+    let notices: Arc<Mutex<Vec<Notice>>> = Arc::default();
+    let tell = {
+        let notices = Arc::clone(&notices);
+        Arc::new(move |notice: &Notice| notices.lock().expect("whole").push(notice.clone()))
+    };
+    let options = Options {
+        controllers: vec![Controller(bench.address)],
+        ca_pin: pin,
+        location: u01(),
+        state_dir: state_dir.clone(),
+        hardware_file: None,
+        once,
+        tell,
+    };
+    Running { notices, state_dir, task: tokio::spawn(agent::run(options)) }
+}
+
+fn pin(bench: &Bench) -> Pin {
+    Pin(bench.authority.sha256())
+}
+
+/// The loopback has a hardware address of zeros, which the agent does not show; any MAC will do.
+fn boot(bench: &Bench) {
+    assert_eq!(
+        ip(U01),
+        bench.address.ip(),
+        "the agent speaks from the address that its machine has in the plan"
+    );
+    bench.boot(&u01(), MAC);
+}
+
+#[tokio::test]
+async fn an_agent_comes_up_by_itself_and_its_machine_is_ready() {
+    let bench = Bench::today().await;
+    boot(&bench);
+    let mut running = start(&bench, state_dir("once"), pin(&bench), true);
+    tokio::time::timeout(Duration::from_secs(60), &mut running.task)
+        .await
+        .expect("in time")
+        .expect("no panic")
+        .expect("it started");
+    let machine = bench.machine(&u01());
+    assert_eq!(machine.state.name(), "ready");
+    let hardware = machine.hardware.expect("reported");
+    assert!(hardware.cpus > 0 && hardware.memory_bytes > 0 && hardware.system.contains("Linux"));
+    assert!(hardware.clock_skew_ms.unsigned_abs() < 60_000, "{}", hardware.clock_skew_ms);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_years_off_hinders_nothing_and_is_told() {
+    let bench = Bench::new().await;
+    boot(&bench);
+    let _running = start(&bench, state_dir("clock"), pin(&bench), false);
+    let machine = bench.until(&u01(), |machine| machine.state.name() == "failed").await;
+    let skew = machine.hardware.expect("reported").clock_skew_ms;
+    assert!(skew.unsigned_abs() > 3_600_000, "{skew}");
+}
+
+#[tokio::test]
+async fn checks_are_run_and_their_results_told() {
+    let bench = Bench::today().await;
+    bench.publish(2, "file:\n  /proc/self: { exists: true }\n  /nonexistent: { exists: true }\n");
+    boot(&bench);
+    let running = start(&bench, state_dir("checks"), pin(&bench), false);
+    let machine = bench.until(&u01(), |machine| machine.checks.len() == 2).await;
+    let results: Vec<_> = machine.checks.iter().map(|check| (check.name.as_str(), check.passed)).collect();
+    assert_eq!(results, [("file:/proc/self.exists", true), ("file:/nonexistent.exists", false)]);
+    assert_eq!(bench.until(&u01(), |machine| machine.state.name() == "failed").await.state.name(), "failed");
+    // The design is mended: the next plan's checks are run by themselves.
+    bench.publish(3, "file:\n  /proc/self: { exists: true }\n");
+    bench.until(&u01(), |machine| machine.state.name() == "ready").await;
+    assert_eq!(running.heard(|notice| matches!(notice, Notice::Connected { .. })), 1);
+}
+
+#[tokio::test]
+async fn an_agent_survives_its_controller_and_enrols_no_second_time() {
+    let mut bench = Bench::today().await;
+    boot(&bench);
+    let running = start(&bench, state_dir("restart"), pin(&bench), false);
+    bench.until(&u01(), |machine| machine.state.name() == "ready").await;
+    bench.crash().await;
+    running.until(|notice| matches!(notice, Notice::Disconnected { .. })).await;
+    bench.restart();
+    let connected = || running.heard(|notice| matches!(notice, Notice::Connected { .. }));
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while connected() < 2 {
+        assert!(tokio::time::Instant::now() < deadline, "it did not come back");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(bench.count(|what| matches!(what, What::Enrolled { .. })), 1);
+    assert_eq!(running.heard(|notice| matches!(notice, Notice::Enrolled)), 1);
+}
+
+#[tokio::test]
+async fn an_agent_that_starts_again_uses_what_it_kept() {
+    let bench = Bench::today().await;
+    boot(&bench);
+    let path = state_dir("again");
+    let first = start(&bench, path.clone(), pin(&bench), false);
+    bench.until(&u01(), |machine| machine.state.name() == "ready").await;
+    // Stopped without goodbye, its directory left.
+    first.task.abort();
+    std::mem::forget(first);
+    bench.until(&u01(), |machine| !machine.connected).await;
+    let second = start(&bench, path, pin(&bench), false);
+    bench.until(&u01(), |machine| machine.connected).await;
+    assert_eq!(second.heard(|notice| matches!(notice, Notice::Enrolled)), 0);
+    assert_eq!(bench.count(|what| matches!(what, What::TokenIssued { .. })), 1);
+}
+
+#[tokio::test]
+async fn an_agent_believes_no_controller_but_the_pinned_one() {
+    let bench = Bench::today().await;
+    boot(&bench);
+    let running = start(&bench, state_dir("pin"), Pin([7; 32]), false);
+    running.until(|notice| matches!(notice, Notice::Disconnected { .. })).await;
+    assert_eq!(bench.count(|_| true), 0, "it has told a stranger nothing");
+}
+
+#[tokio::test]
+async fn an_agent_whose_key_was_replaced_says_so_and_does_not_connect() {
+    let bench = Bench::today().await;
+    boot(&bench);
+    let running = start(&bench, state_dir("replaced"), pin(&bench), false);
+    bench.until(&u01(), |machine| machine.state.name() == "ready").await;
+    // Somebody else boots on the port and enrols.
+    bench.advance(Duration::from_secs(60));
+    boot(&bench);
+    let thief = enrolled(&bench, U01, &u01()).await;
+    let _talking = Client::connect(&bench, U01, Some(&thief)).await.expect("connected");
+    assert!(bench.check_again(&u01()));
+    running.until(|notice| matches!(notice, Notice::Refused { .. })).await;
+    assert_eq!(bench.count(|what| matches!(what, What::Enrolled { .. })), 2);
+}

@@ -1,0 +1,292 @@
+//! A zone of two machines on loopback addresses, the real listener, and a clock that is set by hand.
+
+use lifecycle::Zone;
+use model::design::{Audience, CheckFile, Design, Device, DeviceKind, Model, ModelKind, Role};
+use model::event::What;
+use model::facts::{Facts, Machine, Stage};
+use model::ids::{DeviceId, ModelId, RoleId, SubnetId};
+use model::plan::Interface;
+use model::{Event, Generation, Location, Mac, Plan, Source, Time};
+use server::agents::{Agents, Authority, Present, Push, Situation, Verdict};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// Where machine `u01` or `u02` speaks from.
+pub(crate) const U01: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
+pub(crate) const U02: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+/// When the tests begin.
+pub(crate) const BEGIN: Time = Time(1_800_000_000_000);
+
+/// The controller's half: what survives its restart, and the running listener.
+pub(crate) struct Bench {
+    pub(crate) zone: Arc<RwLock<Zone>>,
+    clock: Arc<AtomicU64>,
+    /// Since when the clock goes by itself; `None`: it stands.
+    clock_runs: Option<Instant>,
+    /// Every event that was given to the keeper, in order.
+    pub(crate) events: Arc<Mutex<Vec<Event>>>,
+    /// The store fails: events change the facts in memory, and nobody hears that they are stored.
+    pub(crate) store_fails: Arc<AtomicBool>,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) present: Arc<Present>,
+    pub(crate) address: SocketAddr,
+    heartbeat: Duration,
+    unproven: Duration,
+    published: watch::Sender<Generation>,
+    listener: JoinHandle<()>,
+    secret: Vec<u8>,
+}
+
+impl Bench {
+    /// A controller at its first start.
+    pub(crate) async fn new() -> Self {
+        Self::with(BEGIN, Duration::from_secs(20), server::agents::UNPROVEN_TIME_MAX).await
+    }
+
+    /// A controller whose clock is right when the test begins, for agents whose clocks are compared with it.
+    pub(crate) async fn today() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+        let now = Time(u64::try_from(now.as_millis()).expect("before the end of time"));
+        let mut bench = Self::with(now, Duration::from_secs(20), server::agents::UNPROVEN_TIME_MAX).await;
+        bench.crash().await;
+        bench.clock_runs = Some(Instant::now());
+        bench.restart();
+        bench
+    }
+
+    /// A controller that wants a heartbeat, and a proof from strangers, this soon.
+    pub(crate) async fn with(begin: Time, heartbeat: Duration, unproven: Duration) -> Self {
+        let (authority, secret) = Authority::open_or_found(None, "ams1", begin).expect("founded");
+        let zone = Zone::new(Arc::new(plan(1, "")), Facts::default());
+        let listener = bound(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let mut bench = Self {
+            zone: Arc::new(RwLock::new(zone)),
+            clock: Arc::new(AtomicU64::new(begin.0)),
+            clock_runs: None,
+            events: Arc::default(),
+            store_fails: Arc::default(),
+            authority: Arc::new(authority),
+            present: Arc::new(Present::new()),
+            address: listener.local_addr().expect("bound"),
+            heartbeat,
+            unproven,
+            published: watch::Sender::new(Generation(1)),
+            listener: tokio::spawn(async {}),
+            secret: secret.expect("a new authority is to be stored"),
+        };
+        bench.listen(listener);
+        bench
+    }
+
+    /// The controller dies: every connection with it.
+    pub(crate) async fn crash(&mut self) {
+        self.listener.abort();
+        let _ = (&mut self.listener).await;
+    }
+
+    /// It starts again on the same address, with what was stored.
+    pub(crate) fn restart(&mut self) {
+        let (authority, secret) =
+            Authority::open_or_found(Some(&self.secret), "ams1", self.now()).expect("opened");
+        assert!(secret.is_none(), "an authority that is opened is not stored again");
+        assert_eq!(authority.sha256(), self.authority.sha256(), "the pin survives a restart");
+        self.authority = Arc::new(authority);
+        self.present = Arc::new(Present::new());
+        self.listen(bound(self.address));
+    }
+
+    fn listen(&mut self, listener: TcpListener) {
+        let (zone, events, store_fails) =
+            (Arc::clone(&self.zone), Arc::clone(&self.events), Arc::clone(&self.store_fails));
+        let submit = move |event: Event, verdict: oneshot::Sender<Verdict>| {
+            events.lock().expect("whole").push(event.clone());
+            let applied = zone.write().expect("whole").apply(&event);
+            match applied.refused {
+                Some(why) => drop(verdict.send(Verdict::Refused(why.to_owned()))),
+                None if store_fails.load(Ordering::SeqCst) => drop(verdict),
+                None => drop(verdict.send(Verdict::Stored)),
+            }
+            true
+        };
+        let (zone, clock, runs) = (Arc::clone(&self.zone), Arc::clone(&self.clock), self.clock_runs);
+        let look = move |location: &Location| {
+            let zone = zone.read().expect("whole");
+            Situation {
+                plan: Arc::clone(zone.plan()),
+                device: zone.roster().device_at(location),
+                machine: zone.facts().machines.get(location).cloned(),
+            }
+        };
+        let agents = Agents {
+            submit: Arc::new(submit),
+            look: Arc::new(look),
+            now: Arc::new(move || time(&clock, runs)),
+            authority: Arc::clone(&self.authority),
+            published: self.published.subscribe(),
+            present: Arc::clone(&self.present),
+            heartbeat: self.heartbeat,
+            check_every: Duration::from_secs(300),
+            unproven: self.unproven,
+        };
+        let addresses = vec![self.address.ip()];
+        self.listener = tokio::spawn(async move {
+            server::agents::serve(agents, listener, addresses)
+                .await
+                .expect("it can issue its own certificate");
+        });
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        time(&self.clock, self.clock_runs)
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.clock.fetch_add(u64::try_from(by.as_millis()).expect("a test's time"), Ordering::SeqCst);
+    }
+
+    /// Something happened that the agents' listener has no part in.
+    pub(crate) fn happen(&self, location: &Location, what: What) {
+        let event = Event { at: self.now(), location: location.clone(), what };
+        assert_eq!(self.zone.write().expect("whole").apply(&event).refused, None);
+    }
+
+    /// DHCP saw the machine begin a boot.
+    pub(crate) fn boot(&self, location: &Location, mac: Mac) {
+        let what = What::Asked {
+            interface: "eno1".into(),
+            mac,
+            uuid: None,
+            stage: Stage::UefiPxe,
+            port: "leaf-a swp1".into(),
+        };
+        self.happen(location, what);
+    }
+
+    pub(crate) fn machine(&self, location: &Location) -> Machine {
+        self.zone.read().expect("whole").facts().machines[location].clone()
+    }
+
+    /// Another plan, whose hypervisors have this check file.
+    pub(crate) fn publish(&self, generation: u64, checks: &str) {
+        self.zone.write().expect("whole").replan(Arc::new(plan(generation, checks)));
+        self.published.send_replace(Generation(generation));
+    }
+
+    pub(crate) fn check_again(&self, location: &Location) -> bool {
+        self.present.push(location, Push::CheckAgain)
+    }
+
+    /// Waits until the facts are as `wanted` says, or fails after a while with what they are.
+    pub(crate) async fn until(&self, location: &Location, wanted: impl Fn(&Machine) -> bool) -> Machine {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        loop {
+            let machine = self.machine(location);
+            if wanted(&machine) {
+                return machine;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "not in time: {machine:#?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// How often an event of this kind came.
+    pub(crate) fn count(&self, kind: impl Fn(&What) -> bool) -> usize {
+        self.events.lock().expect("whole").iter().filter(|event| kind(&event.what)).count()
+    }
+}
+
+fn time(clock: &AtomicU64, runs: Option<Instant>) -> Time {
+    Time(clock.load(Ordering::SeqCst)) + runs.map_or(Duration::ZERO, |since| since.elapsed())
+}
+
+pub(crate) fn u01() -> Location {
+    Location::new("ams1/p01/r1/u01")
+}
+
+pub(crate) fn u02() -> Location {
+    Location::new("ams1/p01/r1/u02")
+}
+
+pub(crate) const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+
+/// A listener that may take over an address that was used a moment ago.
+fn bound(address: SocketAddr) -> TcpListener {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseaddr(true).expect("set");
+    socket.bind(address).expect("bound");
+    socket.listen(1024).expect("listening")
+}
+
+fn plan(generation: u64, checks: &str) -> Plan {
+    let device = |name: &str, slot| Device {
+        location: Location::new(&format!("ams1/p01/r1/{name}")),
+        name: format!("hv-{name}"),
+        kind: DeviceKind::Machine,
+        pod: None,
+        rack: None,
+        slot,
+        model: ModelId(0),
+        role: Some(RoleId(0)),
+        source: Source::default(),
+    };
+    let model = Model {
+        name: "r650".into(),
+        kind: ModelKind::Server,
+        ports: vec!["eno1".into()],
+        circuit_id: None,
+        remote_id: None,
+        bonds: Vec::new(),
+        bmc: None,
+        bmc_shares: None,
+        bmc_vendor_class: Vec::new(),
+        expect: Default::default(),
+        source: Source::default(),
+    };
+    let role = Role {
+        name: "hypervisor".into(),
+        boot: None,
+        disks: None,
+        checks: match checks {
+            "" => Vec::new(),
+            text => vec![CheckFile { path: "checks/kvm.yaml".into(), text: text.into() }],
+        },
+        services: Vec::new(),
+        guest_ouis: Vec::new(),
+        source: Source::default(),
+    };
+    let interface = |device, address: Ipv4Addr| Interface {
+        device,
+        name: "eno1".into(),
+        dns_name: "hv".into(),
+        audience: Audience::Machine,
+        subnet: SubnetId(0),
+        v4: Some(address),
+        v6: None,
+        ports: Vec::new(),
+    };
+    Plan {
+        generation: Generation(generation),
+        design: Arc::new(Design {
+            models: vec![model],
+            roles: vec![role],
+            devices: vec![device("u01", 0), device("u02", 1)],
+            ..Design::default()
+        }),
+        aggregates: Vec::new(),
+        subnets: Vec::new(),
+        interfaces: vec![interface(DeviceId(0), U01), interface(DeviceId(1), U02)],
+        first_interface: vec![0, 1, 2],
+        bindings: Vec::new(),
+    }
+}
+
+/// Loopback addresses as the tests write them.
+pub(crate) fn ip(address: Ipv4Addr) -> IpAddr {
+    IpAddr::V4(address)
+}

@@ -1,0 +1,17 @@
+//! Agents and controller, over real TLS on the loopback: who gets a certificate, who is heard, and what abuse costs.
+//!
+//! | module      | what it holds                                                                |
+//! |-------------|--------------------------------------------------------------------------------|
+//! | `bench`     | a zone of two machines, the real listener, a clock that is set by hand          |
+//! | `client`    | a peer that says whatever a test wants it to say                               |
+//! | `enrolment` | tokens and certificates: to whom, how often, how long                            |
+//! | `sessions`  | what a machine with a certificate may do, and when it may no longer              |
+//! | `abuse`     | garbage, floods, silence                                                       |
+//! | `agent`     | the real agent against the real listener, through loss and restart               |
+
+mod abuse;
+mod agent;
+mod bench;
+mod client;
+mod enrolment;
+mod sessions;
