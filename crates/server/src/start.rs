@@ -475,6 +475,7 @@ fn serve_agents(
         present: Arc::clone(&controller.present),
         heartbeat: HEARTBEAT,
         check_every: CHECK_EVERY,
+        unproven: agents::UNPROVEN_TIME_MAX,
     };
     for socket in listeners {
         let (listener, agents, addresses) = (listener(socket)?, agents.clone(), addresses.clone());

@@ -5,3 +5,4 @@ pub(crate) mod completions;
 pub(crate) mod fmt;
 pub(crate) mod new;
 pub(crate) mod plan;
+pub(crate) mod serve;

@@ -1,0 +1,204 @@
+//! `zw serve`: the controller.
+
+use crate::commands::check::failed;
+use crate::findings;
+use crate::times;
+use clap::Args as ClapArgs;
+use server::{BindPorts, Options, Running, StartError, Words};
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Run the controller: answer DHCP, DNS, TFTP and HTTP boot, take agents, serve the API.
+///
+/// The design's files are watched: a change is compiled and published; a broken design, or one that renumbers or
+/// removes many machines, is not, and the last good plan stays. SIGHUP reads them at once; SIGTERM and SIGINT end it.
+#[derive(ClapArgs)]
+#[command(after_help = "Examples:\n  zw serve my-zone --state /var/lib/zonewright\n  \
+                        zw serve my-zone --address 10.32.0.10 --interface eth1\n\n\
+                        It needs UDP 53, 67, 69, 4011 and TCP 53, 80, 8443: root, or the capability CAP_NET_BIND_SERVICE.")]
+pub(crate) struct Args {
+    /// The design's directory.
+    #[arg(default_value = ".", value_name = "DESIGN")]
+    design: PathBuf,
+    /// Where plans, facts, history and the certificate authority are kept.
+    #[arg(long, default_value = "/var/lib/zonewright", value_name = "DIRECTORY")]
+    state: PathBuf,
+    /// Serve on this address only, and tell machines this one. Default: every address of this host, and those that
+    /// the design gives its controllers.
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<IpAddr>,
+    /// Which controller of the design this is.
+    #[arg(long, value_name = "NAME")]
+    controller: Option<String>,
+    /// Hear DHCP on this network interface only.
+    #[arg(long, value_name = "INTERFACE")]
+    interface: Option<String>,
+    /// Where boot loaders (iPXE) lie.
+    #[arg(long, default_value = "/usr/lib/ipxe", value_name = "DIRECTORY")]
+    loaders: PathBuf,
+    /// The API's unix socket, for its owner only.
+    #[arg(long, default_value = "/run/zonewright/api.sock", value_name = "PATH")]
+    api_socket: PathBuf,
+    /// The API on TCP, for reading only; `none` for none.
+    #[arg(long, default_value = "127.0.0.1:8480", value_name = "ADDRESS:PORT")]
+    api_tcp: String,
+    /// Another port for a service: dhcp, proxy-dhcp, dns, tftp, boot or agents; 0 is any free one.
+    #[arg(long = "port", value_name = "SERVICE=PORT", value_parser = port)]
+    ports: Vec<(Service, u16)>,
+}
+
+/// What has a port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Service {
+    Dhcp,
+    ProxyDhcp,
+    Dns,
+    Tftp,
+    Boot,
+    Agents,
+}
+
+fn port(text: &str) -> Result<(Service, u16), String> {
+    let (service, port) = text.split_once('=').ok_or("write SERVICE=PORT")?;
+    let service = match service {
+        "dhcp" => Service::Dhcp,
+        "proxy-dhcp" => Service::ProxyDhcp,
+        "dns" => Service::Dns,
+        "tftp" => Service::Tftp,
+        "boot" => Service::Boot,
+        "agents" => Service::Agents,
+        other => {
+            return Err(format!("there is no service {other}: dhcp, proxy-dhcp, dns, tftp, boot, agents"));
+        }
+    };
+    let port = port.parse().map_err(|_| format!("{port} is no port: 0 to 65535"))?;
+    Ok((service, port))
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let options = match options(args) {
+        Ok(options) => options,
+        Err(sentence) => return failed(&StartError::Bind(sentence)),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    runtime.block_on(serve(args, options))
+}
+
+fn options(args: &Args) -> Result<Options, String> {
+    let mut options = Options::new(args.design.clone(), args.state.clone());
+    options.address = args.address;
+    options.controller.clone_from(&args.controller);
+    options.interface.clone_from(&args.interface);
+    options.loaders.clone_from(&args.loaders);
+    options.api_socket = Some(args.api_socket.clone());
+    options.api_tcp = match args.api_tcp.as_str() {
+        "none" => None,
+        text => Some(text.parse::<SocketAddr>().map_err(|_| format!("--api-tcp {text} is no ADDRESS:PORT"))?),
+    };
+    let BindPorts { dhcp, proxy_dhcp, dns, tftp, boot, agents } = &mut options.ports;
+    for (service, port) in &args.ports {
+        *match service {
+            Service::Dhcp => &mut *dhcp,
+            Service::ProxyDhcp => &mut *proxy_dhcp,
+            Service::Dns => &mut *dns,
+            Service::Tftp => &mut *tftp,
+            Service::Boot => &mut *boot,
+            Service::Agents => &mut *agents,
+        } = *port;
+    }
+    Ok(options)
+}
+
+async fn serve(args: &Args, options: Options) -> ExitCode {
+    // Before anything is open, so that an early signal ends it as a later one does.
+    let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+    let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = signals else {
+        return failed(&StartError::Bind("signals cannot be waited for".to_owned()));
+    };
+    let running = match server::start(options, Arc::new(say)).await {
+        Ok(running) => running,
+        Err(StartError::Findings { findings, files }) => {
+            let text = findings::rendered(&args.design, &files, &findings);
+            // Nothing more can be done when standard error is closed too.
+            let _ = anstream::stderr().write_all(text.as_bytes());
+            return ExitCode::from(1);
+        }
+        Err(error) => return failed(&error),
+    };
+    announce(&running);
+    notify("READY=1");
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => {
+                if running.reload(Words::default()).await.is_none() {
+                    say("the design was read again and is in force");
+                }
+            }
+        }
+    }
+    notify("STOPPING=1");
+    running.stop().await;
+    say("ended; everything is stored");
+    ExitCode::SUCCESS
+}
+
+fn announce(running: &Running) {
+    let BindPorts { dhcp, proxy_dhcp, dns, tftp, boot, agents } = running.ports;
+    say(&format!(
+        "plan {} is served: DHCP {dhcp} and {proxy_dhcp}, DNS {dns}, TFTP {tftp}, HTTP boot {boot}, agents {agents}",
+        running.generation
+    ));
+    if let Some(socket) = &running.api_socket {
+        say(&format!("the API is at {}", socket.display()));
+    }
+    if let Some(address) = running.api_tcp {
+        say(&format!("the API for reading is at http://{address}/v1/status"));
+    }
+}
+
+/// A line for the operator's log.
+fn say(line: &str) {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = model::Time(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+    // Nobody reads the log: that is no reason to stop serving.
+    let _ = writeln!(anstream::stderr(), "{} {line}", times::date_and_time(now));
+}
+
+/// Tells systemd how it is (sd_notify(3)), if it asked to be told.
+fn notify(state: &str) {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let address = match path.as_bytes().strip_prefix(b"@") {
+        Some(name) => UnixAddress::from_abstract_name(name),
+        None => UnixAddress::from_pathname(&path),
+    };
+    if let (Ok(address), Ok(socket)) = (address, UnixDatagram::unbound()) {
+        // Without it the unit is started after its time-out; there is nobody else to tell.
+        let _ = socket.send_to_addr(state.as_bytes(), &address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_given_by_its_service() {
+        assert_eq!(port("proxy-dhcp=0"), Ok((Service::ProxyDhcp, 0)));
+        assert_eq!(port("dns"), Err("write SERVICE=PORT".to_owned()));
+        assert_eq!(port("dns=65536"), Err("65536 is no port: 0 to 65535".to_owned()));
+        assert!(port("ftp=21").is_err_and(|said| said.contains("dhcp, proxy-dhcp, dns, tftp, boot, agents")));
+    }
+}
