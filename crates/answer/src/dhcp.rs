@@ -253,8 +253,7 @@ impl Request<'_> {
         Ok(Answer { destination: None, observed })
     }
 
-    /// What was learnt, where the request came by a port. A renewal shows an address that anybody could write, and no
-    /// place.
+    /// What the packet shows of its place; nothing for hardware without an Ethernet address.
     fn observed(&self) -> Option<Observed> {
         Some(Observed {
             interface: self.known.interface,
