@@ -15,7 +15,7 @@ use wire::dns::{
 
 /// A query, as tests vary it.
 #[derive(Clone, Copy)]
-struct Ask<'a> {
+pub(crate) struct Ask<'a> {
     name: &'a str,
     record_type: RecordType,
     class: DNSClass,
@@ -25,12 +25,12 @@ struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    fn new(name: &'a str, record_type: RecordType) -> Self {
+    pub(crate) fn new(name: &'a str, record_type: RecordType) -> Self {
         let edns = Some((1232, 0));
         Self { name, record_type, class: DNSClass::IN, edns, client: "10.33.1.1", transport: Transport::Udp }
     }
 
-    fn packet(&self) -> Vec<u8> {
+    pub(crate) fn packet(&self) -> Vec<u8> {
         let mut message = Message::new(0x0102, MessageType::Query, OpCode::Query);
         message.metadata.recursion_desired = true;
         let mut question = Question::query(Name::from_ascii(self.name).unwrap(), self.record_type);

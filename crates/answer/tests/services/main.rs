@@ -2,6 +2,7 @@
 //!
 //! Tests named `p09_…` and `p10_…` are items P9 and P10 of the conformance checklist.
 
+mod any_input;
 mod dns;
 mod http;
 mod tftp;

@@ -1,0 +1,206 @@
+//! Whatever comes in is answered or refused, within bounds. The checks are those of the fuzz targets, which include
+//! this file; here they run with a fixed seed, over spoiled packets and over noise.
+
+use answer::dns::{Answer, Transport};
+use answer::http::{Body, Method, Request};
+use answer::tftp::{Fetch, Outgoing};
+use model::{Time, View};
+use std::net::{IpAddr, Ipv4Addr};
+use wire::dns::Message;
+use wire::tftp::{Mode, Options, Packet};
+
+const NOW: Time = Time(1_000_000);
+/// An address of the zone, a controller's neighbour.
+const INSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 33, 1, 1));
+/// One that is not.
+const OUTSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1));
+
+/// A DNS packet, over both transports and from both sides.
+pub(crate) fn dns(view: &View, packet: &[u8], out: &mut Vec<u8>) {
+    for (client, transport) in [
+        (INSIDE, Transport::Udp),
+        (OUTSIDE, Transport::Udp),
+        (INSIDE, Transport::Tcp),
+        (IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Tcp),
+    ] {
+        match answer::dns::answer(view, packet, client, transport, out) {
+            Ok(Answer::Reply(_)) => {
+                let reply = Message::from_vec(out).expect("what we write, we read");
+                assert_eq!(reply.metadata.id.to_be_bytes(), packet[..2]);
+                assert!(transport == Transport::Tcp || out.len() <= 1232);
+            }
+            Ok(Answer::Transfer(mut transfer)) => {
+                let mut messages = 0;
+                while transfer.next_message(out) {
+                    messages += 1;
+                    assert!(messages < 1000, "a small zone is soon sent");
+                }
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// A TFTP packet, to port 69, into both ends of a transfer under way, and to an attacker's victim.
+pub(crate) fn tftp(view: &View, bytes: &[u8], out: &mut Vec<u8>) {
+    let Ok(packet) = wire::tftp::decode(bytes) else { return };
+    out.clear();
+    wire::tftp::encode(&packet, out);
+    assert_eq!(wire::tftp::decode(out), Ok(packet.clone()), "what we write, we read");
+    assert!(answer::tftp::open(view, &packet, OUTSIDE, NOW).is_err());
+    if let Ok(mut opened) = answer::tftp::open(view, &packet, INSIDE, NOW) {
+        let size = match &opened.body {
+            Body::File { file, .. } => view.boot.site.file(*file).size,
+            Body::Text(text) => text.len() as u64,
+            Body::Empty => panic!("nothing to send"),
+        };
+        let mut sent = 0;
+        while let Some(outgoing) = opened.transfer.poll(NOW) {
+            sent += 1;
+            if let Outgoing::Data { range, .. } = outgoing {
+                assert!(range.start <= range.end && range.end <= size);
+            }
+        }
+        assert!((1..=64).contains(&sent));
+    }
+    let options = Options { blksize: Some(64), windowsize: Some(8), ..Options::default() };
+    let mut transfer = answer::tftp::Transfer::new(10_000, options, NOW);
+    let mut fetch = Fetch::new("file", Mode::Octet, options, NOW);
+    for packet in [&Packet::Ack { block: 0 }, &packet, &packet] {
+        transfer.receive(packet, NOW);
+        let mut sent = 0;
+        while transfer.poll(NOW).is_some() {
+            sent += 1;
+            assert!(sent <= 10, "a window, an OACK, an error");
+        }
+        assert!(fetch.receive(packet, NOW).len() <= 512);
+        while fetch.poll(NOW, out) {}
+    }
+}
+
+/// An HTTP request: the first line of the input is the path, the others are headers.
+pub(crate) fn http(view: &View, bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = text.split('\n');
+    let path = lines.next().unwrap_or_default();
+    let headers: Vec<&str> = lines.take(3).collect();
+    let header = |position: usize| headers.get(position).copied();
+    for client in [INSIDE, OUTSIDE] {
+        for method in [Method::Get, Method::Head, Method::Other] {
+            let request = Request {
+                method,
+                path,
+                range: header(0),
+                if_range: header(1),
+                if_none_match: header(2),
+                client,
+            };
+            let reply = answer::http::boot(view, &request, NOW).unwrap_or_else(answer::http::refused);
+            let length = reply.headers.iter().find(|(name, _)| *name == "Content-Length");
+            let length = length.map(|(_, value)| value.parse::<u64>().expect("a number"));
+            assert!(length.is_some() || reply.status == 304);
+            match reply.body {
+                Body::Empty => assert!(method != Method::Get || matches!(reply.status, 304 | 416)),
+                Body::Text(text) => assert_eq!(length, Some(text.len() as u64)),
+                Body::File { file, range } => {
+                    assert!(range.start <= range.end && range.end <= view.boot.site.file(file).size);
+                    assert_eq!(length, Some(range.end - range.start));
+                }
+            }
+            for (_, value) in &reply.headers {
+                assert!(!value.contains(['\r', '\n']), "{value}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod with_a_fixed_seed {
+    use crate::zone;
+
+    const ROUNDS: usize = 120_000;
+
+    /// Calls `check` with seeds, spoiled seeds, mixtures of seeds, and noise.
+    fn spoil(seeds: &[Vec<u8>], mut check: impl FnMut(&[u8])) {
+        let mut state = 0x5eed_u64;
+        let mut chance = |limit: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap() % limit.max(1)
+        };
+        for round in 0..ROUNDS {
+            let mut bytes = seeds[round % seeds.len()].clone();
+            match round / seeds.len() % 4 {
+                0 => bytes.iter_mut().for_each(|octet| {
+                    if chance(10) == 0 {
+                        *octet = u8::try_from(chance(256)).unwrap();
+                    }
+                }),
+                1 => {
+                    let position = chance(bytes.len());
+                    bytes[position] ^= 1 << chance(8);
+                    bytes.truncate(bytes.len() - chance(bytes.len()) * chance(2));
+                }
+                2 => {
+                    let other = &seeds[chance(seeds.len())];
+                    bytes.truncate(chance(bytes.len()));
+                    bytes.extend_from_slice(&other[chance(other.len())..]);
+                }
+                _ => bytes = (0..chance(80)).map(|_| u8::try_from(chance(256)).unwrap()).collect(),
+            }
+            check(&bytes);
+        }
+    }
+
+    #[test]
+    fn dns() {
+        let view = zone::view();
+        let names = [
+            "hv-u1.ams1.example.net.",
+            "ams1.example.net.",
+            "_ssh._tcp.hypervisor.ams1.example.net.",
+            "6.0.32.10.in-addr.arpa.",
+            "2.3.0.0.8.b.d.0.1.0.0.2.ip6.arpa.",
+        ];
+        let types = [1, 6, 12, 28, 33, 251, 252, 255].map(wire::dns::RecordType::from);
+        let seeds: Vec<Vec<u8>> = names
+            .iter()
+            .flat_map(|name| types.map(|record_type| crate::dns::Ask::new(name, record_type).packet()))
+            .collect();
+        let mut out = Vec::new();
+        seeds.iter().for_each(|seed| super::dns(&view, seed, &mut out));
+        spoil(&seeds, |bytes| super::dns(&view, bytes, &mut out));
+    }
+
+    #[test]
+    fn tftp() {
+        let view = zone::view();
+        let seeds = [
+            &b"\0\x01undionly.kpxe\0octet\0blksize\x001468\0tsize\x000\0windowsize\x0064\0timeout\x003\0"[..],
+            b"\0\x01boot/auto.ipxe\0netascii\0",
+            b"\0\x01image/kvm/images/kvm/vmlinuz\0octet\0tsize\x000\0",
+            b"\0\x02undionly.kpxe\0octet\0",
+            b"\0\x03\0\x01abcdefgh",
+            b"\0\x04\0\x08",
+            b"\0\x05\0\x08stop\0",
+            b"\0\x06blksize\x0064\0windowsize\x008\0",
+        ]
+        .map(<[u8]>::to_vec);
+        let mut out = Vec::new();
+        spoil(&seeds, |bytes| super::tftp(&view, bytes, &mut out));
+    }
+
+    #[test]
+    fn http() {
+        let view = zone::view();
+        let seeds = [
+            &b"/boot/auto.ipxe"[..],
+            b"/boot/ams1/p1/r1/u1.ipxe?x=y",
+            b"/boot/loader/undionly.kpxe\nbytes=0-99\n\"abc\"\nW/\"abc\", *",
+            b"/image/kvm/images/kvm/vmlinuz\nbytes=-500",
+            b"/loader/%73nponly.efi\nbytes=18446744073709551615-\n\n",
+            b"/../../etc/passwd",
+        ]
+        .map(<[u8]>::to_vec);
+        spoil(&seeds, |bytes| super::http(&view, bytes));
+    }
+}
