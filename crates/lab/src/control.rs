@@ -202,6 +202,19 @@ fn send(directory: &Directory, request: &Request) -> Result<UnixStream, Error> {
 /// # Errors
 /// If the lab knows no such target, a namespace cannot be entered, or the program not be started.
 pub fn execute(directory: &Directory, target: &str, program: &[String]) -> Result<u8, Error> {
+    enter(directory, target)?;
+    let [name, arguments @ ..] = program else { return Err(Error::new("run a program: none was named")) };
+    let status = Command::new(name).args(arguments).status().doing(|| format!("run {name}"))?;
+    // As a shell says it: a program that a signal ended is 128 and the signal's number.
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    Ok(u8::try_from(code).unwrap_or(1))
+}
+
+/// Enters the namespaces of a target. The caller must have one thread.
+///
+/// # Errors
+/// If the lab knows no such target, or a namespace cannot be entered.
+pub(crate) fn enter(directory: &Directory, target: &str) -> Result<(), Error> {
     let stream = send(directory, &Request::Enter { target: target.to_owned() })?;
     // The lab's first process listens, so it is the peer; its number is translated to this side by the kernel.
     let peer = getsockopt(&stream, PeerCredentials).doing(|| "learn who the lab is")?.pid();
@@ -230,9 +243,5 @@ pub fn execute(directory: &Directory, target: &str, program: &[String]) -> Resul
     if let Some(here) = here {
         let _ = std::env::set_current_dir(here);
     }
-    let [name, arguments @ ..] = program else { return Err(Error::new("run a program: none was named")) };
-    let status = Command::new(name).args(arguments).status().doing(|| format!("run {name}"))?;
-    // As a shell says it: a program that a signal ended is 128 and the signal's number.
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
-    Ok(u8::try_from(code).unwrap_or(1))
+    Ok(())
 }

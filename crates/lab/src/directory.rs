@@ -162,3 +162,8 @@ impl Directory {
 fn is_ours_in_tmp(path: &Path) -> bool {
     path == Path::new(&format!("/tmp/zonewright-{}", nix::unistd::geteuid()))
 }
+
+/// The labs of this user that run.
+pub fn running() -> Vec<Directory> {
+    all(&base()).into_iter().filter(|lab| matches!(lab.holder(), Holder::Supervisor(_))).collect()
+}

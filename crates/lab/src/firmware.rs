@@ -12,5 +12,5 @@ mod persona;
 mod script;
 
 pub(crate) use client::{Client, Destination, Lease};
-pub(crate) use persona::{Accepts, Persona, persona};
+pub(crate) use persona::persona;
 pub(crate) use script::{Fetching, Platform, Script, Step};

@@ -9,6 +9,8 @@
 //! | `supervisor` | the process that holds a lab, and the walls around it                                |
 //! | `zone`       | the lab inside: built, powered on, watched, changed on request                       |
 //! | `control`    | what `zw lab …` and the lab say to each other                                        |
+//! | `down`       | the end of a lab                                                                      |
+//! | `capture`    | frames into a file                                                                   |
 //! | `directory`  | where a lab keeps its files, and who holds it                                        |
 //! | `topology`   | plan → namespaces, bridges, cables, addresses, routes; pure                          |
 //! | `net`        | the kernel's side: namespaces, netlink, raw frames                                   |
@@ -24,8 +26,10 @@
 //! `supervisor::stand_guard`, `zone::run` and `control::execute` enter namespaces, and must be called while the process
 //! has one thread.
 
+pub mod capture;
 pub mod control;
 pub mod directory;
+pub mod down;
 mod error;
 mod fetch;
 mod firmware;

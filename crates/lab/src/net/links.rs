@@ -62,7 +62,8 @@ impl Links {
         self.handle.link().add(message).execute().await.doing(|| format!("create bridge {name}"))
     }
 
-    /// Lays a cable from `near`, in this namespace, to `far` in the other. Both ends are up.
+    /// Lays a cable from `near`, in this namespace, to `far` in the other. Only the near end is up: veth refuses to
+    /// bring up an end whose other end is not linked to it yet (ENOTCONN, drivers/net/veth.c), as the far one is not.
     ///
     /// # Errors
     /// As netlink says.
@@ -72,7 +73,7 @@ impl Links {
         other: &Namespace,
         far: &Port<'_>,
     ) -> Result<(), Error> {
-        let mut peer = LinkUnspec::new_with_name(far.name).index(far.index).setns_by_fd(other.number()).up();
+        let mut peer = LinkUnspec::new_with_name(far.name).index(far.index).setns_by_fd(other.number());
         if let Some(mac) = far.mac {
             peer = peer.address(mac.0.to_vec());
         }

@@ -13,7 +13,7 @@ use socket2::{SockFilter, Socket};
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::AsRawFd;
-use tokio::io::unix::AsyncFd;
+use tokio::io::Interest;
 
 /// Which frames a socket hears; always only those that come in, never those that this host sends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,7 +27,9 @@ pub(crate) enum Filter {
 /// A socket for whole frames.
 #[derive(Debug)]
 pub(crate) struct PacketSocket {
-    socket: AsyncFd<Socket>,
+    /// The runtime's only safe way to wait for a descriptor that it did not open is one of its own socket types; no
+    /// UDP call is ever made on it.
+    socket: tokio::net::UdpSocket,
     interfaces: HashMap<u32, LinkAddr>,
 }
 
@@ -54,7 +56,9 @@ impl PacketSocket {
             socket.attach_filter(&filter.program()).doing(|| "filter a packet socket")?;
             Ok((socket, interfaces()?))
         })?;
-        Ok(Self { socket: AsyncFd::new(socket).doing(|| "watch a packet socket")?, interfaces })
+        let socket = std::net::UdpSocket::from(std::os::fd::OwnedFd::from(socket));
+        let socket = tokio::net::UdpSocket::from_std(socket).doing(|| "watch a packet socket")?;
+        Ok(Self { socket, interfaces })
     }
 
     /// The next frame. Longer than the buffer means cut.
@@ -63,16 +67,17 @@ impl PacketSocket {
     /// As the kernel says; "network is down" is told for an interface that went down, and the socket stays good.
     pub(crate) async fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         loop {
-            let mut ready = self.socket.readable().await?;
-            let result = ready.try_io(|socket| {
-                recvfrom::<LinkAddr>(socket.get_ref().as_raw_fd(), buffer).map_err(io::Error::from)
+            self.socket.readable().await?;
+            let result = self.socket.try_io(Interest::READABLE, || {
+                recvfrom::<LinkAddr>(self.socket.as_raw_fd(), buffer).map_err(io::Error::from)
             });
             match result {
-                Ok(Ok((length, Some(from)))) => {
+                Ok((length, Some(from))) => {
                     return Ok(Received { index: u32::try_from(from.ifindex()).unwrap_or(0), length });
                 }
-                Ok(Ok((_, None))) | Err(_) => {}
-                Ok(Err(error)) => return Err(error),
+                Ok((_, None)) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
             }
         }
     }
@@ -83,7 +88,7 @@ impl PacketSocket {
     /// If the interface was not there when the socket was opened, or the kernel refuses for another reason.
     pub(crate) fn send(&self, index: u32, frame: &[u8]) -> io::Result<()> {
         let to = self.interfaces.get(&index).ok_or_else(|| io::Error::from(Errno::ENODEV))?;
-        match sendto(self.socket.get_ref().as_raw_fd(), frame, to, MsgFlags::empty()) {
+        match sendto(self.socket.as_raw_fd(), frame, to, MsgFlags::empty()) {
             Ok(_) | Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::ENETDOWN | Errno::ENXIO | Errno::ENODEV) => {
                 Ok(())
             }

@@ -4,7 +4,6 @@ use super::Zone;
 use crate::error::{Doing, Error};
 use crate::net::{Links, Namespace, Port};
 use crate::topology::{End, Kind, Wire};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// How often progress is told while building, in hosts.
@@ -24,27 +23,25 @@ pub(super) async fn build(zone: &Arc<Zone>) -> Result<Vec<Namespace>, Error> {
             zone.progress.send_modify(|progress| progress.built.0 = number);
         }
     }
-    let mut links = HashMap::new();
+    let mut links = Vec::with_capacity(namespaces.len());
     for (id, host) in zone.topology.hosts.iter().enumerate() {
         let own = Links::open(&namespaces[id])?;
         own.set_up(1, true).await?;
         for bridge in &host.bridges {
             own.add_bridge(bridge.index, &bridge.name, bridge.mac).await?;
         }
-        if matches!(host.kind, Kind::Switch | Kind::Controller) {
-            links.insert(id, own);
-        }
+        links.push(own);
     }
     for wire in &zone.topology.wires {
-        lay(&links, &namespaces, wire).await?;
+        lay(&links[wire.near.host], &links[wire.far.host], &namespaces[wire.far.host], wire).await?;
     }
-    for (id, own) in &links {
-        for (index, address, prefix_length) in &zone.topology.hosts[*id].addresses {
+    for (own, host) in links.iter().zip(&zone.topology.hosts) {
+        for (index, address, prefix_length) in &host.addresses {
             own.add_address(*index, *address, *prefix_length).await?;
         }
     }
-    for (id, own) in &links {
-        for (to, gateway) in &zone.topology.hosts[*id].routes {
+    for (own, host) in links.iter().zip(&zone.topology.hosts) {
+        for (to, gateway) in &host.routes {
             own.add_route(*to, *gateway).await?;
         }
     }
@@ -52,24 +49,16 @@ pub(super) async fn build(zone: &Arc<Zone>) -> Result<Vec<Namespace>, Error> {
     Ok(namespaces)
 }
 
-async fn lay(links: &HashMap<usize, Links>, namespaces: &[Namespace], wire: &Wire) -> Result<(), Error> {
-    match links.get(&wire.near.host) {
-        Some(near) => lay_from(near, namespaces, wire).await,
-        None => lay_from(&Links::open(&namespaces[wire.near.host])?, namespaces, wire).await,
-    }
-}
-
-/// Lays one cable from its near end; a switch's far end joins its bridge.
+/// Lays one cable, both ends up and on their bridges.
 ///
 /// # Errors
 /// As netlink says.
-pub(super) async fn lay_from(near: &Links, namespaces: &[Namespace], wire: &Wire) -> Result<(), Error> {
-    let far_namespace = &namespaces[wire.far.host];
-    near.add_cable(&port(&wire.near), far_namespace, &port(&wire.far)).await?;
+pub(super) async fn lay(near: &Links, far: &Links, other: &Namespace, wire: &Wire) -> Result<(), Error> {
+    near.add_cable(&port(&wire.near), other, &port(&wire.far)).await?;
     if let Some(bridge) = wire.far.bridge {
-        Links::open(far_namespace)?.join_bridge(wire.far.index, bridge).await?;
+        far.join_bridge(wire.far.index, bridge).await?;
     }
-    Ok(())
+    far.set_up(wire.far.index, true).await
 }
 
 fn port(end: &End) -> Port<'_> {

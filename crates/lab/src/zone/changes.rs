@@ -153,7 +153,8 @@ async fn exchange(zone: &Zone, one: usize, other: usize) -> Result<(), Error> {
         Links::open(&namespaces[wire.near.host])?.remove(wire.near.index).await?;
     }
     for wire in &new {
-        build::lay_from(&Links::open(&namespaces[wire.near.host])?, namespaces, wire).await?;
+        let (near, far) = (Links::open(&namespaces[wire.near.host])?, &namespaces[wire.far.host]);
+        build::lay(&near, &Links::open(far)?, far, wire).await?;
     }
     Ok(())
 }

@@ -141,7 +141,7 @@ pub(crate) fn not_ready(machine: &Machine) -> bool {
 /// Name, location, address, state and time of the machines that `is_listed` picks.
 pub(crate) fn table(progress: &Progress, is_listed: &dyn Fn(&Machine) -> bool) -> String {
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_header(["NAME", "LOCATION", "ADDRESS", "STATE", "TIME"]);
+    table.load_style(NOTHING).set_header(["NAME", "LOCATION", "ADDRESS", "STATE", "TIME"]);
     for machine in progress.machines.iter().filter(|machine| is_listed(machine)) {
         let taken = machine.took_ms.map(seconds).unwrap_or_default();
         table.add_row([&machine.name, &machine.location, &machine.address, &machine.state, &taken]);
