@@ -40,8 +40,10 @@ struct Line {
     indent: usize,
     /// The key, if the line is `key = value` and ends where it began: such lines are aligned.
     key: Option<String>,
-    /// The line, or what follows the key.
+    /// The line, or what follows the key, up to the comment.
     rest: String,
+    /// The comment at its end, if it has a key: comments of lines that follow one another are aligned.
+    comment: Option<String>,
     opens: bool,
     closes: bool,
 }
@@ -72,7 +74,9 @@ fn write(text: &str) -> String {
             lines[index..].iter().take_while(|next| next.key.is_some() && next.indent == line.indent).count();
         let width = |line: &Line| line.key.as_ref().map_or(0, |key| key.chars().count());
         let widest = lines[index..index + run].iter().map(width).max().unwrap_or(0);
-        for line in &lines[index..index + run.max(1)] {
+        let run = &lines[index..index + run.max(1)];
+        let comments = comment_columns(run);
+        for (line, column) in run.iter().zip(comments) {
             for _ in 0..line.indent {
                 out.push_str("  ");
             }
@@ -84,11 +88,29 @@ fn write(text: &str) -> String {
                 out.push(' ');
             }
             out.push_str(&line.rest);
+            if let Some(comment) = &line.comment {
+                for _ in line.rest.chars().count()..column {
+                    out.push(' ');
+                }
+                out.push(' ');
+                out.push_str(comment);
+            }
             out.push('\n');
         }
-        index += run.max(1);
+        index += run.len();
     }
     out
+}
+
+/// For each line of a run, the width that `rest` is filled up to before its comment: the widest of its neighbours that
+/// have one too.
+fn comment_columns(run: &[Line]) -> Vec<usize> {
+    let mut columns = Vec::with_capacity(run.len());
+    for group in run.chunk_by(|a, b| a.comment.is_some() == b.comment.is_some()) {
+        let widest = group.iter().map(|line| line.rest.chars().count()).max().unwrap_or(0);
+        columns.resize(columns.len() + group.len(), widest);
+    }
+    columns
 }
 
 fn lines(text: &str) -> Vec<Line> {
@@ -130,11 +152,19 @@ fn lines(text: &str) -> Vec<Line> {
             }
             _ => None,
         };
-        let written = if key.is_some() { &line[1..] } else { &line[..] };
+        let mut written = if key.is_some() { &line[1..] } else { &line[..] };
+        let mut comment = None;
+        if let (Some(_), Some((last, before))) = (&key, written.split_last())
+            && last.kind == TokenKind::Comment
+        {
+            comment = Some(last.of(text).trim_end().to_string());
+            written = before;
+        }
         lines.push(Line {
             indent,
             rest: joined(text, written),
             key,
+            comment,
             opens: line
                 .iter()
                 .rev()
@@ -234,6 +264,18 @@ mod tests {
                 bb = 1
                 /* two
                    lines */
+            "#]],
+        );
+        check(
+            "a = 1 # one\nbbb = [1, 2] // two\nc = 3\nd = 4 /* four */\ne { # open\nf = 1\n}\n",
+            expect![[r#"
+                a   = 1      # one
+                bbb = [1, 2] // two
+                c   = 3
+                d   = 4 /* four */
+                e { # open
+                  f = 1
+                }
             "#]],
         );
         check("", expect![[""]]);

@@ -8,6 +8,7 @@ mod drawing;
 mod examples;
 mod findings;
 mod garbage;
+mod reference;
 
 /// The findings of a design, each as `file:line:col severity code sentence`, label, related places and help.
 fn shown(files: &[File], findings: &[Finding]) -> String {

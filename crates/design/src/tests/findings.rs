@@ -140,13 +140,12 @@ fn syntax() {
     "#]],
     );
     // The parser points into the middle of the last character here.
-    alone("device \"d\"ü {\n}\n", expect![[r#"
-        a.hcl:1:1 "device \"d\"ü" error[ZW0203] `device` needs `model`
-        a.hcl:1:1 "device \"d\"ü" error[ZW0203] the design has no `zone` block
-          help: write `zone "name" {` with `domain`, `supernet` and `capacity`
-        a.hcl:1:11 "ü" error[ZW0205] `ü` cannot be part of a location
-          help: use letters, digits, `-`, `_` and `.`, at most 63
-    "#]]);
+    alone(
+        "device \"d\"ü\n",
+        expect![[r#"
+        a.hcl:1:11 "ü" error[ZW0101] `ü` cannot stand here; `{` should
+    "#]],
+    );
     alone(
         &format!("a = {}1{}\n", "(".repeat(100), ")".repeat(100)),
         expect![[r#"
@@ -230,10 +229,13 @@ fn words() {
               help: keep one of the two
         "#]],
     );
-    added("role \"r\" {}\nrole \"r\" {}\n", expect![[r#"
+    added(
+        "role \"r\" {}\nrole \"r\" {}\n",
+        expect![[r#"
         a.hcl:2:6 "\"r\"" error[ZW0207] role `r` is written twice
           a.hcl:1:6 "\"r\"": first here
-    "#]]);
+    "#]],
+    );
     added(
         "role \"r\" {\n  boot = image.kvm\n}\nimage \"kvn\" { kernel = \"k\" }\n",
         expect![[r#"

@@ -106,17 +106,17 @@ fn never_panics(name: &str, cases: u32) {
 
 #[test]
 fn mutated_pocket_never_panics() {
-    never_panics("pocket", 1500);
+    never_panics("pocket", 700);
 }
 
 #[test]
 fn mutated_hundred_never_panics() {
-    never_panics("hundred", 600);
+    never_panics("hundred", 300);
 }
 
 #[test]
 fn mutated_wiring_never_panics() {
-    never_panics("wiring", 600);
+    never_panics("wiring", 300);
 }
 
 #[test]
