@@ -125,7 +125,7 @@ pub(crate) fn draw(report: &mut Report, blocks: &[Block], tables: &Tables) -> Dr
             _ => {}
         }
     }
-    pen.finish()
+    pen.finish(blocks.iter().any(|block| block.kind.value == "controller"))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -607,7 +607,7 @@ impl Pen<'_> {
         self.take_slot(place, container, Counted::Switch, slot, location).then_some(slot)
     }
 
-    fn finish(self) -> Drawing {
+    fn finish(self, has_controller: bool) -> Drawing {
         let Self { report, tables, drawing, paths, pod_ids, rack_ids, .. } = self;
         let mut unmet: Vec<(&String, Source)> = paths
             .iter()
@@ -634,7 +634,7 @@ impl Pen<'_> {
         }
         check_names(report, &drawing, &pod_ids);
         let has_zone = !tables.zone.name.is_empty();
-        if has_zone && !drawing.devices.iter().any(|device| device.kind == DeviceKind::Controller) {
+        if has_zone && !has_controller {
             let sentence = format!("zone `{}` has no controller, so nobody would answer", tables.zone.name);
             report.push(
                 Finding::warning(Code::NoController, tables.zone.source, sentence)

@@ -119,8 +119,12 @@ pub(crate) fn check(block: &Block, kind: &BlockKind, report: &mut Report) {
                 format!("`{}` has no attribute `{key}`", kind.name)
             };
             let finding = Finding::error(Code::UnknownKey, attribute.key.source, sentence);
-            let known = kind.required.iter().chain(kind.optional).copied();
-            report.push(finding.did_you_mean(key, known));
+            let known: Vec<&str> = kind.required.iter().chain(kind.optional).copied().collect();
+            report.push(match model::finding::nearest(key, known.iter().copied()) {
+                Some(near) => finding.help(format!("did you mean `{near}`?")),
+                None if known.is_empty() => finding,
+                None => finding.help(format!("its attributes are {}", known.join(", "))),
+            });
         }
     }
     for key in kind.required {

@@ -226,6 +226,7 @@ mod tests {
                 "sentence": "no",
                 "severity": "error"
               }
-            ]"#]].assert_eq(&serde_json::to_string_pretty(&value).unwrap_or_default());
+            ]"#]]
+        .assert_eq(&serde_json::to_string_pretty(&value).unwrap_or_default());
     }
 }

@@ -185,11 +185,12 @@ fn words() {
     added(
         "image \"i\" {\n  kernel = \"k\"\n  colour = 1\n  arg = \"\"\n}\nstray = 1\n",
         expect![[r#"
-        a.hcl:3:3 "colour" error[ZW0202] `image` has no attribute `colour`
-        a.hcl:4:3 "arg" error[ZW0202] `image` has no attribute `arg`
-          help: did you mean `args`?
-        a.hcl:6:1 "stray" error[ZW0202] `stray` stands outside of every block
-    "#]],
+            a.hcl:3:3 "colour" error[ZW0202] `image` has no attribute `colour`
+              help: its attributes are kernel, initrd, args, installs
+            a.hcl:4:3 "arg" error[ZW0202] `image` has no attribute `arg`
+              help: did you mean `args`?
+            a.hcl:6:1 "stray" error[ZW0202] `stray` stands outside of every block
+        "#]],
     );
     added(
         "model \"m\" {\n  kind = \"switch\"\n  ports = \"p1\"\n  nics = \"e1\"\n}\n",

@@ -62,3 +62,23 @@ fn write_all(directory: &Path) -> io::Result<()> {
     let shown = directory.display();
     writeln!(anstream::stdout(), "\nread {shown}/zone.hcl, then: zw check {shown}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::finding::File;
+
+    #[test]
+    fn the_starter_is_clean_and_canonical() {
+        let files: Vec<File> =
+            STARTER.iter().map(|(path, text)| File { path: (*path).into(), text: (*text).into() }).collect();
+        let (design, findings) = design::parse(&files);
+        assert_eq!(findings, []);
+        let (plan, findings) = plan::compile(design.expect("a design"), None);
+        assert_eq!(findings, []);
+        assert!(plan.is_some());
+        for (path, text) in STARTER.iter().filter(|(path, _)| path.ends_with(".hcl")) {
+            assert_eq!(design::format(text).as_deref(), Some(*text), "{path}");
+        }
+    }
+}
