@@ -172,7 +172,7 @@ pub struct MachineRow {
     /// The address of its first interface.
     pub address: Option<String>,
     /// Its state: `expected`, `seen`, `booting`, `installing`, `validating`, `ready`, `draining`, `maintenance`,
-    /// `failed` or `retired`.
+    /// `failed` or `retired`; a switch is `drawn`.
     pub state: String,
     /// More on the state, in words: why it failed, how far its installer is.
     pub detail: Option<String>,

@@ -1,8 +1,14 @@
 //! One file for each command: its arguments, and what it does.
 
+pub(crate) mod agent;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod fmt;
+pub(crate) mod lab;
 pub(crate) mod new;
 pub(crate) mod plan;
 pub(crate) mod serve;
+pub(crate) mod show;
+pub(crate) mod status;
+pub(crate) mod why;
+pub(crate) mod wish;

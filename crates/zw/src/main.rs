@@ -31,6 +31,28 @@ enum Command {
     Fmt(commands::fmt::Args),
     Plan(commands::plan::Args),
     Serve(commands::serve::Args),
+    Status(commands::status::Args),
+    Show(commands::show::Args),
+    Why(commands::why::Args),
+    /// Accept the hardware that is there now as these locations'.
+    Accept(commands::wish::Args),
+    /// Move work off these machines.
+    Drain(commands::wish::ReasonArgs),
+    /// Hands off these machines: nothing automatic.
+    Maintain(commands::wish::ReasonArgs),
+    /// Back to work: these machines boot and are validated again.
+    Return(commands::wish::Args),
+    /// Take these locations out of service: their requests are refused.
+    Retire(commands::wish::ReasonArgs),
+    /// Allow one installation to write the disks of these machines, in the plan in force.
+    Arm(commands::wish::ArmArgs),
+    /// Let the controller read its design now, and allow what it refuses by itself.
+    Reload(commands::wish::ReloadArgs),
+    Agent(commands::agent::Args),
+    Lab(commands::lab::Args),
+    /// The processes that hold a lab; started by `zw lab up`.
+    #[command(hide = true)]
+    LabSupervisor(commands::lab::SupervisorArgs),
     Completions(commands::completions::Args),
     Man(commands::completions::ManArgs),
 }
@@ -42,6 +64,19 @@ fn main() -> ExitCode {
         Command::Fmt(args) => commands::fmt::run(&args),
         Command::Plan(args) => commands::plan::run(&args),
         Command::Serve(args) => commands::serve::run(&args),
+        Command::Status(args) => commands::status::run(&args),
+        Command::Show(args) => commands::show::run(&args),
+        Command::Why(args) => commands::why::run(&args),
+        Command::Accept(args) => commands::wish::accept(&args),
+        Command::Drain(args) => commands::wish::drain(&args),
+        Command::Maintain(args) => commands::wish::maintain(&args),
+        Command::Return(args) => commands::wish::restore(&args),
+        Command::Retire(args) => commands::wish::retire(&args),
+        Command::Arm(args) => commands::wish::arm(&args),
+        Command::Reload(args) => commands::wish::reload(&args),
+        Command::Agent(args) => commands::agent::run(&args),
+        Command::Lab(args) => commands::lab::run(&args),
+        Command::LabSupervisor(args) => commands::lab::supervise(&args),
         Command::Completions(args) => commands::completions::run(&args, Arguments::command()),
         Command::Man(args) => commands::completions::man(&args, Arguments::command()),
     }

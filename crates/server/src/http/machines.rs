@@ -198,7 +198,16 @@ pub(super) fn row(zone: &Zone, id: DeviceId, device: &Device, now: Time) -> Mach
     let plan = zone.plan();
     let design = &plan.design;
     let label = |location: &model::Location| location.leaf().to_owned();
-    let machine = zone.facts().machines.get(&device.location);
+    let boots = lifecycle::validate::boots(device.kind);
+    let unheard;
+    let machine = match zone.facts().machines.get(&device.location) {
+        Some(machine) => Some(machine),
+        None if boots => {
+            unheard = lifecycle::machine::expected(now);
+            Some(&unheard)
+        }
+        None => None,
+    };
     let first = plan.interfaces_of(id).first();
     let address = first.and_then(|first| first.v4.map(IpAddr::V4).or(first.v6.map(IpAddr::V6)));
     let wait = machine.and_then(|machine| lifecycle::wait(plan, zone.roster(), id, machine)).map(|wait| {
@@ -212,9 +221,9 @@ pub(super) fn row(zone: &Zone, id: DeviceId, device: &Device, now: Time) -> Mach
         role: device.role.map(|role| design.roles[role.index()].name.clone()),
         model: design.models[device.model.index()].name.clone(),
         address: address.map(|address| address.to_string()),
-        state: machine.map_or("expected", |machine| machine.state.name()).to_owned(),
+        state: machine.map_or("drawn", |machine| machine.state.name()).to_owned(),
         detail: machine.and_then(|machine| detail(&machine.state)),
-        since: machine.map(|machine| machine.since),
+        since: machine.filter(|machine| machine.state != facts::State::Expected).map(|machine| machine.since),
         boot_took_ms: machine.and_then(|machine| machine.boot_took_ms),
         connected: machine.is_some_and(|machine| machine.connected),
         wait,

@@ -1,0 +1,309 @@
+//! `zw show`: one machine whole, or what was refused.
+
+use crate::client::{self, Failure, Server, Which};
+use crate::commands::check::failed;
+use crate::times;
+use anstyle::Style;
+use api::http::{Event, Machine, Refusal, Refusals, Status};
+use clap::Args as ClapArgs;
+use model::Time;
+use std::fmt::Write as _;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Show a machine: place, cables, addresses, hardware, and the timeline of its boot; or what was refused.
+#[derive(ClapArgs)]
+#[command(
+    after_help = "Examples:\n  zw show p01/r1/u02\n  zw show hv-p01-r1-u02\n  zw show 10.64.0.7\n  zw show refusals"
+)]
+pub(crate) struct Args {
+    /// A location, name or address; or `refusals`.
+    #[arg(value_name = "TARGET")]
+    target: String,
+    /// Print JSON, as the API gives it.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    match args.which.find().and_then(|server| shown(args, &server)) {
+        Ok(text) => {
+            // Nothing more can be done when standard output is closed.
+            let _ = anstream::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(failure) => failed(&failure),
+    }
+}
+
+fn shown(args: &Args, server: &Server) -> Result<String, Failure> {
+    let path = match args.target.as_str() {
+        "refusals" => "/v1/refusals".to_owned(),
+        target => format!("/v1/machines/{}", client::encoded(target)),
+    };
+    if args.json {
+        return Ok(client::get_text(server, &path)? + "\n");
+    }
+    let now = client::get::<Status>(server, "/v1/status")?.now;
+    if args.target == "refusals" {
+        return Ok(refusals(&client::get(server, &path)?, now));
+    }
+    Ok(machine(&client::get(server, &path)?, now))
+}
+
+/// A machine as text with colours; print it through `anstream`.
+fn machine(machine: &Machine, now: Time) -> String {
+    let bold = Style::new().bold();
+    let row = &machine.row;
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{bold}{}{bold:#}  {}  {bold}{}{bold:#}", row.location, row.name, row.state);
+    if let Some(detail) = &row.detail {
+        let _ = write!(text, " ({detail})");
+    }
+    if let Some(since) = row.since {
+        let _ = write!(text, ", {}", times::ago(since, now));
+    }
+    text += "\n";
+    let mut line = |label: &str, value: String| {
+        let _ = writeln!(text, "  {label:<10}{value}");
+    };
+    line("model", row.model.clone());
+    if let Some(role) = &row.role {
+        line("role", role.clone());
+    }
+    if let Some(took) = row.boot_took_ms {
+        line("last boot", format!("{} from its first packet to ready", times::took(took)));
+    }
+    line("agent", if row.connected { "connected" } else { "not connected" }.to_owned());
+    if let Some(wait) = &row.wait {
+        let late = if wait.overdue { " (longer than is ordinary)" } else { "" };
+        line("waits for", format!("{}{late}", wait.on));
+    }
+    if let Some(doubt) = &row.miscabled {
+        line("cabling", doubt.clone());
+    }
+    section(
+        &mut text,
+        "Interfaces",
+        machine.interfaces.iter().map(|interface| {
+            let addresses = [interface.ipv4.as_deref(), interface.ipv6.as_deref()];
+            let addresses: Vec<&str> = addresses.into_iter().flatten().collect();
+            let mut lines = format!(
+                "{:<10}{}  {}  {}",
+                interface.name,
+                addresses.join("  "),
+                interface.dns_name,
+                interface.network
+            );
+            for seen in &interface.seen {
+                let accepted = match seen.accepted {
+                    Some(true) => "accepted",
+                    Some(false) => "another than was accepted",
+                    None => "not accepted yet",
+                };
+                let _ = write!(
+                    lines,
+                    "\n{:12}{} {} as {} on {}, {}, {accepted}",
+                    "",
+                    seen.interface,
+                    seen.mac,
+                    seen.stage,
+                    seen.port,
+                    times::ago(seen.at, now)
+                );
+            }
+            lines
+        }),
+    );
+    section(
+        &mut text,
+        "Cables",
+        machine.cables.iter().map(|cable| {
+            format!("{:<10}{} {}  ({})", cable.port, cable.far_name, cable.far_port, cable.far.within_zone())
+        }),
+    );
+    if let Some(hardware) = &machine.hardware {
+        let disks = hardware
+            .disks
+            .iter()
+            .map(|disk| format!("disk      {} {} {}", disk.name, disk.kind, size(disk.size_bytes, 1000)));
+        let nics = hardware.nics.iter().map(|nic| {
+            let speed = nic.mbps.map(|mbps| format!(" {mbps} Mbit/s")).unwrap_or_default();
+            let far = nic.neighbour.as_ref().map(|far| format!(" to {far}")).unwrap_or_default();
+            format!("nic       {} {}{speed}{far}", nic.name, nic.mac)
+        });
+        let first = [
+            format!("cpus      {}", hardware.cpus),
+            format!("memory    {}", size(hardware.memory_bytes, 1024)),
+            format!("firmware  {}", hardware.firmware),
+            format!("serial    {}", hardware.serial),
+            format!("system    {}", hardware.system),
+        ];
+        section(&mut text, "Hardware", first.into_iter().chain(disks).chain(nics));
+    }
+    section(
+        &mut text,
+        "Checks",
+        machine.checks.iter().map(|check| {
+            format!("{}  {}: {}", if check.passed { "✓" } else { "✗" }, check.name, check.detail)
+        }),
+    );
+    section(&mut text, "Timeline (UTC)", timeline(&machine.timeline));
+    text
+}
+
+fn section(text: &mut String, title: &str, lines: impl Iterator<Item = String>) {
+    let mut lines = lines.peekable();
+    if lines.peek().is_none() {
+        return;
+    }
+    let bold = Style::new().bold();
+    let _ = writeln!(text, "\n{bold}{title}{bold:#}");
+    for line in lines {
+        let _ = writeln!(text, "  {line}");
+    }
+}
+
+/// Each event with the time since the one before, and the state where it changes.
+fn timeline(events: &[Event]) -> impl Iterator<Item = String> {
+    events.iter().enumerate().map(|(index, event)| {
+        let before = index.checked_sub(1).map(|before| &events[before]);
+        let gap = before.map(|before| {
+            format!("+{}", times::took(event.at.since(before.at).as_millis().try_into().unwrap_or(u64::MAX)))
+        });
+        let state =
+            if before.is_none_or(|before| before.state != event.state) { event.state.as_str() } else { "" };
+        format!("{}  {:>12}  {state:<12}{}", times::exact(event.at), gap.unwrap_or_default(), event.sentence)
+    })
+}
+
+/// `4.0 GiB`, `20.0 GB`.
+fn size(bytes: u64, base: u64) -> String {
+    let units = if base == 1024 { ["B", "KiB", "MiB", "GiB", "TiB"] } else { ["B", "kB", "MB", "GB", "TB"] };
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= base as f64 && unit + 1 < units.len() {
+        value /= base as f64;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
+}
+
+fn refusals(refusals: &Refusals, now: Time) -> String {
+    if refusals.counts.is_empty() {
+        return "nothing was refused since the controller started\n".to_owned();
+    }
+    let mut text = String::new();
+    for (protocol, reasons) in &refusals.counts {
+        for (reason, count) in reasons {
+            let _ = writeln!(text, "{protocol:<6}{reason:<18}{count:>10}");
+        }
+    }
+    text += "\n";
+    for refusal in &refusals.recent {
+        text += &told(refusal, now);
+    }
+    text
+}
+
+/// One cause, in three or four lines.
+pub(crate) fn told(refusal: &Refusal, now: Time) -> String {
+    let bold = Style::new().bold();
+    let times_ = if refusal.count == 1 { "once".to_owned() } else { format!("{} times", refusal.count) };
+    let mut text = format!(
+        "{bold}{} {}{bold:#}  {times_}, last {}: {}\n",
+        refusal.protocol,
+        refusal.reason,
+        times::ago(refusal.last, now),
+        refusal.meaning
+    );
+    let mut facts = vec![format!("from {}", refusal.client)];
+    let mut add = |label: &str, value: &str| {
+        if !value.is_empty() {
+            facts.push(format!("{label} {value}"));
+        }
+    };
+    add("by relay", if refusal.relay == refusal.client { "" } else { &refusal.relay });
+    add("circuit-id", &refusal.circuit_id);
+    add("remote-id", &refusal.remote_id);
+    add("switch", refusal.switch.as_ref().map_or("", |switch| switch.within_zone()));
+    add("for", refusal.machine.as_ref().map_or("", |machine| machine.within_zone()));
+    let _ = writeln!(text, "    {}", facts.join(", "));
+    if !refusal.subject.is_empty() {
+        let _ = writeln!(text, "    {}", refusal.subject);
+    }
+    let _ = writeln!(text, "    to do: {}", refusal.remedy);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+    use model::Location;
+
+    fn event(seq: u64, at: u64, state: &str, sentence: &str) -> Event {
+        Event {
+            seq,
+            at: Time(at),
+            location: Location::new("z/p/r/u"),
+            kind: "asked".into(),
+            sentence: sentence.into(),
+            state: state.into(),
+        }
+    }
+
+    #[test]
+    fn a_timeline_shows_gaps_and_where_the_state_changes() {
+        let lines: Vec<_> = timeline(&[
+            event(1, 1_795_243_503_120, "seen", "it asked"),
+            event(2, 1_795_243_503_420, "seen", "it asked again"),
+            event(3, 1_795_243_565_420, "booting", "it fetched its script"),
+        ])
+        .collect();
+        expect![[r#"
+            2026-11-21 06:45:03.120                seen        it asked
+            2026-11-21 06:45:03.420        +0.3 s              it asked again
+            2026-11-21 06:46:05.420    +1 min 2 s  booting     it fetched its script"#]]
+        .assert_eq(&lines.join("\n"));
+    }
+
+    #[test]
+    fn a_refusal_says_who_where_and_what_to_do() {
+        let refusal = Refusal {
+            protocol: "dhcp".into(),
+            reason: "unknown-port".into(),
+            meaning: "nothing is drawn there".into(),
+            remedy: "draw the cable".into(),
+            count: 12,
+            first: Time(0),
+            last: Time(9_000),
+            client: "52:54:00:00:00:01".into(),
+            relay: "10.0.0.2".into(),
+            circuit_id: "`swp9`".into(),
+            remote_id: String::new(),
+            switch: Some(Location::new("z/p01/r1/leaf-a")),
+            machine: None,
+            subject: "DISCOVER".into(),
+        };
+        expect![[r#"
+            dhcp unknown-port  12 times, last 1.0 s ago: nothing is drawn there
+                from 52:54:00:00:00:01, by relay 10.0.0.2, circuit-id `swp9`, switch p01/r1/leaf-a
+                DISCOVER
+                to do: draw the cable
+        "#]]
+        .assert_eq(&anstream::adapter::strip_str(&told(&refusal, Time(10_000))).to_string());
+    }
+
+    #[test]
+    fn sizes_are_in_the_units_of_their_trade() {
+        assert_eq!(
+            [size(4 << 30, 1024), size(20_000_000_000, 1000), size(12, 1000)],
+            ["4.0 GiB", "20.0 GB", "12 B"]
+        );
+    }
+}

@@ -1,0 +1,143 @@
+//! `zw accept | drain | maintain | return | retire | arm | reload`: what operators ask for.
+
+use crate::client::{self, Failure, Server, Which};
+use crate::commands::check::failed;
+use api::http::{Done, Reload, Reloaded, Wish, Zone};
+use clap::Args as ClapArgs;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Which machines.
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    /// Locations, names or addresses.
+    #[arg(required = true, value_name = "TARGET")]
+    targets: Vec<String>,
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Which machines, and why.
+#[derive(ClapArgs)]
+pub(crate) struct ReasonArgs {
+    #[command(flatten)]
+    args: Args,
+    /// Why, for everybody who asks later.
+    #[arg(long, short = 'm', value_name = "WORDS")]
+    reason: String,
+}
+
+/// Which machines, and for how long.
+#[derive(ClapArgs)]
+pub(crate) struct ArmArgs {
+    #[command(flatten)]
+    args: Args,
+    /// How long the installation may begin.
+    #[arg(long, default_value_t = 60, value_name = "MINUTES")]
+    minutes: u32,
+}
+
+/// What a reload may do.
+#[derive(ClapArgs)]
+pub(crate) struct ReloadArgs {
+    /// Existing addresses may change.
+    #[arg(long)]
+    renumber: bool,
+    /// So many machines may disappear.
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    remove: u32,
+    #[command(flatten)]
+    which: Which,
+}
+
+/// `zw accept`.
+pub(crate) fn accept(args: &Args) -> ExitCode {
+    ask(args, |_| Ok(Wish::Accept))
+}
+
+/// `zw return`.
+pub(crate) fn restore(args: &Args) -> ExitCode {
+    ask(args, |_| Ok(Wish::Return))
+}
+
+/// `zw drain`.
+pub(crate) fn drain(args: &ReasonArgs) -> ExitCode {
+    ask(&args.args, |_| Ok(Wish::Drain { reason: args.reason.clone() }))
+}
+
+/// `zw maintain`.
+pub(crate) fn maintain(args: &ReasonArgs) -> ExitCode {
+    ask(&args.args, |_| Ok(Wish::Maintain { reason: args.reason.clone() }))
+}
+
+/// `zw retire`.
+pub(crate) fn retire(args: &ReasonArgs) -> ExitCode {
+    ask(&args.args, |_| Ok(Wish::Retire { reason: args.reason.clone() }))
+}
+
+/// `zw arm`: for the plan that is in force now, and no later one.
+pub(crate) fn arm(args: &ArmArgs) -> ExitCode {
+    ask(&args.args, |server| {
+        let zone: Zone = client::get(server, "/v1/zone")?;
+        Ok(Wish::Arm { generation: zone.generation, seconds: args.minutes.saturating_mul(60) })
+    })
+}
+
+/// Asks the same of every target; one that refuses does not keep the others from being asked.
+fn ask(args: &Args, wish: impl Fn(&Server) -> Result<Wish, Failure>) -> ExitCode {
+    let found = args.which.find().and_then(|server| Ok((wish(&server)?, server)));
+    let (wish, server) = match found {
+        Ok(found) => found,
+        Err(failure) => return failed(&failure),
+    };
+    let mut code = ExitCode::SUCCESS;
+    for target in &args.targets {
+        let path = format!("/v1/machines/{}/wish", client::encoded(target));
+        match client::post::<Done>(&server, &path, &wish) {
+            // Nothing more can be done when standard output is closed.
+            Ok(done) => {
+                drop(writeln!(anstream::stdout(), "{} is {}", done.location.within_zone(), done.state))
+            }
+            Err(failure) => code = failed(&failure),
+        }
+    }
+    code
+}
+
+/// `zw reload`.
+pub(crate) fn reload(args: &ReloadArgs) -> ExitCode {
+    let allowed = Reload { renumber: args.renumber, remove: args.remove };
+    let asked =
+        args.which.find().and_then(|server| client::post::<Reloaded>(&server, "/v1/reload", &allowed));
+    let reloaded = match asked {
+        Ok(reloaded) => reloaded,
+        Err(failure) => return failed(&failure),
+    };
+    let mut text = String::new();
+    for finding in &reloaded.findings {
+        text += &format!(
+            "{}:{}:{}: {} {}: {}\n",
+            finding.file, finding.line, finding.column, finding.severity, finding.code, finding.sentence
+        );
+        if let Some(help) = &finding.help {
+            text += &format!("    {help}\n");
+        }
+    }
+    let code = match &reloaded.refused {
+        Some(refused) => {
+            text += &format!("the design is not in force, plan #{} stays: {refused}\n", reloaded.generation);
+            ExitCode::from(1)
+        }
+        None if reloaded.changed => {
+            text += &format!("plan #{} is in force\n", reloaded.generation);
+            ExitCode::SUCCESS
+        }
+        None => {
+            text += &format!("plan #{} is in force; nothing changed\n", reloaded.generation);
+            ExitCode::SUCCESS
+        }
+    };
+    // Nothing more can be done when standard output is closed.
+    let _ = anstream::stdout().write_all(text.as_bytes());
+    code
+}
