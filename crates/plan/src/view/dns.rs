@@ -2,7 +2,7 @@
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use model::Plan;
-use model::design::Audience;
+use model::design::{Audience, Zone};
 use model::view::{DnsName, DnsNameId, DnsPointer, DnsRow, DnsView, DnsZone, DnsZoneKind, dns_hash};
 
 /// Prepares it.
@@ -117,7 +117,7 @@ impl Table {
         // RFC 1982 arithmetic: what counts for secondaries is that it grows, modulo 2^32.
         let serial = u32::try_from(plan.generation.0 & u64::from(u32::MAX)).unwrap_or_default();
         DnsView {
-            zones: zones(plan),
+            zones: zones(&plan.design.zone),
             serial,
             servers,
             rows: rows.into_iter().map(|(_, row)| row).collect(),
@@ -141,8 +141,7 @@ fn occupy(slots: &mut [u32], labels: &[u8], id: u32) {
 
 /// The forward zone, and reverse zones that cover the supernets exactly. A supernet longer than /24 gets the whole /24
 /// that it lies in: its name cannot be cut finer without the parent's help (RFC 2317).
-fn zones(plan: &Plan) -> Vec<DnsZone> {
-    let zone = &plan.design.zone;
+fn zones(zone: &Zone) -> Vec<DnsZone> {
     let mut zones = vec![DnsZone { apex: wire(&zone.domain), kind: DnsZoneKind::Forward }];
     if let Some(net) = zone.supernet4 {
         let length = net.prefix_len().div_ceil(8).clamp(1, 3) * 8;
@@ -175,4 +174,50 @@ fn wire(name: &str) -> Vec<u8> {
         wire.extend(label.bytes().map(|octet| octet.to_ascii_lowercase()));
     }
     wire
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of the reverse zones of a supernet, the first and the last, and how many there are.
+    fn reverse(supernet: &str) -> (usize, String, String) {
+        let zone = Zone {
+            domain: "ams1.example.net".into(),
+            supernet4: supernet.parse().ok(),
+            supernet6: supernet.parse().ok(),
+            ..Zone::default()
+        };
+        let spell = |zone: &DnsZone| {
+            let (mut name, mut rest) = (String::new(), &zone.apex[..]);
+            while let Some((length, after)) = rest.split_first() {
+                let (label, others) = after.split_at(usize::from(*length));
+                name.push_str(std::str::from_utf8(label).unwrap());
+                name.push('.');
+                rest = others;
+            }
+            name
+        };
+        let zones = zones(&zone);
+        assert_eq!((spell(&zones[0]).as_str(), zones[0].kind), ("ams1.example.net.", DnsZoneKind::Forward));
+        (zones.len() - 1, spell(&zones[1]), spell(zones.last().unwrap()))
+    }
+
+    #[test]
+    fn reverse_zones_cover_a_supernet_exactly_where_names_can_be_cut() {
+        for (supernet, count, first, last) in [
+            ("10.0.0.0/8", 1, "10.in-addr.arpa.", "10.in-addr.arpa."),
+            ("10.32.0.0/14", 4, "32.10.in-addr.arpa.", "35.10.in-addr.arpa."),
+            ("10.64.0.0/16", 1, "64.10.in-addr.arpa.", "64.10.in-addr.arpa."),
+            ("10.64.16.0/20", 16, "16.64.10.in-addr.arpa.", "31.64.10.in-addr.arpa."),
+            ("10.64.16.0/24", 1, "16.64.10.in-addr.arpa.", "16.64.10.in-addr.arpa."),
+            ("10.64.16.128/25", 1, "16.64.10.in-addr.arpa.", "16.64.10.in-addr.arpa."),
+            ("8.0.0.0/6", 4, "8.in-addr.arpa.", "11.in-addr.arpa."),
+            ("2001:db8::/32", 1, "8.b.d.0.1.0.0.2.ip6.arpa.", "8.b.d.0.1.0.0.2.ip6.arpa."),
+            ("2001:db8:30::/44", 1, "3.0.0.8.b.d.0.1.0.0.2.ip6.arpa.", "3.0.0.8.b.d.0.1.0.0.2.ip6.arpa."),
+            ("2001:db8:30::/45", 8, "0.3.0.0.8.b.d.0.1.0.0.2.ip6.arpa.", "7.3.0.0.8.b.d.0.1.0.0.2.ip6.arpa."),
+        ] {
+            assert_eq!(reverse(supernet), (count, first.to_owned(), last.to_owned()), "{supernet}");
+        }
+    }
 }

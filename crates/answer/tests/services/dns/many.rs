@@ -12,14 +12,14 @@ use wire::dns::{Message, RData, RecordType};
 
 const SERVICE: &str = "_ssh._tcp.hypervisor.ams1.example.net.";
 
-/// The zone of these tests with 100 racks of 30 machines.
-fn view() -> View {
+/// The zone of these tests with so many racks of so many machines.
+fn view(racks: u32, units: u32) -> View {
     let text = include_str!("../zone.hcl")
-        .replace("racks = 2, units = 4", "racks = 100, units = 30")
-        .replace("rack \"r1\"", "rack \"r{1..100}\"")
+        .replace("racks = 2, units = 4", &format!("racks = {racks}, units = {units}"))
+        .replace("rack \"r1\"", &format!("rack \"r{{1..{racks}}}\""))
         .replace("cable = { swp32 = core.c1.swp[1] }", "")
         .replace("cable = { swp32 = core.c1.swp[2] }", "")
-        .replace("u{1..4}", "u{1..30}")
+        .replace("u{1..4}", &format!("u{{1..{units}}}"))
         .replace("\"hv-{unit}\"", "\"hv-{rack}-{unit}\"");
     let plan = zone::compile(&File { path: "zone.hcl".into(), text: text.into() });
     plan::view(&Arc::new(plan), &Facts::default(), &Arc::new(Site::default()))
@@ -27,7 +27,7 @@ fn view() -> View {
 
 #[test]
 fn it_is_truncated_over_udp_answered_in_part_over_tcp_and_transferred_whole() {
-    let view = view();
+    let view = view(100, 30);
     let (message, size, _) = reply(&view, &Ask::new(SERVICE, RecordType::SRV));
     assert!(message.metadata.truncation && message.answers.is_empty() && size < 512);
 
@@ -69,4 +69,28 @@ fn it_is_truncated_over_udp_answered_in_part_over_tcp_and_transferred_whole() {
     let hypervisors = 100 * 30 - 3;
     assert_eq!(services.len(), hypervisors);
     assert!(messages > 100 && one.is_subset(&services));
+}
+
+#[test]
+fn replies_are_as_long_as_the_client_takes_and_no_longer_than_paths_do() {
+    let answers = |units, edns| {
+        let view = view(1, units);
+        let (message, size, _) = reply(&view, &Ask { edns, ..Ask::new(SERVICE, RecordType::SRV) });
+        assert_eq!(message.metadata.truncation, message.answers.is_empty());
+        assert!(size <= edns.map_or(512, |(payload, _): (u16, u8)| usize::from(payload.clamp(512, 1232))));
+        message.answers.len()
+    };
+    // Three of the first rack are no hypervisors.
+    for (edns, units, expected) in [
+        (None, 9, 6),
+        (None, 20, 0),
+        (Some((0, 0)), 9, 6),
+        (Some((511, 0)), 20, 0),
+        (Some((1232, 0)), 20, 17),
+        (Some((1232, 0)), 30, 0),
+        (Some((4096, 0)), 30, 0),
+        (Some((65_535, 0)), 20, 17),
+    ] {
+        assert_eq!(answers(units, edns), expected, "{edns:?} {units}");
+    }
 }
