@@ -4,6 +4,7 @@
 
 mod client;
 mod conformance;
+mod examples;
 mod pxe;
 mod robust;
 mod words;
