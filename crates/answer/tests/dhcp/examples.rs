@@ -24,6 +24,7 @@ fn example(name: &str) -> View {
     plan::view(&Arc::new(plan), &Facts::default(), &Arc::new(Site::default()))
 }
 
+#[expect(clippy::disallowed_methods, reason = "the examples are files; what is tested is not")]
 fn gather(root: &Path, directory: &Path, files: &mut Vec<File>) {
     for entry in
         std::fs::read_dir(directory).expect("an example").map(|entry| entry.expect("readable").path())
