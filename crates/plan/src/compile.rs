@@ -90,4 +90,6 @@ fn list(named: &[String], count: usize) -> String {
 const NAMED_MAX: usize = 3;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -26,11 +26,12 @@ pub(super) fn of(
     for (index, interface) in addressed.interfaces.iter().enumerate() {
         let device = &design.devices[interface.device.index()];
         let model = &design.models[device.model.index()];
-        let (jack, foot) = addressed.jacks[index];
+        let (jack, foot_number) = addressed.jacks[index];
         let jack = &jacks[device.model.index()].of_kind(device.kind)[usize::from(jack)];
-        let foot = &jack.feet[usize::from(foot)];
-        // A BMC that sends a tag still asks through the port's relay, in its own VLAN.
-        if !foot.untagged && foot.audience != Audience::Bmc {
+        let foot = &jack.feet[usize::from(foot_number)];
+        // A BMC that only ever sends a tag still asks through the port's relay, in its own VLAN.
+        let is_tagged_bmc = foot.audience == Audience::Bmc && foot_number == 0;
+        if !foot.untagged && !is_tagged_bmc {
             continue;
         }
         let network = &design.networks[foot.network.index()];

@@ -136,15 +136,15 @@ fn is_at_switch(design: &Design, far_ends: &FarEnds, port: PortRef) -> bool {
 fn no_network(design: &Design, model: ModelId, jack: &Jack, count: usize, first: DeviceId) -> Finding {
     let model = &design.models[model.index()];
     let first = &design.devices[first.index()];
-    let others = match count - 1 {
-        0 => String::new(),
-        others => format!(" and {others} more"),
+    let (others, verb, they) = match count - 1 {
+        0 => (String::new(), "is", "it gets"),
+        others => (format!(" and {others} more"), "are", "they get"),
     };
     Finding::warning(
         Code::NoNetwork,
         model.source,
         format!(
-            "`{}` of {}{others} is cabled, but no network is for it, so it gets no address",
+            "`{}` of {}{others} {verb} cabled, but no network is for it, so {they} no address",
             jack.name, first.location
         ),
     )
