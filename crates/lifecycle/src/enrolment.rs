@@ -70,9 +70,11 @@ pub fn may_have_token(peer: Peer<'_>, mac: Option<Mac>, now: Time) -> Result<(),
     let machine = living(peer)?;
     let began = machine.boot_began.ok_or(No::NoBoot("no boot was seen on its port"))?;
     let recent = |at: Time| at >= began && now.since(at) <= SIGHTING_LIFE;
-    match machine.sightings.get(&interface.name) {
-        Some(sighting) if recent(sighting.at) => {}
-        _ => return Err(No::NoBoot("dhcp has not seen this interface in this boot")),
+    // A sighting is kept by the port that it came by: of a bond, a member.
+    let ports = interface.ports.iter().map(|port| validate::port_name(&peer.plan.design, *port));
+    let seen = ports.chain([interface.name.as_str()]).filter_map(|port| machine.sightings.get(port));
+    if !seen.into_iter().any(|sighting| recent(sighting.at)) {
+        return Err(No::NoBoot("dhcp has not seen this interface in this boot"));
     }
     if let Some(mac) = mac
         && !machine.sightings.values().any(|sighting| sighting.mac == mac && recent(sighting.at))
