@@ -6,16 +6,24 @@ use std::process::{Command, Stdio};
 /// Package, and what it is for.
 const PACKAGES: &[(&str, &str)] = &[
     ("ansible-core", "ansible-inventory reads our inventory"),
+    ("atftp", "a TFTP client that can ask for every option"),
     ("bind9-dnsutils", "dig asks our DNS"),
-    ("curl", "fetches boot files, whole and in ranges"),
+    ("bind9-utils", "named-checkzone judges the zones that we transfer"),
+    ("curl", "fetches boot files by HTTP and TFTP, whole and in ranges"),
     ("dhcpcd-base", "a DHCP client"),
-    ("iproute2", "looks at what the lab made, from outside"),
+    ("dnsperf", "asks our DNS quickly and counts what is lost"),
+    ("faketime", "runs the server with a clock that is far off"),
+    ("graphviz", "dot draws our graph of cables"),
+    ("iproute2", "makes the private networks of the tests, and looks at what the lab made, from outside"),
     ("isc-dhcp-client", "a DHCP client"),
     ("isc-dhcp-relay", "a relay that inserts Option 82"),
     ("kea-admin", "perfdhcp, a judge of DHCP servers"),
+    ("ldnsutils", "drill asks our DNS, by another library than dig's"),
     ("prometheus", "promtool reads our metrics and targets"),
+    ("socat", "holds ports that the server wants"),
     ("tftp-hpa", "a TFTP client"),
     ("udhcpc", "a DHCP client"),
+    ("util-linux", "unshare, nsenter and setpriv, for private networks and missing rights"),
 ];
 
 /// Installs what is missing if this is root on a Debian; else names it.

@@ -15,7 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plan", &["model", "design"]), // `design` only in its tests and benches, see `DEVELOPMENT_ONLY`
     ("lifecycle", &["model", "design", "plan"]),
     ("wire", &[]),
-    ("answer", &["model", "wire", "design", "plan"]),
+    ("answer", &["model", "wire", "render", "design", "plan"]),
     ("render", &["model", "design", "plan"]),
     ("api", &["model"]),
     ("store", &["model", "design", "plan"]),
