@@ -4,180 +4,24 @@
 //! number computed for each machine. A port holds one plug: what is taken is a table indexed by device and port, so
 //! that 300,000 cables are joined without one hash.
 
-use crate::arithmetic::{self, Arithmetic, Numbers, Variable};
+use crate::arithmetic::Numbers;
 use crate::draw::{Container, Drawing, Group};
-use crate::limits::CABLES_MAX;
+use crate::limits::{CABLES_MAX, SOCKETS_MAX, SUGGESTIONS_MAX};
 use crate::pattern;
 use crate::report::Report;
-use crate::syntax::{Attribute, Block, Expression, Kind, Spanned, Step};
+use crate::syntax::Block;
 use crate::tables::Tables;
-use crate::template::{self, Field, Labels, Naming, PortNaming};
-use crate::value;
+use crate::template::Labels;
 use crate::wiring;
 use model::design::{Cable, DeviceKind, PortRef};
 use model::finding::{Code, File, Finding, Severity, Source};
 use model::ids::{DeviceId, ModelId, PortIndex};
+use std::cell::Cell;
 use std::collections::HashMap;
 
-/// One entry of a `cable` object.
-pub(crate) struct Rule {
-    own: Spanned<String>,
-    /// `None` for `null`: this port is not cabled.
-    target: Option<Target>,
-    source: Source,
-}
-
-struct Target {
-    device: Selector,
-    port: PortSelector,
-}
-
-/// Which device a rule leads to.
-enum Selector {
-    /// The nearest of this kind and label: in the rack, else in its pod, else at the root.
-    Near(DeviceKind, Option<String>),
-    /// By name or location.
-    Named(Naming),
-}
-
-/// Which port of it.
-enum PortSelector {
-    /// The port whose name is `base` and a number.
-    Numbered(String, Arithmetic),
-    Exact(PortNaming),
-}
-
-/// Words that begin a path to a port.
-const ROOTS: [(&str, DeviceKind); 6] = [
-    ("core", DeviceKind::Core),
-    ("spine", DeviceKind::Spine),
-    ("leaf", DeviceKind::Leaf),
-    ("lom", DeviceKind::Lom),
-    ("controller", DeviceKind::Controller),
-    ("device", DeviceKind::Other),
-];
-
-/// Reads a `cable` object.
-pub(crate) fn rules(
-    report: &mut Report,
-    attribute: &Attribute,
-    variables: &[Variable],
-    fields: &[Field],
-) -> Vec<Rule> {
-    let entries = value::entries(report, attribute).unwrap_or_default();
-    let mut rules = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let target = match entry.value.kind {
-            Kind::Null => None,
-            Kind::Invalid => continue,
-            _ => match target(report, &entry.value, variables, fields) {
-                Some(target) => Some(target),
-                None => continue,
-            },
-        };
-        rules.push(Rule { own: entry.key.clone(), target, source: entry.value.source });
-    }
-    rules
-}
-
-fn target(
-    report: &mut Report,
-    value: &Expression,
-    variables: &[Variable],
-    fields: &[Field],
-) -> Option<Target> {
-    match &value.kind {
-        Kind::Path(root, steps) if !steps.is_empty() => {
-            let Some((_, kind)) = ROOTS.iter().find(|(word, _)| word == root) else {
-                let sentence = format!("`{root}` is nothing that a cable leads to");
-                let finding = Finding::error(Code::BadExpression, value.source, sentence);
-                let near = model::finding::nearest(root, ROOTS.iter().map(|(word, _)| *word));
-                report.push(match near {
-                    Some(near) => finding.help(format!("did you mean `{near}`?")),
-                    None => finding.help("a path begins with core, spine, leaf, lom, controller or device"),
-                });
-                return None;
-            };
-            path(report, value.source, *kind, steps, variables)
-        }
-        Kind::Text(text) => {
-            named(report, &Spanned { value: text.clone(), source: value.source }, variables, fields)
-        }
-        _ => {
-            let sentence = "a cable leads to a port";
-            report.push(
-                Finding::error(Code::BadExpression, value.source, sentence)
-                    .help("write `leaf.a.swp[unit]`, `leaf.a[\"swp14\"]` or `\"device:port\"`"),
-            );
-            None
-        }
-    }
-}
-
-/// `leaf.a.swp[unit]`, `lom.swp[unit]`, `leaf.a["Ethernet1/{unit}"]`, `core.c1.swp3`.
-fn path(
-    report: &mut Report,
-    source: Source,
-    kind: DeviceKind,
-    steps: &[Step],
-    variables: &[Variable],
-) -> Option<Target> {
-    let is_text = |index: &Expression| matches!(index.kind, Kind::Text(_));
-    let (label, port) = match steps {
-        [label @ .., Step::Word(base), Step::Index(index)] if !is_text(index) => {
-            let number = arithmetic::compile(report, index, variables)?;
-            (label, PortSelector::Numbered(base.value.clone(), number))
-        }
-        [label @ .., Step::Index(Expression { kind: Kind::Text(text), source })] => {
-            let text = Spanned { value: text.clone(), source: *source };
-            (label, PortSelector::Exact(template::port_naming(report, &text, variables)?))
-        }
-        [label @ .., Step::Word(word)] => {
-            (label, PortSelector::Exact(template::port_naming(report, word, &[])?))
-        }
-        _ => {
-            report.push(bad_path(source));
-            return None;
-        }
-    };
-    let label = match label {
-        [] => None,
-        [Step::Word(label)] => Some(label.value.clone()),
-        [Step::Index(Expression { kind: Kind::Text(label), .. })] => Some(label.clone()),
-        _ => {
-            report.push(bad_path(source));
-            return None;
-        }
-    };
-    Some(Target { device: Selector::Near(kind, label), port })
-}
-
-fn bad_path(source: Source) -> Finding {
-    Finding::error(Code::BadExpression, source, "this path does not lead to a port").help(
-        "write the kind, the label and the port: `leaf.a.swp[unit]`, or `leaf.a[\"swp14\"]` for one port",
-    )
-}
-
-/// `"device:port"`.
-fn named(
-    report: &mut Report,
-    text: &Spanned<String>,
-    variables: &[Variable],
-    fields: &[Field],
-) -> Option<Target> {
-    let Some((device, port)) = text.value.split_once(':') else {
-        report.push(
-            Finding::error(Code::BadExpression, text.source, format!("`{}` names no port", text.value))
-                .help("write `\"device:port\"`, the device by its name or location"),
-        );
-        return None;
-    };
-    let device = Spanned { value: device.to_string(), source: text.source };
-    let port = Spanned { value: port.to_string(), source: text.source };
-    let device = template::naming(report, &device, fields)?;
-    let port = template::port_naming(report, &port, variables)?;
-    Some(Target { device: Selector::Named(device), port: PortSelector::Exact(port) })
-}
+mod rules;
+use rules::{PortSelector, ROOTS, Selector, Target};
+pub(crate) use rules::{Rule, rules};
 
 /// Resolves every rule and reads every wiring file.
 pub(crate) fn connect(
@@ -187,6 +31,14 @@ pub(crate) fn connect(
     tables: &Tables,
     drawing: &Drawing,
 ) -> Vec<Cable> {
+    let ports = drawing.devices.iter().map(|device| tables.models[device.model.index()].ports.len() as u64);
+    let total: u64 = ports.sum();
+    if total > SOCKETS_MAX {
+        let sentence =
+            format!("the devices of the zone have {total} ports together, more than {SOCKETS_MAX}");
+        report.push(Finding::error(Code::WrongValue, tables.zone.source, sentence));
+        return Vec::new();
+    }
     let mut sockets = Sockets::new(tables, drawing);
     for group in &drawing.groups {
         connect_group(report, &mut sockets, group);
@@ -243,6 +95,7 @@ pub(crate) struct Sockets<'d> {
     ports: Vec<HashMap<&'d str, PortIndex>>,
     /// Ports of a model named by a base and a number.
     numbered: HashMap<(ModelId, String), HashMap<u32, PortIndex>>,
+    suggestions: Cell<u32>,
     /// Devices by name (lower case), location, and location within the zone.
     by_name: Option<HashMap<String, DeviceId>>,
 }
@@ -250,11 +103,11 @@ pub(crate) struct Sockets<'d> {
 impl<'d> Sockets<'d> {
     fn new(tables: &'d Tables, drawing: &'d Drawing) -> Self {
         let mut first_port = Vec::with_capacity(drawing.devices.len());
-        // Devices and ports of a model are bounded (`DEVICES_MAX`, `PORTS_MAX`) to less than 2^32 together.
+        // Bounded by `SOCKETS_MAX`.
         let mut total = 0u32;
         for device in &drawing.devices {
             first_port.push(total);
-            total = total.saturating_add(tables.models[device.model.index()].ports.len() as u32);
+            total += tables.models[device.model.index()].ports.len() as u32;
         }
         let ports = tables
             .models
@@ -276,6 +129,7 @@ impl<'d> Sockets<'d> {
             first_port,
             ports,
             numbered: HashMap::new(),
+            suggestions: Cell::new(SUGGESTIONS_MAX),
             by_name: None,
         }
     }
@@ -358,11 +212,18 @@ impl<'d> Sockets<'d> {
         by_name.get(written).or_else(|| by_name.get(&written.to_ascii_lowercase())).copied()
     }
 
+    /// Whether a search for what may have been meant is still to be afforded.
+    fn may_suggest(&self) -> bool {
+        let left = self.suggestions.get();
+        self.suggestions.set(left.saturating_sub(1));
+        left > 0
+    }
+
     /// Finding for a device that is not there.
     pub(crate) fn unknown_device(&self, source: Source, written: &str) -> Finding {
         let names = self.drawing.devices.iter().map(|device| device.name.as_str());
-        Finding::error(Code::UnknownDevice, source, format!("there is no device `{written}`"))
-            .did_you_mean(written, names.take(NEAR_MAX))
+        let finding = Finding::error(Code::UnknownDevice, source, format!("there is no device `{written}`"));
+        if self.may_suggest() { finding.did_you_mean(written, names) } else { finding }
     }
 
     /// A port of a device by its name; a finding if its model has none, unless the model is broken anyway.
@@ -420,7 +281,11 @@ impl<'d> Sockets<'d> {
             device.location, model.name
         );
         let finding = Finding::error(Code::UnknownPort, source, sentence).related(model.source, "the model");
-        let near = model::finding::nearest(name, model.ports.iter().map(String::as_str));
+        let near = if self.may_suggest() {
+            model::finding::nearest(name, model.ports.iter().map(String::as_str))
+        } else {
+            None
+        };
         report.push(match (near, model.ports.first(), model.ports.last()) {
             (Some(near), _, _) if pattern::trailing_number(name).is_none() => {
                 finding.help(format!("did you mean `{near}`?"))
@@ -587,9 +452,6 @@ impl<'d> Sockets<'d> {
         format!("`{}` of `{}`", port, device.location.within_zone())
     }
 }
-
-/// How many names "did you mean" looks at: enough for a zone that is wired by hand.
-const NEAR_MAX: usize = 20_000;
 
 fn numbered_ports(ports: &[String], base: &str) -> HashMap<u32, PortIndex> {
     let mut table = HashMap::with_capacity(ports.len());

@@ -9,7 +9,7 @@ use crate::limits::{DEVICES_MAX, PODS_MAX};
 use crate::pattern;
 use crate::report::Report;
 use crate::syntax::{Block, Spanned};
-use crate::tables::{Tables, check_segment, is_dns_label};
+use crate::tables::{Tables, check_segment};
 use crate::template::{self, Field, Labels, Naming};
 use crate::value;
 use model::design::{Device, DeviceKind, Pod, Rack};
@@ -17,6 +17,10 @@ use model::finding::{Code, Finding, Source};
 use model::ids::{DeviceId, ModelId, PodId, RackId, RoleId};
 use model::location::Location;
 use std::collections::HashMap;
+
+mod names;
+mod slots;
+use slots::Counted;
 
 /// What a device stands in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -109,6 +113,7 @@ pub(crate) fn draw(report: &mut Report, blocks: &[Block], tables: &Tables) -> Dr
         pod_ids: HashMap::new(),
         rack_ids: HashMap::new(),
         slots: HashMap::new(),
+        tried: 0,
         full: false,
     };
     for block in blocks.iter().filter(|block| block.kind.value == "at") {
@@ -146,37 +151,9 @@ struct Pen<'r> {
     rack_ids: HashMap<(PodId, String), RackId>,
     /// Who has which place: pods, racks, switches, machines and controllers each count apart.
     slots: HashMap<(Container, Counted, u32), (String, Source)>,
+    /// Labels met so far, whether or not they became devices.
+    tried: usize,
     full: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Counted {
-    Pod,
-    Rack,
-    Switch,
-    Machine,
-    Controller,
-}
-
-impl Counted {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Pod => "pod",
-            Self::Rack => "rack",
-            Self::Switch => "switch",
-            Self::Machine => "machine",
-            Self::Controller => "controller",
-        }
-    }
-
-    fn capacity(self) -> &'static str {
-        match self {
-            Self::Pod => "pods",
-            Self::Rack => "racks",
-            Self::Switch | Self::Controller => "switches",
-            Self::Machine => "units",
-        }
-    }
 }
 
 impl Pen<'_> {
@@ -385,84 +362,6 @@ impl Pen<'_> {
         Some((id, &place.label, place.number.unwrap_or(0)))
     }
 
-    /// The place from 0 of one label, if it has a number, the number is free, and there is room for it.
-    fn slot(
-        &mut self,
-        place: &Place,
-        container: Container,
-        counted: Counted,
-        capacity: u32,
-        location: &str,
-    ) -> Option<u32> {
-        let what = counted.word();
-        let Some(number) = place.number else {
-            let sentence = format!("{what} `{}` has no number to take its place from", place.label);
-            self.report.push(
-                Finding::error(Code::NoSlot, place.source, sentence)
-                    .help("end the label in a number, or give the block `slot = N`"),
-            );
-            return None;
-        };
-        let from = self.tables.zone.count_from;
-        let Some(slot) = number.checked_sub(from) else {
-            let sentence =
-                format!("{what} `{}` has the number {number}, but the zone counts from {from}", place.label);
-            self.report.push(
-                Finding::error(Code::NoSlot, place.source, sentence)
-                    .help("write `count_from = 0` in the zone block, or count from 1"),
-            );
-            return None;
-        };
-        // A zone whose `capacity` could not be read has said so already.
-        if capacity > 0 && slot >= capacity {
-            let sentence = format!(
-                "{what} `{}` is number {number}, but the zone has room for {capacity} {}",
-                place.label,
-                counted.capacity()
-            );
-            self.report.push(
-                Finding::error(Code::BeyondCapacity, place.source, sentence)
-                    .related(self.tables.zone.source, "capacity is stated in this block")
-                    .help(format!(
-                        "raise `capacity.{}`: `zw plan --against` shows what that renumbers",
-                        counted.capacity()
-                    )),
-            );
-            return None;
-        }
-        self.take_slot(place, container, counted, slot, location).then_some(slot)
-    }
-
-    fn take_slot(
-        &mut self,
-        place: &Place,
-        container: Container,
-        counted: Counted,
-        slot: u32,
-        location: &str,
-    ) -> bool {
-        let new = (location.to_string(), place.source);
-        match self.slots.entry((container, counted, slot)) {
-            std::collections::hash_map::Entry::Vacant(vacant) => {
-                vacant.insert(new);
-                true
-            }
-            std::collections::hash_map::Entry::Occupied(taken) => {
-                let (other, first) = taken.get();
-                let what = counted.word();
-                let (code, sentence) = if other == location {
-                    (Code::WrittenTwice, format!("{what} `{location}` is written twice"))
-                } else {
-                    let sentence =
-                        format!("`{other}` and `{location}` have the same number, and so the same place");
-                    (Code::SlotTakenTwice, sentence)
-                };
-                self.report.push(Finding::error(code, place.source, sentence).related(*first, "first here"));
-                false
-            }
-        }
-    }
-
     fn fill_up(&mut self, source: Source) {
         if !std::mem::replace(&mut self.full, true) {
             let sentence = format!("the zone has more than {DEVICES_MAX} devices");
@@ -487,7 +386,8 @@ impl Pen<'_> {
             DeviceKind::Machine | DeviceKind::Controller | DeviceKind::Other => "",
         };
         for place in &devices.labels {
-            if self.drawing.devices.len() >= DEVICES_MAX {
+            self.tried += 1;
+            if self.tried > DEVICES_MAX {
                 self.fill_up(devices.head);
                 return;
             }
@@ -583,30 +483,6 @@ impl Pen<'_> {
         });
     }
 
-    /// A switch or controller may be told by a letter: `a` is the first.
-    fn lettered(&self, place: &Place) -> Place {
-        let letter = match place.label.as_bytes() {
-            [letter @ b'a'..=b'z'] => Some(u32::from(letter - b'a') + self.tables.zone.count_from),
-            _ => None,
-        };
-        Place { label: place.label.clone(), number: place.number.or(letter), ..*place }
-    }
-
-    /// Lights-out switches count from the top of the switches' places, so that they and the leaves of a rack never
-    /// meet, however either grows.
-    fn lom_slot(&mut self, place: &Place, container: Container, location: &str) -> Option<u32> {
-        let capacity = self.tables.zone.capacity.switches;
-        let Some(from_top) = place.number.and_then(|number| number.checked_sub(self.tables.zone.count_from))
-        else {
-            return self.slot(place, container, Counted::Switch, capacity, location);
-        };
-        if from_top >= capacity {
-            return self.slot(place, container, Counted::Switch, capacity, location);
-        }
-        let slot = capacity - 1 - from_top;
-        self.take_slot(place, container, Counted::Switch, slot, location).then_some(slot)
-    }
-
     fn finish(self, has_controller: bool) -> Drawing {
         let Self { report, tables, drawing, paths, pod_ids, rack_ids, .. } = self;
         let mut unmet: Vec<(&String, Source)> = paths
@@ -632,7 +508,7 @@ impl Pen<'_> {
             let sentence = format!("nothing stands at `{path}`");
             report.push(Finding::error(Code::OverrideOfNothing, source, sentence).help(why));
         }
-        check_names(report, &drawing, &pod_ids);
+        names::check(report, &drawing, &pod_ids);
         let has_zone = !tables.zone.name.is_empty();
         if has_zone && !has_controller {
             let sentence = format!("zone `{}` has no controller, so nobody would answer", tables.zone.name);
@@ -642,50 +518,5 @@ impl Pen<'_> {
             );
         }
         drawing
-    }
-}
-
-/// Every name is a DNS label and stands once; so does every location at the root.
-fn check_names(report: &mut Report, drawing: &Drawing, pod_ids: &HashMap<String, PodId>) {
-    let mut names: HashMap<std::borrow::Cow<'_, str>, usize> = HashMap::with_capacity(drawing.devices.len());
-    let mut others: HashMap<&str, usize> = HashMap::new();
-    for (index, device) in drawing.devices.iter().enumerate() {
-        if !is_dns_label(&device.name) {
-            let sentence = format!("`{}` cannot be the name of `{}`", device.name, device.location);
-            report.push(
-                Finding::error(Code::BadName, device.source, sentence)
-                    .help("a DNS label is letters, digits and hyphens, at most 63, no hyphen first or last"),
-            );
-        }
-        let key = if device.name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            device.name.to_ascii_lowercase().into()
-        } else {
-            device.name.as_str().into()
-        };
-        if let Some(other) = names.insert(key, index) {
-            let other = &drawing.devices[other];
-            let sentence = format!(
-                "`{}` and `{}` have the same name `{}`",
-                other.location, device.location, device.name
-            );
-            let finding = Finding::error(Code::DuplicateName, device.source, sentence)
-                .help("let `name` use `{pod}`, `{rack}` and `{unit}` or `{label}`");
-            report.push(if other.source == device.source {
-                finding
-            } else {
-                finding.related(other.source, "the other")
-            });
-        }
-        if device.kind == DeviceKind::Other || device.kind == DeviceKind::Controller {
-            let twice =
-                others.insert(device.location.as_str(), index).map(|other| drawing.devices[other].source);
-            let pod = device.pod.is_none().then(|| pod_ids.get(device.location.leaf())).flatten();
-            if let Some(first) = twice.or(pod.map(|pod| drawing.pods[pod.index()].source)) {
-                let sentence = format!("`{}` is written twice", device.location);
-                report.push(
-                    Finding::error(Code::WrittenTwice, device.source, sentence).related(first, "first here"),
-                );
-            }
-        }
     }
 }

@@ -29,3 +29,12 @@ pub(crate) const FINDINGS_MAX: usize = 500;
 
 /// Length of a label, so that locations and names stay short: that of a DNS label (RFC 1035 §2.3.4).
 pub(crate) const LABEL_MAX: usize = 63;
+
+/// Length of a pattern or template, before it is expanded: what it stands for is held many times over.
+pub(crate) const TEMPLATE_MAX: usize = 255;
+
+/// Ports of all devices together; what is plugged in is a table of them.
+pub(crate) const SOCKETS_MAX: u64 = 64 << 20;
+
+/// How many mistakes in cables get a "did you mean": each is a search through the names of the zone.
+pub(crate) const SUGGESTIONS_MAX: u32 = 20;

@@ -2,7 +2,7 @@
 //!
 //! In: the text of a label or a port list. Out: every name it stands for, in order.
 
-use crate::limits::PATTERN_MAX;
+use crate::limits::{DEVICES_MAX, PATTERN_MAX, TEMPLATE_MAX};
 use crate::report::Report;
 use crate::syntax::Spanned;
 use model::finding::{Code, Finding, Source};
@@ -22,18 +22,26 @@ pub(crate) fn expand(report: &mut Report, pattern: &Spanned<String>) -> Option<V
     }
 }
 
-/// All names of several patterns, refusing a name that two of them give. Each keeps the place of its pattern.
+/// All names of several patterns. Each keeps the place of its pattern.
 pub(crate) fn expand_all(report: &mut Report, patterns: &[Spanned<String>]) -> Vec<(String, Source)> {
     let mut names = Vec::new();
     for pattern in patterns {
         for name in expand(report, pattern).unwrap_or_default() {
             names.push((name, pattern.source));
         }
+        if names.len() > DEVICES_MAX {
+            let sentence = format!("the labels up to here stand for more than {DEVICES_MAX} names");
+            report.push(Finding::error(Code::BadPattern, pattern.source, sentence));
+            break;
+        }
     }
     names
 }
 
 fn expanded(pattern: &str) -> Result<Vec<String>, String> {
+    if pattern.len() > TEMPLATE_MAX {
+        return Err(format!("a name of {} bytes is too long: {TEMPLATE_MAX} are allowed", pattern.len()));
+    }
     let mut names = vec![String::new()];
     let mut rest = pattern;
     while let Some(open) = rest.find('{') {
@@ -156,6 +164,7 @@ mod tests {
             "{1..9999}{1..9999}{1..9999}",
             expect!["error: `{1..9999}{1..9999}{1..9999}` stands for more than 16384 names"],
         );
+        check(&"x".repeat(256), expect!["error: a name of 256 bytes is too long: 255 are allowed"]);
         check("{1..99999999999}", expect!["error: `99999999999` in `{1..99999999999}` is not a number"]);
     }
 

@@ -1,6 +1,7 @@
 //! Naming templates (`hv-{pod}-{rack}-{unit}`) and identity templates (`{name}:{port}`, `hex:0004{vlan:2}{port:1}`).
 
 use crate::arithmetic::{Numbers, Variable};
+use crate::limits::TEMPLATE_MAX;
 use crate::report::Report;
 use crate::syntax::Spanned;
 use model::design::{IdPart, IdTemplate};
@@ -159,6 +160,12 @@ enum Piece<'a> {
 }
 
 fn pieces<'a>(report: &mut Report, template: &'a Spanned<String>) -> Option<Vec<Piece<'a>>> {
+    if template.value.len() > TEMPLATE_MAX {
+        let sentence =
+            format!("a template has at most {TEMPLATE_MAX} bytes, and this has {}", template.value.len());
+        report.push(Finding::error(Code::BadTemplate, template.source, sentence));
+        return None;
+    }
     let mut pieces = Vec::new();
     let mut rest = template.value.as_str();
     while let Some(open) = rest.find(['{', '}']) {

@@ -113,9 +113,12 @@ impl fmt::Display for Finding {
 
 /// The candidate closest to `written` by edit distance, if it is close enough to be meant.
 pub fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = written.chars().count().div_ceil(3).max(1);
+    let length = written.chars().count();
+    let limit = length.div_ceil(3).max(1);
     candidates
         .into_iter()
+        // The distance is at least the difference in length: a word of another size need not be measured.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= limit)
         .map(|candidate| (distance(written, candidate), candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
