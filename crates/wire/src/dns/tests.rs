@@ -1,3 +1,5 @@
+//! What a query is read as, and what a reply is written as.
+
 use super::*;
 use proptest::prelude::*;
 use std::net::Ipv4Addr;

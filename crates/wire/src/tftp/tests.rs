@@ -1,3 +1,5 @@
+//! Packets as tables, and every mutation of them answered with a packet or a reason.
+
 use super::*;
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
