@@ -22,6 +22,7 @@ fn files(pods: u32) -> Vec<File> {
             .replace("10.32.0.0/13", "10.0.0.0/8")
             .replace("2001:db8:3200::/40", "2001:db8::/32")
             .replace("Ethernet{1..512}", "Ethernet{1..4096}")
+            .replace("510 + number", "4000 + number")
     };
     vec![
         File { path: "checks/kvm.yaml".into(), text: "".into() },
@@ -64,12 +65,16 @@ fn zones(criterion: &mut Criterion) {
         changed.images.iter_mut().for_each(|image| image.args.push_str(" quiet"));
         let changed = plan(changed);
         let (before, after) = (plan::document(&compiled), plan::document(&changed));
-        group.bench_function("diff, all reboot", |bench| bench.iter(|| plan::diff(black_box(&before), &after)));
+        group.bench_function("diff, all reboot", |bench| {
+            bench.iter(|| plan::diff(black_box(&before), &after))
+        });
         let mut wider = drawn.clone();
         wider.zone.capacity.racks += 1;
         let wider = plan(wider);
         let wider = plan::document(&wider);
-        group.bench_function("diff, all renumber", |bench| bench.iter(|| plan::diff(black_box(&before), &wider)));
+        group.bench_function("diff, all renumber", |bench| {
+            bench.iter(|| plan::diff(black_box(&before), &wider))
+        });
         group.finish();
     }
 }

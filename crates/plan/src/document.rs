@@ -254,3 +254,6 @@ pub struct BindingRow<'a> {
     /// On a port that a BMC shares: whether the request is the BMC's (`true`) or the machine's (`false`).
     pub is_bmc_class: Option<bool>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ pub fn document(plan: &Plan) -> Document<'_> {
     let zone = &design.zone;
     let is_machine = |device: &&Device| matches!(device.kind, DeviceKind::Machine | DeviceKind::Controller);
     let (machines, switches): (Vec<&Device>, Vec<&Device>) = design.devices.iter().partition(is_machine);
+    let (zones, records) = dns::records(plan);
     Document {
         format: FORMAT,
         generation: plan.generation.0,
@@ -44,7 +45,7 @@ pub fn document(plan: &Plan) -> Document<'_> {
         machines: machines.into_iter().map(|device| device_row(design, device)).collect(),
         interfaces: interfaces(plan),
         cables: cables(design),
-        dns: DnsRows { zones: dns::zones(plan), records: dns::records(plan) },
+        dns: DnsRows { zones, records },
         dhcp: bindings(plan),
     }
 }

@@ -11,7 +11,7 @@ use plan::document::FORMAT;
 use plan::{Diff, Document};
 use serde::Serialize;
 use std::fmt;
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -20,11 +20,9 @@ use std::process::ExitCode;
 /// Everything is computed from the files: no controller is asked and nothing is changed. Without `--only` it gives an
 /// overview; `--only` prints one table whole, and `--json` everything.
 #[derive(ClapArgs)]
-#[command(
-    after_help = "Examples:\n  zw plan my-zone\n  zw plan my-zone --only interfaces | grep p07\n  \
+#[command(after_help = "Examples:\n  zw plan my-zone\n  zw plan my-zone --only interfaces | grep p07\n  \
                         zw plan my-zone --json > today.json\n  zw plan my-zone --against yesterday.json\n\n\
-                        The fields of the JSON are described in docs/reference/plan-json.md."
-)]
+                        The fields of the JSON are described in docs/reference/plan-json.md.")]
 pub(crate) struct Args {
     /// The design's directory.
     #[arg(default_value = ".", value_name = "DESIGN")]
@@ -87,7 +85,11 @@ fn ran(args: &Args) -> Result<ExitCode, Failure> {
     } else {
         plan::diff(&read_document(against)?, &document)
     };
-    if args.json { write_json(&diff)? } else { write_text(&changes::text(&diff))? }
+    if args.json {
+        write_json(&diff)?
+    } else {
+        write_text(&changes::text(&diff))?
+    }
     Ok(if args.exit_code && diff != Diff::default() { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
@@ -104,8 +106,8 @@ fn read_plan(directory: &Path) -> Result<Option<model::Plan>, Failure> {
 
 /// A plan that was saved with `--json`.
 fn read_document(path: &Path) -> Result<Document<'static>, Failure> {
-    let file = std::fs::File::open(path).map_err(|error| Failure::Open(path.to_owned(), error))?;
-    let document: Document<'static> = serde_json::from_reader(BufReader::new(file))
+    let text = std::fs::read(path).map_err(|error| Failure::Open(path.to_owned(), error))?;
+    let document: Document<'static> = serde_json::from_slice(&text)
         .map_err(|error| Failure::NotAPlan(path.to_owned(), error))?;
     if document.format == FORMAT {
         Ok(document)
@@ -151,9 +153,15 @@ impl fmt::Display for Failure {
         match self {
             Self::Design(_) => f.write_str("failed to read the design"),
             Self::Open(path, _) => write!(f, "failed to open {}", path.display()),
-            Self::NotAPlan(path, _) => write!(f, "failed to read {} as a plan saved with `zw plan --json`", path.display()),
+            Self::NotAPlan(path, _) => {
+                write!(f, "failed to read {} as a plan saved with `zw plan --json`", path.display())
+            }
             Self::Format(path, format) => {
-                write!(f, "failed to compare with {}: its format is {format}, this is format {FORMAT}", path.display())
+                write!(
+                    f,
+                    "failed to compare with {}: its format is {format}, this is format {FORMAT}",
+                    path.display()
+                )
             }
             Self::Output(_) => f.write_str("failed to write"),
         }

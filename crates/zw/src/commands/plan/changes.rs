@@ -3,9 +3,9 @@
 use anstyle::{AnsiColor, Style};
 use model::Location;
 use model::design::DeviceKind;
+use plan::Diff;
 use plan::diff::{Because, Change, DeviceAt, groups};
 use plan::dns::Record;
-use plan::Diff;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -21,7 +21,9 @@ pub(super) fn text(diff: &Diff) -> String {
     }
     let mut out = Changes::default();
     out.list(Sign::Change, "the zone", diff.zone.iter().map(|change| change_words(change)).collect());
-    for (sign, verb, rows) in [(Sign::Add, "appear", &diff.appears), (Sign::Remove, "disappear", &diff.disappears)] {
+    for (sign, verb, rows) in
+        [(Sign::Add, "appear", &diff.appears), (Sign::Remove, "disappear", &diff.disappears)]
+    {
         for (noun, wanted) in KINDS {
             let rows: Vec<&DeviceAt> = rows.iter().filter(|row| wanted(row.kind)).collect();
             let title = format!("{} {}", noun_of(rows.len(), noun), verb_of(rows.len(), verb));
@@ -46,7 +48,9 @@ pub(super) fn text(diff: &Diff) -> String {
         &count(diff.reassigned.len(), "machine", "gets another role", "get another role"),
         diff.reassigned
             .iter()
-            .map(|row| (&row.location, format!("{} becomes {}", role(row.from.as_deref()), role(row.to.as_deref()))))
+            .map(|row| {
+                (&row.location, format!("{} becomes {}", role(row.from.as_deref()), role(row.to.as_deref())))
+            })
             .collect(),
     );
     out.placed(
@@ -62,19 +66,33 @@ pub(super) fn text(diff: &Diff) -> String {
         &count(diff.renumbers.len(), "interface", "is renumbered", "are renumbered"),
         diff.renumbers
             .iter()
-            .map(|row| (&row.location, format!("{} {} becomes {}", row.interface, list(&row.from), list(&row.to))))
+            .map(|row| {
+                (&row.location, format!("{} {} becomes {}", row.interface, list(&row.from), list(&row.to)))
+            })
             .collect(),
     );
-    out.because(Sign::Change, &count(diff.reboots.len(), "machine", "must reboot", "must reboot"), &diff.reboots);
+    out.because(
+        Sign::Change,
+        &count(diff.reboots.len(), "machine", "must reboot", "must reboot"),
+        &diff.reboots,
+    );
     out.because(
         Sign::Remove,
-        &count(diff.reinstalls.len(), "machine", "must be reinstalled: its disks are written", "must be reinstalled: their disks are written"),
+        &count(
+            diff.reinstalls.len(),
+            "machine",
+            "must be reinstalled: its disks are written",
+            "must be reinstalled: their disks are written",
+        ),
         &diff.reinstalls,
     );
     out.placed(
         Sign::Remove,
         &count(diff.cut_off.len(), "address", "is cut off", "are cut off"),
-        diff.cut_off.iter().map(|row| (&row.location, format!("{} {}", row.interface, row.address))).collect(),
+        diff.cut_off
+            .iter()
+            .map(|row| (&row.location, format!("{} {}", row.interface, row.address)))
+            .collect(),
     );
     out.because(
         Sign::Change,
@@ -89,7 +107,8 @@ pub(super) fn text(diff: &Diff) -> String {
         let title = count(rows.len(), "cable", verb, verb);
         out.placed(sign, &title, rows.iter().map(|row| (&row.a.location, words(row))).collect());
     }
-    for (sign, verb, rows) in [(Sign::Add, "new", &diff.dns.added), (Sign::Remove, "gone", &diff.dns.removed)] {
+    for (sign, verb, rows) in [(Sign::Add, "new", &diff.dns.added), (Sign::Remove, "gone", &diff.dns.removed)]
+    {
         out.records(sign, &count(rows.len(), "DNS record", verb, verb), rows);
     }
     out.text
@@ -177,7 +196,11 @@ impl Changes {
             self.title(sign, title);
             self.counted(rows.iter().map(|(location, _)| *location));
         } else {
-            self.list(sign, title, rows.iter().map(|(location, words)| format!("{location}  {words}")).collect());
+            self.list(
+                sign,
+                title,
+                rows.iter().map(|(location, words)| format!("{location}  {words}")).collect(),
+            );
         }
     }
 

@@ -60,7 +60,8 @@ fn summary(document: &Document<'_>, out: &mut String) {
     let capacity = zone.capacity;
     let room = u64::from(capacity.pods) * u64::from(capacity.racks) * u64::from(capacity.units);
     let subnets: usize = document.networks.iter().map(|network| network.subnets.len()).sum();
-    let supernets = zone.supernet4.map(|it| it.to_string()).into_iter().chain(zone.supernet6.map(|it| it.to_string()));
+    let supernets =
+        zone.supernet4.map(|it| it.to_string()).into_iter().chain(zone.supernet6.map(|it| it.to_string()));
     let supernets = supernets.collect::<Vec<_>>().join(" and ");
     say(
         out,
@@ -199,14 +200,22 @@ fn cables(document: &Document<'_>, out: &mut String) {
 fn dns(document: &Document<'_>, out: &mut String) {
     let mut columns = Columns::new(["NAME", "TYPE", "DATA"]);
     for row in &document.dns.records {
-        columns.row([row.name.clone(), row.kind.as_str().to_owned(), row.data.clone()]);
+        columns.row([row.name.to_string(), row.kind.as_str().to_owned(), row.data.to_string()]);
     }
     columns.push_to(out, usize::MAX);
 }
 
 fn dhcp(document: &Document<'_>, out: &mut String) {
-    let mut columns =
-        Columns::new(["LOCATION", "INTERFACE", "NETWORK", "SWITCH", "PORT", "CIRCUIT-ID", "REMOTE-ID", "CLASS"]);
+    let mut columns = Columns::new([
+        "LOCATION",
+        "INTERFACE",
+        "NETWORK",
+        "SWITCH",
+        "PORT",
+        "CIRCUIT-ID",
+        "REMOTE-ID",
+        "CLASS",
+    ]);
     for row in &document.dhcp {
         columns.row([
             row.location.to_string(),
