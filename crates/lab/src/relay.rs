@@ -203,3 +203,6 @@ fn relay_socket(namespace: &Namespace, address: Ipv4Addr) -> Result<tokio::net::
     })?;
     tokio::net::UdpSocket::from_std(socket).doing(|| "watch a relay's socket")
 }
+
+#[cfg(test)]
+mod tests;

@@ -294,15 +294,14 @@ fn end(plan: &Plan, topology: &mut Topology, host: HostId, port: PortRef, bridge
     let called = port_name(plan, port);
     let index = topology.hosts[host].take_index();
     let name = kernel_name(topology, host, called, index);
-    let label = if kind == Kind::Bmc { "bmc" } else { called };
-    End {
-        host,
-        index,
-        name,
-        mac: identity::mac(device.location.as_str(), 0, label),
-        bridge,
-        port: Some(port),
-    }
+    // A machine's addresses go by its ports; a switch port that a BMC shares has two ends, by their own names.
+    let label = match kind {
+        Kind::Bmc => "bmc",
+        Kind::Switch => &name,
+        Kind::Controller | Kind::Machine => called,
+    };
+    let mac = identity::mac(device.location.as_str(), 0, label);
+    End { host, index, name, mac, bridge, port: Some(port) }
 }
 
 /// The name of a port in its model.
@@ -468,3 +467,6 @@ pub(crate) fn controllers(plan: &Plan) -> Vec<Ipv4Addr> {
         .filter_map(|interface| interface.v4)
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

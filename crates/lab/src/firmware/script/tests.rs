@@ -1,1 +1,112 @@
+use super::*;
+use expect_test::{Expect, expect};
 
+/// Runs a script; each fetch of a URL that contains `missing` fails, and so does a boot without a kernel.
+fn check(text: &str, expected: &Expect) {
+    let mut script = Script::new(text, Platform::Uefi);
+    let mut seen = String::new();
+    let (mut worked, mut has_kernel) = (true, false);
+    for _ in 0..12 {
+        let step = script.next(worked);
+        seen.push_str(&format!("{step:?}\n"));
+        worked = match &step {
+            Step::Fetch { what, url, .. } => {
+                has_kernel |= *what == Fetching::Kernel && !url.contains("missing");
+                !url.contains("missing")
+            }
+            Step::Boot => has_kernel,
+            _ => true,
+        };
+        if matches!(step, Step::Exit { .. } | Step::LocalDisk) || matches!(step, Step::Boot if worked) {
+            break;
+        }
+    }
+    expected.assert_eq(&seen);
+}
+
+#[test]
+fn a_kernel_with_its_initial_disk_and_command_line() {
+    check(
+        "#!ipxe\nkernel http://10.0.0.1/k console=ttyS0 zw.location=a/b\ninitrd --name one http://10.0.0.1/i\nboot\n",
+        &expect![[r#"
+            Fetch { what: Kernel, url: "http://10.0.0.1/k", arguments: "console=ttyS0 zw.location=a/b" }
+            Fetch { what: Initrd, url: "http://10.0.0.1/i", arguments: "" }
+            Boot
+        "#]],
+    );
+}
+
+#[test]
+fn the_next_controller_is_tried_when_one_fails() {
+    check(
+        "#!ipxe\n:try0\nimgfree\nkernel http://missing/k || goto try1\nboot || goto try1\n:try1\n\
+         kernel http://there/k || goto try2\nboot || goto try2\n:try2\necho never",
+        &expect![[r#"
+            Free
+            Fetch { what: Kernel, url: "http://missing/k", arguments: "" }
+            Fetch { what: Kernel, url: "http://there/k", arguments: "" }
+            Boot
+        "#]],
+    );
+}
+
+#[test]
+fn waits_double_until_the_script_is_asked_for_anew() {
+    check(
+        "#!ipxe\nset wait:int32 3\n:again\necho waiting ${wait} s\nsleep ${wait}\ninc wait ${wait}\n\
+         iseq ${wait} 12 || goto again\nchain --autofree --replace http://missing/a.ipxe ||\nset wait:int32 3\nexit 1",
+        &expect![[r#"
+            Say("waiting 3 s")
+            Sleep(3s)
+            Say("waiting 6 s")
+            Sleep(6s)
+            Fetch { what: Chain, url: "http://missing/a.ipxe", arguments: "" }
+            Exit { fine: false, why: "exit 1" }
+        "#]],
+    );
+}
+
+#[test]
+fn a_bios_starts_its_disk_and_uefi_leaves_that_to_its_firmware() {
+    let text = "#!ipxe\niseq ${platform} pcbios && sanboot --no-describe --drive 0x80 ||\nexit 1\n";
+    check(
+        text,
+        &expect![[r#"
+        Exit { fine: false, why: "exit 1" }
+    "#]],
+    );
+    assert_eq!(Script::new(text, Platform::Bios).next(true), Step::LocalDisk);
+}
+
+#[test]
+fn a_failure_that_nothing_catches_ends_the_script_and_names_the_line() {
+    check(
+        "#!ipxe\nkernel http://missing/k quiet\nboot",
+        &expect![[r#"
+            Fetch { what: Kernel, url: "http://missing/k", arguments: "quiet" }
+            Exit { fine: false, why: "`kernel http://missing/k quiet` failed" }
+        "#]],
+    );
+    check(
+        "#!ipxe\nfrobnicate",
+        &expect![[r#"
+        Exit { fine: false, why: "`frobnicate` failed" }
+    "#]],
+    );
+    check(
+        "<html>404</html>",
+        &expect![[r#"
+        Exit { fine: false, why: "it is no iPXE script" }
+    "#]],
+    );
+}
+
+#[test]
+fn a_script_that_never_waits_does_not_run_for_ever() {
+    check(
+        "#!ipxe\n:a\ngoto a",
+        &expect![[r#"
+        Exit { fine: false, why: "the script runs in circles" }
+    "#]],
+    );
+}
