@@ -27,8 +27,8 @@ pub enum RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoController => f.write_str("start the agent: no controller is named"),
-            Self::State(path, _) => write!(f, "make the state directory {}", path.display()),
+            Self::NoController => f.write_str("failed to start the agent: no controller is named"),
+            Self::State(path, _) => write!(f, "failed to make the state directory {}", path.display()),
             Self::Hardware(error) => f.write_str(error),
         }
     }

@@ -1,7 +1,8 @@
 //! `zw-agent`: the agent by itself, for machines and installers. All that it needs stands on the kernel's command line;
 //! flags replace it.
 
-use agent::{Controller, Notice, Options, Pin};
+use agent::options::CommandLine;
+use agent::{Notice, Options};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
 }
 
 fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
-    let (mut controllers, mut ca_pin, mut location) = (Vec::<Controller>::new(), None::<Pin>, None);
+    let mut given = CommandLine::default();
     let (mut state_dir, mut hardware_file, mut once) =
         (PathBuf::from("/var/lib/zonewright-agent"), None, false);
     while let Some(flag) = arguments.next() {
@@ -48,26 +49,19 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
         }
         let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
         match flag.as_str() {
-            "--controller" => controllers.push(value.parse()?),
-            "--ca-pin" => ca_pin = Some(value.parse()?),
-            "--location" => location = Some(model::Location::new(&value)),
+            "--controller" => given.controllers.push(value.parse()?),
+            "--ca-pin" => given.ca_pin = Some(value.parse()?),
+            "--location" => given.location = Some(model::Location::new(&value)),
             "--state" => state_dir = value.into(),
             "--hardware" => hardware_file = Some(value.into()),
             _ => return Err(format!("there is no {flag}")),
         }
     }
-    if controllers.is_empty() || ca_pin.is_none() || location.is_none() {
-        let line = agent::options::kernel_command_line()?;
-        if controllers.is_empty() {
-            controllers = line.controllers;
-        }
-        ca_pin = ca_pin.or(line.ca_pin);
-        location = location.or(line.location);
-    }
+    let (controllers, ca_pin, location) = given.complete()?;
     Ok(Options {
         controllers,
-        ca_pin: ca_pin.ok_or("neither --ca-pin nor zw.ca is given")?,
-        location: location.ok_or("neither --location nor zw.location is given")?,
+        ca_pin,
+        location,
         state_dir,
         hardware_file,
         once,

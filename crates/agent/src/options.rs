@@ -107,10 +107,10 @@ impl FromStr for Pin {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const FORM: &str = "a pin is written sha256: and 64 hexadecimal digits";
-        let digits = text
-            .strip_prefix("sha256:")
-            .filter(|digits| digits.len() == 64 && digits.is_ascii())
-            .ok_or(FORM)?;
+        let digits = text.strip_prefix("sha256:").filter(|digits| digits.len() == 64).ok_or(FORM)?;
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(FORM);
+        }
         let mut octets = [0; 32];
         for (at, octet) in octets.iter_mut().enumerate() {
             *octet = u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).map_err(|_| FORM)?;
@@ -128,6 +128,30 @@ pub struct CommandLine {
     pub ca_pin: Option<Pin>,
     /// `zw.location=`.
     pub location: Option<Location>,
+}
+
+impl CommandLine {
+    /// What is given, and what is not from the kernel's command line, which is read only if something is missing.
+    ///
+    /// # Errors
+    /// What is given nowhere, or cannot be read.
+    pub fn complete(mut self) -> Result<(Vec<Controller>, Pin, Location), String> {
+        if self.controllers.is_empty() || self.ca_pin.is_none() || self.location.is_none() {
+            let kernel = kernel_command_line()?;
+            if self.controllers.is_empty() {
+                self.controllers = kernel.controllers;
+            }
+            self.ca_pin = self.ca_pin.or(kernel.ca_pin);
+            self.location = self.location.or(kernel.location);
+        }
+        if self.controllers.is_empty() {
+            return Err("neither --controller nor zw.controller on the kernel command line is given".into());
+        }
+        let ca_pin = self.ca_pin.ok_or("neither --ca-pin nor zw.ca on the kernel command line is given")?;
+        let location =
+            self.location.ok_or("neither --location nor zw.location on the kernel command line is given")?;
+        Ok((self.controllers, ca_pin, location))
+    }
 }
 
 /// Reads the `zw.*` words of a kernel command line; other words are other people's, and `zw.generation` is for people.

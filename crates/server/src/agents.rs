@@ -248,7 +248,7 @@ impl From<AuthorityError> for Refused {
             AuthorityError::Request(_) => Because::Protocol,
             _ => Because::Busy,
         };
-        Self::new(because, format!("failed to {error}"))
+        Self::new(because, error.to_string())
     }
 }
 

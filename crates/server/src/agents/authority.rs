@@ -94,11 +94,11 @@ pub enum AuthorityError {
 impl fmt::Display for AuthorityError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Damaged(what) => write!(f, "open the certificate authority: {what}"),
-            Self::Request(what) => write!(f, "sign a certificate request: {what}"),
-            Self::Crypto(_) => f.write_str("issue a certificate"),
-            Self::Tls(_) => f.write_str("set up tls"),
-            Self::Random => f.write_str("get random numbers"),
+            Self::Damaged(what) => write!(f, "failed to open the certificate authority: {what}"),
+            Self::Request(what) => write!(f, "failed to sign a certificate request: {what}"),
+            Self::Crypto(_) => f.write_str("failed to issue a certificate"),
+            Self::Tls(_) => f.write_str("failed to set up tls"),
+            Self::Random => f.write_str("failed to get random numbers"),
         }
     }
 }

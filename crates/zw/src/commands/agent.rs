@@ -1,0 +1,80 @@
+//! `zw agent`: the agent of one machine, as the lab and machines with an operating system of their own run it.
+
+use crate::commands::check::failed;
+use agent::options::CommandLine;
+use agent::{Controller, Notice, Options, Pin};
+use clap::Args as ClapArgs;
+use model::Location;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Run this machine's agent: prove where it stands, report its hardware and neighbours, run its role's checks.
+///
+/// It keeps one connection to a controller and comes back when that is lost. Everything it is told here is public; its
+/// key is made on this machine, kept in the state directory, and never leaves it.
+#[derive(ClapArgs)]
+#[command(
+    after_help = "What is not given is read from the kernel's command line: zw.controller, zw.ca, zw.location.\n\n\
+                        Example:\n  zw agent --controller https://10.32.0.10:8443 --ca-pin sha256:5f2c... \\\n           \
+                        --location ams1/p01/r1/u01 --state /var/lib/zonewright-agent"
+)]
+pub(crate) struct Args {
+    /// A controller; more are tried in turn.
+    #[arg(long = "controller", value_name = "URL")]
+    controllers: Vec<Controller>,
+    /// SHA-256 of the certificate of the zone's authority.
+    #[arg(long, value_name = "sha256:HEX")]
+    ca_pin: Option<Pin>,
+    /// Where this machine stands.
+    #[arg(long, value_name = "LOCATION")]
+    location: Option<String>,
+    /// Where key, certificate and last orders are kept.
+    #[arg(long, default_value = "/var/lib/zonewright-agent", value_name = "DIRECTORY")]
+    state: PathBuf,
+    /// JSON with hardware to report instead of what is found.
+    #[arg(long, value_name = "FILE")]
+    hardware: Option<PathBuf>,
+    /// End when the controller has taken the first report and check results.
+    #[arg(long)]
+    once: bool,
+}
+
+/// Runs the command; ends only with `--once`, on a signal, or when it cannot start.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let given = CommandLine {
+        controllers: args.controllers.clone(),
+        ca_pin: args.ca_pin,
+        location: args.location.as_deref().map(Location::new),
+    };
+    let (controllers, ca_pin, location) = match given.complete() {
+        Ok(complete) => complete,
+        Err(sentence) => {
+            say(&sentence);
+            return ExitCode::from(2);
+        }
+    };
+    let options = Options {
+        controllers,
+        ca_pin,
+        location,
+        state_dir: args.state.clone(),
+        hardware_file: args.hardware.clone(),
+        once: args.once,
+        tell: Arc::new(|notice: &Notice| say(&notice.to_string())),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    match runtime.block_on(agent::run(options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+/// A log line. If nobody reads it, the agent goes on.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
