@@ -1,8 +1,7 @@
 //! Cables: the `cable` rules of the drawing, and the wiring files.
 //!
 //! A rule (`eno1 = leaf.a.swp[unit]`) is read once for its block, its target found once for each rack, and its port
-//! number computed for each machine. A port holds one plug: what is taken is a table indexed by device and port, so
-//! that 300,000 cables are joined without one hash.
+//! number computed for each machine. A port holds one plug: what is taken is a table indexed by device and port.
 
 use crate::arithmetic::Numbers;
 use crate::draw::{Container, Drawing, Group};
@@ -15,7 +14,7 @@ use crate::template::Labels;
 use crate::wiring;
 use model::design::{Cable, DeviceKind, PortRef};
 use model::finding::{Code, File, Finding, Severity, Source};
-use model::ids::{DeviceId, ModelId, PortIndex};
+use model::ids::{DeviceId, PortIndex};
 use std::cell::Cell;
 use std::collections::HashMap;
 
@@ -93,8 +92,8 @@ pub(crate) struct Sockets<'d> {
     taken: Vec<u32>,
     first_port: Vec<u32>,
     ports: Vec<HashMap<&'d str, PortIndex>>,
-    /// Ports of a model named by a base and a number.
-    numbered: HashMap<(ModelId, String), HashMap<u32, PortIndex>>,
+    /// By model, for each base that rules use: the ports named by it and a number, sorted by number.
+    numbered: Vec<Vec<(String, NumberedPorts)>>,
     suggestions: Cell<u32>,
     /// Devices by name (lower case), location, and location within the zone.
     by_name: Option<HashMap<String, DeviceId>>,
@@ -128,7 +127,7 @@ impl<'d> Sockets<'d> {
             taken: vec![0; total as usize],
             first_port,
             ports,
-            numbered: HashMap::new(),
+            numbered: vec![Vec::new(); tables.models.len()],
             suggestions: Cell::new(SUGGESTIONS_MAX),
             by_name: None,
         }
@@ -253,16 +252,18 @@ impl<'d> Sockets<'d> {
         number: i64,
     ) -> Option<PortRef> {
         let model = self.drawing.devices[device.index()].model;
-        let tables = self.tables;
-        let table = match self.numbered.get(&(model, base.to_string())) {
-            Some(table) => table,
-            None => {
-                let table = numbered_ports(&tables.models[model.index()].ports, base);
-                self.numbered.entry((model, base.to_string())).or_insert(table)
-            }
-        };
-        match u32::try_from(number).ok().and_then(|number| table.get(&number)) {
-            Some(port) => Some(PortRef { device, port: *port }),
+        let tables = &mut self.numbered[model.index()];
+        let known = tables.iter().position(|(own, _)| own == base);
+        let known = known.unwrap_or_else(|| {
+            tables.push((base.to_string(), numbered_ports(&self.tables.models[model.index()].ports, base)));
+            tables.len() - 1
+        });
+        let table = &tables[known].1;
+        let found = u32::try_from(number).ok().and_then(|number| {
+            table.binary_search_by_key(&number, |(number, _)| *number).ok().map(|index| table[index].1)
+        });
+        match found {
+            Some(port) => Some(PortRef { device, port }),
             None => {
                 self.unknown_port(report, source, device, &format!("{base}{number}"));
                 None
@@ -453,17 +454,23 @@ impl<'d> Sockets<'d> {
     }
 }
 
-fn numbered_ports(ports: &[String], base: &str) -> HashMap<u32, PortIndex> {
-    let mut table = HashMap::with_capacity(ports.len());
+/// Ports by the number after a base.
+type NumberedPorts = Vec<(u32, PortIndex)>;
+
+fn numbered_ports(ports: &[String], base: &str) -> NumberedPorts {
+    let mut table = NumberedPorts::with_capacity(ports.len());
     for (index, port) in ports.iter().enumerate() {
         let Some(digits) = port.strip_prefix(base) else { continue };
         if !digits.is_empty()
             && digits.bytes().all(|byte| byte.is_ascii_digit())
             && let Ok(number) = digits.parse()
         {
-            table.entry(number).or_insert(PortIndex::from_index(index));
+            table.push((number, PortIndex::from_index(index)));
         }
     }
+    // Of `swp1` and `swp01` the one that is listed first is meant.
+    table.sort_by_key(|(number, _)| *number);
+    table.dedup_by_key(|(number, _)| *number);
     table
 }
 
