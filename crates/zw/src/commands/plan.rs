@@ -69,9 +69,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 fn ran(args: &Args) -> Result<ExitCode, Failure> {
-    let Some(plan) = read_plan(&args.directory)? else { return Ok(ExitCode::from(1)) };
-    let document = plan::document(&plan);
     let Some(against) = &args.against else {
+        let Some(plan) = told(read_plan(&args.directory)?)? else { return Ok(ExitCode::from(1)) };
+        let document = plan::document(&plan);
         match (args.json, args.only) {
             (true, None) => write_json(&document)?,
             (true, Some(only)) => write_json_table(&document, only)?,
@@ -79,36 +79,59 @@ fn ran(args: &Args) -> Result<ExitCode, Failure> {
         }
         return Ok(ExitCode::SUCCESS);
     };
-    let diff = if against.is_dir() {
-        let Some(before) = read_plan(against)? else { return Ok(ExitCode::from(1)) };
-        plan::diff(&plan::document(&before), &document)
-    } else {
-        plan::diff(&read_document(against)?, &document)
-    };
+    let Some(diff) = difference(&args.directory, against)? else { return Ok(ExitCode::from(1)) };
     if args.json {
         write_json(&diff)?
     } else {
         write_text(&changes::text(&diff))?
     }
-    Ok(if args.exit_code && diff != Diff::default() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    Ok(if args.exit_code && !diff.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-/// The plan of a design's directory; what is wrong with it goes to standard error. `None` if that forbids a plan.
-fn read_plan(directory: &Path) -> Result<Option<model::Plan>, Failure> {
-    let files = server::files::read_design(directory).map_err(|error| Failure::Design(Box::new(error)))?;
-    let (plan, found) = compiled(directory, &files);
-    if !found.is_empty() {
-        let text = findings::rendered(directory, &files, &found);
-        anstream::stderr().write_all(text.as_bytes()).map_err(Failure::Output)?;
+/// What changes. `None` if one of the two has no plan; why is on standard error by then.
+fn difference(directory: &Path, against: &Path) -> Result<Option<Diff>, Failure> {
+    if !against.is_dir() {
+        let before = read_document(against)?;
+        let after = told(read_plan(directory)?)?;
+        return Ok(after.map(|after| plan::diff(&before, &plan::document(&after))));
     }
-    Ok(plan.filter(|_| !findings::has_errors(&found)))
+    // The two have nothing to do with each other, and each takes as long.
+    let (before, after) = std::thread::scope(|scope| {
+        let before = scope.spawn(|| read_plan(against));
+        let after = read_plan(directory);
+        (before.join(), after)
+    });
+    let before = before.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    let (Some(before), Some(after)) = (told(before?)?, told(after?)?) else { return Ok(None) };
+    let diff = std::thread::scope(|scope| {
+        let before = scope.spawn(|| plan::document(&before));
+        let after = plan::document(&after);
+        before.join().map(|before| plan::diff(&before, &after))
+    });
+    Ok(Some(diff.unwrap_or_else(|panic| std::panic::resume_unwind(panic))))
+}
+
+/// A plan, if there is one, and the findings as they are shown.
+type Read = (Option<model::Plan>, String);
+
+/// The plan of a design's directory.
+fn read_plan(directory: &Path) -> Result<Read, Failure> {
+    let files = server::files::read_design(directory).map_err(|error| Failure::Design(error.into()))?;
+    let (plan, found) = compiled(directory, &files);
+    Ok((plan.filter(|_| !findings::has_errors(&found)), findings::rendered(directory, &files, &found)))
+}
+
+/// What is wrong with a design goes to standard error.
+fn told((plan, findings): Read) -> Result<Option<model::Plan>, Failure> {
+    anstream::stderr().write_all(findings.as_bytes()).map_err(Failure::Output)?;
+    Ok(plan)
 }
 
 /// A plan that was saved with `--json`.
 fn read_document(path: &Path) -> Result<Document<'static>, Failure> {
     let text = std::fs::read(path).map_err(|error| Failure::Open(path.to_owned(), error))?;
-    let document: Document<'static> = serde_json::from_slice(&text)
-        .map_err(|error| Failure::NotAPlan(path.to_owned(), error))?;
+    let document: Document<'static> =
+        serde_json::from_slice(&text).map_err(|error| Failure::NotAPlan(path.to_owned(), error))?;
     if document.format == FORMAT {
         Ok(document)
     } else {
@@ -141,7 +164,7 @@ fn write_text(text: &str) -> Result<(), Failure> {
 /// Why nothing could be shown.
 #[derive(Debug)]
 enum Failure {
-    Design(Box<dyn std::error::Error>),
+    Design(Box<dyn std::error::Error + Send + Sync>),
     Open(PathBuf, io::Error),
     NotAPlan(PathBuf, serde_json::Error),
     Format(PathBuf, u32),
