@@ -4,7 +4,7 @@ use crate::findings;
 use clap::Args as ClapArgs;
 use model::Plan;
 use model::design::{Design, DeviceKind};
-use model::finding::{Code, File, Finding};
+use model::finding::{Code, File, Finding, Source};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -61,9 +61,10 @@ pub(crate) fn compiled(directory: &Path, files: &[File]) -> (Option<Plan>, Vec<F
     let mut compiled = None;
     if let Some(design) = design {
         findings.extend(missing_images(directory, &design));
+        findings.extend(bad_checks(files, &design));
         let (plan, more) = plan::compile(design, None);
         findings.extend(more);
-        compiled = plan;
+        compiled = plan.filter(|_| !findings::has_errors(&findings));
     }
     findings.sort_by_key(|finding| (finding.source.file, finding.source.start, finding.severity));
     (compiled, findings)
@@ -83,6 +84,30 @@ fn missing_images(directory: &Path, design: &Design) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// What the agents could not read in the files of checks: they read with the same code.
+fn bad_checks(files: &[File], design: &Design) -> Vec<Finding> {
+    let mut named: Vec<&str> =
+        design.roles.iter().flat_map(|role| &role.checks).map(|check| check.path.as_str()).collect();
+    named.sort_unstable();
+    named.dedup();
+    let mut findings = Vec::new();
+    for (index, file) in files.iter().enumerate().filter(|(_, file)| named.contains(&file.path.as_str())) {
+        for (line, sentence) in agent::checks::parse(&file.text).err().unwrap_or_default() {
+            findings.push(Finding::error(Code::BadChecks, line_source(index, &file.text, line), sentence));
+        }
+    }
+    findings
+}
+
+/// Line `number`, from 1, of the file at `index`, without the space around it.
+fn line_source(index: usize, text: &str, number: usize) -> Source {
+    let line = text.split('\n').nth(number.saturating_sub(1)).unwrap_or("");
+    let before: usize = text.split_inclusive('\n').take(number.saturating_sub(1)).map(str::len).sum();
+    let start = before + line.len() - line.trim_start().len();
+    // Files of a design and their sizes are bounded far below these types by `server::files`.
+    Source { file: index as u16, start: start as u32, end: (start + line.trim().len()) as u32 }
 }
 
 fn summary(design: &Design) -> serde_json::Value {
@@ -129,4 +154,34 @@ pub(crate) fn failed(error: &dyn std::error::Error) -> ExitCode {
     // Nothing more can be done when standard error is closed too.
     let _ = anstream::stderr().write_all(text.as_bytes());
     ExitCode::from(3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn a_mistake_in_a_file_of_checks_is_shown_at_its_line() {
+        let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/pocket"));
+        let mut files = server::files::read_design(directory).expect("the example");
+        let (plan, findings) = compiled(directory, &files);
+        assert_eq!(findings, []);
+        assert!(plan.is_some());
+        let checks = files.iter_mut().find(|file| file.path == "checks/kvm.yaml").expect("its checks");
+        checks.text = "file:\n  /proc:\n    exits: true\n".into();
+        let (plan, findings) = compiled(directory, &files);
+        assert!(plan.is_none());
+        let shown = findings::rendered(Path::new("pocket"), &files, &findings);
+        expect![[r#"
+            error[ZW0212]: there is no attribute of file `exits`; did you mean `exists`?
+              ╭▸ pocket/checks/kvm.yaml:3:5
+              │
+            3 │     exits: true
+              ╰╴    ━━━━━━━━━━━
+
+            1 error
+        "#]]
+        .assert_eq(&anstream::adapter::strip_str(&shown).to_string());
+    }
 }
