@@ -141,6 +141,8 @@ pub struct Machine {
     pub state: String,
     /// What the lab's firmware is doing, in words.
     pub doing: String,
+    /// Why it is not ready, as the controller says; empty while that is ordinary.
+    pub why: String,
     /// Milliseconds from power-on to ready.
     pub took_ms: Option<u64>,
 }

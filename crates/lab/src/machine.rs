@@ -187,7 +187,12 @@ impl Machine {
         let [.., a, b, c, d] = mac.0;
         let seed = u32::from_be_bytes([a, b, c, d]) ^ (self.boots << 8) ^ stage as u32;
         let uuid = identity::uuid(&self.body.location, self.replaced);
-        Client::new(persona(stage, on_bios), mac, uuid, seed, fetch::now())
+        let mut persona = persona(stage, on_bios);
+        // On a port that it shares, a BMC is known by the class that its model is drawn with.
+        if let Some(class) = self.body.model.bmc_vendor_class.first().filter(|_| stage == Stage::Bmc) {
+            persona.vendor_class = class.clone().into();
+        }
+        Client::new(persona, mac, uuid, seed, fetch::now())
     }
 
     /// Firmware's rounds over its boot options, until one boots.
@@ -426,7 +431,7 @@ impl Machine {
         self.namespace.run(|| {
             let _inside = runtime.enter();
             let mut command = tokio::process::Command::new("/proc/self/exe");
-            command.arg("agent");
+            command.arg0("zw").arg("agent");
             for controller in line.split_whitespace().filter_map(|word| word.strip_prefix("zw.controller=")) {
                 command.args(["--controller", controller]);
             }

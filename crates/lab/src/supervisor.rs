@@ -16,6 +16,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{dup2_stderr, dup2_stdout, getegid, geteuid, setsid};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -45,6 +46,7 @@ pub fn start(arguments: &[String], directory: &Directory) -> Result<(), Error> {
         .open(directory.log())
         .doing(|| format!("open {}", directory.log().display()))?;
     let mut child = Command::new("/proc/self/exe")
+        .arg0("zw")
         .args(arguments)
         .current_dir("/")
         .stdin(Stdio::null())
@@ -91,6 +93,7 @@ fn guard(supervise: &Supervise) -> Result<u8, Error> {
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD]);
     signals.thread_block().doing(|| "block signals")?;
     let mut inner = Command::new("/proc/self/exe")
+        .arg0("zw")
         .args(&supervise.inner)
         .stdin(Stdio::null())
         .spawn()

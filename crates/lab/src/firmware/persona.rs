@@ -1,6 +1,7 @@
 //! What each kind of firmware says of itself, what it takes for an offer, and how long it waits.
 
 use model::facts::Stage;
+use std::borrow::Cow;
 use std::time::Duration;
 use wire::dhcp4::code;
 
@@ -10,7 +11,7 @@ pub(crate) struct Persona {
     /// The stage of a boot it is.
     pub stage: Stage,
     /// Option 60.
-    pub vendor_class: &'static str,
+    pub vendor_class: Cow<'static, str>,
     /// Option 93.
     pub architecture: Option<u16>,
     /// Option 77, as it goes on the wire.
@@ -97,7 +98,7 @@ const IPXE_FEATURES: (u8, &[u8]) = (code::IPXE, &[19, 1, 1, 24, 1, 1, 33, 1, 1, 
 pub(crate) fn persona(stage: Stage, on_bios: bool) -> Persona {
     let plain = Persona {
         stage,
-        vendor_class: "",
+        vendor_class: Cow::Borrowed(""),
         architecture: None,
         user_class: "",
         parameters: PXE_PARAMETERS,
@@ -110,7 +111,7 @@ pub(crate) fn persona(stage: Stage, on_bios: bool) -> Persona {
     };
     match stage {
         Stage::BiosPxe => Persona {
-            vendor_class: "PXEClient:Arch:00000:UNDI:002001",
+            vendor_class: Cow::Borrowed("PXEClient:Arch:00000:UNDI:002001"),
             architecture: Some(0),
             maximum_size: Some(1260),
             more: &[UNDI_BIOS],
@@ -119,20 +120,20 @@ pub(crate) fn persona(stage: Stage, on_bios: bool) -> Persona {
             ..plain
         },
         Stage::UefiPxe => Persona {
-            vendor_class: "PXEClient:Arch:00007:UNDI:003016",
+            vendor_class: Cow::Borrowed("PXEClient:Arch:00007:UNDI:003016"),
             architecture: Some(7),
             more: &[UNDI_UEFI],
             ..plain
         },
         Stage::UefiHttp => Persona {
-            vendor_class: "HTTPClient:Arch:00016:UNDI:003016",
+            vendor_class: Cow::Borrowed("HTTPClient:Arch:00016:UNDI:003016"),
             architecture: Some(16),
             more: &[UNDI_UEFI],
             accepts: Accepts::BootUri,
             ..plain
         },
         Stage::Ipxe if on_bios => Persona {
-            vendor_class: "PXEClient:Arch:00000:UNDI:002001",
+            vendor_class: Cow::Borrowed("PXEClient:Arch:00000:UNDI:002001"),
             architecture: Some(0),
             user_class: "iPXE",
             more: &[UNDI_BIOS, IPXE_FEATURES],
@@ -140,7 +141,7 @@ pub(crate) fn persona(stage: Stage, on_bios: bool) -> Persona {
             ..plain
         },
         Stage::Ipxe => Persona {
-            vendor_class: "PXEClient:Arch:00007:UNDI:003016",
+            vendor_class: Cow::Borrowed("PXEClient:Arch:00007:UNDI:003016"),
             architecture: Some(7),
             user_class: "iPXE",
             more: &[UNDI_UEFI, IPXE_FEATURES],
@@ -155,7 +156,7 @@ pub(crate) fn persona(stage: Stage, on_bios: bool) -> Persona {
             ..plain
         },
         Stage::Bmc => Persona {
-            vendor_class: "zonewright-lab-bmc",
+            vendor_class: Cow::Borrowed("zonewright-lab-bmc"),
             parameters: SYSTEM_PARAMETERS,
             maximum_size: None,
             sends_uuid: false,

@@ -106,6 +106,7 @@ fn spawn(zone: &Zone, namespace: &Namespace, name: &str) -> Result<Child, Error>
     namespace.run(|| {
         let _inside = runtime.enter();
         Command::new("/proc/self/exe")
+            .arg0("zw")
             .arg("serve")
             .arg(&zone.start.design)
             .args(["--controller", name])

@@ -48,7 +48,7 @@ async fn ask(zone: &Zone) -> Result<Value, Error> {
 }
 
 fn take_over(zone: &Zone, answer: &Value) {
-    let Some(machines) = answer.get("machines").unwrap_or(answer).as_array() else { return };
+    let Some(machines) = answer.get("machines").and_then(Value::as_array) else { return };
     let on_since = {
         let power = zone.power.lock().unwrap_or_else(PoisonError::into_inner);
         power.on_since.clone()
@@ -58,13 +58,23 @@ fn take_over(zone: &Zone, answer: &Value) {
         for machine in machines {
             let text = |key: &str| machine.get(key).and_then(Value::as_str);
             let Some(location) = text("location") else { continue };
-            let state =
-                text("state").or_else(|| machine.get("state")?.get("state")?.as_str()).unwrap_or("expected");
+            let state = text("state").unwrap_or("expected");
             let Some(known) = progress.machines.iter_mut().find(|known| known.location == location) else {
                 continue;
             };
             if known.state != state {
                 state.clone_into(&mut known.state);
+                is_changed = true;
+            }
+            let wait = machine.get("wait").and_then(|wait| wait.get("on")).and_then(Value::as_str);
+            let wait = wait.map(|on| format!("waits for {on}"));
+            let why = match state {
+                "ready" => String::new(),
+                "failed" => text("detail").unwrap_or_default().to_owned(),
+                _ => text("miscabled").map(str::to_owned).or(wait).unwrap_or_default(),
+            };
+            if known.why != why {
+                known.why = why;
                 is_changed = true;
             }
             if state == "ready" && known.took_ms.is_none() {

@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 /// Machines that `up` lists one by one at its end; of more, only those that are not ready.
 const LISTED_MAX: usize = 300;
+/// Machines of which `up` says why they are not ready.
+const WAITING_MAX: usize = 20;
 /// A lab in which every machine is ready or failed, and stays so this long, is done.
 const SETTLED: Duration = Duration::from_secs(3);
 
@@ -160,9 +162,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Command::Up { design, patience } => return up(design, Duration::from_secs(*patience)),
         Command::Down { all } => take_down(args.zone.as_deref(), *all),
         Command::Status { json } => status(args.zone.as_deref(), *json),
-        Command::Exec { target, command } => {
-            chosen(args.zone.as_deref()).and_then(|lab| control::execute(&lab, target, command)).map(ExitCode::from)
-        }
+        Command::Exec { target, command } => chosen(args.zone.as_deref())
+            .and_then(|lab| control::execute(&lab, target, command))
+            .map(ExitCode::from),
         Command::Capture { target, file, frames } => chosen(args.zone.as_deref())
             .and_then(|lab| lab::capture::capture(&lab, target, file, *frames))
             .map(|()| ExitCode::SUCCESS),
@@ -235,7 +237,8 @@ fn status(zone: Option<&str>, json: bool) -> Result<ExitCode, Error> {
         return Ok(ExitCode::from(3));
     };
     if json {
-        let text = serde_json::to_string_pretty(&progress).map_err(|error| Error::because("write JSON", error))?;
+        let text =
+            serde_json::to_string_pretty(&progress).map_err(|error| Error::because("write JSON", error))?;
         say(&format!("{text}\n"));
     } else {
         say(&progress::table(&progress, &progress::everyone));
@@ -284,7 +287,8 @@ fn up(design: &Path, patience: Duration) -> ExitCode {
         }
         Err(LoadError::Read(error)) => return complain(&error),
     };
-    bring_up(&design, &Directory::of(&directory::base(), &zone), patience).unwrap_or_else(|error| complain(&error))
+    bring_up(&design, &Directory::of(&directory::base(), &zone), patience)
+        .unwrap_or_else(|error| complain(&error))
 }
 
 fn bring_up(design: &Path, lab: &Directory, patience: Duration) -> Result<ExitCode, Error> {
@@ -327,7 +331,7 @@ fn bring_up(design: &Path, lab: &Directory, patience: Duration) -> Result<ExitCo
         down::down(lab)?;
         return Err(Error::new(words.clone()));
     }
-    Ok(conclude(&last, verdict == Some(Verdict::AllReady), patience))
+    Ok(conclude(&last, verdict, patience, &lab.log()))
 }
 
 /// Decides when `up` has seen enough.
@@ -380,7 +384,7 @@ impl Waiting {
 }
 
 /// The table at the end, and where to look next.
-fn conclude(last: &Progress, all_ready: bool, patience: Duration) -> ExitCode {
+fn conclude(last: &Progress, verdict: Option<Verdict>, patience: Duration, log: &Path) -> ExitCode {
     let is_listed: &dyn Fn(&control::Machine) -> bool =
         if last.machines.len() <= LISTED_MAX { &progress::everyone } else { &progress::not_ready };
     say(&progress::table(last, is_listed));
@@ -388,22 +392,36 @@ fn conclude(last: &Progress, all_ready: bool, patience: Duration) -> ExitCode {
     let example = last.machines.iter().find(|machine| machine.state != "ready").or(last.machines.first());
     let location = example.map_or("LOCATION", |machine| machine.location.as_str());
     let within = location.split_once('/').map_or(location, |(_, rest)| rest);
-    if all_ready {
+    if verdict == Some(Verdict::AllReady) {
         say(&format!(
             "\nlook at it    zw status\nask it        zw why {within}\nswap a box    zw lab replace {within}\n\
              miscable it   zw lab swap A B\nend it        zw lab down\n"
         ));
         return ExitCode::SUCCESS;
     }
-    let waiting = last.machines.iter().filter(|machine| machine.state != "ready").count();
+    let waiting: Vec<_> = last.machines.iter().filter(|machine| machine.state != "ready").collect();
+    let (up, bmcs) = last.bmcs;
+    let quiet = match verdict {
+        Some(Verdict::Stuck) => format!(", and nothing changed for {} s", patience.as_secs()),
+        _ => String::new(),
+    };
     say_error(&format!(
-        "zw: {waiting} of {} machines are not ready, and nothing changed for {} s\n\nask why       zw why {within}\n\
-         end it        zw lab down\n",
+        "zw: {} of {} machines are not ready, {} of {bmcs} BMCs are not up{quiet}\n",
+        waiting.len(),
         last.machines.len(),
-        patience.as_secs()
+        bmcs - up
     ));
-    for machine in last.machines.iter().filter(|machine| machine.state != "ready").take(20) {
-        say_error(&format!("  {}: {} ({})\n", machine.location, machine.state, machine.doing));
+    for machine in waiting.iter().take(WAITING_MAX) {
+        let control::Machine { location, state, doing, why, .. } = machine;
+        let why = if why.is_empty() { doing } else { why };
+        say_error(&format!("  {location}: {state}: {why}\n"));
     }
+    if waiting.len() > WAITING_MAX {
+        say_error(&format!("  and {} more\n", waiting.len() - WAITING_MAX));
+    }
+    say_error(&format!(
+        "\nask why       zw why {within}\nlook          {}\nend it        zw lab down\n",
+        log.display()
+    ));
     ExitCode::from(3)
 }
