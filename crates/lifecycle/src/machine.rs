@@ -110,6 +110,9 @@ pub fn judged(
     }
     machine.miscabled = doubt;
     let mut step = Step { changed: true, ..Step::default() };
+    if machine.miscabled.is_some() && machine.state == State::Ready {
+        merge(&mut step, enter(machine, State::Validating { hardware_fits: true }, now));
+    }
     merge(&mut step, settle(plan, roster, device, machine, now));
     step
 }
@@ -184,6 +187,7 @@ fn lost(machine: &mut Machine, now: Time) -> Step {
 /// A new boot: what the last one proved is void, and a new token may be had.
 fn begin_boot(machine: &mut Machine, now: Time) {
     machine.boot_began = Some(now);
+    machine.boot_took_ms = None;
     machine.token = Token::None;
     machine.checks.clear();
 }
@@ -313,7 +317,7 @@ fn settle(plan: &Plan, roster: &Roster, device: DeviceId, machine: &mut Machine,
         machine.sightings.iter().map(|(interface, sighting)| (interface.clone(), sighting.mac)).collect();
     let view_changed = seen != machine.accepted;
     machine.accepted = seen;
-    if let Some(began) = machine.boot_began {
+    if let (Some(began), None) = (machine.boot_began, machine.boot_took_ms) {
         machine.boot_took_ms = Some(u64::try_from(now.since(began).as_millis()).unwrap_or(u64::MAX));
     }
     Step { view_changed, ..enter(machine, State::Ready, now) }

@@ -317,7 +317,7 @@ fn a_stranger_on_the_port_of_a_connected_machine_is_foreign() {
     let mut told = pocket();
     told.becomes_ready(1, 1);
     told.asks(1, "eno1", mac(200, 1), uuid(200), Stage::UefiPxe);
-    assert_eq!((told.doubt(1), told.state(1)), (Some(Code::Foreign), "ready"));
+    assert_eq!((told.doubt(1), told.state(1)), (Some(Code::Foreign), "validating"));
     told.tell(1, What::Lost);
     assert_eq!(
         (told.doubt(1), told.state(1)),
