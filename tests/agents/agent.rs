@@ -1,16 +1,17 @@
 //! The real agent against the real listener, through loss and restart.
 
-use crate::bench::{Bench, MAC, U01, ip, u01};
+use crate::bench::{Bench, MAC, PATIENCE, U01, ip, u01};
 use crate::client::{Client, enrolled};
 use agent::{Controller, Notice, Options, Pin};
 use model::event::What;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// A running agent; it ends with the test.
 struct Running {
-    notices: Arc<Mutex<Vec<Notice>>>,
+    notices: watch::Sender<Vec<Notice>>,
     state_dir: PathBuf,
     task: tokio::task::JoinHandle<Result<(), agent::RunError>>,
 }
@@ -24,15 +25,15 @@ impl Drop for Running {
 
 impl Running {
     fn heard(&self, wanted: impl Fn(&Notice) -> bool) -> usize {
-        self.notices.lock().expect("whole").iter().filter(|notice| wanted(notice)).count()
+        self.notices.borrow().iter().filter(|notice| wanted(notice)).count()
     }
 
-    async fn until(&self, wanted: impl Fn(&Notice) -> bool) {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-        while self.heard(&wanted) == 0 {
-            assert!(tokio::time::Instant::now() < deadline, "never heard: {:?}", self.notices.lock());
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+    /// Waits until so many notices of a kind were heard.
+    async fn until(&self, count: usize, wanted: impl Fn(&Notice) -> bool) {
+        let mut notices = self.notices.subscribe();
+        let enough = notices.wait_for(|heard| heard.iter().filter(|notice| wanted(notice)).count() >= count);
+        let reached = tokio::time::timeout(PATIENCE, enough).await.is_ok();
+        assert!(reached, "never heard: {:?}", self.notices.borrow());
     }
 }
 
@@ -43,10 +44,10 @@ fn state_dir(name: &str) -> PathBuf {
 }
 
 fn start(bench: &Bench, state_dir: PathBuf, pin: Pin, once: bool) -> Running {
-    let notices: Arc<Mutex<Vec<Notice>>> = Arc::default();
+    let notices = watch::Sender::new(Vec::new());
     let tell = {
-        let notices = Arc::clone(&notices);
-        Arc::new(move |notice: &Notice| notices.lock().expect("whole").push(notice.clone()))
+        let notices = notices.clone();
+        Arc::new(move |notice: &Notice| notices.send_modify(|heard| heard.push(notice.clone())))
     };
     let options = Options {
         controllers: vec![Controller(bench.address)],
@@ -79,7 +80,7 @@ async fn an_agent_comes_up_by_itself_and_its_machine_is_ready() {
     let bench = Bench::today().await;
     boot(&bench);
     let mut running = start(&bench, state_dir("once"), pin(&bench), true);
-    tokio::time::timeout(Duration::from_secs(60), &mut running.task)
+    tokio::time::timeout(PATIENCE, &mut running.task)
         .await
         .expect("in time")
         .expect("no panic")
@@ -124,14 +125,9 @@ async fn an_agent_survives_its_controller_and_enrols_no_second_time() {
     let running = start(&bench, state_dir("restart"), pin(&bench), false);
     bench.until(&u01(), |machine| machine.state.name() == "ready").await;
     bench.crash().await;
-    running.until(|notice| matches!(notice, Notice::Disconnected { .. })).await;
+    running.until(1, |notice| matches!(notice, Notice::Disconnected { .. })).await;
     bench.restart();
-    let connected = || running.heard(|notice| matches!(notice, Notice::Connected { .. }));
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    while connected() < 2 {
-        assert!(tokio::time::Instant::now() < deadline, "it did not come back");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    running.until(2, |notice| matches!(notice, Notice::Connected { .. })).await;
     assert_eq!(bench.count(|what| matches!(what, What::Enrolled { .. })), 1);
     assert_eq!(running.heard(|notice| matches!(notice, Notice::Enrolled)), 1);
 }
@@ -158,7 +154,7 @@ async fn an_agent_believes_no_controller_but_the_pinned_one() {
     let bench = Bench::today().await;
     boot(&bench);
     let running = start(&bench, state_dir("pin"), Pin([7; 32]), false);
-    running.until(|notice| matches!(notice, Notice::Disconnected { .. })).await;
+    running.until(1, |notice| matches!(notice, Notice::Disconnected { .. })).await;
     assert_eq!(bench.count(|_| true), 0, "it has told a stranger nothing");
 }
 
@@ -174,6 +170,6 @@ async fn an_agent_whose_key_was_replaced_says_so_and_does_not_connect() {
     let thief = enrolled(&bench, U01, &u01()).await;
     let _talking = Client::connect(&bench, U01, Some(&thief)).await.expect("connected");
     assert!(bench.check_again(&u01()));
-    running.until(|notice| matches!(notice, Notice::Refused { .. })).await;
+    running.until(1, |notice| matches!(notice, Notice::Refused { .. })).await;
     assert_eq!(bench.count(|what| matches!(what, What::Enrolled { .. })), 2);
 }

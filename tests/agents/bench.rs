@@ -20,6 +20,9 @@ use tokio::task::JoinHandle;
 pub(crate) const U01: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
 pub(crate) const U02: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
+/// Nothing that a test waits for takes longer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
 /// When the tests begin.
 pub(crate) const BEGIN: Time = Time(1_800_000_000_000);
 
@@ -31,6 +34,8 @@ pub(crate) struct Bench {
     clock_runs: Option<Instant>,
     /// Every event that was given to the keeper, in order.
     pub(crate) events: Arc<Mutex<Vec<Event>>>,
+    /// Counts the events; who waits for one waits here.
+    counted: watch::Sender<usize>,
     /// The store fails: events change the facts in memory, and nobody hears that they are stored.
     pub(crate) store_fails: Arc<AtomicBool>,
     pub(crate) authority: Arc<Authority>,
@@ -70,6 +75,7 @@ impl Bench {
             clock: Arc::new(AtomicU64::new(begin.0)),
             clock_runs: None,
             events: Arc::default(),
+            counted: watch::Sender::new(0),
             store_fails: Arc::default(),
             authority: Arc::new(authority),
             present: Arc::new(Present::new()),
@@ -104,9 +110,11 @@ impl Bench {
     fn listen(&mut self, listener: TcpListener) {
         let (zone, events, store_fails) =
             (Arc::clone(&self.zone), Arc::clone(&self.events), Arc::clone(&self.store_fails));
+        let counted = self.counted.clone();
         let submit = move |event: Event, verdict: oneshot::Sender<Verdict>| {
             events.lock().expect("whole").push(event.clone());
             let applied = zone.write().expect("whole").apply(&event);
+            counted.send_modify(|count| *count += 1);
             match applied.refused {
                 Some(why) => drop(verdict.send(Verdict::Refused(why.to_owned()))),
                 None if store_fails.load(Ordering::SeqCst) => drop(verdict),
@@ -184,15 +192,12 @@ impl Bench {
 
     /// Waits until the facts are as `wanted` says, or fails after a while with what they are.
     pub(crate) async fn until(&self, location: &Location, wanted: impl Fn(&Machine) -> bool) -> Machine {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-        loop {
-            let machine = self.machine(location);
-            if wanted(&machine) {
-                return machine;
-            }
-            assert!(tokio::time::Instant::now() < deadline, "not in time: {machine:#?}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let mut counted = self.counted.subscribe();
+        let reached = counted.wait_for(|_| wanted(&self.machine(location)));
+        let reached = tokio::time::timeout(PATIENCE, reached).await.is_ok();
+        let machine = self.machine(location);
+        assert!(reached, "not in time: {machine:#?}");
+        machine
     }
 
     /// How often an event of this kind came.

@@ -1,6 +1,6 @@
 //! A peer of the agents' listener that says whatever a test wants it to say, from whatever loopback address.
 
-use crate::bench::Bench;
+use crate::bench::{Bench, PATIENCE};
 use api::agent::{Because, FRAME_MAX, FromAgent, FromController, Inbox, Secret, VERSION};
 use model::{Location, Mac};
 use rcgen::{CertificateParams, KeyPair};
@@ -14,9 +14,6 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::client::TlsStream;
-
-/// No reply in a test takes longer.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Client {
     pub(crate) stream: TlsStream<TcpStream>,
@@ -82,7 +79,7 @@ impl Client {
     pub(crate) async fn receive(&mut self) -> Option<FromController> {
         let received = async {
             loop {
-                if let Some(frame) = self.inbox.next().expect("a controller speaks the protocol") {
+                if let Some(frame) = self.inbox.take().expect("a controller speaks the protocol") {
                     return Some(frame);
                 }
                 let mut octets = [0; 4096];

@@ -20,7 +20,7 @@ pub(crate) fn wait(failures: u32, at_least: Duration, random: u64) -> Duration {
 
 /// `random` as a part of `whole`: 0 is none of it, `u64::MAX` all but a little.
 pub(crate) fn scaled(whole: Duration, random: u64) -> Duration {
-    let nanos = whole.as_nanos().min(u128::from(u64::MAX)) * u128::from(random) >> 64;
+    let nanos = (whole.as_nanos().min(u128::from(u64::MAX)) * u128::from(random)) >> 64;
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 

@@ -133,7 +133,7 @@ impl Connection {
     /// The next frame; a refusal is an error. It may be dropped while it waits.
     pub(crate) async fn receive(&mut self) -> Result<FromController, Lost> {
         loop {
-            match self.inbox.next::<FromController>()? {
+            match self.inbox.take::<FromController>()? {
                 Some(FromController::Refused { because, sentence, retry_seconds }) => {
                     let retry = Duration::from_secs(retry_seconds.into());
                     return Err(Lost::Refused { because, sentence, retry });

@@ -86,11 +86,17 @@ fn line(path: &Path) -> String {
 
 /// A text from outside, fit to be shown: one line, no control characters, not long.
 pub(crate) fn shown(text: &str) -> String {
-    let mut shown: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if shown.len() > TEXT_MAX {
-        shown.truncate(shown.floor_char_boundary(TEXT_MAX));
+    let shown: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    beginning(&shown, TEXT_MAX).to_owned()
+}
+
+/// As much of a text as fits in so many octets.
+pub(crate) fn beginning(text: &str, octets_max: usize) -> &str {
+    let mut end = text.len().min(octets_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
     }
-    shown
+    &text[..end]
 }
 
 #[cfg(test)]

@@ -251,7 +251,7 @@ impl Inbox {
         Self { octets: Vec::new(), max }
     }
 
-    /// Adds what was read. Take every whole frame out with [`Inbox::next`] before the next read: then no more than
+    /// Adds what was read. Take every whole frame out with [`Inbox::take`] before the next read: then no more than
     /// one frame and one read are ever held.
     pub fn put(&mut self, octets: &[u8]) {
         self.octets.extend_from_slice(octets);
@@ -266,7 +266,7 @@ impl Inbox {
     ///
     /// # Errors
     /// The stream is not this protocol, and nothing after this place can be trusted to be.
-    pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, BadFrame> {
+    pub fn take<T: DeserializeOwned>(&mut self) -> Result<Option<T>, BadFrame> {
         let Some((header, rest)) = self.octets.split_first_chunk::<4>() else { return Ok(None) };
         let length = u32::from_be_bytes(*header) as usize;
         if length > self.max {
@@ -322,10 +322,10 @@ mod tests {
         let mut inbox = Inbox::new(FRAME_MAX);
         // One octet at a time: a frame is whole only with its last.
         for (position, octet) in octets.iter().enumerate() {
-            assert!(inbox.next::<FromAgent>().expect("so far good").is_none(), "whole at {position}");
+            assert!(inbox.take::<FromAgent>().expect("so far good").is_none(), "whole at {position}");
             inbox.put(&[*octet]);
         }
-        let got = inbox.next().expect("good").expect("whole");
+        let got = inbox.take().expect("good").expect("whole");
         assert!(!inbox.is_partial());
         got
     }
@@ -352,9 +352,9 @@ mod tests {
         let mut octets = encode(&FromAgent::Heartbeat).expect("short");
         octets.extend(octets.clone());
         inbox.put(&octets);
-        assert_eq!(inbox.next::<FromAgent>(), Ok(Some(FromAgent::Heartbeat)));
-        assert_eq!(inbox.next::<FromAgent>(), Ok(Some(FromAgent::Heartbeat)));
-        assert_eq!(inbox.next::<FromAgent>(), Ok(None));
+        assert_eq!(inbox.take::<FromAgent>(), Ok(Some(FromAgent::Heartbeat)));
+        assert_eq!(inbox.take::<FromAgent>(), Ok(Some(FromAgent::Heartbeat)));
+        assert_eq!(inbox.take::<FromAgent>(), Ok(None));
     }
 
     #[test]
@@ -362,7 +362,7 @@ mod tests {
         let check = |octets: &[u8], max: usize| {
             let mut inbox = Inbox::new(max);
             inbox.put(octets);
-            inbox.next::<FromAgent>().map_err(|error| error.to_string())
+            inbox.take::<FromAgent>().map_err(|error| error.to_string())
         };
         // The length alone is enough: nothing is waited for, or allocated, on the word of a stranger.
         assert_eq!(
@@ -417,11 +417,11 @@ mod tests {
             seed ^= seed << 17;
             // Lengths that are mostly plausible, so that bodies are reached.
             let mut octets = seed.to_be_bytes();
-            if seed % 3 != 0 {
+            if !seed.is_multiple_of(3) {
                 octets[..3].fill(0);
             }
             inbox.put(&octets);
-            match inbox.next::<FromAgent>() {
+            match inbox.take::<FromAgent>() {
                 Ok(None) => assert!(inbox.octets.len() <= 256 + 4 + 8),
                 Ok(Some(_)) => {}
                 Err(_) => inbox = Inbox::new(256),

@@ -5,6 +5,7 @@
 
 use super::schema::Check;
 use super::{Value, look, parse};
+use crate::hardware::beginning;
 use api::agent::LIST_MAX;
 use model::facts::CheckResult;
 use std::sync::Arc;
@@ -97,12 +98,11 @@ fn result(name: String, passed: bool, detail: &str) -> CheckResult {
 
 /// One line without control characters, and not long.
 fn cut(text: &str, max: usize) -> String {
-    let mut cut: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if cut.len() > max {
-        cut.truncate(cut.floor_char_boundary(max - '…'.len_utf8()));
-        cut.push('…');
+    let cut: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    match beginning(&cut, max) {
+        all if all.len() == cut.len() => cut,
+        _ => format!("{}…", beginning(&cut, max - '…'.len_utf8())),
     }
-    cut
 }
 
 #[cfg(test)]

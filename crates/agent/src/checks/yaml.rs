@@ -203,7 +203,9 @@ mod tests {
         check(&"[".repeat(40), expect!["line 1: values are nested more than 16 deep"]);
         check(
             "a: \"b\n",
-            expect!["line 1: this is not YAML: while scanning a quoted scalar, found unexpected end of stream"],
+            expect![
+                "line 1: this is not YAML: while scanning a quoted scalar, found unexpected end of stream"
+            ],
         );
     }
 

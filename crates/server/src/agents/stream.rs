@@ -45,7 +45,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     /// The next frame. It may be dropped while it waits: nothing that was read is lost.
     pub(super) async fn receive(&mut self) -> Result<FromAgent, Ended> {
         loop {
-            if let Some(frame) = self.inbox.next::<FromAgent>()? {
+            if let Some(frame) = self.inbox.take::<FromAgent>()? {
                 api::agent::within_limits(&frame)?;
                 return Ok(frame);
             }
