@@ -25,6 +25,7 @@ const PAGE: u32 = 256;
 
 /// From where.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct From {
     /// Everything after this number; 0 is everything that is kept. Without it, or the header `Last-Event-ID`, only

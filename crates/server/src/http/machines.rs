@@ -34,6 +34,7 @@ const REASON_MAX: usize = 500;
 
 /// Which machines.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     /// Only of this pod, by its label.

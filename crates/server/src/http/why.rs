@@ -20,6 +20,7 @@ const RECENT_MAX: usize = 200;
 
 /// About what.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct About {
     /// A location, a name, an address; or a hardware address, a relay, a circuit-id that was refused.
