@@ -32,6 +32,8 @@ pub struct Options {
     pub api_tcp: Option<SocketAddr>,
     /// Hear DHCP on this interface only.
     pub interface: Option<String>,
+    /// The most octets that the state may take on the disk; `None`: as many as there are.
+    pub state_bytes_max: Option<u64>,
 }
 
 /// The ports that are served.
@@ -75,6 +77,7 @@ impl Options {
             api_socket: Some("/run/zonewright/api.sock".into()),
             api_tcp: Some(SocketAddr::from(([127, 0, 0, 1], 8480))),
             interface: None,
+            state_bytes_max: None,
         }
     }
 }

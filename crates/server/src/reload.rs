@@ -224,8 +224,9 @@ impl Reloader {
 
     /// Watches the files until it is stopped.
     pub(crate) async fn watch(self: Arc<Self>, controller: Arc<Controller>, mut stop: watch::Receiver<bool>) {
-        let mut seen = look(&controller.options.design).await;
-        let mut taken_up = seen.clone();
+        // What was read at the start, not what lies there now: it may have changed in between.
+        let mut taken_up = self.state().digest.clone();
+        let mut seen = taken_up.clone();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}

@@ -81,6 +81,9 @@ struct Bound {
 /// [`StartError`], each a sentence for the operator. Nothing is left open.
 pub async fn start(options: Options, journal: Journal) -> Result<Running, StartError> {
     let mut store = Store::open(&options.state).map_err(StartError::Store)?;
+    if let Some(octets) = options.state_bytes_max {
+        store.limit_size(octets).map_err(StartError::State)?;
+    }
     let loaded = store.load().map_err(StartError::State)?;
     let first = first_plan(&options, &mut store, &loaded, &journal)?;
     is_this_host(&options, &first.plan)?;

@@ -4,8 +4,9 @@ use super::{Api, failed, words};
 use crate::reload::Words;
 use api::http::{Reload, Reloaded};
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 /// Reads the design now, and makes it current if nothing stands in the way. The body may be left out.
@@ -15,11 +16,14 @@ use axum::response::{IntoResponse, Response};
     request_body = Reload,
     responses((status = 200, description = "Whether it is in force; `refused` says why it is not", body = Reloaded))
 )]
-pub(super) async fn reload(State(api): State<Api>, asked: Result<Json<Reload>, JsonRejection>) -> Response {
-    let asked = match asked {
-        Ok(Json(asked)) => asked,
-        Err(JsonRejection::MissingJsonContentType(_)) => Reload::default(),
-        Err(rejection) => return failed(rejection.status(), rejection.body_text()),
+pub(super) async fn reload(State(api): State<Api>, body: Bytes) -> Response {
+    let asked = match body.is_empty() {
+        true => Ok(Reload::default()),
+        false => serde_json::from_slice(&body),
+    };
+    let asked: Reload = match asked {
+        Ok(asked) => asked,
+        Err(error) => return failed(StatusCode::BAD_REQUEST, format!("the body is not understood: {error}")),
     };
     let words = Words { renumber: asked.renumber, remove: asked.remove };
     let reloaded = api.reloader.reload(&api.controller, words, "operator", "asked to reload").await;

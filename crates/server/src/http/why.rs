@@ -3,14 +3,15 @@
 use super::{Api, failed};
 use crate::clock;
 use crate::counters::Protocol;
-use crate::refusals::Sample;
+use crate::refusals::{Details, Sample};
 use api::http::{Refusal, Refusals, Why};
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use lifecycle::Zone;
-use model::Reason;
+use lifecycle::why::bytes_in_words;
+use model::{DeviceId, Plan, Reason};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use utoipa::IntoParams;
@@ -57,8 +58,8 @@ pub(super) async fn why(State(api): State<Api>, Query(About { target }): Query<A
     let concerns = |sample: &&Sample| {
         let details = &sample.details;
         details.machine.as_ref() == Some(&location)
-            || details.switch.as_ref() == Some(&location)
             || addresses.contains(&details.client)
+            || speaks_of(plan, explained.device, details)
     };
     let refusals: Vec<_> = samples.iter().filter(concerns).map(refusal).collect();
     Json(Why { target, location: Some(location), sentences: explained.sentences, refusals }).into_response()
@@ -91,6 +92,25 @@ pub(super) fn nothing_known(zone: &Zone, target: &str) -> String {
             target.chars().take(64).collect::<String>()
         ),
     }
+}
+
+/// Whether a switch's relay brought the packet: as the answer found, or else by the remote-id, or else by the address.
+fn speaks_of(plan: &Plan, device: DeviceId, details: &Details) -> bool {
+    if let Some(switch) = &details.switch {
+        return *switch == plan.design.devices[device.index()].location;
+    }
+    if !details.remote.is_empty() {
+        let mut own = plan.bindings.iter().filter(|binding| binding.switch == device);
+        return own.any(|binding| {
+            binding.remote_id.as_ref().is_some_and(|bytes| bytes_in_words(bytes) == details.remote)
+        });
+    }
+    let mut routed =
+        plan.subnets.iter().filter(|subnet| subnet.routers.iter().any(|router| router.switch == device));
+    routed.any(|subnet| {
+        let own = subnet.routers.iter().filter(|router| router.switch == device).map(|router| router.v4);
+        own.chain([subnet.gateway4]).flatten().any(|address| address.to_string() == details.relay)
+    })
 }
 
 /// Whether somebody who asks about `target` means this sample.

@@ -34,6 +34,9 @@ pub(crate) struct Args {
     /// the design gives its controllers.
     #[arg(long, value_name = "ADDRESS")]
     address: Option<IpAddr>,
+    /// The most MiB that the state may take on the disk. Beyond it nothing is stored, and serving goes on.
+    #[arg(long, value_name = "MIB")]
+    state_max: Option<u64>,
     /// Which controller of the design this is.
     #[arg(long, value_name = "NAME")]
     controller: Option<String>,
@@ -100,6 +103,7 @@ fn options(args: &Args) -> Result<Options, String> {
     options.address = args.address;
     options.controller.clone_from(&args.controller);
     options.interface.clone_from(&args.interface);
+    options.state_bytes_max = args.state_max.map(|mib| mib.saturating_mul(1 << 20));
     options.loaders.clone_from(&args.loaders);
     options.api_socket = Some(args.api_socket.clone());
     options.api_tcp = match args.api_tcp.as_str() {

@@ -1,0 +1,74 @@
+//! Names over UDP and TCP.
+
+use crate::support::{PATIENCE, Server, ask};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+
+/// A query for one name.
+fn query(name: &str, kind: u8) -> Vec<u8> {
+    let mut packet = vec![0xab, 0xcd, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        packet.push(label.len() as u8);
+        packet.extend(label.as_bytes());
+    }
+    packet.extend([0, 0, kind, 0, 1]);
+    packet
+}
+
+fn code(reply: &[u8]) -> u8 {
+    reply[3] & 15
+}
+
+fn answers(reply: &[u8]) -> u16 {
+    u16::from_be_bytes([reply[6], reply[7]])
+}
+
+const A: u8 = 1;
+const AXFR: u8 = 252;
+const NAME: &str = "hv-p01-r1-u01.lab1.example.net";
+
+#[test]
+fn a_name_has_its_address_over_udp_and_tcp() {
+    let server = Server::start();
+    let reply = ask(&server.udp(server.ports().dns), &query(NAME, A));
+    assert_eq!((&reply[..2], code(&reply), answers(&reply)), (&[0xab, 0xcd][..], 0, 1));
+    assert!(reply.ends_with(&[10, 64, 0, 6]), "{reply:?}");
+    let missing = ask(&server.udp(server.ports().dns), &query("nobody.lab1.example.net", A));
+    assert_eq!((code(&missing), answers(&missing)), (3, 0));
+    let elsewhere = ask(&server.udp(server.ports().dns), &query("example.org", A));
+    assert_eq!(code(&elsewhere), 5);
+
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.ports().dns)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    // Twice on one connection (RFC 7766).
+    for _ in 0..2 {
+        send(&mut stream, &query(NAME, A));
+        assert!(receive(&mut stream).ends_with(&[10, 64, 0, 6]));
+    }
+    assert!(server.metric("zonewright_answers_total{protocol=\"dns\"}") >= 4.0);
+}
+
+#[test]
+fn the_zone_is_transferred_over_tcp_to_this_host() {
+    let server = Server::start();
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.ports().dns)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    send(&mut stream, &query("lab1.example.net", AXFR));
+    let first = receive(&mut stream);
+    assert_eq!(code(&first), 0);
+    assert!(answers(&first) > 16, "{} records", answers(&first));
+}
+
+fn send(stream: &mut TcpStream, message: &[u8]) {
+    let mut framed = (message.len() as u16).to_be_bytes().to_vec();
+    framed.extend(message);
+    stream.write_all(&framed).unwrap();
+}
+
+fn receive(stream: &mut TcpStream) -> Vec<u8> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).unwrap();
+    let mut message = vec![0; u16::from_be_bytes(length).into()];
+    stream.read_exact(&mut message).unwrap();
+    message
+}

@@ -1,0 +1,12 @@
+//! A server on free ports of 127.0.0.1, with `examples/pocket`, spoken to over real sockets.
+//!
+//! Each test has its own server and directory. Nothing sleeps: what has to be waited for comes as a server-sent event.
+
+mod boot;
+mod dns;
+mod garbage;
+mod interface;
+mod reload;
+mod restart;
+mod start;
+mod support;
