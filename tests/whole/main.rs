@@ -1,10 +1,25 @@
 //! Tests of the whole: the program as its users meet it.
 //!
-//! | module  | what it holds                                                                      |
-//! |---------|------------------------------------------------------------------------------------|
-//! | `cases` | every folder of `tests/cases` is a design and a transcript of commands; add a folder |
+//! | module     | what it holds                                                                        |
+//! |------------|--------------------------------------------------------------------------------------|
+//! | `cases`    | every folder of `tests/cases` is a design and a transcript of commands; add a folder |
+//! | `clients`  | DHCP clients and a relay that we did not write                                       |
+//! | `dns`      | `dig`, `named-checkzone`, `drill`, `dnsperf`                                         |
+//! | `boot`     | TFTP and HTTP clients                                                                |
+//! | `perf`     | `perfdhcp` as a judge                                                                |
+//! | `judges`   | Ansible, Prometheus and Graphviz on what we export; the API by its own document      |
+//! | `hardship` | taken ports, full disks, kills, noise, broken designs                                |
+//! | `network`  | a private network inside a test, which leaves nothing behind                         |
+//! | `served`   | a zone served in such a network                                                      |
+//! | `zw`       | running the program                                                                  |
 
-#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-
+mod boot;
 mod cases;
+mod clients;
+mod dns;
+mod hardship;
+mod judges;
+mod network;
+mod perf;
+mod served;
 mod zw;

@@ -21,6 +21,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("ldnsutils", "drill asks our DNS, by another library than dig's"),
     ("prometheus", "promtool reads our metrics and targets"),
     ("socat", "holds ports that the server wants"),
+    ("systemd", "systemd-networkd, a DHCP client"),
     ("tftp-hpa", "a TFTP client"),
     ("udhcpc", "a DHCP client"),
     ("util-linux", "unshare, nsenter and setpriv, for private networks and missing rights"),

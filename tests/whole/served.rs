@@ -1,0 +1,288 @@
+//! A zone that is served: `zw serve` in a private network, the switch it is served through, and machines behind that.
+//!
+//! ```text
+//!  place `server`          place `leaf`                       places `u01`, `u02`, …
+//!  eth0 ────────────────── uplink    swp1 ─────────────────── eth0
+//!  the controller's        the switch's own    the router's address
+//!  address of the plan     address             and the gateway's
+//! ```
+//!
+//! Every port of the switch is a routed port with the subnet's router address: `isc-dhcp-relay` writes the name of the
+//! interface that a request came by as circuit-id, and would write `br0` for a bridge.
+
+use crate::network::{Ended, Network, Running, copy_folder, until};
+use crate::zw;
+use serde_json::Value;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// Where things are in the private network.
+pub(crate) const DESIGN: &str = "/run/zone";
+pub(crate) const STATE: &str = "/run/state";
+pub(crate) const LOADERS: &str = "/run/loaders";
+const SOCKET: &str = "/run/zonewright/api.sock";
+
+/// The program under test.
+pub(crate) const ZW: &str = env!("CARGO_BIN_EXE_zw");
+
+/// A zone in its network. The server is stopped before the network is.
+pub(crate) struct Zone {
+    pub(crate) server: Option<Running>,
+    relay: Option<Running>,
+    pub(crate) network: Network,
+    pub(crate) facts: Addresses,
+}
+
+/// What the tests need to know of the plan.
+pub(crate) struct Addresses {
+    /// All of it, as `zw plan --json` prints it.
+    pub(crate) plan: Value,
+    pub(crate) controller: String,
+    /// The leaf's own address on the controllers' network.
+    pub(crate) leaf: String,
+    /// The leaf's address on the machines' network: what its relay writes as giaddr.
+    pub(crate) router: String,
+    /// What the machines are told as their router.
+    pub(crate) gateway: String,
+    /// The length of the machines' prefix.
+    pub(crate) length: String,
+}
+
+impl Addresses {
+    fn of(plan: Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("a text, not {value}")).to_owned();
+        let interface = |location: &str| {
+            let rows = plan["interfaces"].as_array().into_iter().flatten();
+            let mut rows =
+                rows.filter(|row| row["location"].as_str().is_some_and(|at| at.ends_with(location)));
+            rows.next().map(|row| text(&row["v4"])).unwrap_or_else(|| panic!("{location} has no address"))
+        };
+        let boot =
+            plan["networks"].as_array().into_iter().flatten().find(|network| network["name"] == "boot");
+        let subnet = &boot.expect("a network `boot`")["subnets"][0];
+        Self {
+            controller: interface("/ctl1"),
+            leaf: interface("/leaf-a"),
+            router: text(&subnet["routers"][0]["v4"]),
+            gateway: text(&subnet["gateway4"]),
+            length: text(&subnet["v4"]).split_once('/').expect("a prefix").1.to_owned(),
+            plan,
+        }
+    }
+
+    /// The address that the plan gives to the machine in this unit.
+    pub(crate) fn address_of(&self, unit: &str) -> String {
+        let rows = self.plan["interfaces"].as_array().into_iter().flatten();
+        let mut rows =
+            rows.filter(|row| row["location"].as_str().is_some_and(|at| at.ends_with(&format!("/{unit}"))));
+        rows.next()
+            .and_then(|row| row["v4"].as_str())
+            .unwrap_or_else(|| panic!("{unit} has no address"))
+            .to_owned()
+    }
+}
+
+impl Zone {
+    /// The design `tests/judges/one-rack`, in a network of its own, not yet served.
+    pub(crate) fn drawn() -> Option<Self> {
+        Self::drawn_with(|text| text)
+    }
+
+    /// The same with its `zone.hcl` changed.
+    pub(crate) fn drawn_with(change: impl FnOnce(String) -> String) -> Option<Self> {
+        let network = Network::new()?;
+        copy_folder(&zw::root().join("tests/judges/one-rack"), &network.outside(DESIGN));
+        let text = change(network.text(&format!("{DESIGN}/zone.hcl")));
+        network.write(&format!("{DESIGN}/zone.hcl"), text);
+        network.write(&format!("{DESIGN}/images/vmlinuz"), noise(1, 300_001));
+        network.write(&format!("{DESIGN}/images/initrd.img"), noise(2, 1_000_003));
+        network.write(&format!("{LOADERS}/undionly.kpxe"), noise(3, 70_000));
+        network.write(&format!("{LOADERS}/snponly.efi"), noise(4, 200_000));
+        network.write(&format!("{LOADERS}/ipxe.efi"), noise(5, 1_000_000));
+        let json = network.run(None, &[ZW, "plan", DESIGN, "--json"]).fine();
+        let facts = Addresses::of(serde_json::from_str(&json).expect("`zw plan --json` prints JSON"));
+        let zone = Self { network, facts, server: None, relay: None };
+        zone.build();
+        Some(zone)
+    }
+
+    /// The same, served.
+    pub(crate) fn served() -> Option<Self> {
+        let mut zone = Self::drawn()?;
+        zone.serve();
+        Some(zone)
+    }
+
+    fn build(&self) {
+        let Addresses { controller, leaf, .. } = &self.facts;
+        self.network.add_place("server");
+        self.network.add_place("leaf");
+        self.network.add_cable(("server", "eth0"), ("leaf", "uplink"));
+        self.network.sh(
+            Some("server"),
+            &format!(
+                "ip address add {controller}/32 dev eth0
+                 ip route add {leaf} dev eth0
+                 ip route add default via {leaf}"
+            ),
+        );
+        self.network.sh(
+            Some("leaf"),
+            &format!(
+                "ip address add {leaf}/32 dev uplink
+                 ip route add {controller} dev uplink src {leaf}
+                 echo 1 >/proc/sys/net/ipv4/ip_forward"
+            ),
+        );
+    }
+
+    /// Plugs a host called `place` into a port of the leaf. `address` is the one that packets will be routed to.
+    pub(crate) fn plug(&self, place: &str, port: &str, address: Option<&str>) {
+        let Addresses { router, gateway, .. } = &self.facts;
+        self.network.add_place(place);
+        self.network.add_cable(("leaf", port), (place, "eth0"));
+        let route = address.map(|address| format!("ip route add {address} dev {port}")).unwrap_or_default();
+        self.network.sh(
+            Some("leaf"),
+            &format!(
+                "ip address add {router}/32 dev {port}
+                 ip address add {gateway}/32 dev {port}
+                 {route}"
+            ),
+        );
+    }
+
+    /// Plugs a machine into its port as it is drawn: `u02` into `swp2`.
+    pub(crate) fn plug_machine(&self, place: &str) -> String {
+        let address = self.facts.address_of(place);
+        let port = format!("swp{}", place.trim_start_matches(['u', '0']));
+        self.plug(place, &port, Some(&address));
+        address
+    }
+
+    /// Gives a place the address it would get, for tests that are not about getting it.
+    pub(crate) fn settle(&self, place: &str, address: &str) {
+        let Addresses { gateway, length, .. } = &self.facts;
+        self.network.sh(
+            Some(place),
+            &format!(
+                "ip address add {address}/{length} dev eth0
+                 ip route add default via {gateway}"
+            ),
+        );
+    }
+
+    /// A host beside the zone that reaches the server from this address.
+    pub(crate) fn add_neighbour(&self, place: &str, address: &str) {
+        let controller = &self.facts.controller;
+        self.network.add_place(place);
+        self.network.add_cable(("server", place), (place, "eth0"));
+        self.network.sh(Some("server"), &format!("ip route add {address} dev {place} src {controller}"));
+        self.network.sh(
+            Some(place),
+            &format!(
+                "ip address add {address}/32 dev eth0
+                 ip route add {controller} dev eth0 src {address}"
+            ),
+        );
+    }
+
+    /// Starts `zw serve` and waits until its API answers.
+    pub(crate) fn serve(&mut self) {
+        self.serve_as(&[]);
+    }
+
+    /// The same, started by another program.
+    pub(crate) fn serve_as(&mut self, starter: &[&str]) {
+        let words = [starter, &[ZW, "serve", DESIGN, "--state", STATE, "--loaders", LOADERS]].concat();
+        self.server = Some(self.network.start("server", &words));
+        let server = self.server.as_mut().expect("just started");
+        let network = &self.network;
+        until("the API of `zw serve`", || {
+            assert!(server.ended().is_none(), "`zw serve` ended:\n{}", server.said());
+            get(network, "/v1/status").ok()
+        });
+    }
+
+    /// Kills the server as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        let mut server = self.server.take().expect("it runs");
+        server.signal("KILL");
+        server.wait();
+    }
+
+    /// Starts `isc-dhcp-relay` on the ports that have something plugged in.
+    pub(crate) fn relay(&mut self, more: &[&str]) {
+        self.relay = None;
+        let ports =
+            self.network.sh(Some("leaf"), "ip -o link | sed -n 's/^[0-9]*: \\(swp[0-9]*\\)@.*/\\1/p'");
+        let mut words = vec!["dhcrelay", "-4", "-d", "--no-pid", "-a", "-m", "append", "-iu", "uplink"];
+        words.extend(more);
+        words.extend(ports.lines().flat_map(|port| ["-id", port]));
+        words.push(&self.facts.controller);
+        let relay = self.relay.insert(self.network.start("leaf", &words));
+        relay.wait_for("Sending on   Socket/fallback");
+    }
+
+    /// Runs `zw` against the server.
+    pub(crate) fn zw(&self, words: &[&str]) -> Ended {
+        self.network.run(Some("server"), &[&[ZW], words].concat())
+    }
+
+    /// Reads from the API.
+    pub(crate) fn get(&self, path: &str) -> Value {
+        let body = get(&self.network, path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}\n{body}"))
+    }
+
+    /// What Prometheus would read.
+    pub(crate) fn metrics(&self) -> String {
+        get(&self.network, "/metrics").unwrap_or_else(|error| panic!("/metrics: {error}"))
+    }
+
+    /// What the server said until now.
+    pub(crate) fn log(&self) -> String {
+        self.server.as_ref().map(Running::said).unwrap_or_default()
+    }
+
+    /// Asserts that a place has exactly this IPv4 address, and the way out that the plan gives.
+    pub(crate) fn assert_address(&self, place: &str, address: &str) {
+        let Addresses { gateway, length, .. } = &self.facts;
+        let has = self.network.sh(Some(place), "ip -o -4 address show dev eth0 | awk '{ print $4 }'");
+        assert_eq!(has.trim(), format!("{address}/{length}"), "the address of {place}");
+        let routes = self.network.sh(Some(place), "ip route show default");
+        assert!(routes.contains(&format!("via {gateway}")), "{place} goes {routes}");
+    }
+
+    /// Asserts that a place has no IPv4 address.
+    pub(crate) fn assert_no_address(&self, place: &str) {
+        let has = self.network.sh(Some(place), "ip -o -4 address show dev eth0 scope global");
+        assert_eq!(has.trim(), "", "{place} should have got nothing");
+    }
+}
+
+/// One request to the API's unix socket; the body of a 200.
+fn get(network: &Network, path: &str) -> Result<String, String> {
+    let mut stream = UnixStream::connect(network.outside(SOCKET)).map_err(|error| error.to_string())?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).map_err(|error| error.to_string())?;
+    // HTTP 1.0: the body ends where the stream does.
+    write!(stream, "GET {path} HTTP/1.0\r\nhost: zonewright\r\n\r\n").map_err(|error| error.to_string())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map_err(|error| error.to_string())?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or("no answer")?;
+    if head.split(' ').nth(1) == Some("200") { Ok(body.to_owned()) } else { Err(format!("{head}\n{body}")) }
+}
+
+/// Octets that look random and are always the same.
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
+    // xorshift64 (Marsaglia 2003).
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    std::iter::repeat_with(|| next().to_le_bytes()).flatten().take(length).collect()
+}
