@@ -9,7 +9,9 @@ use crate::error::{Doing, Error};
 use crate::fetch;
 use crate::firmware::{Client, Destination, Fetching, Lease, Platform, Script, Step, persona};
 use crate::hardware::Fault;
-use crate::net::{BROADCAST, Datagram, Filter, Links, Namespace, PacketSocket, decode_udp, encode_udp};
+use crate::net::{
+    BROADCAST, Datagram, Filter, Links, Namespace, PacketSocket, decode_udp, encode_udp, has_carrier,
+};
 use crate::topology::Kind;
 use crate::{hardware, identity};
 use ipnet::Ipv4Net;
@@ -217,6 +219,10 @@ impl Machine {
             Stage::UefiHttp => "UEFI HTTP",
             _ => "UEFI PXE",
         };
+        // Firmware looks for a link before it asks, and goes on to its next boot option without one.
+        if !has_carrier(&self.namespace, index) {
+            return Err(Error::new("find a link: nothing is at the other end of the cable"));
+        }
         self.say(format!("{words} on {name}"));
         let lease = self.ask(firmware, index).await?;
         let loader = if firmware == Stage::UefiHttp {

@@ -12,4 +12,4 @@ mod packet;
 pub(crate) use frame::{BROADCAST, Datagram, decode_udp, encode_udp};
 pub(crate) use links::{Links, Port};
 pub(crate) use namespace::{Namespace, open_descriptors};
-pub(crate) use packet::{Filter, PacketSocket};
+pub(crate) use packet::{Filter, PacketSocket, has_carrier};

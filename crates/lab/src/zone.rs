@@ -17,12 +17,12 @@ use crate::error::{Doing, Error};
 use crate::machine::{self, Body, Command, Doings};
 use crate::net::{Namespace, open_descriptors};
 use crate::topology::{self, Kind, Topology, Wire};
-use crate::{lldp, load, relay, supervisor};
+use crate::{fetch, lldp, load, relay, supervisor};
 use model::design::DeviceKind;
 use model::facts::Stage;
 use model::ids::DeviceId;
 use model::roster::Roster;
-use model::{Mac, Plan};
+use model::{Mac, Plan, Time};
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -66,7 +66,7 @@ pub(crate) struct Zone {
 /// When machines were powered on, and which BMCs hold their address.
 #[derive(Default)]
 struct Power {
-    on_since: HashMap<topology::HostId, Instant>,
+    on_since: HashMap<topology::HostId, Time>,
     bmcs_up: std::collections::HashSet<topology::HostId>,
 }
 
@@ -268,7 +268,7 @@ impl Zone {
         let mut power = self.power.lock().unwrap_or_else(PoisonError::into_inner);
         match (&doings, host.kind) {
             (Doings::PoweredOn, _) => {
-                power.on_since.insert(id, Instant::now());
+                power.on_since.insert(id, fetch::now());
             }
             (Doings::Holds(..), Kind::Bmc) => {
                 power.bmcs_up.insert(id);

@@ -6,6 +6,7 @@
 use super::Namespace;
 use crate::error::{Doing, Error};
 use nix::errno::Errno;
+use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::{
     AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, recvfrom, sendto, socket,
 };
@@ -104,6 +105,18 @@ fn interfaces() -> Result<HashMap<u32, LinkAddr>, Error> {
         .filter_map(|interface| interface.address?.as_link_addr().copied())
         .filter_map(|address| Some((u32::try_from(address.ifindex()).ok()?, address)))
         .collect())
+}
+
+/// Whether an interface of a namespace hears the other end of its cable. It does not if that cannot be told.
+pub(crate) fn has_carrier(namespace: &Namespace, index: u32) -> bool {
+    let running = namespace.run(|| {
+        let found = nix::ifaddrs::getifaddrs().doing(|| "list the interfaces of a namespace")?;
+        Ok(found
+            .filter(|interface| interface.flags.contains(InterfaceFlags::IFF_RUNNING))
+            .filter_map(|interface| interface.address?.as_link_addr()?.ifindex().try_into().ok())
+            .collect::<Vec<u32>>())
+    });
+    running.is_ok_and(|running| running.contains(&index))
 }
 
 // Classic BPF (linux/bpf_common.h).

@@ -6,9 +6,10 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
+use model::Time;
 use serde_json::Value;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::UnixStream;
 
 /// How often the controller is asked while machines are on their way.
@@ -58,7 +59,13 @@ fn take_over(zone: &Zone, answer: &Value) {
         for machine in machines {
             let text = |key: &str| machine.get(key).and_then(Value::as_str);
             let Some(location) = text("location") else { continue };
-            let state = text("state").unwrap_or("expected");
+            let device = zone.roster.device_at(&model::Location::new(location));
+            let host = device.and_then(|device| zone.topology.host_of(device));
+            let on = host.and_then(|host| on_since.get(&host)).copied();
+            let since = machine.get("since").and_then(Value::as_u64).map(Time);
+            // What the controller knows may be of an earlier boot: it hears of this one with its first packet.
+            let is_of_this_boot = on <= since;
+            let state = text("state").filter(|_| is_of_this_boot).unwrap_or("on");
             let Some(known) = progress.machines.iter_mut().find(|known| known.location == location) else {
                 continue;
             };
@@ -69,19 +76,17 @@ fn take_over(zone: &Zone, answer: &Value) {
             let wait = machine.get("wait").and_then(|wait| wait.get("on")).and_then(Value::as_str);
             let wait = wait.map(|on| format!("waits for {on}"));
             let why = match state {
+                _ if text("miscabled").is_some() => text("miscabled").unwrap_or_default().to_owned(),
                 "ready" => String::new(),
                 "failed" => text("detail").unwrap_or_default().to_owned(),
-                _ => text("miscabled").map(str::to_owned).or(wait).unwrap_or_default(),
+                _ => wait.unwrap_or_default(),
             };
             if known.why != why {
                 known.why = why;
                 is_changed = true;
             }
             if state == "ready" && known.took_ms.is_none() {
-                let device = zone.roster.device_at(&model::Location::new(location));
-                let host = device.and_then(|device| zone.topology.host_of(device));
-                let since = host.and_then(|host| on_since.get(&host)).copied().unwrap_or_else(Instant::now);
-                known.took_ms = Some(milliseconds(since.elapsed()));
+                known.took_ms = since.zip(on).map(|(since, on)| milliseconds(since.since(on)));
                 is_changed = true;
             }
         }
