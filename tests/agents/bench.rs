@@ -67,8 +67,17 @@ impl Bench {
 
     /// A controller that wants a heartbeat, and a proof from strangers, this soon.
     pub(crate) async fn with(begin: Time, heartbeat: Duration, unproven: Duration) -> Self {
+        Self::start(begin, heartbeat, unproven, 2).await
+    }
+
+    /// A controller of so many machines; the last of their names and addresses is [`place`]`(machines - 1)`.
+    pub(crate) async fn of(machines: u16) -> Self {
+        Self::start(BEGIN, Duration::from_secs(20), server::agents::UNPROVEN_TIME_MAX, machines).await
+    }
+
+    async fn start(begin: Time, heartbeat: Duration, unproven: Duration, machines: u16) -> Self {
         let (authority, secret) = Authority::open_or_found(None, "ams1", begin).expect("founded");
-        let zone = Zone::new(Arc::new(plan(1, "")), Facts::default());
+        let zone = Zone::new(Arc::new(plan(1, "", machines)), Facts::default());
         let listener = bound(SocketAddr::from(([127, 0, 0, 1], 0)));
         let mut bench = Self {
             zone: Arc::new(RwLock::new(zone)),
@@ -182,7 +191,7 @@ impl Bench {
 
     /// Another plan, whose hypervisors have this check file.
     pub(crate) fn publish(&self, generation: u64, checks: &str) {
-        self.zone.write().expect("whole").replan(Arc::new(plan(generation, checks)));
+        self.zone.write().expect("whole").replan(Arc::new(plan(generation, checks, 2)));
         self.published.send_replace(Generation(generation));
     }
 
@@ -218,6 +227,13 @@ pub(crate) fn u02() -> Location {
     Location::new("ams1/p01/r1/u02")
 }
 
+/// A machine's location, address and hardware address by its slot; the first two are `u01` and `u02`.
+pub(crate) fn place(slot: u16) -> (Location, Ipv4Addr, Mac) {
+    let [high, low] = (slot + 1).to_be_bytes();
+    let location = Location::new(&format!("ams1/p01/r1/u{:02}", slot + 1));
+    (location, Ipv4Addr::new(127, 0, high, low), Mac([2, 0, 0, 0, high, low]))
+}
+
 pub(crate) const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 
 /// A listener that may take over an address that was used a moment ago.
@@ -228,14 +244,14 @@ fn bound(address: SocketAddr) -> TcpListener {
     socket.listen(1024).expect("listening")
 }
 
-fn plan(generation: u64, checks: &str) -> Plan {
-    let device = |name: &str, slot| Device {
-        location: Location::new(&format!("ams1/p01/r1/{name}")),
-        name: format!("hv-{name}"),
+fn plan(generation: u64, checks: &str, machines: u16) -> Plan {
+    let device = |slot: u16| Device {
+        location: place(slot).0,
+        name: format!("hv-{slot}"),
         kind: DeviceKind::Machine,
         pod: None,
         rack: None,
-        slot,
+        slot: slot.into(),
         model: ModelId(0),
         role: Some(RoleId(0)),
         source: Source::default(),
@@ -265,13 +281,13 @@ fn plan(generation: u64, checks: &str) -> Plan {
         guest_ouis: Vec::new(),
         source: Source::default(),
     };
-    let interface = |device, address: Ipv4Addr| Interface {
-        device,
+    let interface = |slot: u16| Interface {
+        device: DeviceId(slot.into()),
         name: "eno1".into(),
         dns_name: "hv".into(),
         audience: Audience::Machine,
         subnet: SubnetId(0),
-        v4: Some(address),
+        v4: Some(place(slot).1),
         v6: None,
         ports: Vec::new(),
     };
@@ -280,13 +296,13 @@ fn plan(generation: u64, checks: &str) -> Plan {
         design: Arc::new(Design {
             models: vec![model],
             roles: vec![role],
-            devices: vec![device("u01", 0), device("u02", 1)],
+            devices: (0..machines).map(device).collect(),
             ..Design::default()
         }),
         aggregates: Vec::new(),
         subnets: Vec::new(),
-        interfaces: vec![interface(DeviceId(0), U01), interface(DeviceId(1), U02)],
-        first_interface: vec![0, 1, 2],
+        interfaces: (0..machines).map(interface).collect(),
+        first_interface: (0..=u32::from(machines)).collect(),
         bindings: Vec::new(),
     }
 }

@@ -7,11 +7,13 @@
 //! | `enrolment` | tokens and certificates: to whom, how often, how long                            |
 //! | `sessions`  | what a machine with a certificate may do, and when it may no longer              |
 //! | `abuse`     | garbage, floods, silence                                                       |
+//! | `crowd`     | three hundred machines at once: how soon, and at what cost                        |
 //! | `agent`     | the real agent against the real listener, through loss and restart               |
 
 mod abuse;
 mod agent;
 mod bench;
 mod client;
+mod crowd;
 mod enrolment;
 mod sessions;

@@ -436,6 +436,35 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_lists_every_kind_and_attribute() {
+        let reference = include_str!("../../../../docs/reference/checks.md");
+        for (_, kind, attributes) in &TABLE {
+            let row = reference.lines().find(|line| line.starts_with(&format!("| `{kind}` |")));
+            let row = row.unwrap_or_else(|| panic!("{kind} has no row"));
+            for (attribute, _) in *attributes {
+                assert!(row.contains(&format!("`{attribute}`")), "{attribute} is not in the row of {kind}");
+            }
+        }
+        let rows = reference
+            .lines()
+            .skip_while(|line| !line.starts_with("## Kinds"))
+            .take_while(|line| !line.starts_with("## Commands"));
+        assert_eq!(rows.filter(|line| line.starts_with("| `")).count(), TABLE.len());
+        for word in COMMON.iter().chain(&OF_COMMAND) {
+            assert!(reference.contains(&format!("`{word}")), "{word}");
+        }
+    }
+
+    #[test]
+    fn the_example_of_the_reference_is_read() {
+        let reference = include_str!("../../../../docs/reference/checks.md");
+        for example in reference.split("```yaml\n").skip(1) {
+            let example = example.split("```").next().expect("its end");
+            assert!(parse(example).is_ok_and(|checks| !checks.is_empty()), "{:?}", parse(example));
+        }
+    }
+
+    #[test]
     fn a_goss_file_is_read_as_it_is() {
         check(
             r#"
