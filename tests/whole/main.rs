@@ -8,6 +8,7 @@
 //! | `boot`     | TFTP and HTTP clients                                                                |
 //! | `perf`     | `perfdhcp` as a judge                                                                |
 //! | `judges`   | Ansible, Prometheus and Graphviz on what we export; the API by its own document      |
+//! | `examples` | the examples' whole plans, by digest                                                |
 //! | `hardship` | taken ports, full disks, kills, noise, broken designs                                |
 //! | `network`  | a private network inside a test, which leaves nothing behind                         |
 //! | `served`   | a zone served in such a network                                                      |
@@ -17,6 +18,7 @@ mod boot;
 mod cases;
 mod clients;
 mod dns;
+mod examples;
 mod hardship;
 mod judges;
 mod network;
