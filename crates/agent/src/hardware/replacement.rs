@@ -1,7 +1,7 @@
 //! A file that says what is in the box, for machines that have no box of their own: those of a lab.
 //!
-//! In: JSON with some of the fields of [`Hardware`]. What it does not name, and interfaces and neighbours in any case,
-//! stay as found.
+//! In: JSON with some of the fields of [`Hardware`]. What it does not name stays as found; of interfaces it gives only the
+//! speed of those that are there: which there are, their addresses and their neighbours are real in a lab too.
 
 use model::facts::{Disk, Hardware};
 use serde::Deserialize;
@@ -19,6 +19,14 @@ struct Replacement {
     serial: Option<String>,
     uuid: Option<String>,
     system: Option<String>,
+    #[serde(default)]
+    nics: Vec<Speed>,
+}
+
+#[derive(Deserialize)]
+struct Speed {
+    name: String,
+    mbps: Option<u32>,
 }
 
 /// Puts what the file at `path` says in place of what was found.
@@ -34,7 +42,7 @@ pub fn replace(found: &mut Hardware, path: &Path) -> Result<(), String> {
     }
     let text = std::fs::read(path).map_err(|error| failed(&error))?;
     let replacement: Replacement = serde_json::from_slice(&text).map_err(|error| failed(&error))?;
-    let Replacement { cpus, memory_bytes, disks, firmware, serial, uuid, system } = replacement;
+    let Replacement { cpus, memory_bytes, disks, firmware, serial, uuid, system, nics } = replacement;
     put(&mut found.cpus, cpus);
     put(&mut found.memory_bytes, memory_bytes);
     put(&mut found.disks, disks);
@@ -42,6 +50,10 @@ pub fn replace(found: &mut Hardware, path: &Path) -> Result<(), String> {
     put(&mut found.serial, serial);
     put(&mut found.uuid, uuid);
     put(&mut found.system, system);
+    for nic in &mut found.nics {
+        let speed = nics.iter().find(|speed| speed.name == nic.name).and_then(|speed| speed.mbps);
+        nic.mbps = speed.or(nic.mbps);
+    }
     Ok(())
 }
 
@@ -54,11 +66,20 @@ fn put<T>(place: &mut T, value: Option<T>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::Mac;
+    use model::facts::Nic;
 
     fn check(text: &str) -> Result<Hardware, String> {
         let path = std::env::temp_dir().join(format!("zw-agent-{}-{:x}", std::process::id(), text.len()));
         std::fs::write(&path, text).expect("written");
-        let mut found = Hardware { cpus: 2, serial: "own".into(), ..Hardware::default() };
+        let nic = |name: &str, last| Nic {
+            name: name.into(),
+            mac: Mac([2, 0, 0, 0, 0, last]),
+            mbps: Some(10_000),
+            neighbour: None,
+        };
+        let nics = vec![nic("eno1", 1), nic("eno2", 2)];
+        let mut found = Hardware { cpus: 2, serial: "own".into(), nics, ..Hardware::default() };
         let outcome = replace(&mut found, &path).map(|()| found);
         std::fs::remove_file(&path).expect("removed");
         outcome
@@ -73,6 +94,16 @@ mod tests {
         let whole = serde_json::to_string(&Hardware { cpus: 8, ..Hardware::default() }).expect("json");
         let found = check(&whole).expect("good");
         assert_eq!((found.cpus, found.serial.as_str()), (8, ""));
+    }
+
+    #[test]
+    fn interfaces_are_those_that_are_there_at_the_speed_that_the_file_says() {
+        let found = check(
+            r#"{"nics": [{"name": "eno1", "mac": "02:00:00:00:00:09", "mbps": 25000}, {"name": "eno9"}]}"#,
+        )
+        .expect("good");
+        let nics: Vec<_> = found.nics.iter().map(|nic| (nic.name.as_str(), nic.mac.0[5], nic.mbps)).collect();
+        assert_eq!(nics, [("eno1", 1, Some(25_000)), ("eno2", 2, Some(10_000))]);
     }
 
     #[test]
