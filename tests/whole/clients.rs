@@ -182,6 +182,11 @@ fn dhcpcd_gets_and_renews_the_address_of_its_port() {
 #[test]
 fn networkd_gets_the_address_of_its_port() {
     let Some(zone) = zone(&["systemd-networkd"], &["u01", "u02"]) else { return };
+    if !zone.network.has_users() {
+        return skip(
+            "systemd-networkd gives up root for a user of its own, and this namespace has only root",
+        );
+    }
     let address = zone.facts.address_of("u01");
     zone.network.write(
         "/run/systemd/network/eth0.network",

@@ -27,6 +27,10 @@ mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /dev/shm
 mkdir -p /run/etc/upper /run/etc/work /run/netns /run/log
 mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work /etc
+# Without root, files of the outside are nobody's in there, and nobody may write to them: these are copies of our own.
+for file in hosts resolv.conf; do
+  if [ -e /etc/$file ]; then cat /etc/$file >/run/etc/$file; rm -f /etc/$file; cat /run/etc/$file >/etc/$file; fi
+done
 for library in /var/lib/dhcp /var/lib/dhcpcd; do
   if [ -d $library ]; then mount -t tmpfs tmpfs $library; fi
 done

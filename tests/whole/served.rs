@@ -246,19 +246,29 @@ impl Zone {
         self.server.as_ref().map(Running::said).unwrap_or_default()
     }
 
-    /// Asserts that a place has exactly this IPv4 address, and the way out that the plan gives.
+    /// Waits until a place has exactly this IPv4 address, and the way out that the plan gives. Clients say that they
+    /// have a lease before they have set the address.
     pub(crate) fn assert_address(&self, place: &str, address: &str) {
         let Addresses { gateway, length, .. } = &self.facts;
-        let has = self.network.sh(Some(place), "ip -o -4 address show dev eth0 | awk '{ print $4 }'");
-        assert_eq!(has.trim(), format!("{address}/{length}"), "the address of {place}");
-        let routes = self.network.sh(Some(place), "ip route show default");
-        assert!(routes.contains(&format!("via {gateway}")), "{place} goes {routes}");
+        self.await_line(place, "address show dev eth0 scope global", &format!("inet {address}/{length} "));
+        self.await_line(place, "route show default", &format!("default via {gateway} "));
     }
 
-    /// Asserts that a place has no IPv4 address.
+    /// Waits until a place has no IPv4 address.
     pub(crate) fn assert_no_address(&self, place: &str) {
-        let has = self.network.sh(Some(place), "ip -o -4 address show dev eth0 scope global");
-        assert_eq!(has.trim(), "", "{place} should have got nothing");
+        until(&format!("{place} to have no address"), || {
+            let has = self.network.sh(Some(place), "ip -4 -o address show dev eth0 scope global");
+            has.is_empty().then_some(())
+        });
+    }
+
+    /// Waits until `ip -4 -o WORDS` prints one line, with this in it.
+    fn await_line(&self, place: &str, words: &str, text: &str) {
+        let show = || self.network.sh(Some(place), &format!("ip -4 -o {words}"));
+        until(&format!("{place} to have {text:?}, beside {:?}", show()), || {
+            let shown = show();
+            (shown.lines().count() == 1 && format!("{} ", shown.trim()).contains(text)).then_some(())
+        });
     }
 }
 
