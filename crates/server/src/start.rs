@@ -42,6 +42,8 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const CHECK_EVERY: Duration = Duration::from_secs(300);
 /// A clock that is behind the newest event by more than this is told of: certificates and histories suffer from it.
 const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(60);
+/// How many free UDP ports are tried until one is free for TCP too, where any port will do.
+const FREE_PORT_TRIES: u32 = 32;
 /// The name under which the store keeps the certificate authority.
 const AUTHORITY_SECRET: &str = "certificate-authority";
 
@@ -322,10 +324,7 @@ fn bind(options: &Options) -> Result<Bound, StartError> {
     let dhcp = sockets::udp(&on, ports.dhcp, interface, purpose("DHCP", "udp"))?;
     let proxy = sockets::udp(&on, ports.proxy_dhcp, interface, purpose("PXE", "udp"))?;
     let addresses = sockets::addresses(options.address);
-    let dns = sockets::udp(&addresses, ports.dns, None, purpose("DNS", "udp"))?;
-    // The port that UDP got, should any be allowed: clients go on over TCP on the same number.
-    let dns_port = dns.first().map_or(ports.dns, sockets::port);
-    let dns_tcp = sockets::tcp(&addresses, dns_port, purpose("DNS", "tcp"))?;
+    let (dns, dns_tcp) = bind_dns(&addresses, ports.dns)?;
     let tftp = sockets::udp(&addresses, ports.tftp, None, purpose("TFTP", "udp"))?;
     let boot = sockets::tcp(&addresses, ports.boot, purpose("HTTP boot", "tcp"))?;
     let agents = sockets::tcp(&addresses, ports.agents, purpose("the agents' listener", "tcp"))?;
@@ -340,7 +339,7 @@ fn bind(options: &Options) -> Result<Bound, StartError> {
     let ports = BindPorts {
         dhcp: udp_port(&dhcp),
         proxy_dhcp: udp_port(&proxy),
-        dns: dns_port,
+        dns: udp_port(&dns),
         tftp: udp_port(&tftp),
         boot: tcp_port(&boot),
         agents: tcp_port(&agents),
@@ -348,6 +347,22 @@ fn bind(options: &Options) -> Result<Bound, StartError> {
     let dhcp = dhcp.into_iter().map(|socket| (socket, wire::dhcp4::SERVER_PORT));
     let proxy = proxy.into_iter().map(|socket| (socket, wire::dhcp4::BOOT_SERVER_PORT));
     Ok(Bound { dhcp: dhcp.chain(proxy).collect(), tftp, dns, dns_tcp, boot, agents, ports })
+}
+
+/// UDP and TCP on one port: clients go on over TCP on the same number.
+fn bind_dns(addresses: &[IpAddr], port: u16) -> Result<(Vec<Socket>, Vec<std::net::TcpListener>), StartError> {
+    let mut tries = if port == 0 { FREE_PORT_TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        let udp = sockets::udp(addresses, port, None, Purpose { service: "DNS", transport: "udp" })?;
+        let both = udp.first().map_or(port, sockets::port);
+        match sockets::tcp(addresses, both, Purpose { service: "DNS", transport: "tcp" }) {
+            Ok(tcp) => return Ok((udp, tcp)),
+            // A port that is free for UDP need not be for TCP.
+            Err(_) if tries > 0 => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
