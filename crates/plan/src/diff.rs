@@ -6,15 +6,17 @@
 
 mod devices;
 mod groups;
+mod quick;
 
 use crate::dns::{Record, RecordKind};
 use crate::document::{CableRow, Document};
 use model::Location;
 use model::design::DeviceKind;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
 use std::hash::Hash;
 use std::net::IpAddr;
+
+use quick::Set;
 
 pub use groups::{Group, groups};
 
@@ -235,7 +237,7 @@ fn cut_off(before: &Document<'_>, after: &Document<'_>) -> Vec<CutOff> {
         return Vec::new();
     }
     // Rows outside the differing stretch stand in both, and no address stands twice in `before`: none is one of `from`.
-    let mut kept: HashSet<IpAddr> = HashSet::with_capacity(2 * to.len());
+    let mut kept: Set<IpAddr> = Set::with_capacity_and_hasher(2 * to.len(), Default::default());
     kept.extend(to.iter().flat_map(addresses));
     let mut rows = Vec::new();
     for row in from {
@@ -252,8 +254,8 @@ fn one_sided<'r, T: Eq + Hash>(before: &'r [T], after: &'r [T]) -> Sets<&'r T> {
     if from.is_empty() || to.is_empty() {
         return Sets { added: to.iter().collect(), removed: from.iter().collect() };
     }
-    let had: HashSet<&T> = from.iter().collect();
-    let has: HashSet<&T> = to.iter().collect();
+    let had: Set<&T> = from.iter().collect();
+    let has: Set<&T> = to.iter().collect();
     Sets {
         added: to.iter().filter(|row| !had.contains(row)).collect(),
         removed: from.iter().filter(|row| !has.contains(row)).collect(),

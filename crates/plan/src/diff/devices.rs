@@ -1,16 +1,17 @@
 //! Devices of two documents, side by side.
 
+use super::quick::Map;
 use super::{Because, Change, DeviceAt, Diff, Move, Reassigned, Recabled, Renamed, Renumbered};
 use crate::document::{DeviceRow, Document, EndRow, ImageRow, InterfaceRow, NetworkRow, RoleRow, SubnetRow};
 use model::Location;
 use model::design::{Audience, DeviceKind};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 /// Fills in everything that is told per device.
 pub(super) fn compare(before: &Document<'_>, after: &Document<'_>, diff: &mut Diff) {
     let (old, new) = (Side::of(before), Side::of(after));
-    let moved: HashMap<&str, (&Location, &Location)> = before
+    let moved: Map<&str, (&Location, &Location)> = before
         .switches
         .iter()
         .chain(&before.machines)
@@ -47,17 +48,17 @@ fn at(row: &DeviceRow<'_>) -> DeviceAt {
 
 /// One document, indexed.
 struct Side<'d> {
-    devices: HashMap<&'d Location, &'d DeviceRow<'d>>,
-    names: HashMap<&'d str, &'d Location>,
+    devices: Map<&'d Location, &'d DeviceRow<'d>>,
+    names: Map<&'d str, &'d Location>,
     /// Each device's rows; they stand together.
-    interfaces: HashMap<&'d Location, &'d [InterfaceRow<'d>]>,
-    networks: HashMap<&'d str, &'d NetworkRow<'d>>,
-    subnets: HashMap<(&'d str, &'d Location), &'d SubnetRow>,
-    roles: HashMap<&'d str, &'d RoleRow<'d>>,
-    images: HashMap<&'d str, &'d ImageRow<'d>>,
+    interfaces: Map<&'d Location, &'d [InterfaceRow<'d>]>,
+    networks: Map<&'d str, &'d NetworkRow<'d>>,
+    subnets: Map<(&'d str, &'d Location), &'d SubnetRow>,
+    roles: Map<&'d str, &'d RoleRow<'d>>,
+    images: Map<&'d str, &'d ImageRow<'d>>,
     /// The feet of switches: network, place, addresses as text.
-    feet: HashMap<&'d Location, Vec<Foot<'d>>>,
-    cables: HashMap<&'d Location, Vec<(&'d str, &'d EndRow<'d>)>>,
+    feet: Map<&'d Location, Vec<Foot<'d>>>,
+    cables: Map<&'d Location, Vec<(&'d str, &'d EndRow<'d>)>>,
 }
 
 /// A subnet that a switch routes, and how.
@@ -68,19 +69,23 @@ struct Foot<'d> {
     addresses: String,
 }
 
+fn with_room<K, V>(document: &Document<'_>) -> Map<K, V> {
+    Map::with_capacity_and_hasher(document.machines.len() + document.switches.len(), Default::default())
+}
+
 impl<'d> Side<'d> {
     fn of(document: &'d Document<'d>) -> Self {
         let rows = || document.switches.iter().chain(&document.machines);
         let mut side = Self {
             devices: rows().map(|row| (&row.location, row)).collect(),
             names: rows().map(|row| (row.name.as_ref(), &row.location)).collect(),
-            interfaces: HashMap::with_capacity(document.machines.len() + document.switches.len()),
+            interfaces: with_room(document),
             networks: document.networks.iter().map(|row| (row.name.as_ref(), row)).collect(),
-            subnets: HashMap::new(),
+            subnets: Map::default(),
             roles: document.roles.iter().map(|row| (row.name.as_ref(), row)).collect(),
             images: document.images.iter().map(|row| (row.name.as_ref(), row)).collect(),
-            feet: HashMap::new(),
-            cables: HashMap::with_capacity(document.machines.len() + document.switches.len()),
+            feet: Map::default(),
+            cables: with_room(document),
         };
         for rows in document.interfaces.chunk_by(|a, b| a.location == b.location) {
             side.interfaces.insert(&rows[0].location, rows);

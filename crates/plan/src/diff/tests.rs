@@ -44,7 +44,9 @@ fn nothing_is_nothing() {
 
 #[test]
 fn one_machine_more_in_each_rack() {
-    check(&[("u{01..04}", "u{01..05}")], expect![[r#"
+    check(
+        &[("u{01..04}", "u{01..05}")],
+        expect![[r#"
         appears: 2
           {"kind":"machine","location":"lab1/p01/r1/u05","name":"hv-p01-r1-u05"}
           {"kind":"machine","location":"lab1/p02/r1/u05","name":"hv-p02-r1-u05"}
@@ -52,12 +54,15 @@ fn one_machine_more_in_each_rack() {
           {"a":{"location":"lab1/p01/r1/u05","port":"eno1"},"b":{"location":"lab1/p01/r1/leaf-a","port":"swp5"},"mbps":null,"vlans":null}
         dns added: 22
           {"data":"10.64.0.10","name":"hv-p01-r1-u05.lab1.example.net","type":"A"}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_pod_less() {
-    check(&[("p{01..02}", "p{01..01}")], expect![[r#"
+    check(
+        &[("p{01..02}", "p{01..01}")],
+        expect![[r#"
         cables removed: 15
           {"a":{"location":"lab1/p02/r1/leaf-a","port":"swp32"},"b":{"location":"lab1/core-c1","port":"swp5"},"mbps":null,"vlans":null}
         cut_off: 22
@@ -68,30 +73,39 @@ fn a_pod_less() {
           {"kind":"leaf","location":"lab1/p02/r1/leaf-b","name":"p02-r1-leaf-b"}
         dns removed: 59
           {"data":"10.64.255.202","name":"p02-r1-leaf-a.lab1.example.net","type":"A"}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn other_arguments_reboot() {
-    check(&[("console=ttyS0,115200", "console=ttyS1")], expect![[r#"
+    check(
+        &[("console=ttyS0,115200", "console=ttyS1")],
+        expect![[r#"
         reboots: 8
           {"location":"lab1/p01/r1/u01","reasons":["image kvm has other arguments"]}
           {"location":"lab1/p01/r1/u02","reasons":["image kvm has other arguments"]}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_installing_image_reinstalls() {
-    check(&[("args   =", "installs = true\n  args   =")], expect![[r#"
+    check(
+        &[("args   =", "installs = true\n  args   =")],
+        expect![[r#"
         reinstalls: 8
           {"location":"lab1/p01/r1/u01","reasons":["image kvm has changed"]}
           {"location":"lab1/p01/r1/u02","reasons":["image kvm has changed"]}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn another_naming_renames() {
-    check(&[("hv-{pod}-{rack}-{unit}", "kvm-{pod}-{rack}-{unit}")], expect![[r#"
+    check(
+        &[("hv-{pod}-{rack}-{unit}", "kvm-{pod}-{rack}-{unit}")],
+        expect![[r#"
         dns added: 88
           {"data":"10.64.0.6","name":"kvm-p01-r1-u01.lab1.example.net","type":"A"}
         dns removed: 88
@@ -99,7 +113,8 @@ fn another_naming_renames() {
         renamed: 8
           {"from":"hv-p01-r1-u01","location":"lab1/p01/r1/u01","to":"kvm-p01-r1-u01"}
           {"from":"hv-p01-r1-u02","location":"lab1/p01/r1/u02","to":"kvm-p01-r1-u02"}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -140,7 +155,9 @@ fn crossed_cables_are_recabled() {
 
 #[test]
 fn a_smaller_capacity_renumbers() {
-    check(&[("pods = 4", "pods = 2")], expect![[r#"
+    check(
+        &[("pods = 4", "pods = 2")],
+        expect![[r#"
         cut_off: 30
           {"address":"10.64.255.238","interface":"mgmt","location":"lab1/core-c1"}
           {"address":"2001:db8:64:ffff::6e","interface":"mgmt","location":"lab1/core-c1"}
@@ -159,5 +176,6 @@ fn a_smaller_capacity_renumbers() {
           {"location":"lab1/p01/r1/leaf-a","reasons":["mgmt is renumbered"]}
         zone: 1
           {"from":"4 pods, 2 racks, 16 units, 4 switches","to":"2 pods, 2 racks, 16 units, 4 switches","what":"capacity"}
-    "#]]);
+    "#]],
+    );
 }

@@ -11,6 +11,8 @@ use std::net::IpAddr;
 
 /// Rows of one kind that are still listed one by one.
 const LISTED_MAX: usize = 12;
+/// Reasons that are named when devices are counted.
+const REASONS_MAX: usize = 6;
 /// Racks that are still counted one by one; beyond, pods are.
 const RACKS_MAX: usize = 8;
 
@@ -224,11 +226,15 @@ impl Changes {
         self.title(sign, title);
         let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
         rows.iter().flat_map(|row| &row.reasons).for_each(|reason| *reasons.entry(reason).or_default() += 1);
-        for (reason, count) in reasons.iter().take(LISTED_MAX) {
+        // The most common first; what only one or two devices are told is for --json.
+        let mut reasons: Vec<(&str, usize)> = reasons.into_iter().collect();
+        reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let common = reasons.iter().take(REASONS_MAX).take_while(|(_, count)| *count > 2).count();
+        for (reason, count) in &reasons[..common] {
             self.line(&format!("{count}: {reason}"));
         }
-        if reasons.len() > LISTED_MAX {
-            self.line(&format!("{} reasons more, --json has them", reasons.len() - LISTED_MAX));
+        if reasons.len() > common {
+            self.line(&format!("{} rarer reasons: --json has them", reasons.len() - common));
         }
         self.counted(rows.iter().map(|row| &row.location));
     }
