@@ -50,15 +50,13 @@ model "seed" {
 }
 
 image "debian12-kvm" {
-  kernel   = "images/debian12-kvm/vmlinuz"
-  initrd   = ["images/debian12-kvm/initrd.img"]
-  args     = "console=ttyS1,115200"
-  installs = true
+  kernel = "images/debian12-kvm/vmlinuz"
+  initrd = ["images/debian12-kvm/initrd.img"]
+  args   = "console=ttyS1,115200"
 }
 
 image "debian12-storage" {
-  kernel   = "images/debian12-storage/vmlinuz"
-  initrd   = ["images/debian12-storage/initrd.img"]
-  args     = "console=ttyS1,115200"
-  installs = true
+  kernel = "images/debian12-storage/vmlinuz"
+  initrd = ["images/debian12-storage/initrd.img"]
+  args   = "console=ttyS1,115200"
 }

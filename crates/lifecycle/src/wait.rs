@@ -1,6 +1,7 @@
 //! Waiting is a value: on what, since when, and until when it is ordinary.
 
 use crate::validate;
+use model::design::Design;
 use model::facts::{Machine, Stage, State};
 use model::{DeviceId, Plan, Roster, Time};
 use std::time::Duration;
@@ -42,6 +43,11 @@ pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine) -
         State::Expected => {
             whenever(format!("its first DHCP request{}", from_its_ports(plan, roster, device)))
         }
+        State::Seen { stage: Stage::Ipxe } if installs(&plan.design, device) && machine.armed.is_none() => {
+            whenever(
+                "its disks to be released: its image installs, and it is not armed (`zw arm`)".to_owned(),
+            )
+        }
         State::Seen { stage } => {
             let next = match stage {
                 Stage::BiosPxe | Stage::UefiPxe => "its firmware to fetch iPXE by TFTP",
@@ -80,6 +86,12 @@ pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine) -
         )),
         State::Retired { .. } => None,
     }
+}
+
+/// Whether what the device boots writes its disks.
+fn installs(design: &Design, device: DeviceId) -> bool {
+    let role = design.devices[device.index()].role.map(|role| &design.roles[role.index()]);
+    role.and_then(|role| role.boot).is_some_and(|image| design.images[image.index()].installs)
 }
 
 fn from_its_ports(plan: &Plan, roster: &Roster, device: DeviceId) -> String {
