@@ -16,6 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// After a neighbour changed, others that change in this time are told with it.
+const NEIGHBOURS_GATHER: Duration = Duration::from_millis(300);
+
 /// What is to be looked at.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wanted {
@@ -68,6 +71,8 @@ pub(crate) async fn run(
                 },
                 changed = neighbours.changed(), if listening => match changed {
                     Ok(()) => {
+                        // The switches of a pair are heard one after the other: one look for both.
+                        tokio::time::sleep(NEIGHBOURS_GATHER).await;
                         let heard = neighbours.borrow_and_update().clone();
                         look(now.serial, &heard, &observed, hardware_file.clone(), &tell).await;
                     }

@@ -24,6 +24,9 @@ const HEARTBEATS_MISSED_MAX: u32 = 3;
 /// A clock that drifted this far since the last report is reported anew.
 const SKEW_STEP_MS: u64 = 1000;
 
+/// A skew is told in steps of this: it is measured over a network, and each other value is another state of the machine.
+const SKEW_GRAIN_MS: i64 = 100;
+
 /// Never more often, whatever a controller asks for.
 const HEARTBEAT_MIN: Duration = Duration::from_secs(1);
 
@@ -156,7 +159,8 @@ impl Session<'_> {
             && (serial >= self.serial || self.reported.is_some())
             && self.reported.as_ref() != Some(&hardware)
         {
-            let report = Hardware { clock_skew_ms: self.skew_ms, ..Hardware::clone(&hardware) };
+            let clock_skew_ms = self.skew_ms / SKEW_GRAIN_MS * SKEW_GRAIN_MS;
+            let report = Hardware { clock_skew_ms, ..Hardware::clone(&hardware) };
             self.connection.send(&FromAgent::Report { hardware: Box::new(report) }).await?;
             (self.reported, self.reported_skew_ms) = (Some(hardware), self.skew_ms);
         }

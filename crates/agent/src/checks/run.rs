@@ -73,7 +73,7 @@ async fn one(check: &Check) -> Vec<CheckResult> {
             None => result(name, true, "skipped"),
             Some(Err(error)) => result(name, false, error),
             Some(Ok(found)) => match found.iter().find(|(attribute, _)| *attribute == assertion.attribute) {
-                Some((_, value)) if expected.holds(value) => result(name, true, ""),
+                Some((_, value)) if expected.holds(value) => result(name, true, &expected.to_string()),
                 Some((attribute, value)) => {
                     result(name, false, &format!("expected {expected}, found {}", told(attribute, value)))
                 }
@@ -145,15 +145,15 @@ command:
   missing: {exec: /nonexistent/program}
 ",
             expect![[r#"
-                ok  command:echo 'one two'.exit-status 
-                ok  command:echo 'one two'.stdout 
-                ok  command:two lines.exit-status 
-                ok  command:two lines.stdout 
-                ok  command:failing.exit-status 
+                ok  command:echo 'one two'.exit-status 0
+                ok  command:echo 'one two'.stdout something with "two" and not something with "three" and something like /^one/
+                ok  command:two lines.exit-status 0
+                ok  command:two lines.stdout a length of 2
+                ok  command:failing.exit-status 3
                 not command:unexpected.exit-status expected 0, found 1
-                ok  command:loud.exit-status 
+                ok  command:loud.exit-status 0
                 not command:loud.stdout expected something with "err", found "out"
-                ok  command:loud.stderr 
+                ok  command:loud.stderr something with "err"
                 not command:missing.exit-status failed to run /nonexistent/program: No such file or directory (os error 2)"#]],
         )
         .await;
@@ -174,7 +174,7 @@ command:
     async fn a_command_that_floods_is_read_to_a_limit_and_goes_on() {
         check(
             "command: {flood: {exec: 'head -c 10000000 /dev/zero | tr \"\\\\0\" x; exit 7', shell: true, exit-status: 7}}",
-            expect!["ok  command:flood.exit-status "],
+            expect!["ok  command:flood.exit-status 7"],
         )
         .await;
     }
