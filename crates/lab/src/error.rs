@@ -49,7 +49,7 @@ impl StdError for Error {
 }
 
 /// Adds "what was being done" to a failure.
-pub trait Doing<T> {
+pub(crate) trait Doing<T> {
     /// With these words, made only when needed.
     fn doing<W: Into<String>>(self, words: impl FnOnce() -> W) -> Result<T, Error>;
 }

@@ -41,8 +41,6 @@ pub(crate) struct Body {
     pub kind: Kind,
     /// Its location.
     pub location: String,
-    /// Its name.
-    pub name: String,
     /// Its firmware.
     pub firmware: Stage,
     /// Its model, for the hardware it shows.
@@ -146,16 +144,14 @@ impl Machine {
             self.say("asks for an address");
             return self.system(Stage::Bmc, None).await;
         }
-        loop {
-            match self.firmware().await {
-                Boot::Kernel { line, index } => {
-                    self.say("system starts");
-                    return self.system(Stage::Os, Some((line, index))).await;
-                }
-                Boot::LocalDisk => {
-                    self.say("boots its own disk");
-                    return self.system(Stage::Os, None).await;
-                }
+        match self.firmware().await {
+            Boot::Kernel { line, index } => {
+                self.say("system starts");
+                self.system(Stage::Os, Some((line, index))).await
+            }
+            Boot::LocalDisk => {
+                self.say("boots its own disk");
+                self.system(Stage::Os, None).await
             }
         }
     }

@@ -138,6 +138,9 @@ fn isolate() -> Result<(), Error> {
     if uid.is_root() && unshare(WALLS).is_ok() {
         return Ok(());
     }
+    // A new user namespace has limits of its own, so those that count are read before.
+    let forbidding = forbidding_settings();
+    let refused = |errno: Errno| refused(&forbidding, errno);
     unshare(CloneFlags::CLONE_NEWUSER).map_err(refused)?;
     // Without this the group map cannot be written by an ordinary user (user_namespaces(7)).
     fs::write("/proc/self/setgroups", "deny").doing(|| "give up changing groups")?;
@@ -150,33 +153,36 @@ fn errno(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(0))
 }
 
-/// Why this machine lets nobody build a lab, in one message.
-fn refused(errno: Errno) -> Error {
-    let mut reasons = Vec::new();
+/// Settings of this machine that forbid a lab, each with what to do.
+fn forbidding_settings() -> Vec<String> {
+    let mut settings = Vec::new();
     let value =
         |name: &str| fs::read_to_string(format!("/proc/sys/{name}")).map(|text| text.trim().to_owned());
     if value("kernel/unprivileged_userns_clone").is_ok_and(|value| value == "0") {
-        reasons.push("kernel.unprivileged_userns_clone is 0 (set it to 1)".to_owned());
+        settings.push("kernel.unprivileged_userns_clone is 0 (set it to 1)".to_owned());
     }
     if value("kernel/apparmor_restrict_unprivileged_userns").is_ok_and(|value| value != "0") {
-        reasons.push("kernel.apparmor_restrict_unprivileged_userns is on (set it to 0)".to_owned());
+        settings.push("kernel.apparmor_restrict_unprivileged_userns is on (set it to 0)".to_owned());
     }
-    for limit in ["user_namespaces", "net_namespaces", "pid_namespaces", "mnt_namespaces"] {
-        if value(&format!("user/max_{limit}")).is_ok_and(|value| value == "0") {
-            reasons.push(format!("user.max_{limit} is 0 (raise it)"));
+    for limit in ["user", "net", "pid", "mnt", "ipc"] {
+        if value(&format!("user/max_{limit}_namespaces")).is_ok_and(|value| value == "0") {
+            settings.push(format!("user.max_{limit}_namespaces is 0 (raise it)"));
         }
     }
-    if reasons.is_empty() {
-        reasons.push(
-            "no sysctl forbids it, so a container or security module does; allow user namespaces there, or run as root"
-                .to_owned(),
-        );
-    }
+    settings
+}
+
+/// Why this machine lets nobody build a lab, in one message.
+fn refused(forbidding: &[String], errno: Errno) -> Error {
+    let why = if forbidding.is_empty() {
+        "no setting forbids it (kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, \
+         user.max_user_namespaces), so a container or security module does: allow user namespaces there, or run as root"
+            .to_owned()
+    } else {
+        forbidding.join("; ")
+    };
     Error::because(
-        format!(
-            "build a lab: it needs root, or user namespaces for ordinary users, and this machine allows neither here; {}",
-            reasons.join("; ")
-        ),
+        format!("build a lab: it needs root or user namespaces, and this machine allows neither here; {why}"),
         errno,
     )
 }

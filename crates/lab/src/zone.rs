@@ -253,7 +253,6 @@ impl Zone {
         Body {
             kind: host.kind,
             location: device.location.to_string(),
-            name: device.name.clone(),
             firmware,
             model: self.plan.design.models[device.model.index()].clone(),
             asking,

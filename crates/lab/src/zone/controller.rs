@@ -55,7 +55,7 @@ pub(super) async fn start(zone: &Arc<Zone>, crashes: mpsc::Receiver<()>) -> Resu
             let status = status.doing(|| "wait for the controller")?;
             let said = fs::read_to_string(&log).unwrap_or_default();
             let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned();
-            return Err(Error::new(format!("start the controller ({status}): {last}; see {}", log.display())));
+            return Err(Error::new(format!("start the controller ({status}): {last}")));
         }
     }
     tokio::spawn(keep(Arc::clone(zone), namespace, name, child, crashes));

@@ -14,6 +14,8 @@ use lab::{Error, zone};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Machines that `up` lists one by one at its end; of more, only those that are not ready.
@@ -303,7 +305,15 @@ fn bring_up(design: &Path, lab: &Directory, patience: Duration) -> Result<ExitCo
         Holder::Nobody => {}
     }
     let interrupted = lab.clone();
+    // Held while the supervisor starts: an interrupt then waits until there is something to end.
+    let starting = Arc::new(Mutex::new(()));
+    let started = Arc::clone(&starting);
+    let guard = starting.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_interrupted = Arc::new(AtomicBool::new(false));
+    let interrupting = Arc::clone(&is_interrupted);
     down::on_interrupt(move || {
+        interrupting.store(true, Ordering::SeqCst);
+        let _started = started.lock().unwrap_or_else(PoisonError::into_inner);
         let words = match down::down(&interrupted) {
             Ok(_) => format!("\n{}: interrupted; down, nothing is left\n", interrupted.zone()),
             Err(error) => format!("\nzw: failed to {}\n", error.chain()),
@@ -316,13 +326,21 @@ fn bring_up(design: &Path, lab: &Directory, patience: Duration) -> Result<ExitCo
         let _ = lab.remove();
         return Err(error);
     }
+    drop(guard);
     let mut shown = progress::Shown::new();
     let mut waiting = Waiting { last: Progress::default(), since: Instant::now(), patience, verdict: None };
     let is_told = control::watch(lab, |progress| {
         shown.show(&progress);
         waiting.take(progress)
-    })?;
+    });
     shown.end();
+    if !matches!(is_told, Ok(true)) && is_interrupted.load(Ordering::SeqCst) {
+        // The lab ended because we end it; the thread that does so ends this process too.
+        loop {
+            std::thread::park();
+        }
+    }
+    let is_told = is_told?;
     let Waiting { last, verdict, .. } = waiting;
     if !is_told {
         return Err(Error::new(format!("watch the lab: it ended; see {}", lab.log().display())));

@@ -163,7 +163,8 @@ fn from_discover_to_a_lease_to_its_renewal_to_its_end() {
 
 #[test]
 fn firmware_takes_only_offers_that_it_can_boot_from() {
-    let offers: &[(&str, Vec<(u8, &[u8])>)] = &[
+    type Options<'a> = Vec<(u8, &'a [u8])>;
+    let offers: &[(&str, Options<'_>)] = &[
         ("bare", vec![]),
         ("PXE", vec![(code::VENDOR_CLASS, b"PXEClient"), (code::BOOT_FILE_NAME, b"ipxe.efi")]),
         ("without class", vec![(code::BOOT_FILE_NAME, b"ipxe.efi")]),

@@ -30,7 +30,9 @@ impl Shown {
         let how = if std::io::stderr().is_terminal() {
             let screen = MultiProgress::new();
             let bar = screen.add(ProgressBar::new(1));
-            if let Ok(style) = ProgressStyle::with_template("{prefix:12} {bar:32.green/dim} {pos}/{len} {msg}") {
+            if let Ok(style) =
+                ProgressStyle::with_template("{prefix:12} {bar:32.green/dim} {pos}/{len} {msg}")
+            {
                 bar.set_style(style);
             }
             How::Live { screen, bar, lines: Vec::new() }
@@ -74,7 +76,9 @@ impl Shown {
                 let text = format!("{} {done}/{all} {}", phase(progress), counts(progress));
                 let is_new_phase = !last.starts_with(&phase(progress));
                 let is_done = progress.phase == Phase::Running && done == all;
-                if text != *last && (is_new_phase || is_done || at.is_none_or(|at| at.elapsed() > PLAIN_EVERY)) {
+                if text != *last
+                    && (is_new_phase || is_done || at.is_none_or(|at| at.elapsed() > PLAIN_EVERY))
+                {
                     let elapsed = self.began.elapsed().as_secs_f64();
                     let _ = writeln!(anstream::stderr(), "{elapsed:6.1} s  {text}");
                     *last = text;

@@ -1,0 +1,415 @@
+//! `zw lab` for real: namespaces, relays, firmware, controller and agents, from power-on to nothing left.
+//!
+//! Each test powers on a zone of a name of its own, so that they can run side by side and beside a user's lab. They run
+//! as root and as an ordinary user; where the kernel allows neither, each says so and is passed over. Waits are for
+//! events of the lab, with a limit.
+
+use lab::control::{self, Machine, Progress, Request};
+use lab::directory::{Directory, Holder};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const ZW: &str = env!("CARGO_BIN_EXE_zw");
+/// The longest wait for anything. A busy machine of two cores needs a tenth of it.
+const WAIT_MAX: Duration = Duration::from_secs(120);
+
+/// A design of a test's own, and its lab. Dropped, both are gone.
+struct Zone {
+    name: String,
+    design: PathBuf,
+    lab: Directory,
+}
+
+impl Zone {
+    /// The pocket zone under another name, `edit`ed.
+    fn new(test: &str, edit: impl Fn(&str) -> String) -> Self {
+        let name = format!("{test}{}", std::process::id());
+        let design = std::env::temp_dir().join(format!("zw-lab-{name}"));
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/pocket"), &design);
+        let file = design.join("zone.hcl");
+        let text = fs::read_to_string(&file).expect("the pocket zone");
+        fs::write(&file, edit(&text).replace("zone \"lab1\"", &format!("zone \"{name}\""))).expect("a copy");
+        let lab = Directory::of(&lab::directory::base(), &name);
+        Self { name, design, lab }
+    }
+
+    fn zw(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(ZW);
+        command.arg("lab").args(arguments);
+        if arguments.first() != Some(&"up") {
+            command.args(["--zone", &self.name]);
+        }
+        command.stdin(Stdio::null()).output().expect("zw runs")
+    }
+
+    /// What a command says; it must succeed.
+    fn say(&self, arguments: &[&str]) -> String {
+        let output = self.zw(arguments);
+        assert!(output.status.success(), "zw lab {arguments:?}: {}", both(&output));
+        both(&output)
+    }
+
+    /// Powers the zone on. `None`: this machine lets nobody.
+    fn up(&self) -> Option<String> {
+        let output = self.zw(&["up", self.design.to_str().expect("a plain path")]);
+        let said = both(&output);
+        if output.status.code() == Some(3) && said.contains("this machine allows neither") {
+            say(&format!("passed over: {said}"));
+            return None;
+        }
+        assert!(output.status.success(), "zw lab up: {said}\n{}", self.logs());
+        Some(said)
+    }
+
+    /// Runs a program in the namespace of a target.
+    fn exec(&self, target: &str, program: &[&str]) -> Output {
+        let mut command = Command::new(ZW);
+        command.args(["lab", "--zone", &self.name, "exec", target, "--"]).args(program);
+        command.stdin(Stdio::null()).output().expect("zw runs")
+    }
+
+    /// Waits until the lab looks as wanted.
+    fn until(&self, what: &str, wanted: impl Fn(&Progress) -> bool) -> Progress {
+        let began = Instant::now();
+        let mut last = Progress::default();
+        let seen = control::watch(&self.lab, |progress| {
+            let is_there = wanted(&progress);
+            last = progress;
+            assert!(began.elapsed() < WAIT_MAX, "no {what} in {WAIT_MAX:?}: {last:#?}\n{}", self.logs());
+            is_there
+        });
+        assert_eq!(seen.ok(), Some(true), "the lab ended while waiting for {what}\n{}", self.logs());
+        last
+    }
+
+    fn machine(&self, what: &str, unit: &str, wanted: impl Fn(&Machine) -> bool) -> Machine {
+        let location = format!("{}/{unit}", self.name);
+        let find = |progress: &Progress| progress.machines.iter().find(|m| m.location == location).cloned();
+        let progress = self.until(what, |progress| find(progress).is_some_and(|machine| wanted(&machine)));
+        find(&progress).expect("the machine")
+    }
+
+    fn logs(&self) -> String {
+        let read = |name: &str| fs::read_to_string(self.lab.path.join(name)).unwrap_or_default();
+        format!("lab.log:\n{}\ncontroller.log:\n{}", read("lab.log"), read("controller.log"))
+    }
+
+    /// Processes that belong to this zone's lab.
+    fn processes(&self) -> Vec<String> {
+        let mine = self.lab.path.to_string_lossy().into_owned();
+        let entries = fs::read_dir("/proc").expect("/proc").flatten();
+        entries
+            .filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
+            .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+            .filter(|line| line.contains(&mine))
+            .collect()
+    }
+
+    fn assert_nothing_is_left(&self, links: &BTreeSet<String>) {
+        assert_eq!(self.processes(), Vec::<String>::new());
+        assert!(!self.lab.path.exists(), "{} is left", self.lab.path.display());
+        assert_eq!(self.lab.holder(), Holder::Nobody);
+        assert_eq!(&host_links(), links);
+    }
+
+    fn supervisor(&self) -> i32 {
+        match self.lab.holder() {
+            Holder::Supervisor(process) => process,
+            other => panic!("no supervisor: {other:?}"),
+        }
+    }
+}
+
+impl Drop for Zone {
+    fn drop(&mut self) {
+        let _ = lab::down::down(&self.lab);
+        let _ = fs::remove_dir_all(&self.design);
+    }
+}
+
+fn say(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+fn both(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("a directory").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("a file");
+        }
+    }
+}
+
+/// The links of this machine that a lab could have added to; other tests make bridges and veths of other names.
+fn host_links() -> BTreeSet<String> {
+    let entries = fs::read_dir("/sys/class/net").expect("/sys").flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names
+        .filter(|name| ["swp", "eno", "arm", "br", "bmc", "port"].iter().any(|p| name.starts_with(p)))
+        .collect()
+}
+
+fn signal(process: i32, signal: &str) {
+    let status =
+        Command::new("sh").args(["-c", &format!("kill -{signal} {process}")]).status().expect("sh runs");
+    assert!(status.success());
+}
+
+#[test]
+fn the_pocket_zone_comes_up_and_goes_down_without_a_trace() {
+    let links = host_links();
+    let zone = Zone::new("up", str::to_owned);
+    let Some(said) = zone.up() else { return };
+    assert!(said.contains("8 of 8 machines ready"), "{said}");
+    assert!(said.contains("8 of 8 BMCs up"), "{said}");
+    assert!(said.contains("hv-p02-r1-u04"), "{said}");
+
+    // Every kind of firmware came through, each by its own protocol.
+    let log = |unit: &str| {
+        let machine = format!("{}/p01/r1/{unit}", zone.name);
+        let output = Command::new(ZW)
+            .args(["show", "--server", zone.lab.api().to_str().expect("a path"), &machine])
+            .output();
+        both(&output.expect("zw runs"))
+    };
+    for (unit, firmware) in [("u01", "bios-pxe"), ("u02", "uefi-pxe"), ("u03", "uefi-http")] {
+        let text = log(unit);
+        assert!(text.contains(firmware), "{unit} did not ask as {firmware}: {text}");
+    }
+
+    // A second one of the same zone is refused, and says what to do.
+    let again = zone.zw(&["up", zone.design.to_str().expect("a path")]);
+    assert_eq!(again.status.code(), Some(3));
+    assert!(both(&again).contains("zw lab down"), "{}", both(&again));
+
+    // A program in a machine's namespace sees that machine's network, and its exit code comes back.
+    let seen = zone.exec("p01/r1/u01", &["cat", "/proc/net/route"]);
+    assert!(both(&seen).contains("eno1"), "{}", both(&seen));
+    assert_eq!(zone.exec("p01/r1/leaf-a", &["sh", "-c", "exit 7"]).status.code(), Some(7));
+    assert_eq!(zone.exec("p01/r1/nothing", &["true"]).status.code(), Some(3));
+
+    assert!(zone.say(&["down"]).contains("nothing is left"));
+    zone.assert_nothing_is_left(&links);
+    // And again: nothing is there, which is no failure.
+    assert!(zone.say(&["down"]).contains("nothing was there"));
+}
+
+#[test]
+fn what_people_do_to_a_zone() {
+    let zone = Zone::new("do", str::to_owned);
+    if zone.up().is_none() {
+        return;
+    }
+    let is_ready = |machine: &Machine| machine.state == "ready" && machine.took_ms.is_some();
+    let all_ready = |progress: &Progress| progress.machines.iter().all(is_ready);
+
+    // Another box in the same place comes up as the old one, and nobody edits anything.
+    assert!(zone.say(&["replace", "p01/r1/u03"]).contains("hv-p01-r1-u03"));
+    zone.machine("replacement on its way", "p01/r1/u03", |machine| !is_ready(machine));
+    let replaced = zone.machine("replacement ready", "p01/r1/u03", is_ready);
+    assert_eq!(replaced.address, "10.64.0.8");
+
+    // Two cables swapped are told from DHCP alone, before there is a system; put back, both are ready.
+    zone.say(&["swap", "p01/r1/u01:eno1", "p01/r1/u02:eno1"]);
+    let told = zone.machine("miscabling", "p01/r1/u01", |machine| machine.why.contains("swapped"));
+    assert!(told.why.contains("p01-r1-leaf-a swp2"), "{}", told.why);
+    assert_ne!(told.state, "ready");
+    zone.say(&["swap", "p01/r1/u01:eno1", "p01/r1/u02:eno1"]);
+    zone.until("swapped back and ready", all_ready);
+
+    // A machine whose first cable is cut boots over its second, as the same machine.
+    zone.say(&["cut", "p01/r1/u04:eno1"]);
+    zone.say(&["power-cycle", "hv-p01-r1-u04"]);
+    zone.machine("power off", "p01/r1/u04", |machine| !is_ready(machine));
+    zone.machine("boot over eno2", "p01/r1/u04", is_ready);
+    zone.say(&["mend", "p01/r1/u04:eno1"]);
+
+    // A box with less memory than drawn is not ready, and the reason has both figures.
+    zone.say(&["break", "p02/r1/u01", "memory=1GiB"]);
+    let failed = zone.machine("validation", "p02/r1/u01", |machine| machine.state == "failed");
+    assert!(failed.why.contains("4 GiB") && failed.why.contains("1 GiB"), "{}", failed.why);
+    zone.say(&["replace", "p02/r1/u01"]);
+    zone.machine("a whole box", "p02/r1/u01", is_ready);
+
+    // The controller dies in the middle of a power-on of everything, and nothing is lost.
+    zone.say(&["power-cycle", "all"]);
+    zone.say(&["crash", "controller"]);
+    zone.until("power-off of all", |progress| progress.machines.iter().all(|machine| !is_ready(machine)));
+    zone.until("everything ready after the crash", all_ready);
+
+    for (arguments, words) in [
+        (&["replace", "p09/r1/u01"][..], "no location, name or address"),
+        (&["replace", "p01/r1/leaf-a"], "no machine of this lab"),
+        (&["cut", "p01/r1/u01:eno9"], "has no port eno9"),
+        (&["swap", "p01/r1/u01:eno1", "p01/r1/u01:eno1"], "two cables to swap"),
+        (&["break", "p01/r1/u01", "colour=red"], "a fault is written"),
+    ] {
+        let output = zone.zw(arguments);
+        assert_eq!(output.status.code(), Some(3), "zw lab {arguments:?}: {}", both(&output));
+        assert!(both(&output).contains(words), "zw lab {arguments:?}: {}", both(&output));
+    }
+}
+
+#[test]
+fn a_capture_is_read_by_its_own_rules() {
+    let zone = Zone::new("cap", str::to_owned);
+    if zone.up().is_none() {
+        return;
+    }
+    let file = zone.design.join("frames.pcap");
+    // Switches tell their neighbours every two seconds, so that there is something to hear.
+    zone.say(&["capture", "p01/r1/leaf-a", file.to_str().expect("a path"), "--frames", "4"]);
+    let octets = fs::read(&file).expect("a capture");
+    assert_eq!(octets[..4], 0xa1b2_c3d4_u32.to_ne_bytes());
+    let (mut at, mut frames) = (24, 0);
+    while at < octets.len() {
+        let length: [u8; 4] = octets[at + 8..at + 12].try_into().expect("four octets");
+        at += 16 + u32::from_ne_bytes(length) as usize;
+        frames += 1;
+    }
+    assert_eq!((at, frames), (octets.len(), 4));
+}
+
+#[test]
+fn a_killed_supervisor_leaves_files_and_nothing_else() {
+    let links = host_links();
+    let zone = Zone::new("kill", str::to_owned);
+    if zone.up().is_none() {
+        return;
+    }
+    signal(zone.supervisor(), "KILL");
+    let began = Instant::now();
+    while !zone.processes().is_empty() {
+        assert!(began.elapsed() < WAIT_MAX, "left: {:?}", zone.processes());
+        std::thread::yield_now();
+    }
+    assert_eq!(zone.lab.holder(), Holder::Remains);
+    let status = zone.zw(&["status"]);
+    assert_eq!(status.status.code(), Some(3));
+    assert!(both(&status).contains("it does not run"), "{}", both(&status));
+    assert!(zone.say(&["down"]).contains("cleared away what a crash had left"));
+    zone.assert_nothing_is_left(&links);
+
+    // What a crash left does not stand in the way of the next one either.
+    zone.up();
+    signal(zone.supervisor(), "KILL");
+    assert!(zone.up().is_some());
+}
+
+#[test]
+fn an_interrupt_on_the_way_up_takes_everything_down() {
+    let links = host_links();
+    let zone = Zone::new("int", str::to_owned);
+    for phase in ["building", "machines"] {
+        let mut up = Command::new(ZW)
+            .args(["lab", "up", zone.design.to_str().expect("a path")])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("zw runs");
+        let mut said = String::new();
+        let stderr = BufReader::new(up.stderr.take().expect("a pipe"));
+        let process = i32::try_from(up.id()).expect("a process id");
+        let mut is_sent = false;
+        for line in stderr.lines().map_while(Result::ok) {
+            if !is_sent && line.contains(phase) {
+                signal(process, "INT");
+                is_sent = true;
+            }
+            said.push_str(&line);
+            said.push('\n');
+        }
+        let status = up.wait().expect("it ends");
+        if said.contains("this machine allows neither") {
+            say(&format!("passed over: {said}"));
+            return;
+        }
+        assert_eq!(status.code(), Some(130), "{said}");
+        assert!(said.contains("interrupted; down, nothing is left"), "{said}");
+        zone.assert_nothing_is_left(&links);
+    }
+}
+
+#[test]
+fn an_ordinary_user_needs_no_privilege() {
+    const NOBODY: u32 = 65534;
+    let zone = Zone::new("user", str::to_owned);
+    // Only root can become somebody else; for others the tests above have shown it.
+    let is_root =
+        fs::metadata("/proc/self").is_ok_and(|found| std::os::unix::fs::MetadataExt::uid(&found) == 0);
+    if !is_root {
+        return;
+    }
+    let program = zone.design.join("zw");
+    fs::copy(ZW, &program).expect("a copy that everybody may run");
+    let home = zone.design.join("home");
+    fs::create_dir(&home).expect("a directory");
+    std::os::unix::fs::chown(&home, Some(NOBODY), Some(NOBODY)).expect("root may");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(&program);
+        command.arg("lab").args(arguments).uid(NOBODY).gid(NOBODY).current_dir("/");
+        command.env("HOME", &home).env("XDG_RUNTIME_DIR", &home).stdin(Stdio::null());
+        command.output().expect("zw runs")
+    };
+    let up = run(&["up", zone.design.to_str().expect("a path")]);
+    let said = both(&up);
+    if said.contains("this machine allows neither") {
+        say(&format!("passed over: {said}"));
+        return;
+    }
+    assert!(up.status.success() && said.contains("8 of 8 machines ready"), "{said}");
+    let exec = run(&["exec", "p01/r1/u01", "--", "id", "-u"]);
+    assert_eq!(both(&exec).trim(), "0", "root inside, by a user namespace");
+    let down = run(&["down"]);
+    assert!(both(&down).contains("nothing is left"), "{}", both(&down));
+    assert!(!home.join("zonewright").exists());
+}
+
+#[test]
+fn where_namespaces_are_forbidden_it_says_which_setting_forbids_them() {
+    let zone = Zone::new("no", str::to_owned);
+    let lab = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "sh", "-c", script, ZW]);
+        command.arg(&zone.design).stdin(Stdio::null()).output()
+    };
+    // Inside a user namespace its own limits can be lowered without touching the machine's.
+    let Ok(probe) = lab("echo 0 > /proc/sys/user/max_net_namespaces") else {
+        say("passed over: this machine has no `unshare` program");
+        return;
+    };
+    if !probe.status.success() {
+        say(&format!("passed over: {}", both(&probe)));
+        return;
+    }
+    let runtime = format!("XDG_RUNTIME_DIR={}", zone.design.display());
+    let script = format!(
+        "echo 0 > /proc/sys/user/max_net_namespaces; mount -t tmpfs none /run 2>/dev/null; {runtime} exec \"$0\" lab up \"$1\""
+    );
+    let output = lab(&script).expect("it ran before");
+    let said = both(&output);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("user.max_net_namespaces is 0 (raise it)"), "{said}");
+    assert!(!zone.lab.path.exists());
+}
+
+#[test]
+fn a_control_socket_of_nobody_is_told_apart_from_a_lab() {
+    let zone = Zone::new("sock", str::to_owned);
+    let error = control::ask(&zone.lab, &Request::Status).expect_err("nobody listens");
+    assert!(error.chain().starts_with("reach the lab at "), "{}", error.chain());
+}
