@@ -184,3 +184,117 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Progressing<Io> {
         self.check(context, shut)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::Full;
+    use hyper::body::Bytes;
+    use hyper::service::service_fn;
+    use std::convert::Infallible;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::sync::{Mutex, mpsc};
+
+    /// Connections that a test makes; virtual time passes while everybody waits.
+    struct Made(Mutex<mpsc::UnboundedReceiver<DuplexStream>>);
+
+    impl Listener for Made {
+        type Io = DuplexStream;
+
+        async fn accept(&self) -> io::Result<(DuplexStream, Peer)> {
+            let made = self.0.lock().await.recv().await;
+            Ok((made.ok_or(io::ErrorKind::NotConnected)?, Peer::User(0)))
+        }
+    }
+
+    struct Serving {
+        dial: mpsc::UnboundedSender<DuplexStream>,
+        stop: watch::Sender<bool>,
+        task: tokio::task::JoinHandle<()>,
+    }
+
+    /// Answers every request with a megabyte.
+    fn serving(connections_max: usize) -> Serving {
+        let (dial, made) = mpsc::unbounded_channel();
+        let (stop, stopping) = watch::channel(false);
+        let serve = |_| {
+            service_fn(async |_| {
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(vec![b'x'; 1 << 20]))))
+            })
+        };
+        let task = tokio::spawn(run(Made(Mutex::new(made)), connections_max, stopping, serve));
+        Serving { dial, stop, task }
+    }
+
+    impl Serving {
+        fn connect(&self) -> DuplexStream {
+            let (near, far) = duplex(4096);
+            self.dial.send(far).unwrap();
+            near
+        }
+    }
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_does_not_end_is_cut_off() {
+        let serving = serving(8);
+        let mut client = serving.connect();
+        let began = Instant::now();
+        // An octet each ten seconds, as slow-loris does: the time is for the whole head.
+        let mut heard = Vec::new();
+        for octet in REQUEST {
+            if client.write_all(&[*octet]).await.is_err() {
+                break;
+            }
+            let _ = tokio::time::timeout(Duration::from_secs(10), client.read_to_end(&mut heard)).await;
+        }
+        assert!(began.elapsed() < HEAD_TIME_MAX + Duration::from_secs(11), "{:?}", began.elapsed());
+        assert!(
+            heard.is_empty() || heard.starts_with(b"HTTP/1.1 408"),
+            "{:?}",
+            String::from_utf8_lossy(&heard)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_cut_off() {
+        let serving = serving(1);
+        let mut stalled = serving.connect();
+        stalled.write_all(REQUEST).await.unwrap();
+        let began = Instant::now();
+        // There is room for one connection: this one is served only when the stalled one is gone.
+        let mut next = serving.connect();
+        next.write_all(REQUEST).await.unwrap();
+        let mut first = [0; 12];
+        next.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        assert!(began.elapsed() >= STALL_MAX && began.elapsed() < STALL_MAX * 2, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_it_slowly_gets_all_of_it() {
+        let serving = serving(1);
+        let mut client = serving.connect();
+        client.write_all(REQUEST).await.unwrap();
+        let mut received = 0;
+        let mut piece = vec![0; 64 << 10];
+        while received < 1 << 20 {
+            tokio::time::sleep(STALL_MAX / 2).await;
+            received += client.read(&mut piece).await.unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_it_stops_the_idle_go_at_once_and_the_slow_after_a_moment() {
+        let serving = serving(8);
+        let mut slow = serving.connect();
+        slow.write_all(REQUEST).await.unwrap();
+        let mut first = [0; 12];
+        slow.read_exact(&mut first).await.unwrap();
+        let began = Instant::now();
+        serving.stop.send_replace(true);
+        serving.task.await.unwrap();
+        assert!(began.elapsed() <= GRACE + Duration::from_millis(10), "{:?}", began.elapsed());
+    }
+}

@@ -1,6 +1,7 @@
 //! Opening sockets, with one clear sentence where that fails.
 
 use crate::options::StartError;
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::fs::{DirBuilder, Permissions};
 use std::io;
@@ -38,8 +39,10 @@ pub(crate) fn udp(
 ) -> Result<Vec<Socket>, StartError> {
     each(addresses, port, purpose, |address| {
         let socket = bound(address, Type::DGRAM, Protocol::UDP, interface)?;
-        // Beyond net.core.rmem_max the kernel gives what it may; less is served too.
-        let _ = socket.set_recv_buffer_size(UDP_BUFFER);
+        // Root may exceed net.core.rmem_max; anybody else gets what it allows, and serves with less.
+        if setsockopt(&socket, sockopt::RcvBufForce, &UDP_BUFFER).is_err() {
+            let _ = socket.set_recv_buffer_size(UDP_BUFFER);
+        }
         let _ = socket.set_send_buffer_size(UDP_BUFFER);
         socket.set_broadcast(true)?;
         Ok(socket)

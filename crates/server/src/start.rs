@@ -350,7 +350,10 @@ fn bind(options: &Options) -> Result<Bound, StartError> {
 }
 
 /// UDP and TCP on one port: clients go on over TCP on the same number.
-fn bind_dns(addresses: &[IpAddr], port: u16) -> Result<(Vec<Socket>, Vec<std::net::TcpListener>), StartError> {
+fn bind_dns(
+    addresses: &[IpAddr],
+    port: u16,
+) -> Result<(Vec<Socket>, Vec<std::net::TcpListener>), StartError> {
     let mut tries = if port == 0 { FREE_PORT_TRIES } else { 1 };
     loop {
         tries -= 1;

@@ -153,8 +153,11 @@ fn send(socket: &Socket, reply: &[u8], to: SocketAddr, path: Path) -> nix::Resul
     let sent = match path.to {
         IpAddr::V4(source) => {
             let source = libc::in_addr { s_addr: u32::from(source).to_be() };
+            // A broadcast goes back to the wire that the request came by; anything else as routes say.
+            let is_broadcast = to.ip() == IpAddr::V4(Ipv4Addr::BROADCAST);
+            let interface = if is_broadcast { i32::try_from(path.interface).unwrap_or(0) } else { 0 };
             let info = libc::in_pktinfo {
-                ipi_ifindex: 0,
+                ipi_ifindex: interface,
                 ipi_spec_dst: source,
                 ipi_addr: libc::in_addr { s_addr: 0 },
             };
