@@ -264,6 +264,57 @@ fn what_people_do_to_a_zone() {
 }
 
 #[test]
+fn clients_that_we_did_not_write_are_relayed_like_any() {
+    let zone = Zone::new("clients", str::to_owned);
+    if zone.up().is_none() {
+        return;
+    }
+    // The cable of eno2 ends at the other leaf; both are members of one bond, so the address is the machine's.
+    let script = zone.design.join("script");
+    fs::write(&script, "#!/bin/sh\nexit 0\n").expect("a script");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&script, mode).expect("it is ours");
+    let script = script.to_str().expect("a path");
+    let leases = zone.design.join("leases");
+    let leases = leases.to_str().expect("a path");
+    for (client, words) in [
+        (
+            &["udhcpc", "-f", "-q", "-n", "-i", "eno2", "-t", "4", "-T", "1", "-s", script][..],
+            "lease of 10.64.32.7 obtained",
+        ),
+        (
+            &["dhclient", "-4", "-d", "-1", "-sf", script, "-lf", leases, "-pf", "/dev/null", "eno2"],
+            "DHCPACK of 10.64.32.7",
+        ),
+    ] {
+        let is_there = Command::new("sh").args(["-c", &format!("command -v {}", client[0])]).output();
+        if !is_there.is_ok_and(|found| found.status.success()) {
+            say(&format!("passed over: there is no {}", client[0]));
+            continue;
+        }
+        // dhclient stays to renew; the time is far more than either needs.
+        let program = [&["timeout", "20"], client].concat();
+        let mut command = Command::new(ZW);
+        command.args(["lab", "--zone", &zone.name, "exec", "p02/r1/u02", "--"]).args(&program);
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("zw");
+        let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
+        let mut said = String::new();
+        for line in lines {
+            said.push_str(&line);
+            said.push('\n');
+            if line.contains(words) {
+                break;
+            }
+        }
+        // It is the program's parent that is ended; the program itself ends with the lab or its time.
+        let _ = child.kill();
+        let _ = child.wait();
+        assert!(said.contains(words), "{}: {said}\n{}", client[0], zone.logs());
+    }
+}
+
+#[test]
 fn a_capture_is_read_by_its_own_rules() {
     let zone = Zone::new("cap", str::to_owned);
     if zone.up().is_none() {
