@@ -181,16 +181,17 @@ fn tell_unattached(
             ),
         );
     }
-    let has_controller =
-        addressed.interfaces.iter().any(|interface| interface.audience == Audience::Controller);
-    if !has_controller {
+    // That there is none at all, the design has told.
+    let first = design.devices.iter().find(|device| device.kind == DeviceKind::Controller);
+    let has_address = addressed.interfaces.iter().any(|interface| interface.audience == Audience::Controller);
+    if let (Some(first), false) = (first, has_address) {
         findings.push(
             Finding::warning(
                 Code::NoController,
-                design.zone.source,
-                "the zone has no controller with an address, so nobody would answer",
+                first.source,
+                "no controller of the zone has an address, so nobody would answer",
             )
-            .help("add a `controller` block, its cable, and a network `for` it"),
+            .help("cable it to a switch, and add a network `for` it"),
         );
     }
 }

@@ -12,7 +12,7 @@
 //! | machines      | one per unit in reach, if it is for machines                                 |
 //! | BMCs          | one per unit in reach, if it is for BMCs                                     |
 //! | more          | machines' (controllers') second, third, … interface on the network           |
-//! | outside racks | machines and controllers' BMCs that stand in no rack, only if there are such |
+//! | more BMCs     | [`CONTROLLERS_MAX`], if it is for BMCs and some controller has one           |
 //! | spare         | as the network asks                                                          |
 //!
 //! Second interfaces come after all first ones, so a new server model with more of them grows the end of a subnet
@@ -38,16 +38,6 @@ impl Reach {
             Scope::Rack => u64::from(units),
             Scope::Pod => u64::from(racks) * u64::from(units),
             Scope::Zone => u64::from(pods) * u64::from(racks) * u64::from(units),
-        }
-    }
-
-    /// Units of machines outside racks: of the pod, then of the root.
-    fn unracked(self) -> u64 {
-        let Capacity { pods, units, .. } = self.capacity;
-        match self.scope {
-            Scope::Rack => 0,
-            Scope::Pod => u64::from(units),
-            Scope::Zone => (u64::from(pods) + 1) * u64::from(units),
         }
     }
 
@@ -90,8 +80,6 @@ pub(super) struct Regions {
     bmcs: u64,
     more_machines: u64,
     more_controllers: u64,
-    unracked: u64,
-    unracked_bmcs: u64,
     controller_bmcs: u64,
     /// Addresses the subnet needs in all, with its own and the broadcast address.
     pub(super) size: u64,
@@ -102,8 +90,6 @@ pub(super) struct Regions {
 pub(super) struct Extent {
     /// The most interfaces any server model has on the network, rounded up to a power of two.
     pub(super) stride: u32,
-    /// Some machine stands outside the racks.
-    pub(super) unracked_machines: bool,
     /// Some controller has a BMC.
     pub(super) controller_bmcs: bool,
 }
@@ -127,8 +113,6 @@ impl Regions {
         let bmcs = region(bmc, reach.units());
         let more_machines = region(machine, further * reach.units());
         let more_controllers = region(controller, further * u64::from(CONTROLLERS_MAX));
-        let unracked = region(machine && extent.unracked_machines, (further + 1) * reach.unracked());
-        let unracked_bmcs = region(bmc && extent.unracked_machines, reach.unracked());
         let controller_bmcs = region(bmc && extent.controller_bmcs, CONTROLLERS_MAX.into());
         let size = next + u64::from(network.spare) + 1;
         Self {
@@ -139,8 +123,6 @@ impl Regions {
             bmcs,
             more_machines,
             more_controllers,
-            unracked,
-            unracked_bmcs,
             controller_bmcs,
             size,
         }
@@ -167,19 +149,10 @@ impl Regions {
                 Some(self.more_controllers + (nth - 1) * u64::from(CONTROLLERS_MAX) + slot)
             }
             Audience::Bmc if kind == DeviceKind::Controller => Some(self.controller_bmcs + slot),
-            Audience::Machine | Audience::Bmc => {
-                let is_bmc = audience == Audience::Bmc;
-                if place.rack.is_none() {
-                    let index = self.unracked_index(place)?;
-                    let nths = nth * self.reach.unracked();
-                    return Some(if is_bmc { self.unracked_bmcs } else { self.unracked } + nths + index);
-                }
-                let index = self.unit_index(place)?;
-                Some(match (is_bmc, nth) {
-                    (true, _) => self.bmcs + index,
-                    (false, 0) => self.machines + index,
-                    (false, _) => self.more_machines + (nth - 1) * self.reach.units() + index,
-                })
+            Audience::Bmc => Some(self.bmcs + self.unit_index(place)?),
+            Audience::Machine if nth == 0 => Some(self.machines + self.unit_index(place)?),
+            Audience::Machine => {
+                Some(self.more_machines + (nth - 1) * self.reach.units() + self.unit_index(place)?)
             }
         }
     }
@@ -192,17 +165,6 @@ impl Regions {
             Scope::Pod => rack * units + unit,
             Scope::Zone => (pod * racks + rack) * units + unit,
         })
-    }
-
-    fn unracked_index(&self, place: Place) -> Option<u64> {
-        let (pods, units) = (u64::from(self.reach.capacity.pods), u64::from(self.reach.capacity.units));
-        let unit = u64::from(place.slot);
-        match (self.reach.scope, place.pod) {
-            (Scope::Pod, Some(_)) => Some(unit),
-            (Scope::Zone, Some(pod)) => Some(u64::from(pod) * units + unit),
-            (Scope::Zone, None) => Some(pods * units + unit),
-            (Scope::Pod, None) | (Scope::Rack, _) => None,
-        }
     }
 
     fn switch_index(&self, place: Place) -> Option<u64> {
@@ -246,7 +208,7 @@ mod tests {
     /// Every host and router offset that the capacity allows: none twice, none outside the subnet.
     #[test]
     fn no_two_slots_share_an_offset() {
-        let extent = Extent { stride: 2, unracked_machines: true, controller_bmcs: true };
+        let extent = Extent { stride: 2, controller_bmcs: true };
         let everyone = [Audience::Machine, Audience::Bmc, Audience::Switch, Audience::Controller];
         for scope in [Scope::Zone, Scope::Pod, Scope::Rack] {
             let regions = Regions::new(&network(scope, &everyone), CAPACITY, extent);

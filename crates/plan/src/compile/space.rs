@@ -51,16 +51,13 @@ impl Space {
     pub(super) fn of(design: &Design, jacks: &[ModelJacks], findings: &mut Vec<Finding>) -> Option<Self> {
         let mut networks = Vec::with_capacity(design.networks.len());
         let mut next_subnet = 0;
-        let machine_unracked =
-            |device: &model::design::Device| device.kind == DeviceKind::Machine && device.rack.is_none();
-        let unracked_machines = design.devices.iter().any(machine_unracked);
         let controller_bmcs = design.devices.iter().any(|device| {
             let model = &design.models[device.model.index()];
             device.kind == DeviceKind::Controller && (model.bmc.is_some() || model.bmc_shares.is_some())
         });
         for (index, network) in design.networks.iter().enumerate() {
             let stride = jacks::stride(jacks, NetworkId::from_index(index));
-            let extent = Extent { stride, unracked_machines, controller_bmcs };
+            let extent = Extent { stride, controller_bmcs };
             let regions = Regions::new(network, design.zone.capacity, extent);
             let bits = bits_for(regions.size.into()).unwrap_or(0).max(2);
             networks.push(Placed { scope: network.scope, regions, bits, first_subnet: next_subnet });
