@@ -42,6 +42,15 @@ pub(crate) struct Controller {
     condition: Mutex<Condition>,
 }
 
+/// What a controller begins with.
+pub(crate) struct Opened {
+    pub(crate) zone: Zone,
+    pub(crate) view: View,
+    pub(crate) history: History,
+    pub(crate) last_seq: u64,
+    pub(crate) condition: Condition,
+}
+
 /// A hint: what is there to be read now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct News {
@@ -75,13 +84,11 @@ impl Controller {
     pub(crate) fn new(
         options: Options,
         journal: Journal,
-        zone: Zone,
-        view: View,
         inbox: SyncSender<Message>,
-        history: History,
-        news: News,
-        condition: Condition,
+        opened: Opened,
     ) -> Self {
+        let Opened { zone, view, history, last_seq, condition } = opened;
+        let news = News { seq: last_seq, generation: zone.plan().generation, views: 1 };
         Self {
             options,
             journal,

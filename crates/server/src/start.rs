@@ -1,7 +1,7 @@
 //! Opens everything in order, and ends it.
 
 use crate::agents::{self, Agents, Authority};
-use crate::controller::{Condition, Controller, News};
+use crate::controller::{Condition, Controller, Opened};
 use crate::files::read_design;
 use crate::http::{self, Api};
 use crate::keeper::{self, Message};
@@ -119,8 +119,8 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     let generation = zone.plan().generation;
     let history = store.history().map_err(StartError::State)?;
     let (inbox, queue) = sync_channel(keeper::QUEUE_MAX);
-    let news = News { seq: store.last_seq(), generation, views: 1 };
-    let controller = Arc::new(Controller::new(options, journal, zone, view, inbox, history, news, condition));
+    let opened = Opened { zone, view, history, last_seq: store.last_seq(), condition };
+    let controller = Arc::new(Controller::new(options, journal, inbox, opened));
     let reloader = Arc::new(Reloader::new(first.digest, Arc::clone(&site), gatherer));
 
     let stop = Stop::new()

@@ -55,7 +55,7 @@ pub(crate) fn run(
             }
         };
         let subject = match &packet {
-            Packet::Read(request) | Packet::Write(request) => &*request.file,
+            Packet::Read(request) | Packet::Write(request) => request.file,
             _ => "",
         };
         // The same request again while its transfer goes on: the first packet is on its way, or is sent again in time.

@@ -64,7 +64,7 @@ fn firmware_gets_its_loader_by_tftp_in_blocks_and_whole() {
     socket.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
     let mut request = b"\0\x01".to_vec();
     request.extend(file.as_bytes());
-    request.extend(b"\0octet\0blksize\01400\0tsize\00\0windowsize\04\0");
+    request.extend(b"\0octet\0blksize\x001400\0tsize\x000\0windowsize\x004\0");
     socket.send_to(&request, (Ipv4Addr::LOCALHOST, server.ports().tftp)).unwrap();
     let mut received: Vec<u8> = Vec::new();
     let mut buffer = [0; 2048];

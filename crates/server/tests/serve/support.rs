@@ -362,7 +362,7 @@ impl Client {
         let socket = server.udp(server.ports().dhcp);
         let offer = ask(&socket, &self.discover());
         assert_eq!((kind(&offer), &offer[4..8]), (2, &[1, 2, 3, 1][..]));
-        let address = Ipv4Addr::from_octets(offer[16..20].try_into().unwrap());
+        let address = Ipv4Addr::from(<[u8; 4]>::try_from(&offer[16..20]).unwrap());
         let ack = ask(&socket, &self.request(address, Ipv4Addr::LOCALHOST));
         assert_eq!(kind(&ack), 5, "an ACK");
         assert_eq!(ack[16..20], address.octets());
