@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write;
 use std::net::IpAddr;
 
+/// Pod, rack and unit, from 0.
+type Seat = (u32, u32, u32);
+
 /// A zone to be written out as a design.
 #[derive(Clone, Debug)]
 struct Drawn {
@@ -18,7 +21,7 @@ struct Drawn {
     racks: u32,
     units: u32,
     /// Slots taken: pod, rack, unit; the bool is whether it is of the larger model.
-    machines: BTreeMap<(u32, u32, u32), bool>,
+    machines: BTreeMap<Seat, bool>,
     /// `bonded`, `plain` or `shared` small model.
     model: usize,
     networks: Vec<Net>,
@@ -117,7 +120,7 @@ controller "ctl1" {{
         keys.sort_by_key(|key| order(*key as usize));
         keys
     };
-    let keys = |of: &dyn Fn(&(u32, u32, u32)) -> Option<u32>| {
+    let keys = |of: &dyn Fn(&Seat) -> Option<u32>| {
         shuffled(drawn.machines.keys().filter_map(of).collect::<BTreeSet<u32>>().into_iter().collect())
     };
     for pod in keys(&|it| Some(it.0)) {
