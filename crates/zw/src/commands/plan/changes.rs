@@ -22,7 +22,7 @@ pub(super) fn text(diff: &Diff) -> String {
         return "nothing changes\n".into();
     }
     let mut out = Changes::default();
-    out.list(Sign::Change, "the zone", diff.zone.iter().map(|change| change_words(change)).collect());
+    out.list(Sign::Change, "the zone", diff.zone.iter().map(change_words).collect());
     for (sign, verb, rows) in
         [(Sign::Add, "appear", &diff.appears), (Sign::Remove, "disappear", &diff.disappears)]
     {
