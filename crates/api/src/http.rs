@@ -401,6 +401,8 @@ pub struct Refusal {
     pub circuit_id: String,
     /// Remote-id.
     pub remote_id: String,
+    /// What the plan expects that comes nearest to these bytes, and where.
+    pub expected: Option<String>,
     /// The switch whose relay brought it.
     #[schema(value_type = Option<String>)]
     pub switch: Option<Location>,

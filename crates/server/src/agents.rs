@@ -204,11 +204,15 @@ impl Agents {
     }
 
     async fn heard(&self, event: Event) -> Result<Option<Verdict>, Refused> {
-        let (verdict, heard) = oneshot::channel();
-        if !(self.submit)(event, verdict) {
-            return Err(Refused::new(Because::Busy, "the controller's queue is full"));
-        }
+        let heard =
+            self.offer(event).ok_or_else(|| Refused::new(Because::Busy, "the controller's queue is full"))?;
         Ok(heard.await.ok())
+    }
+
+    /// Puts an event into the keeper's queue, if there is room; the verdict comes later.
+    fn offer(&self, event: Event) -> Option<oneshot::Receiver<Verdict>> {
+        let (verdict, heard) = oneshot::channel();
+        (self.submit)(event, verdict).then_some(heard)
     }
 }
 

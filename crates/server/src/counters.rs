@@ -2,6 +2,7 @@
 
 use model::Reason;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 /// The protocols that are answered.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -89,6 +90,12 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// A view was made in this time, and published.
+    pub(crate) fn view_made(&self, took: Duration) {
+        self.views_published.one();
+        self.view_micros.set(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    }
+
     pub(crate) fn of(&self, protocol: Protocol) -> &Traffic {
         &self.traffic[protocol as usize]
     }

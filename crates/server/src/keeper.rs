@@ -247,9 +247,7 @@ impl Keeper {
             (plan::view(zone.plan(), zone.facts(), &self.site), zone.plan().generation)
         };
         self.controller.view.store(Arc::new(view));
-        let counters = &self.controller.counters;
-        counters.views_published.one();
-        counters.view_micros.set(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+        self.controller.counters.view_made(began.elapsed());
         self.view_is_old = false;
         self.view_made = Instant::now();
         self.controller.news.send_modify(|news: &mut News| {

@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use store::{Loaded, Publication, PublishError, Store};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Handle;
@@ -115,12 +115,15 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     let clock_behind = Some(newest.since(clock::now())).filter(|behind| *behind > CLOCK_BEHIND_MAX);
     let condition = Condition { site_troubles, clock_behind, ..first.condition };
     let zone = Zone::new(Arc::new(first.plan), loaded.facts);
+    let began = Instant::now();
     let view = plan::view(zone.plan(), zone.facts(), &site);
+    let view_took = began.elapsed();
     let generation = zone.plan().generation;
     let history = store.history().map_err(StartError::State)?;
     let (inbox, queue) = sync_channel(keeper::QUEUE_MAX);
     let opened = Opened { zone, view, history, last_seq: store.last_seq(), condition };
     let controller = Arc::new(Controller::new(options, journal, inbox, opened));
+    controller.counters.view_made(view_took);
     let reloader = Arc::new(Reloader::new(first.digest, Arc::clone(&site), gatherer));
 
     let stop = Stop::new()

@@ -54,14 +54,21 @@ impl Present {
         (id, receiver)
     }
 
-    /// Removes a connection; `false` if another has replaced it.
-    pub(super) fn leave(&self, location: &Location, id: u64) -> bool {
+    /// Removes a connection, and says so by `tell` before another can enter: what is told of two connections is in the
+    /// order of the connections. `None` if another has replaced it; else what `tell` gave. It must not wait.
+    pub(super) fn leave<T>(&self, location: &Location, id: u64, tell: impl FnOnce() -> T) -> Option<T> {
         let mut inner = self.inner();
-        let current = inner.agents.get(location).is_some_and(|(current, _)| *current == id);
-        if current {
-            inner.agents.remove(location);
+        if inner.agents.get(location).is_none_or(|(current, _)| *current != id) {
+            return None;
         }
-        current
+        inner.agents.remove(location);
+        Some(tell())
+    }
+
+    /// `tell`, unless the agent has connected; what it gave. It must not wait.
+    pub(super) fn while_absent<T>(&self, location: &Location, tell: impl FnOnce() -> T) -> Option<T> {
+        let inner = self.inner();
+        (!inner.agents.contains_key(location)).then(tell)
     }
 
     fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -80,11 +87,13 @@ mod tests {
         let (first, mut first_hears) = present.enter(&place);
         let (second, mut second_hears) = present.enter(&place);
         assert_eq!(first_hears.blocking_recv(), None, "the replaced connection is told to end");
-        assert!(!present.leave(&place, first));
+        assert_eq!(present.leave(&place, first, || ()), None);
         assert!(present.push(&place, Push::CheckAgain));
         assert_eq!(second_hears.blocking_recv(), Some(Push::CheckAgain));
         assert_eq!(present.count(), 1);
-        assert!(present.leave(&place, second));
+        assert_eq!(present.while_absent(&place, || ()), None);
+        assert_eq!(present.leave(&place, second, || ()), Some(()));
+        assert_eq!(present.while_absent(&place, || ()), Some(()));
         assert_eq!(present.count(), 0);
     }
 

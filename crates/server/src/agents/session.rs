@@ -10,9 +10,9 @@ use super::tls::Certificate;
 use super::{Agents, Refused};
 use api::agent::{Because, FromAgent, FromController};
 use lifecycle::enrolment;
-use model::Generation;
 use model::design::CheckFile;
 use model::event::What;
+use model::{Generation, Location};
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -26,6 +26,9 @@ const REPORTS_AT_ONCE: u32 = 8;
 
 /// See [`REPORTS_AT_ONCE`].
 const REPORT_EVERY: Duration = Duration::from_secs(2);
+
+/// How soon a full queue is tried again.
+const LOST_RETRY: Duration = Duration::from_secs(1);
 
 /// Serves one agent until its connection ends.
 pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
@@ -80,7 +83,7 @@ impl From<Ended> for End {
 fn welcome(
     agents: &Agents,
     version: u16,
-    location: &model::Location,
+    location: &Location,
     source: IpAddr,
     certificate: &Certificate,
 ) -> Result<FromController, Refused> {
@@ -127,11 +130,18 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
         };
         outcome = session.run(pushes, patience).await;
     }
-    if agents.present.leave(location, id) {
-        // If the keeper does not take it, the controller is on its way out, and with it what it knew of connections.
-        let _ = agents.tell(agents.event(location, What::Lost)).await;
-    }
+    lost(agents, location, id).await;
     outcome
+}
+
+/// Tells that the connection ended, unless another took its place. A keeper whose queue is full is asked again.
+async fn lost(agents: &Agents, location: &Location, id: u64) {
+    let tell = || agents.offer(agents.event(location, What::Lost)).is_some();
+    let mut told = agents.present.leave(location, id, tell);
+    while told == Some(false) {
+        tokio::time::sleep(LOST_RETRY).await;
+        told = agents.present.while_absent(location, tell);
+    }
 }
 
 /// The plan and checks that a welcome told.

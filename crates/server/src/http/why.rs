@@ -38,16 +38,20 @@ pub(super) struct About {
 pub(super) async fn why(State(api): State<Api>, Query(About { target }): Query<About>) -> Response {
     let samples = api.controller.refusals.all();
     let zone = api.controller.zone();
+    let plan = zone.plan();
     let target = target.trim().to_owned();
     let Some(explained) = lifecycle::why(&zone, &target, clock::now()) else {
-        let refusals: Vec<_> = samples.iter().filter(|sample| shows(sample, &target)).map(refusal).collect();
+        let refusals: Vec<_> = samples
+            .iter()
+            .filter(|sample| shows(sample, &target))
+            .map(|sample| refusal(plan, sample))
+            .collect();
         if refusals.is_empty() {
             return failed(StatusCode::NOT_FOUND, nothing_known(&zone, &target));
         }
         let sentences = vec![format!("the plan has no {target}; these packets of it were not answered")];
         return Json(Why { target, location: None, sentences, refusals }).into_response();
     };
-    let plan = zone.plan();
     let location = plan.design.devices[explained.device.index()].location.clone();
     let addresses: Vec<String> = plan
         .interfaces_of(explained.device)
@@ -61,7 +65,7 @@ pub(super) async fn why(State(api): State<Api>, Query(About { target }): Query<A
             || addresses.contains(&details.client)
             || speaks_of(plan, explained.device, details)
     };
-    let refusals: Vec<_> = samples.iter().filter(concerns).map(refusal).collect();
+    let refusals: Vec<_> = samples.iter().filter(concerns).map(|sample| refusal(plan, sample)).collect();
     Json(Why { target, location: Some(location), sentences: explained.sentences, refusals }).into_response()
 }
 
@@ -78,7 +82,12 @@ pub(super) async fn refusals(State(api): State<Api>) -> Json<Refusals> {
         (!counts.is_empty()).then(|| (protocol.as_str().to_owned(), counts))
     });
     let recent = api.controller.refusals.all();
-    Json(Refusals { counts: counts.collect(), recent: recent.iter().take(RECENT_MAX).map(refusal).collect() })
+    let view = api.controller.view.load_full();
+    let plan = &view.plan;
+    Json(Refusals {
+        counts: counts.collect(),
+        recent: recent.iter().take(RECENT_MAX).map(|sample| refusal(plan, sample)).collect(),
+    })
 }
 
 /// A sentence for a target that means nothing, with what may have been meant.
@@ -120,10 +129,56 @@ fn shows(sample: &Sample, target: &str) -> bool {
     known.into_iter().any(|known| known.trim_matches('`').eq_ignore_ascii_case(target))
 }
 
-fn refusal(sample: &Sample) -> Refusal {
+/// What the plan expects that comes nearest to what a relay wrote.
+fn expected(plan: &Plan, reason: Reason, details: &Details) -> Option<String> {
+    match reason {
+        Reason::UnknownPort => {
+            let switches = (0..plan.design.devices.len()).map(DeviceId::from_index);
+            let mut switches = switches.filter(|id| plan.design.devices[id.index()].kind.is_switch());
+            let switch = switches.find(|id| speaks_of(plan, *id, details))?;
+            let own = plan.bindings.iter().filter(|binding| binding.switch == switch);
+            let near =
+                own.min_by_key(|binding| distance(&bytes_in_words(&binding.circuit_id), &details.circuit))?;
+            let port = lifecycle::validate::port_in_words(&plan.design, near.port);
+            Some(format!("circuit-id {} of {port}", bytes_in_words(&near.circuit_id)))
+        }
+        Reason::UnknownRelay if !details.remote.is_empty() => {
+            let mut relays: Vec<_> = plan
+                .bindings
+                .iter()
+                .filter_map(|binding| Some((binding.remote_id.clone()?, binding.switch)))
+                .collect();
+            relays.sort();
+            relays.dedup();
+            let near =
+                relays.iter().min_by_key(|(bytes, _)| distance(&bytes_in_words(bytes), &details.remote));
+            let (bytes, switch) = near?;
+            Some(format!(
+                "remote-id {} of {}",
+                bytes_in_words(bytes),
+                plan.design.devices[switch.index()].name
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// How many characters differ, from the front and from the back: enough to tell `swp9` from `Ethernet9`.
+fn distance(a: &str, b: &str) -> usize {
+    let longest = a.len().max(b.len());
+    let same = |a: &mut dyn Iterator<Item = u8>, b: &mut dyn Iterator<Item = u8>| {
+        a.zip(b).take_while(|(a, b)| a == b).count()
+    };
+    let front = same(&mut a.bytes(), &mut b.bytes());
+    let back = same(&mut a.bytes().rev(), &mut b.bytes().rev());
+    longest.saturating_sub(front + back) * 16 + a.len().abs_diff(b.len()).min(15)
+}
+
+fn refusal(plan: &Plan, sample: &Sample) -> Refusal {
     let Sample { protocol, reason, first, last, count, details } = sample.clone();
     Refusal {
         protocol: protocol.as_str().to_owned(),
+        expected: if protocol == Protocol::Dhcp { expected(plan, reason, &details) } else { None },
         reason: reason.as_str().to_owned(),
         meaning: reason.meaning().to_owned(),
         remedy: reason.remedy().to_owned(),

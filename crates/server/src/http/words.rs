@@ -49,13 +49,13 @@ fn told(what: &What) -> (&'static str, String) {
         What::Lost => ("lost", "its agent's connection ended".to_owned()),
         What::Reported { hardware } => {
             let gib = hardware.memory_bytes as f64 / f64::from(1 << 30);
-            let (cpus, disks, nics) = (hardware.cpus, hardware.disks.len(), hardware.nics.len());
-            (
-                "reported",
-                format!(
-                    "its agent found {cpus} CPUs, {gib:.0} GiB of memory, {disks} disks, {nics} interfaces"
-                ),
-            )
+            let count = |count: usize, word: &str| {
+                if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
+            };
+            let (disks, nics) =
+                (count(hardware.disks.len(), "disk"), count(hardware.nics.len(), "interface"));
+            let cpus = count(hardware.cpus as usize, "CPU");
+            ("reported", format!("its agent found {cpus}, {gib:.0} GiB of memory, {disks}, {nics}"))
         }
         What::Checked { results } => {
             let passed = results.iter().filter(|result| result.passed).count();

@@ -142,6 +142,11 @@ fn what_is_not_drawn_is_refused_with_a_reason_that_why_tells() {
     assert_eq!(refusals.counts["dhcp"]["unknown-port"], 1);
     let refusal = &refusals.recent[0];
     assert_eq!((refusal.circuit_id.as_str(), refusal.relay.as_str()), ("`swp9`", "10.64.0.1"));
+    let expected = refusal.expected.as_deref().unwrap();
+    assert!(
+        expected.starts_with("circuit-id `swp") && expected.contains(" of p01-r1-leaf-a swp"),
+        "{expected}"
+    );
     let by_switch: Why = server.get("/v1/why?target=p01/r1/leaf-a");
     assert_eq!(by_switch.refusals.len(), 1);
     let by_mac: Why = server.get("/v1/why?target=52:54:00:00:00:01");

@@ -236,6 +236,9 @@ pub(crate) fn told(refusal: &Refusal, now: Time) -> String {
     if !refusal.subject.is_empty() {
         let _ = writeln!(text, "    {}", refusal.subject);
     }
+    if let Some(expected) = &refusal.expected {
+        let _ = writeln!(text, "    the nearest that is expected: {expected}");
+    }
     let _ = writeln!(text, "    to do: {}", refusal.remedy);
     text
 }
@@ -286,6 +289,7 @@ mod tests {
             relay: "10.0.0.2".into(),
             circuit_id: "`swp9`".into(),
             remote_id: String::new(),
+            expected: Some("circuit-id `swp1` of leaf-a swp1".into()),
             switch: Some(Location::new("z/p01/r1/leaf-a")),
             machine: None,
             subject: "DISCOVER".into(),
@@ -294,6 +298,7 @@ mod tests {
             dhcp unknown-port  12 times, last 1.0 s ago: nothing is drawn there
                 from 52:54:00:00:00:01, by relay 10.0.0.2, circuit-id `swp9`, switch p01/r1/leaf-a
                 DISCOVER
+                the nearest that is expected: circuit-id `swp1` of leaf-a swp1
                 to do: draw the cable
         "#]]
         .assert_eq(&anstream::adapter::strip_str(&told(&refusal, Time(10_000))).to_string());
