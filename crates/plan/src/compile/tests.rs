@@ -298,7 +298,9 @@ fn what_is_wrong_is_told_in_words() {
     ];
     let told =
         cases.iter().fold(String::new(), |told, (case, text)| format!("{told}# {case}\n{}", findings(text)));
-    check(&told, expect![[r#"
+    check(
+        &told,
+        expect![[r#"
         # a controller without a network
         ZW0312: no controller of the zone has an address, so nobody would answer
           cable it to a switch, and add a network `for` it
@@ -326,7 +328,8 @@ fn what_is_wrong_is_told_in_words() {
           let `circuit_id` use `{port}`, and `remote_id` tell the switch, for example by `{name}`
         # the same name
         ZW0301: `m-eno2` would name both mgmt of z/p1/r1/leaf-c and eno2 of z/p1/r1/u1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
