@@ -38,6 +38,8 @@ pub(crate) struct Bench {
     counted: watch::Sender<usize>,
     /// The store fails: events change the facts in memory, and nobody hears that they are stored.
     pub(crate) store_fails: Arc<AtomicBool>,
+    /// The keeper's queue takes nothing.
+    pub(crate) queue_full: Arc<AtomicBool>,
     pub(crate) authority: Arc<Authority>,
     pub(crate) present: Arc<Present>,
     pub(crate) address: SocketAddr,
@@ -86,6 +88,7 @@ impl Bench {
             events: Arc::default(),
             counted: watch::Sender::new(0),
             store_fails: Arc::default(),
+            queue_full: Arc::default(),
             authority: Arc::new(authority),
             present: Arc::new(Present::new()),
             address: listener.local_addr().expect("bound"),
@@ -119,8 +122,11 @@ impl Bench {
     fn listen(&mut self, listener: TcpListener) {
         let (zone, events, store_fails) =
             (Arc::clone(&self.zone), Arc::clone(&self.events), Arc::clone(&self.store_fails));
-        let counted = self.counted.clone();
+        let (counted, queue_full) = (self.counted.clone(), Arc::clone(&self.queue_full));
         let submit = move |event: Event, verdict: oneshot::Sender<Verdict>| {
+            if queue_full.load(Ordering::SeqCst) {
+                return false;
+            }
             events.lock().expect("whole").push(event.clone());
             let applied = zone.write().expect("whole").apply(&event);
             counted.send_modify(|count| *count += 1);

@@ -6,6 +6,7 @@ use api::agent::{Because, FromAgent, FromController, VERSION};
 use model::Mac;
 use model::event::{What, Wish};
 use model::facts::{CheckResult, Hardware};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 async fn welcomed(bench: &Bench, identity: &Identity) -> Client {
@@ -136,6 +137,21 @@ async fn the_newest_connection_of_a_machine_counts() {
     assert!(matches!(second.ask(&FromAgent::Heartbeat).await, Some(FromController::Heartbeat { .. })));
     assert!(bench.machine(&u01()).connected);
     assert_eq!(bench.count(|what| matches!(what, What::Lost)), 0);
+}
+
+#[tokio::test]
+async fn a_keeper_that_is_behind_slows_agents_down_and_forgets_none() {
+    let bench = Bench::new().await;
+    bench.boot(&u01(), MAC);
+    let identity = enrolled(&bench, U01, &u01()).await;
+    let client = welcomed(&bench, &identity).await;
+    bench.queue_full.store(true, Ordering::SeqCst);
+    drop(client);
+    let mut client = Client::connect(&bench, U01, Some(&identity)).await.expect("connected");
+    assert_eq!(client.refusal(&hello(&u01())).await.0, Because::Busy);
+    assert!(bench.machine(&u01()).connected, "nobody could say that it is not");
+    bench.queue_full.store(false, Ordering::SeqCst);
+    bench.until(&u01(), |machine| !machine.connected).await;
 }
 
 #[tokio::test]

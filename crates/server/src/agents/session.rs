@@ -16,6 +16,7 @@ use model::{Generation, Location};
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 /// So many heartbeats may be missed before the agent counts as lost.
@@ -38,21 +39,27 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     certificate: &Certificate,
 ) {
     let patience = agents.heartbeat * HEARTBEATS_MISSED_MAX;
-    let first = match tokio::time::timeout(patience, stream.receive()).await {
-        Ok(Ok(first)) => first,
-        _ => return,
-    };
-    let outcome = match first {
-        FromAgent::Hello { version, location, .. } => {
+    let mut entered = None;
+    let outcome = match tokio::time::timeout(patience, stream.receive()).await {
+        Err(_) => Err(End::Gone),
+        Ok(Err(ended)) => Err(End::from(ended)),
+        Ok(Ok(FromAgent::Hello { version, location, .. })) => {
             match welcome(agents, version, &location, source, certificate) {
-                Ok(welcome) => talk(agents, stream, source, certificate, welcome, patience).await,
+                Ok(welcome) => {
+                    let (id, pushes) = agents.present.enter(&location);
+                    entered = Some((location, id));
+                    talk(agents, stream, source, certificate, welcome, pushes, patience).await
+                }
                 Err(refused) => Err(End::Refused(refused)),
             }
         }
-        _ => Err(End::Refused(Refused::new(Because::Protocol, "a session begins with a hello"))),
+        Ok(Ok(_)) => Err(End::Refused(Refused::new(Because::Protocol, "a session begins with a hello"))),
     };
     if let Err(End::Refused(refused)) = outcome {
         let _ = stream.send(&refused.into_frame()).await;
+    }
+    if let Some((location, id)) = entered {
+        lost(agents, &location, id).await;
     }
     stream.close().await;
 }
@@ -104,34 +111,21 @@ fn welcome(
     })
 }
 
-/// Everything after the hello. The agent counts as connected from the welcome to the return.
+/// Everything after the hello was found good.
 async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     agents: &Agents,
     stream: &mut Stream<S>,
     source: IpAddr,
     certificate: &Certificate,
     welcome: FromController,
+    pushes: mpsc::Receiver<Push>,
     patience: Duration,
 ) -> Result<(), End> {
-    let location = &certificate.location;
-    let (id, pushes) = agents.present.enter(location);
-    let mut outcome = agents.tell(agents.event(location, What::Connected)).await.map_err(End::from);
-    if outcome.is_ok() {
-        outcome = stream.send(&welcome).await.map_err(End::from);
-    }
-    if outcome.is_ok() {
-        let mut session = Session {
-            agents,
-            stream,
-            source,
-            certificate,
-            told: told(&welcome),
-            reports: Allowance { left: REPORTS_AT_ONCE, since: Instant::now() },
-        };
-        outcome = session.run(pushes, patience).await;
-    }
-    lost(agents, location, id).await;
-    outcome
+    agents.tell(agents.event(&certificate.location, What::Connected)).await?;
+    stream.send(&welcome).await?;
+    let reports = Allowance { left: REPORTS_AT_ONCE, since: Instant::now() };
+    let mut session = Session { agents, stream, source, certificate, told: told(&welcome), reports };
+    session.run(pushes, patience).await
 }
 
 /// Tells that the connection ended, unless another took its place. A keeper whose queue is full is asked again.
@@ -162,11 +156,7 @@ struct Session<'a, S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
-    async fn run(
-        &mut self,
-        mut pushes: tokio::sync::mpsc::Receiver<Push>,
-        patience: Duration,
-    ) -> Result<(), End> {
+    async fn run(&mut self, mut pushes: mpsc::Receiver<Push>, patience: Duration) -> Result<(), End> {
         let mut published = self.agents.published.clone();
         // A plan may have been published between the welcome and here.
         published.mark_changed();
