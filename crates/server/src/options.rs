@@ -119,9 +119,7 @@ impl fmt::Display for StartError {
                 let s = if count == 1 { "" } else { "s" };
                 write!(f, "the design has {count} finding{s}, and there is no earlier plan to go on with")
             }
-            Self::Design { path, sentence } => {
-                write!(f, "failed to read the design in {}: {sentence}", path.display())
-            }
+            Self::Design { sentence, .. } => f.write_str(sentence),
             Self::Store(error) => error.fmt(f),
             Self::State(error) => error.fmt(f),
             Self::Controller(sentence) | Self::Bind(sentence) | Self::Authority(sentence) => {

@@ -87,5 +87,5 @@ fn no_design_and_a_broken_one() {
     }
     fs::remove_dir_all(&server.options.design).unwrap();
     let said = refused(&mut server);
-    assert!(said.starts_with("failed to read the design in SCRATCH/design: "), "{said}");
+    assert!(said.starts_with("failed to read SCRATCH/design: "), "{said}");
 }
