@@ -174,8 +174,7 @@ fn dhcpcd_gets_and_renews_the_address_of_its_port() {
     zone.assert_address("u04", &address);
 
     zone.network.run(Some("u04"), &["dhcpcd", "-4", "--release", "eth0"]);
-    client.wait();
-    assert!(client.said().contains("sending RELEASE"), "{}", client.said());
+    client.wait_for("sending RELEASE");
     zone.assert_no_address("u04");
 }
 

@@ -284,7 +284,11 @@ impl Running {
 
     /// Waits for its end and gives its status; -1 is a signal.
     pub(crate) fn wait(&mut self) -> i32 {
-        until(&format!("the end of {}", self.words.clone()), || self.ended())
+        let began = Instant::now();
+        until(&format!("the end of {}", self.words.clone()), || {
+            assert!(began.elapsed() < PATIENCE / 2, "{} goes on and on:\n{}", self.words, self.said());
+            self.ended()
+        })
     }
 
     /// Waits until it has said this.

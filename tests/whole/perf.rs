@@ -19,7 +19,8 @@ fn option_82(circuit_id: &str, remote_id: Option<&str>) -> String {
 
 /// Acts as a relay at the leaf's router address, for one machine behind `swp1`.
 fn perfdhcp(zone: &Zone, option: &str, more: &[&str]) -> Ended {
-    // Without `-L 67` perfdhcp listens where no server answers a relay, and counts every reply as a drop.
+    // Without `-L 67` perfdhcp listens where no server answers a relay, and counts every reply as a drop. `-W` is in
+    // microseconds: what is still on its way at the end counts as a drop unless there is time for it.
     let words = [
         "perfdhcp",
         "-4",
@@ -34,7 +35,7 @@ fn perfdhcp(zone: &Zone, option: &str, more: &[&str]) -> Ended {
         "-p",
         "3",
         "-W",
-        "1",
+        "500000",
         "-o",
         option,
     ];
