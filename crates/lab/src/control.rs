@@ -145,6 +145,15 @@ pub struct Machine {
     pub why: String,
     /// Milliseconds from power-on to ready.
     pub took_ms: Option<u64>,
+    /// Its role has no image: it boots its own disk, where the lab has no agent, and so it is never ready.
+    pub boots_own_disk: bool,
+}
+
+impl Machine {
+    /// It is as far as it gets in a lab.
+    pub fn is_up(&self) -> bool {
+        self.state == "ready" || self.boots_own_disk && self.state == "seen"
+    }
 }
 
 /// Asks, and reads the one answer.

@@ -53,13 +53,21 @@ fn end(directory: &Directory, process: i32) -> Result<(), Error> {
         }
         let began = Instant::now();
         while began.elapsed() < patience {
-            if directory.holder() != Holder::Supervisor(process) {
+            if directory.holder() != Holder::Supervisor(process) && has_ended(process) {
                 return Ok(());
             }
             std::thread::sleep(LOOK_EVERY);
         }
     }
     Err(Error::new(format!("end the lab's supervisor: process {process} does not die")))
+}
+
+/// Whether a process is gone, or waits only for its parent to take note.
+fn has_ended(process: i32) -> bool {
+    // proc(5): the name, in brackets, may hold anything; the state follows the last bracket.
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{process}/stat")) else { return true };
+    let state = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next());
+    matches!(state, Some("Z" | "X") | None)
 }
 
 /// From now on Ctrl-C, `SIGTERM` and a closed terminal run `action`, on a thread of its own.

@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use wire::dhcp4::{CLIENT_PORT, SERVER_PORT};
 
 /// The pause of a BIOS between "no bootable device" and its next round.
@@ -43,6 +43,8 @@ pub(crate) struct Body {
     pub location: String,
     /// Its firmware.
     pub firmware: Stage,
+    /// Its role has no image: its firmware's first boot option is its own disk.
+    pub boots_own_disk: bool,
     /// Its model, for the hardware it shows.
     pub model: model::design::Model,
     /// Its ports: name, interface number.
@@ -86,6 +88,7 @@ struct Machine {
     namespace: Namespace,
     links: Links,
     tell: Tell,
+    cables: Arc<Notify>,
     replaced: u32,
     boots: u32,
     faults: Vec<Fault>,
@@ -93,8 +96,14 @@ struct Machine {
     held: HashMap<u32, (Ipv4Addr, u8)>,
 }
 
-/// Runs a machine until the sender of commands is gone.
-pub(crate) async fn run(body: Body, namespace: Namespace, tell: Tell, mut commands: mpsc::Receiver<Command>) {
+/// Runs a machine until the sender of commands is gone. `cables` tells that one came or went.
+pub(crate) async fn run(
+    body: Body,
+    namespace: Namespace,
+    tell: Tell,
+    mut commands: mpsc::Receiver<Command>,
+    cables: Arc<Notify>,
+) {
     let links = match Links::open(&namespace) {
         Ok(links) => links,
         Err(error) => {
@@ -102,9 +111,8 @@ pub(crate) async fn run(body: Body, namespace: Namespace, tell: Tell, mut comman
             return;
         }
     };
-    let held = HashMap::new();
-    let mut machine =
-        Machine { body, namespace, links, tell, replaced: 0, boots: 0, faults: Vec::new(), held };
+    let (faults, held) = (Vec::new(), HashMap::new());
+    let mut machine = Machine { body, namespace, links, tell, cables, replaced: 0, boots: 0, faults, held };
     loop {
         machine.boots += 1;
         let command = tokio::select! {
@@ -144,7 +152,8 @@ impl Machine {
             self.say("asks for an address");
             return self.system(Stage::Bmc, None).await;
         }
-        match self.firmware().await {
+        let boot = if self.body.boots_own_disk { Boot::LocalDisk } else { self.firmware().await };
+        match boot {
             Boot::Kernel { line, index } => {
                 self.say("system starts");
                 self.system(Stage::Os, Some((line, index))).await
@@ -368,6 +377,11 @@ impl Machine {
                     restart = Some(tokio::time::Instant::now() + RESTART);
                 }
                 () = at(restart) => restart = None,
+                () = self.cables.notified() => {
+                    for place in 0..asking.clients.len() {
+                        self.fail_over(&mut asking, place, stage, &mut applied).await;
+                    }
+                }
             }
             for (index, client) in &asking.clients {
                 let index = *index;
@@ -384,7 +398,7 @@ impl Machine {
                     _ => {}
                 }
             }
-            let is_reachable = boot_index.is_some_and(|index| applied.contains_key(&index));
+            let is_reachable = boot_index.is_some() && !applied.is_empty();
             if let Some((line, _)) =
                 kernel.as_ref().filter(|_| is_reachable && agent.is_none() && restart.is_none())
             {
@@ -402,6 +416,28 @@ impl Machine {
                 }
             }
         }
+    }
+
+    /// A bond whose carrying member lost its link goes on over another: it asks there, and gets the same address.
+    async fn fail_over(
+        &mut self,
+        asking: &mut Asking,
+        place: usize,
+        stage: Stage,
+        applied: &mut HashMap<u32, Lease>,
+    ) {
+        let carrier = asking.clients[place].0;
+        let bond = self.body.asking.iter().find(|ports| ports.contains(&carrier));
+        if has_carrier(&self.namespace, carrier) {
+            return;
+        }
+        let others = bond.into_iter().flatten().filter(|port| **port != carrier);
+        let Some(next) = others.copied().find(|port| has_carrier(&self.namespace, *port)) else { return };
+        applied.remove(&carrier);
+        self.forget(carrier).await;
+        let client = self.client(stage, next);
+        asking.macs.insert(next, client.mac());
+        asking.clients[place] = (next, client);
     }
 
     /// Starts the agent as the image's init would: from the kernel's command line.

@@ -58,8 +58,15 @@ impl Relay {
             };
             let Some(port) = end.port else { continue };
             let subnet = plan.subnet(bridge.subnet);
-            let router = subnet.routers.iter().find(|router| router.switch == host.device);
-            let Some(giaddr) = router.and_then(|router| router.v4) else { continue };
+            // A switch from outside the subnet's pod or rack has no address of its own there; the gateway's, which the
+            // first router holds, is as good.
+            let own = subnet
+                .routers
+                .iter()
+                .find(|router| router.switch == host.device)
+                .and_then(|router| router.v4);
+            let is_first = subnet.routers.first().is_some_and(|router| router.switch == host.device);
+            let Some(giaddr) = own.or(subnet.gateway4.filter(|_| is_first)) else { continue };
             // On a port-channel only the first member has a binding; the others report the same.
             let own =
                 plan.bindings.iter().find(|binding| binding.switch == host.device && binding.port == port);

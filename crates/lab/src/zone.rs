@@ -28,7 +28,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// Commands that wait for one machine; people give them one by one.
 const COMMANDS_MAX: usize = 16;
@@ -55,8 +55,8 @@ pub(crate) struct Zone {
     namespaces: OnceLock<Vec<Namespace>>,
     /// The cables as they lie now.
     wires: Mutex<Vec<Wire>>,
-    /// To each machine and BMC.
-    commands: Mutex<HashMap<topology::HostId, mpsc::Sender<Command>>>,
+    /// To each machine and BMC: what to do, and that a cable came or went.
+    commands: Mutex<HashMap<topology::HostId, (mpsc::Sender<Command>, Arc<Notify>)>>,
     progress: watch::Sender<Progress>,
     /// What the controller's process is told.
     crash: mpsc::Sender<()>,
@@ -153,12 +153,18 @@ fn first_progress(plan: &Plan, topology: &Topology) -> Progress {
                     name: device.name.clone(),
                     address: address.map(|address| address.to_string()).unwrap_or_default(),
                     state: "off".to_owned(),
+                    boots_own_disk: boots_own_disk(plan, host.device),
                     ..control::Machine::default()
                 }
             })
             .collect(),
         ..Progress::default()
     }
+}
+
+fn boots_own_disk(plan: &Plan, device: DeviceId) -> bool {
+    let role = plan.design.devices[device.index()].role;
+    role.is_none_or(|role| plan.design.roles[role.index()].boot.is_none())
 }
 
 impl Zone {
@@ -227,11 +233,13 @@ impl Zone {
     fn start_machine(self: &Arc<Self>, id: topology::HostId) -> Result<(), Error> {
         let namespace = self.namespace(id)?.clone();
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
-        self.commands.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
+        let cables = Arc::new(Notify::new());
+        let reach = (sender, Arc::clone(&cables));
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner).insert(id, reach);
         let body = self.body(id);
         let zone = Arc::clone(self);
         let tell: machine::Tell = Arc::new(move |doings| zone.told(id, doings));
-        tokio::spawn(machine::run(body, namespace, tell, commands));
+        tokio::spawn(machine::run(body, namespace, tell, commands, cables));
         Ok(())
     }
 
@@ -254,6 +262,7 @@ impl Zone {
             kind: host.kind,
             location: device.location.to_string(),
             firmware,
+            boots_own_disk: boots_own_disk(&self.plan, host.device),
             model: self.plan.design.models[device.model.index()].clone(),
             asking,
             ports,

@@ -26,14 +26,21 @@ struct Zone {
 }
 
 impl Zone {
-    /// The pocket zone under another name, `edit`ed.
-    fn new(test: &str, edit: impl Fn(&str) -> String) -> Self {
+    /// The pocket zone under another name.
+    fn new(test: &str) -> Self {
+        Self::of(test, "pocket")
+    }
+
+    /// An example under another name.
+    fn of(test: &str, example: &str) -> Self {
         let name = format!("{test}{}", std::process::id());
         let design = std::env::temp_dir().join(format!("zw-lab-{name}"));
-        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/pocket"), &design);
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(example), &design);
         let file = design.join("zone.hcl");
-        let text = fs::read_to_string(&file).expect("the pocket zone");
-        fs::write(&file, edit(&text).replace("zone \"lab1\"", &format!("zone \"{name}\""))).expect("a copy");
+        let text = fs::read_to_string(&file).expect("an example");
+        let old = text.split("zone \"").nth(1).and_then(|rest| rest.split('"').next()).expect("a zone");
+        let text = text.replace(&format!("zone \"{old}\""), &format!("zone \"{name}\""));
+        fs::write(&file, text).expect("a copy");
         let lab = Directory::of(&lab::directory::base(), &name);
         Self { name, design, lab }
     }
@@ -171,7 +178,7 @@ fn signal(process: i32, signal: &str) {
 #[test]
 fn the_pocket_zone_comes_up_and_goes_down_without_a_trace() {
     let links = host_links();
-    let zone = Zone::new("up", str::to_owned);
+    let zone = Zone::new("up");
     let Some(said) = zone.up() else { return };
     assert!(said.contains("8 of 8 machines ready"), "{said}");
     assert!(said.contains("8 of 8 BMCs up"), "{said}");
@@ -208,8 +215,15 @@ fn the_pocket_zone_comes_up_and_goes_down_without_a_trace() {
 }
 
 #[test]
+fn a_zone_that_grew_by_hand_comes_up_as_far_as_it_is_drawn() {
+    let zone = Zone::of("wiring", "wiring");
+    let Some(said) = zone.up() else { return };
+    assert!(said.contains("1 of 1 BMCs up") && said.contains("boot their own disk"), "{said}");
+}
+
+#[test]
 fn what_people_do_to_a_zone() {
-    let zone = Zone::new("do", str::to_owned);
+    let zone = Zone::new("do");
     if zone.up().is_none() {
         return;
     }
@@ -229,6 +243,17 @@ fn what_people_do_to_a_zone() {
     assert_ne!(told.state, "ready");
     zone.say(&["swap", "p01/r1/u01:eno1", "p01/r1/u02:eno1"]);
     zone.until("swapped back and ready", all_ready);
+
+    // A machine that loses the cable it runs over goes on over the other, with the same address.
+    let route = || both(&zone.exec("p02/r1/u02", &["cat", "/proc/net/route"]));
+    assert!(route().contains("eno1"), "{}", route());
+    zone.say(&["cut", "p02/r1/u02:eno1"]);
+    let began = Instant::now();
+    while !route().contains("eno2") {
+        assert!(began.elapsed() < WAIT_MAX, "no route over eno2: {}\n{}", route(), zone.logs());
+    }
+    let addresses = both(&zone.exec("p02/r1/u02", &["cat", "/proc/net/fib_trie"]));
+    assert!(addresses.contains("10.64.32.7"), "{addresses}");
 
     // A machine whose first cable is cut boots over its second, as the same machine.
     zone.say(&["cut", "p01/r1/u04:eno1"]);
@@ -265,7 +290,7 @@ fn what_people_do_to_a_zone() {
 
 #[test]
 fn clients_that_we_did_not_write_are_relayed_like_any() {
-    let zone = Zone::new("clients", str::to_owned);
+    let zone = Zone::new("clients");
     if zone.up().is_none() {
         return;
     }
@@ -316,7 +341,7 @@ fn clients_that_we_did_not_write_are_relayed_like_any() {
 
 #[test]
 fn a_capture_is_read_by_its_own_rules() {
-    let zone = Zone::new("cap", str::to_owned);
+    let zone = Zone::new("cap");
     if zone.up().is_none() {
         return;
     }
@@ -337,7 +362,7 @@ fn a_capture_is_read_by_its_own_rules() {
 #[test]
 fn a_killed_supervisor_leaves_files_and_nothing_else() {
     let links = host_links();
-    let zone = Zone::new("kill", str::to_owned);
+    let zone = Zone::new("kill");
     if zone.up().is_none() {
         return;
     }
@@ -363,7 +388,7 @@ fn a_killed_supervisor_leaves_files_and_nothing_else() {
 #[test]
 fn an_interrupt_on_the_way_up_takes_everything_down() {
     let links = host_links();
-    let zone = Zone::new("int", str::to_owned);
+    let zone = Zone::new("int");
     for phase in ["building", "machines"] {
         let mut up = Command::new(ZW)
             .args(["lab", "up", zone.design.to_str().expect("a path")])
@@ -398,7 +423,7 @@ fn an_interrupt_on_the_way_up_takes_everything_down() {
 #[test]
 fn an_ordinary_user_needs_no_privilege() {
     const NOBODY: u32 = 65534;
-    let zone = Zone::new("user", str::to_owned);
+    let zone = Zone::new("user");
     // Only root can become somebody else; for others the tests above have shown it.
     let is_root =
         fs::metadata("/proc/self").is_ok_and(|found| std::os::unix::fs::MetadataExt::uid(&found) == 0);
@@ -432,7 +457,7 @@ fn an_ordinary_user_needs_no_privilege() {
 
 #[test]
 fn where_namespaces_are_forbidden_it_says_which_setting_forbids_them() {
-    let zone = Zone::new("no", str::to_owned);
+    let zone = Zone::new("no");
     let lab = |script: &str| {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "sh", "-c", script, ZW]);
@@ -460,7 +485,7 @@ fn where_namespaces_are_forbidden_it_says_which_setting_forbids_them() {
 
 #[test]
 fn a_control_socket_of_nobody_is_told_apart_from_a_lab() {
-    let zone = Zone::new("sock", str::to_owned);
+    let zone = Zone::new("sock");
     let error = control::ask(&zone.lab, &Request::Status).expect_err("nobody listens");
     assert!(error.chain().starts_with("reach the lab at "), "{}", error.chain());
 }

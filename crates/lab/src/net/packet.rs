@@ -109,10 +109,11 @@ fn interfaces() -> Result<HashMap<u32, LinkAddr>, Error> {
 
 /// Whether an interface of a namespace hears the other end of its cable. It does not if that cannot be told.
 pub(crate) fn has_carrier(namespace: &Namespace, index: u32) -> bool {
+    // Not IFF_RUNNING: that follows the carrier by up to a second (net/core/link_watch.c).
     let running = namespace.run(|| {
         let found = nix::ifaddrs::getifaddrs().doing(|| "list the interfaces of a namespace")?;
         Ok(found
-            .filter(|interface| interface.flags.contains(InterfaceFlags::IFF_RUNNING))
+            .filter(|interface| interface.flags.contains(InterfaceFlags::IFF_LOWER_UP))
             .filter_map(|interface| interface.address?.as_link_addr()?.ifindex().try_into().ok())
             .collect::<Vec<u32>>())
     });

@@ -385,11 +385,11 @@ impl Waiting {
         let quiet = self.since.elapsed();
         let machines = &self.last.machines;
         let is_up = self.last.phase == Phase::Running && self.last.bmcs.0 == self.last.bmcs.1;
-        self.verdict = if is_up && machines.iter().all(|machine| machine.state == "ready") {
+        self.verdict = if is_up && machines.iter().all(control::Machine::is_up) {
             Some(Verdict::AllReady)
         } else if is_up
             && quiet > SETTLED
-            && machines.iter().all(|machine| matches!(machine.state.as_str(), "ready" | "failed"))
+            && machines.iter().all(|machine| machine.is_up() || machine.state == "failed")
         {
             Some(Verdict::Settled)
         } else if quiet > self.patience {
@@ -407,7 +407,7 @@ fn conclude(last: &Progress, verdict: Option<Verdict>, patience: Duration, log: 
         if last.machines.len() <= LISTED_MAX { &progress::everyone } else { &progress::not_ready };
     say(&progress::table(last, is_listed));
     say(&progress::summary(last));
-    let example = last.machines.iter().find(|machine| machine.state != "ready").or(last.machines.first());
+    let example = last.machines.iter().find(|machine| !machine.is_up()).or(last.machines.first());
     let location = example.map_or("LOCATION", |machine| machine.location.as_str());
     let within = location.split_once('/').map_or(location, |(_, rest)| rest);
     if verdict == Some(Verdict::AllReady) {
@@ -417,7 +417,7 @@ fn conclude(last: &Progress, verdict: Option<Verdict>, patience: Duration, log: 
         ));
         return ExitCode::SUCCESS;
     }
-    let waiting: Vec<_> = last.machines.iter().filter(|machine| machine.state != "ready").collect();
+    let waiting: Vec<_> = last.machines.iter().filter(|machine| !machine.is_up()).collect();
     let (up, bmcs) = last.bmcs;
     let quiet = match verdict {
         Some(Verdict::Stuck) => format!(", and nothing changed for {} s", patience.as_secs()),

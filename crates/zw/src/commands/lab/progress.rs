@@ -166,8 +166,12 @@ pub(crate) fn summary(progress: &Progress) -> String {
     let (up, bmcs) = progress.bmcs;
     let slowest = progress.machines.iter().filter_map(|machine| machine.took_ms).max();
     let slowest = slowest.map(|time| format!(", the slowest in {}", seconds(time))).unwrap_or_default();
+    let own_disk = match progress.machines.iter().filter(|machine| machine.boots_own_disk).count() {
+        0 => String::new(),
+        count => format!(" ({count} of them boot their own disk, where the lab has no agent)"),
+    };
     format!(
-        "\n{}: {ready} of {all} machines ready{slowest}; {up} of {bmcs} BMCs up; {} since the lab was started\n",
+        "\n{}: {ready} of {all} machines ready{slowest}{own_disk}; {up} of {bmcs} BMCs up; {} since the lab was started\n",
         progress.zone,
         seconds(progress.elapsed_ms)
     )
