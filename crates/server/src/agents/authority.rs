@@ -247,3 +247,55 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], AuthorityError> {
     provider.secure_random.fill(&mut octets).map_err(|_| AuthorityError::Random)?;
     Ok(octets)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time(1_800_000_000_000);
+
+    #[test]
+    fn an_authority_is_founded_once_and_opened_ever_after() {
+        let (founded, secret) = Authority::open_or_found(None, "ams1", NOW).expect("founded");
+        let secret = secret.expect("to be stored");
+        let (opened, again) = Authority::open_or_found(Some(&secret), "ams1", NOW).expect("opened");
+        assert_eq!((opened.sha256(), again), (founded.sha256(), None));
+        let (other, _) = Authority::open_or_found(None, "ams1", NOW).expect("founded");
+        assert_ne!(other.sha256(), founded.sha256());
+        assert!(!format!("{founded:?}").contains("PRIVATE"));
+    }
+
+    #[test]
+    fn a_damaged_authority_is_an_error_and_never_replaced() {
+        let stored =
+            |zone| Authority::open_or_found(None, zone, NOW).expect("founded").1.expect("to be stored");
+        let (ours, theirs) = (stored("ams1"), stored("fra1"));
+        let text = String::from_utf8(ours.clone()).expect("PEM");
+        let (certificate, key) = text.split_at(text.find("-----BEGIN PRIVATE KEY").expect("a key"));
+        let other = String::from_utf8(theirs).expect("PEM");
+        let mixed =
+            format!("{certificate}{}", &other[other.find("-----BEGIN PRIVATE KEY").expect("a key")..]);
+        for damaged in [
+            &b""[..],
+            b"junk",
+            certificate.as_bytes(),
+            key.as_bytes(),
+            mixed.as_bytes(),
+            &ours[..ours.len() / 2],
+        ] {
+            let opened = Authority::open_or_found(Some(damaged), "ams1", NOW);
+            assert!(matches!(opened, Err(AuthorityError::Damaged(_))), "{opened:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_certificates_have_the_same_serial_number() {
+        let (authority, _) = Authority::open_or_found(None, "ams1", NOW).expect("founded");
+        let serial = || {
+            let (der, _) = authority.issue_server(&[IpAddr::from([127, 0, 0, 1])], NOW).expect("issued");
+            let (_, parsed) = x509_parser::parse_x509_certificate(&der).expect("a certificate");
+            parsed.raw_serial().to_vec()
+        };
+        assert_ne!(serial(), serial());
+    }
+}
