@@ -12,7 +12,8 @@ use std::path::Path;
 #[test]
 fn every_case_prints_what_its_transcript_says() {
     let cases = zw::root().join("tests/cases");
-    let mut folders: Vec<_> = fs::read_dir(&cases).expect("tests/cases").flatten().map(|entry| entry.path()).collect();
+    let mut folders: Vec<_> =
+        fs::read_dir(&cases).expect("tests/cases").flatten().map(|entry| entry.path()).collect();
     folders.sort();
     assert!(!folders.is_empty(), "no case was found in {}", cases.display());
     let copies = std::env::temp_dir().join(format!("zw-cases-{}", std::process::id()));
@@ -49,7 +50,9 @@ fn run(command: &str, directory: &Path) -> String {
             let output = zw::zw(directory).args(arguments).output().expect("zw runs");
             zw::transcript(&output).replace(&directory.display().to_string(), "…")
         }
-        ["cat", path] => fs::read_to_string(directory.join(path)).unwrap_or_else(|error| format!("{error}\n")),
+        ["cat", path] => {
+            fs::read_to_string(directory.join(path)).unwrap_or_else(|error| format!("{error}\n"))
+        }
         ["write", path, ..] => {
             let text = command.splitn(3, ' ').nth(2).unwrap_or_default();
             fs::write(directory.join(path), format!("{text}\n")).expect("the copy is writable");

@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask ci` is the one gate; `.ci/run` and the README call the same commands.
 
+mod bench;
 mod packages;
 mod reference;
 mod run;
@@ -16,6 +17,7 @@ usage: cargo xtask COMMAND
   ci          the gate: format, clippy, tidy, reference, tests, and the zone of README powered on and off
   tidy        the rules that a program can check: who may depend on whom, a reason for each dependency, sizes
   reference   write docs/reference anew from the code; `--check` only says whether it is fresh
+  bench       measure whole processes and write bench/results.md; `bench plan` or `bench lab` only prints
   packages    install the Debian packages that the tests use, or name them
 ";
 
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::tidy(),
         ["reference"] => reference::write(),
         ["reference", "--check"] => reference::check(),
+        ["bench", which @ ..] => bench::bench(which),
         ["packages"] => packages::install(),
         _ => {
             run::say(USAGE);

@@ -30,7 +30,10 @@ pub(crate) struct ManArgs {
 
 /// Writes the pages of `program`.
 pub(crate) fn man(args: &ManArgs, program: Command) -> ExitCode {
-    written(std::fs::create_dir_all(&args.directory).and_then(|()| clap_mangen::generate_to(program, &args.directory)))
+    written(
+        std::fs::create_dir_all(&args.directory)
+            .and_then(|()| clap_mangen::generate_to(program, &args.directory)),
+    )
 }
 
 fn written(outcome: std::io::Result<()>) -> ExitCode {
