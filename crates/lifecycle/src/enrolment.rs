@@ -104,7 +104,7 @@ pub fn may_spend_token(peer: Peer<'_>, token_sha256: [u8; 32], now: Time) -> Res
 /// The first reason why not.
 pub fn may_speak(peer: Peer<'_>, key_sha256: [u8; 32]) -> Result<(), No> {
     spoken_through(peer)?;
-    if living(peer)?.certificate_sha256 != Some(key_sha256) {
+    if living(peer)?.key_sha256 != Some(key_sha256) {
         return Err(No::Certificate("another key was enrolled for this place since"));
     }
     Ok(())
@@ -326,7 +326,7 @@ mod tests {
 
     fn speak(certificate: Option<[u8; 32]>, source: &str, expected: Expect) {
         let (plan, mut machine) = (plan(), booting());
-        machine.certificate_sha256 = certificate;
+        machine.key_sha256 = certificate;
         let source = source.parse().expect("an address");
         let peer = Peer { plan: &plan, device: Some(DeviceId(0)), machine: Some(&machine), source };
         expected.assert_eq(&words(may_speak(peer, [1; 32])));

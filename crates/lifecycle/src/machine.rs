@@ -48,7 +48,7 @@ pub fn expected(now: Time) -> Machine {
         connected: false,
         stranger: None,
         token: Token::None,
-        certificate_sha256: None,
+        key_sha256: None,
         armed: None,
         conflicts: BTreeMap::new(),
         miscabled: None,
@@ -84,8 +84,8 @@ pub fn step(plan: &Plan, roster: &Roster, device: DeviceId, machine: &mut Machin
             _ => refused("it is not booting an installer"),
         },
         What::TokenIssued { token_sha256, until } => token_issued(machine, *token_sha256, *until, now),
-        What::Enrolled { certificate_sha256, token_sha256 } => {
-            enrolled(machine, *certificate_sha256, *token_sha256, now)
+        What::Enrolled { key_sha256, token_sha256 } => {
+            enrolled(machine, *key_sha256, *token_sha256, now)
         }
         What::Connected => connected(machine, now),
         What::Lost => lost(machine, now),
@@ -215,10 +215,10 @@ fn token_issued(machine: &mut Machine, sha256: [u8; 32], until: Time, now: Time)
 fn enrolled(machine: &mut Machine, certificate: [u8; 32], token: Option<[u8; 32]>, now: Time) -> Step {
     let Some(token) = token else {
         // A renewal was authenticated by the certificate that it replaces.
-        if machine.certificate_sha256.is_none() || matches!(machine.state, State::Retired { .. }) {
+        if machine.key_sha256.is_none() || matches!(machine.state, State::Retired { .. }) {
             return refused("there is no certificate to renew");
         }
-        machine.certificate_sha256 = Some(certificate);
+        machine.key_sha256 = Some(certificate);
         return Step { changed: true, ..Step::default() };
     };
     match machine.token {
@@ -228,7 +228,7 @@ fn enrolled(machine: &mut Machine, certificate: [u8; 32], token: Option<[u8; 32]
         _ => return refused("the token is not this machine's"),
     }
     machine.token = Token::Used;
-    machine.certificate_sha256 = Some(certificate);
+    machine.key_sha256 = Some(certificate);
     let mut step = Step { changed: true, ..Step::default() };
     merge(&mut step, enter(machine, State::Validating { hardware_fits: false }, now));
     step
@@ -337,7 +337,7 @@ fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
         Wish::Drain { reason } => enter(machine, State::Draining { reason: reason.clone(), by }, now),
         Wish::Maintain { reason } => enter(machine, State::Maintenance { reason: reason.clone(), by }, now),
         Wish::Retire { reason } => {
-            machine.certificate_sha256 = None;
+            machine.key_sha256 = None;
             machine.token = Token::None;
             machine.armed = None;
             Step { view_changed: true, ..enter(machine, State::Retired { reason: reason.clone(), by }, now) }

@@ -62,7 +62,7 @@ impl Told {
     fn enrols(&mut self, unit: u8) {
         let until = self.now + Duration::from_secs(900);
         assert_eq!(self.tell(unit, What::TokenIssued { token_sha256: [unit; 32], until }).refused, None);
-        let paid = What::Enrolled { certificate_sha256: [9; 32], token_sha256: Some([unit; 32]) };
+        let paid = What::Enrolled { key_sha256: [9; 32], token_sha256: Some([unit; 32]) };
         assert_eq!(self.tell(unit, paid).refused, None);
         self.tell(unit, What::Connected);
     }
@@ -211,7 +211,7 @@ fn a_token_is_good_once_for_one_boot_and_in_time() {
         until: told.now + Duration::from_secs(seconds),
     };
     let use_up =
-        |token: u8| What::Enrolled { certificate_sha256: [token; 32], token_sha256: Some([token; 32]) };
+        |token: u8| What::Enrolled { key_sha256: [token; 32], token_sha256: Some([token; 32]) };
     let early = issue(&told, 1, 900);
     assert!(told.tell(1, early).refused.is_some(), "no token before the machine was seen");
     told.boots(1, 1);
@@ -432,7 +432,7 @@ mod properties {
                 told.tell(unit, What::TokenIssued { token_sha256: [unit; 32], until })
             }
             Happens::Enrol(unit, token) => told
-                .tell(unit, What::Enrolled { certificate_sha256: [9; 32], token_sha256: Some([token; 32]) }),
+                .tell(unit, What::Enrolled { key_sha256: [9; 32], token_sha256: Some([token; 32]) }),
             Happens::Report(unit, right) => {
                 let hardware = if right { as_drawn() } else { Hardware::default() };
                 told.tell(unit, What::Reported { hardware: Box::new(hardware) })

@@ -75,7 +75,7 @@ pub enum What {
     /// A certificate was issued: for a token, or for the certificate it replaces.
     Enrolled {
         /// SHA-256 of the public key (SubjectPublicKeyInfo, DER) that the certificate is for.
-        certificate_sha256: [u8; 32],
+        key_sha256: [u8; 32],
         /// SHA-256 of the token that paid for it. `None`: a renewal, asked for with the current certificate.
         token_sha256: Option<[u8; 32]>,
     },

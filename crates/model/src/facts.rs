@@ -45,7 +45,7 @@ pub struct Machine {
     pub token: Token,
     /// SHA-256 of the public key (SubjectPublicKeyInfo, DER) that its agent's certificates are for. The key and not a
     /// certificate is what counts: certificates are renewed twice a day, and that is no change of state.
-    pub certificate_sha256: Option<[u8; 32]>,
+    pub key_sha256: Option<[u8; 32]>,
     /// An installation may write its disks.
     pub armed: Option<Armed>,
     /// Addresses that it, or somebody on its port, declined: somebody else uses them.

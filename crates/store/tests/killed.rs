@@ -56,7 +56,7 @@ fn machine(seq: u64) -> Machine {
         checks: Vec::new(),
         connected: false,
         token: Token::None,
-        certificate_sha256: None,
+        key_sha256: None,
         armed: None,
         conflicts: BTreeMap::new(),
         miscabled: None,

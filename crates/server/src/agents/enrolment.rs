@@ -88,7 +88,7 @@ async fn enrol(
     enrolment::may_spend_token((agents.look)(location).peer(source), token_sha256, now)?;
     let request = Request::read(csr)?;
     let issued = agents.authority.issue_agent(&request, location, now)?;
-    let what = What::Enrolled { certificate_sha256: request.key_sha256, token_sha256: Some(token_sha256) };
+    let what = What::Enrolled { key_sha256: request.key_sha256, token_sha256: Some(token_sha256) };
     agents.commit(Event { at: now, location: location.clone(), what }, Because::Token).await?;
     Ok(issued.into_frame(now))
 }
