@@ -222,6 +222,34 @@ fn a_zone_that_grew_by_hand_comes_up_as_far_as_it_is_drawn() {
 }
 
 #[test]
+fn two_hundred_machines_are_ready_in_under_a_minute() {
+    let zone = Zone::new("many");
+    let file = zone.design.join("zone.hcl");
+    let mut text = fs::read_to_string(&file).expect("the pocket zone");
+    let wide =
+        "model \"core64\" {\n  kind = \"switch\"\n  ports = \"swp{1..64}\"\n  circuit_id = \"{port}\"\n}\n\n";
+    for (old, new) in [
+        ("pods = 4, racks = 2, units = 16", "pods = 8, racks = 2, units = 32"),
+        ("model \"switch32\"", &format!("{wide}model \"switch32\"")),
+        ("core \"c1\" {\n  model = \"switch32\"", "core \"c1\" {\n  model = \"core64\""),
+        ("core.c1.swp[32]", "core.c1.swp[64]"),
+        ("pod \"p{01..02}\"", "pod \"p{01..05}\""),
+        ("rack \"r1\"", "rack \"r{1..2}\""),
+        ("(pod - 1) * 4 + number", "(pod - 1) * 8 + (rack - 1) * 4 + number"),
+        ("(pod - 1) * 4 + 3", "(pod - 1) * 8 + (rack - 1) * 4 + 3"),
+        ("\"u{01..04}\"", "\"u{01..20}\""),
+    ] {
+        assert!(text.contains(old), "the pocket zone has no `{old}` any more");
+        text = text.replacen(old, new, 1);
+    }
+    fs::write(&file, text).expect("a design");
+    let Some(said) = zone.up() else { return };
+    assert!(said.contains("200 of 200 machines ready") && said.contains("200 of 200 BMCs up"), "{said}");
+    let slowest = zone.until("times", |_| true).machines.iter().filter_map(|machine| machine.took_ms).max();
+    assert!(slowest.is_some_and(|time| time < 60_000), "{slowest:?} ms");
+}
+
+#[test]
 fn what_people_do_to_a_zone() {
     let zone = Zone::new("do");
     if zone.up().is_none() {

@@ -89,8 +89,9 @@ impl Shown {
     }
 
     /// Takes the live lines away; the table follows.
-    pub(crate) fn end(&self) {
-        if let How::Live { screen, .. } = &self.how {
+    pub(crate) fn end(self) {
+        if let How::Live { screen, bar, lines } = self.how {
+            lines.iter().chain([&bar]).for_each(ProgressBar::finish_and_clear);
             // Without it the lines stay above the table, which says the same.
             let _ = screen.clear();
         }
