@@ -179,11 +179,26 @@ fn sources(directory: &Path, wrong: &mut Vec<String>) {
             if name != "target" && !name.starts_with('.') {
                 sources(&path, wrong);
             }
+        } else if name.ends_with(".md") {
+            let shown = path.strip_prefix(run::root()).unwrap_or(&path).display().to_string();
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            wrong.extend(dead_links(&shown, &text, |link| directory.join(link).exists()));
         } else if name.ends_with(".rs") {
             let shown = path.strip_prefix(run::root()).unwrap_or(&path).display().to_string();
             source(&shown, &fs::read_to_string(&path).unwrap_or_default(), wrong);
         }
     }
+}
+
+/// Links of a page that lead nowhere. Addresses elsewhere are not looked at.
+fn dead_links(page: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
+    text.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')').map(|(link, _)| link.split('#').next().unwrap_or_default()))
+        .filter(|link| !link.is_empty() && !link.contains(':') && !link.contains(char::is_whitespace))
+        .filter(|link| !exists(link))
+        .map(|link| format!("{page} links to {link}, which is not there"))
+        .collect()
 }
 
 fn source(path: &str, text: &str, wrong: &mut Vec<String>) {
@@ -240,6 +255,15 @@ mod tests {
         assert_eq!(
             unexplained(&uses, "`dhcproto`: the codec"),
             ["docs/dependencies.md gives no reason for `left-pad`"]
+        );
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_named() {
+        let text = "[a](here.md) and [b](gone.md#part), [c](https://example.net)";
+        assert_eq!(
+            dead_links("p.md", text, |link| link == "here.md"),
+            ["p.md links to gone.md, which is not there"]
         );
     }
 

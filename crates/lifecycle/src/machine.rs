@@ -84,9 +84,7 @@ pub fn step(plan: &Plan, roster: &Roster, device: DeviceId, machine: &mut Machin
             _ => refused("it is not booting an installer"),
         },
         What::TokenIssued { token_sha256, until } => token_issued(machine, *token_sha256, *until, now),
-        What::Enrolled { key_sha256, token_sha256 } => {
-            enrolled(machine, *key_sha256, *token_sha256, now)
-        }
+        What::Enrolled { key_sha256, token_sha256 } => enrolled(machine, *key_sha256, *token_sha256, now),
         What::Connected => connected(machine, now),
         What::Lost => lost(machine, now),
         What::Reported { hardware } => reported(plan, roster, device, machine, hardware, now),

@@ -210,8 +210,7 @@ fn a_token_is_good_once_for_one_boot_and_in_time() {
         token_sha256: [token; 32],
         until: told.now + Duration::from_secs(seconds),
     };
-    let use_up =
-        |token: u8| What::Enrolled { key_sha256: [token; 32], token_sha256: Some([token; 32]) };
+    let use_up = |token: u8| What::Enrolled { key_sha256: [token; 32], token_sha256: Some([token; 32]) };
     let early = issue(&told, 1, 900);
     assert!(told.tell(1, early).refused.is_some(), "no token before the machine was seen");
     told.boots(1, 1);
@@ -431,8 +430,9 @@ mod properties {
                 let until = told.now + Duration::from_secs(900);
                 told.tell(unit, What::TokenIssued { token_sha256: [unit; 32], until })
             }
-            Happens::Enrol(unit, token) => told
-                .tell(unit, What::Enrolled { key_sha256: [9; 32], token_sha256: Some([token; 32]) }),
+            Happens::Enrol(unit, token) => {
+                told.tell(unit, What::Enrolled { key_sha256: [9; 32], token_sha256: Some([token; 32]) })
+            }
             Happens::Report(unit, right) => {
                 let hardware = if right { as_drawn() } else { Hardware::default() };
                 told.tell(unit, What::Reported { hardware: Box::new(hardware) })

@@ -215,7 +215,9 @@ mod tests {
     #[test]
     fn an_image_is_tried_from_each_controller_and_then_again_later() {
         let controllers = ["10.32.0.10".parse().unwrap(), "10.32.0.11".parse().unwrap()];
-        check(&boot(&machine(&controllers), Generation(7), &[0xab; 32], &image()), expect![[r#"
+        check(
+            &boot(&machine(&controllers), Generation(7), &[0xab; 32], &image()),
+            expect![[r#"
             #!ipxe
             # ams1/p01/r1/u01: image debian12 of plan #7
             set wait:int32 6
@@ -240,17 +242,21 @@ mod tests {
             chain --autofree --replace http://10.32.0.11/boot/auto.ipxe ||
             set wait:int32 6
             goto try0
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn the_own_disk_is_booted_by_leaving() {
-        check(&local_disk("ams1/p01/r1/u01"), expect![[r#"
+        check(
+            &local_disk("ams1/p01/r1/u01"),
+            expect![[r#"
             #!ipxe
             echo zonewright: ams1/p01/r1/u01 boots its own disk
             iseq ${platform} pcbios && sanboot --no-describe --drive 0x80 ||
             exit 1
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]

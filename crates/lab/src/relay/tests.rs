@@ -1,3 +1,5 @@
+//! What a relay makes of the packets of a port, and of the replies.
+
 use super::*;
 use crate::topology::{Kind, topology};
 use expect_test::expect;

@@ -1,3 +1,5 @@
+//! Which namespaces, cables and addresses a plan comes to.
+
 use super::*;
 use expect_test::expect;
 use std::collections::{HashSet, VecDeque};

@@ -100,7 +100,9 @@ mod tests {
 
     #[test]
     fn ansible() {
-        check(Form::Ansible, expect![[r#"
+        check(
+            Form::Ansible,
+            expect![[r#"
             all:
               hosts:
                 "ctl1":
@@ -143,12 +145,15 @@ mod tests {
                   hosts:
                     "hv-p01-r1-u01": {}
                     "hv-p02-r1-u01": {}
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn prometheus() {
-        check(Form::Prometheus, expect![[r#"
+        check(
+            Form::Prometheus,
+            expect![[r#"
             [
               {
                 "labels": {
@@ -187,12 +192,15 @@ mod tests {
                 ]
               }
             ]
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn hosts() {
-        check(Form::Hosts, expect![[r#"
+        check(
+            Form::Hosts,
+            expect![[r#"
             10.64.255.238 core-c1.lab1.example.net core-c1
             2001:db8:64:ffff::6e core-c1.lab1.example.net core-c1
             10.64.255.182 ctl1.lab1.example.net ctl1
@@ -217,12 +225,15 @@ mod tests {
             2001:db8:64:2000::6 hv-p02-r1-u01.lab1.example.net hv-p02-r1-u01
             10.64.32.38 hv-p02-r1-u01-bmc.lab1.example.net hv-p02-r1-u01-bmc
             2001:db8:64:2001::6 hv-p02-r1-u01-bmc.lab1.example.net hv-p02-r1-u01-bmc
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn cables() {
-        check(Form::Cables, expect![[r#"
+        check(
+            Form::Cables,
+            expect![[r#"
             StartDevice,StartPort,EndDevice,EndPort,BandWidth,VlanID
             ctl1,eno1,core-c1,swp32,,
             p01-r1-leaf-a,swp32,core-c1,swp1,,
@@ -237,12 +248,15 @@ mod tests {
             hv-p02-r1-u01,eno1,p02-r1-leaf-a,swp1,,
             hv-p02-r1-u01,eno2,p02-r1-leaf-b,swp1,,
             hv-p02-r1-u01,bmc,p02-r1-lom,swp1,,
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn dot() {
-        check(Form::Dot, expect![[r#"
+        check(
+            Form::Dot,
+            expect![[r#"
             graph "lab1" {
               node [shape=box];
               "lab1/core-c1" [label="core-c1", style=rounded];
@@ -281,7 +295,8 @@ mod tests {
               "lab1/p02/r1/u01" -- "lab1/p02/r1/leaf-b" [taillabel="eno2", headlabel="swp1"];
               "lab1/p02/r1/u01" -- "lab1/p02/r1/lom" [taillabel="bmc", headlabel="swp1"];
             }
-        "#]]);
+        "#]],
+        );
     }
 
     /// A zone whose cables are read from what was exported is cabled alike.

@@ -1,3 +1,5 @@
+//! A machine's DHCP over its stages, packet by packet.
+
 use super::*;
 use crate::firmware::persona;
 use expect_test::{Expect, expect};

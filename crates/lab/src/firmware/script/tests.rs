@@ -1,3 +1,5 @@
+//! Boot scripts as iPXE would run them.
+
 use super::*;
 use expect_test::{Expect, expect};
 
