@@ -55,13 +55,23 @@ pub(crate) struct Zone {
     namespaces: OnceLock<Vec<Namespace>>,
     /// The cables as they lie now.
     wires: Mutex<Vec<Wire>>,
-    /// To each machine and BMC: what to do, and that a cable came or went.
-    commands: Mutex<HashMap<topology::HostId, (mpsc::Sender<Command>, Arc<Notify>)>>,
+    /// To each machine and BMC.
+    reach: Mutex<HashMap<topology::HostId, Reach>>,
     progress: watch::Sender<Progress>,
     /// What the controller's process is told.
     crash: mpsc::Sender<()>,
     power: Mutex<Power>,
 }
+
+/// The way to a machine or BMC.
+struct Reach {
+    commands: mpsc::Sender<Command>,
+    /// Tells it that one of its cables came or went.
+    cables: Arc<Notify>,
+}
+
+/// How a host is told something: what to do, and that a cable came or went.
+type Hand = (mpsc::Sender<Command>, Arc<Notify>);
 
 /// When machines were powered on, and which BMCs hold their address.
 #[derive(Default)]
@@ -119,7 +129,7 @@ async fn live(start: Start, plan: Plan, topology: Topology) -> Result<(), Error>
         progress: watch::Sender::new(first_progress(&plan, &topology)),
         namespaces: OnceLock::new(),
         wires: Mutex::new(topology.wires.clone()),
-        commands: Mutex::default(),
+        reach: Mutex::default(),
         power: Mutex::default(),
         crash,
         start,
@@ -234,8 +244,8 @@ impl Zone {
         let namespace = self.namespace(id)?.clone();
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
         let cables = Arc::new(Notify::new());
-        let reach = (sender, Arc::clone(&cables));
-        self.commands.lock().unwrap_or_else(PoisonError::into_inner).insert(id, reach);
+        let reach = Reach { commands: sender, cables: Arc::clone(&cables) };
+        self.reach.lock().unwrap_or_else(PoisonError::into_inner).insert(id, reach);
         let body = self.body(id);
         let zone = Arc::clone(self);
         let tell: machine::Tell = Arc::new(move |doings| zone.told(id, doings));

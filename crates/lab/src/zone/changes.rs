@@ -80,9 +80,9 @@ pub(super) async fn cut(zone: &Zone, text: &str, up: bool) -> Result<String, Err
             let links = Links::open(zone.namespace(wire.near.host)?)?;
             links.set_up(wire.near.index, up).await?;
             for end in [&wire.near, &wire.far] {
-                let commands = zone.commands.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some((_, cables)) = commands.get(&end.host) {
-                    cables.notify_one();
+                let reach = zone.reach.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(machine) = reach.get(&end.host) {
+                    machine.cables.notify_one();
                 }
             }
             count += 1;
@@ -208,13 +208,12 @@ pub(super) fn break_machine(zone: &Zone, text: &str, what: &str) -> Result<Strin
 }
 
 fn command(zone: &Zone, device: DeviceId, command: &Command) -> Result<(), Error> {
-    let commands = zone.commands.lock().unwrap_or_else(PoisonError::into_inner);
+    let reach = zone.reach.lock().unwrap_or_else(PoisonError::into_inner);
     let hosts = [zone.topology.host_of(device), zone.topology.bmc_of(device)];
     let mut count = 0;
-    for sender in hosts.into_iter().flatten().filter_map(|host| commands.get(&host)).map(|(sender, _)| sender)
-    {
+    for machine in hosts.into_iter().flatten().filter_map(|host| reach.get(&host)) {
         let busy = || format!("reach {}: it has not done what it was told before", name(zone, device));
-        sender.try_send(command.clone()).doing(busy)?;
+        machine.commands.try_send(command.clone()).doing(busy)?;
         count += 1;
     }
     if count == 0 {
