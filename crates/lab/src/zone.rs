@@ -70,9 +70,6 @@ struct Reach {
     cables: Arc<Notify>,
 }
 
-/// How a host is told something: what to do, and that a cable came or went.
-type Hand = (mpsc::Sender<Command>, Arc<Notify>);
-
 /// When machines were powered on, and which BMCs hold their address.
 #[derive(Default)]
 struct Power {
