@@ -27,7 +27,7 @@ pub fn refresh(previous: &View, facts: &Facts) -> View {
     View {
         generation: previous.generation,
         plan: Arc::clone(plan),
-        dhcp: dhcp::view(plan, facts, &previous.boot.site),
+        dhcp: dhcp::refresh(&previous.dhcp, plan, facts, &previous.boot.site),
         dns: Arc::clone(&previous.dns),
         boot: boot::view(plan, facts, &previous.boot.site),
     }

@@ -244,7 +244,14 @@ impl Keeper {
         let began = Instant::now();
         let (view, generation) = {
             let zone = self.controller.zone();
-            (plan::view(zone.plan(), zone.facts(), &self.site), zone.plan().generation)
+            let previous = self.controller.view.load();
+            let view =
+                if Arc::ptr_eq(&previous.plan, zone.plan()) && Arc::ptr_eq(&previous.boot.site, &self.site) {
+                    plan::view::refresh(&previous, zone.facts())
+                } else {
+                    plan::view(zone.plan(), zone.facts(), &self.site)
+                };
+            (view, zone.plan().generation)
         };
         self.controller.view.store(Arc::new(view));
         self.controller.counters.view_made(began.elapsed());

@@ -161,9 +161,11 @@ fn c06_a_reply_goes_to_the_relay_then_to_the_client_and_keeps_the_broadcast_flag
 #[test]
 fn c07_a_packet_sent_twice_is_answered_twice_alike_and_by_every_replica() {
     let (one, other) = (zone::view(), zone::view());
+    let newer = plan::view::refresh(&one, &model::Facts::default());
     let its = address(&one, U01, "eno1");
     for request in [discover(), selecting(its), init_reboot(Ipv4Addr::LOCALHOST)] {
         let first = relayed(&one, &request, u01());
+        assert_eq!(first.bytes, relayed(&newer, &request, u01()).bytes);
         assert_eq!(first.bytes, relayed(&one, &request, u01()).bytes);
         assert_eq!(first.bytes, relayed(&other, &request, u01()).bytes);
     }

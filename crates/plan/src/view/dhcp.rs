@@ -23,6 +23,11 @@ pub(super) fn view(plan: &Plan, facts: &Facts, site: &Site) -> DhcpView {
     with_wiring(Arc::new(wiring(plan)), plan, facts, site)
 }
 
+/// The same for newer facts about the same plan: the wiring, which is most of the work, is shared.
+pub(super) fn refresh(previous: &DhcpView, plan: &Plan, facts: &Facts, site: &Site) -> DhcpView {
+    with_wiring(Arc::clone(&previous.wiring), plan, facts, site)
+}
+
 fn with_wiring(wiring: Arc<Wiring>, plan: &Plan, facts: &Facts, site: &Site) -> DhcpView {
     let servers = servers(plan, site);
     let told = told(plan, &servers);
