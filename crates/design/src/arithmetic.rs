@@ -3,6 +3,7 @@
 //! An expression is compiled once for a block, with every mistake of type and name found then, and evaluated for each
 //! machine of it. Evaluating fails only on overflow and division by nought.
 
+use crate::limits::EXPRESSION_MAX;
 use crate::report::Report;
 use crate::syntax::{Expression, Kind, Operator};
 use model::finding::{Code, Finding};
@@ -57,7 +58,13 @@ pub(crate) fn compile(
     expression: &Expression,
     variables: &[Variable],
 ) -> Option<Arithmetic> {
-    typed(report, expression, variables, Type::Number)
+    let compiled = typed(report, expression, variables, Type::Number)?;
+    if compiled.size() > EXPRESSION_MAX {
+        let sentence = format!("this expression has more than {EXPRESSION_MAX} numbers and operators");
+        report.push(Finding::error(Code::BadExpression, expression.source, sentence));
+        return None;
+    }
+    Some(compiled)
 }
 
 fn typed(
@@ -143,6 +150,15 @@ fn any(report: &mut Report, expression: &Expression, variables: &[Variable]) -> 
 }
 
 impl Arithmetic {
+    /// Numbers, operators and choices in it. The parser bounds how deep they nest.
+    fn size(&self) -> usize {
+        match self {
+            Self::Constant(_) | Self::Variable(_) => 1,
+            Self::Binary(left, _, right) => 1 + left.size() + right.size(),
+            Self::Choice(parts) => 1 + parts.iter().map(Self::size).sum::<usize>(),
+        }
+    }
+
     /// Its value at one place; `None` on overflow or division by nought.
     pub(crate) fn evaluate(&self, at: Numbers) -> Option<i64> {
         match self {

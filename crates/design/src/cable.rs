@@ -42,7 +42,15 @@ pub(crate) fn connect(
     for group in &drawing.groups {
         connect_group(report, &mut sockets, group);
     }
+    let mut read: HashMap<&str, Source> = HashMap::new();
     for block in blocks.iter().filter(|block| block.kind.value == "cabling") {
+        let Some(path) = block.labels.first() else { continue };
+        if let Some(first) = read.insert(&path.value, path.source) {
+            let sentence = format!("the cabling of `{}` is written twice", path.value);
+            report
+                .push(Finding::error(Code::WrittenTwice, path.source, sentence).related(first, "first here"));
+            continue;
+        }
         wiring::read(report, block, files, &mut sockets);
     }
     sockets.cables
@@ -51,6 +59,9 @@ pub(crate) fn connect(
 fn connect_group(report: &mut Report, sockets: &mut Sockets<'_>, group: &Group) {
     let drawing = sockets.drawing;
     let rules = &drawing.rules[group.rules];
+    if !sockets.may_follow(report, rules.len()) {
+        return;
+    }
     // The target device of a `Near` rule is the same for the whole group.
     let near: Vec<Option<DeviceId>> = rules
         .iter()
@@ -64,6 +75,9 @@ fn connect_group(report: &mut Report, sockets: &mut Sockets<'_>, group: &Group) 
     for index in group.first..group.end {
         let device = DeviceId::from_index(index);
         let own_rules: &[Rule] = drawing.changed.get(&device).map_or(&[], |rules| &drawing.rules[*rules]);
+        if !sockets.may_follow(report, rules.len() * (1 + own_rules.len()) + own_rules.len()) {
+            return;
+        }
         for (rule, near) in rules.iter().zip(&near) {
             let replaced = own_rules.iter().any(|own| own.own.value == rule.own.value);
             if !replaced && let Some(target) = &rule.target {
@@ -97,6 +111,8 @@ pub(crate) struct Sockets<'d> {
     suggestions: Cell<u32>,
     /// Devices by name (lower case), location, and location within the zone.
     by_name: Option<HashMap<String, DeviceId>>,
+    /// Rules followed so far, whether or not they became cables.
+    followed: usize,
 }
 
 impl<'d> Sockets<'d> {
@@ -130,6 +146,7 @@ impl<'d> Sockets<'d> {
             numbered: vec![Vec::new(); tables.models.len()],
             suggestions: Cell::new(SUGGESTIONS_MAX),
             by_name: None,
+            followed: 0,
         }
     }
 
@@ -209,6 +226,17 @@ impl<'d> Sockets<'d> {
             by_name
         });
         by_name.get(written).or_else(|| by_name.get(&written.to_ascii_lowercase())).copied()
+    }
+
+    /// Whether so many more rules are still to be afforded; says it once if not.
+    fn may_follow(&mut self, report: &mut Report, rules: usize) -> bool {
+        let fits = self.followed <= CABLES_MAX;
+        self.followed += rules;
+        if fits && self.followed > CABLES_MAX {
+            let sentence = format!("the rules of all devices stand for more than {CABLES_MAX} cables");
+            report.push(Finding::error(Code::WrongValue, self.tables.zone.source, sentence));
+        }
+        self.followed <= CABLES_MAX
     }
 
     /// Whether a search for what may have been meant is still to be afforded.

@@ -5,7 +5,7 @@
 
 use crate::arithmetic::{Numbers, Variable};
 use crate::cable::{self, Rule};
-use crate::limits::{DEVICES_MAX, PODS_MAX};
+use crate::limits::{DEVICES_MAX, LABEL_MAX, PLACES_MAX, PODS_MAX};
 use crate::pattern;
 use crate::report::Report;
 use crate::syntax::{Block, Spanned};
@@ -151,7 +151,7 @@ struct Pen<'r> {
     rack_ids: HashMap<(PodId, String), RackId>,
     /// Who has which place: pods, racks, switches, machines and controllers each count apart.
     slots: HashMap<(Container, Counted, u32), (String, Source)>,
-    /// Labels met so far, whether or not they became devices.
+    /// Places looked at so far, whether or not they became pods, racks or devices.
     tried: usize,
     full: bool,
 }
@@ -292,6 +292,9 @@ impl Pen<'_> {
             }
         }
         for place in &labels {
+            if !self.may_try(place.source) {
+                return;
+            }
             let Some(pod) = self.pod(place) else { continue };
             for child in &inner {
                 match child {
@@ -303,6 +306,9 @@ impl Pen<'_> {
                     }
                     Inner::Rack(racks, devices) => {
                         for place in racks {
+                            if !self.may_try(place.source) {
+                                return;
+                            }
                             let Some(rack) = self.rack(pod, place) else { continue };
                             let here =
                                 Here { container: Container::Rack(rack.0), pod: Some(pod), rack: Some(rack) };
@@ -362,6 +368,17 @@ impl Pen<'_> {
         Some((id, &place.label, place.number.unwrap_or(0)))
     }
 
+    /// Whether one more place may be looked at; says it once if not.
+    fn may_try(&mut self, source: Source) -> bool {
+        self.tried += 1;
+        if self.tried > PLACES_MAX && !std::mem::replace(&mut self.full, true) {
+            let sentence =
+                format!("patterns of pods, racks and devices multiply to more than {PLACES_MAX} places");
+            value::wrong_value(self.report, source, sentence);
+        }
+        !self.full
+    }
+
     fn fill_up(&mut self, source: Source) {
         if !std::mem::replace(&mut self.full, true) {
             let sentence = format!("the zone has more than {DEVICES_MAX} devices");
@@ -385,11 +402,17 @@ impl Pen<'_> {
             DeviceKind::Lom => "lom",
             DeviceKind::Machine | DeviceKind::Controller | DeviceKind::Other => "",
         };
+        // A block counts also where it stands for nothing.
+        if !self.may_try(devices.head) {
+            return;
+        }
         for place in &devices.labels {
-            self.tried += 1;
-            if self.tried > DEVICES_MAX {
+            if !self.may_try(devices.head) {
+                break;
+            }
+            if self.drawing.devices.len() >= DEVICES_MAX {
                 self.fill_up(devices.head);
-                return;
+                break;
             }
             let separator = if word.is_empty() || place.label.is_empty() { "" } else { "-" };
             let location = format!("{prefix}/{word}{separator}{}", place.label);
@@ -457,6 +480,11 @@ impl Pen<'_> {
             label: &place.label,
             number,
         };
+        let mut name = naming.at(labels);
+        if name.len() > LABEL_MAX {
+            // It is refused for its length: a million of them need not be held whole.
+            name = name.chars().take(LABEL_MAX + 1).collect();
+        }
         let id = DeviceId::from_index(self.drawing.devices.len());
         if let Some(rules) = rules {
             self.drawing.changed.insert(id, rules);
@@ -472,7 +500,7 @@ impl Pen<'_> {
         });
         self.drawing.devices.push(Device {
             location: Location::new(&location),
-            name: naming.at(labels),
+            name,
             kind: devices.kind,
             pod: here.pod.map(|pod| pod.0),
             rack: here.rack.map(|rack| rack.0),

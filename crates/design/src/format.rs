@@ -23,7 +23,7 @@ pub fn format(text: &str) -> Option<String> {
 /// Everything but space, also that at the end of a comment; of newlines, whether there is one.
 fn tokens_that_count(text: &str) -> Vec<&str> {
     let mut counted: Vec<&str> = Vec::new();
-    for token in tokens(text).into_iter().filter(|token| token.kind != TokenKind::Space) {
+    for token in tokens(text).filter(|token| token.kind != TokenKind::Space) {
         let newline = token.kind == TokenKind::Newline;
         if !newline || counted.last().is_some_and(|last| *last != "\n") {
             counted.push(token.of(text).trim_end_matches([' ', '\t', '\r']));
@@ -114,7 +114,7 @@ fn comment_columns(run: &[Line]) -> Vec<usize> {
 }
 
 fn lines(text: &str) -> Vec<Line> {
-    let tokens = tokens(text);
+    let tokens: Vec<Token> = tokens(text).collect();
     let mut lines = Vec::new();
     // For each open bracket, whether it indents what is in it: of those opened on one line only the last does.
     let mut open: Vec<bool> = Vec::new();

@@ -76,6 +76,19 @@ fn read(files: &[File], report: &mut Report) -> Option<Design> {
         let sentence = format!("`{}` is larger than {} MiB", file.path, limits::FILE_BYTES_MAX >> 20);
         report.push(Finding::error(Code::WrongValue, place, sentence).help("split it into several files"));
     }
+    let designs = || files.iter().filter(|file| file.path.ends_with(".hcl"));
+    let bytes: usize = designs().map(|file| file.text.len()).sum();
+    if bytes > limits::DESIGN_BYTES_MAX {
+        let sentence = format!(
+            "the design files are {} MiB together, and {} are read",
+            bytes >> 20,
+            limits::DESIGN_BYTES_MAX >> 20
+        );
+        report.push(
+            Finding::error(Code::WrongValue, Source::default(), sentence)
+                .help("draw what repeats with patterns, as in `u{01..36}`"),
+        );
+    }
     if report.has_errors() {
         return None;
     }

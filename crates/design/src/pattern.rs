@@ -2,7 +2,7 @@
 //!
 //! In: the text of a label or a port list. Out: every name it stands for, in order.
 
-use crate::limits::{DEVICES_MAX, PATTERN_MAX, TEMPLATE_MAX};
+use crate::limits::{DEVICES_MAX, NAMES_BYTES_MAX, PATTERN_MAX, TEMPLATE_MAX};
 use crate::report::Report;
 use crate::syntax::Spanned;
 use model::finding::{Code, Finding, Source};
@@ -10,7 +10,9 @@ use model::finding::{Code, Finding, Source};
 /// Every name a pattern stands for; the text itself if it has no braces. Several braces count like an odometer, the
 /// last one fastest. Padding is that of the first number.
 pub(crate) fn expand(report: &mut Report, pattern: &Spanned<String>) -> Option<Vec<String>> {
-    match expanded(&pattern.value) {
+    // What it takes at most is known before any of it is held.
+    let bytes = |count: usize| count.saturating_mul(pattern.value.len() + size_of::<String>());
+    match expanded(&pattern.value, |count| report.may_hold_names(bytes(count))) {
         Ok(names) => Some(names),
         Err(sentence) => {
             report.push(
@@ -38,12 +40,13 @@ pub(crate) fn expand_all(report: &mut Report, patterns: &[Spanned<String>]) -> V
     names
 }
 
-fn expanded(pattern: &str) -> Result<Vec<String>, String> {
+fn expanded(pattern: &str, mut may_hold: impl FnMut(usize) -> bool) -> Result<Vec<String>, String> {
     if pattern.len() > TEMPLATE_MAX {
         return Err(format!("a name of {} bytes is too long: {TEMPLATE_MAX} are allowed", pattern.len()));
     }
-    let mut names = vec![String::new()];
+    let mut ranges = Vec::new();
     let mut rest = pattern;
+    let mut total = 1_usize;
     while let Some(open) = rest.find('{') {
         let length = rest[open..].find('}').ok_or_else(|| format!("`{pattern}` has a `{{` without `}}`"))?;
         let before = &rest[..open];
@@ -51,19 +54,28 @@ fn expanded(pattern: &str) -> Result<Vec<String>, String> {
         if before.contains('}') {
             break;
         }
-        let total = range.count().checked_mul(names.len()).filter(|total| *total <= PATTERN_MAX);
-        if total.is_none() {
-            return Err(format!("`{pattern}` stands for more than {PATTERN_MAX} names"));
-        }
+        total = range
+            .count()
+            .checked_mul(total)
+            .filter(|total| *total <= PATTERN_MAX)
+            .ok_or_else(|| format!("`{pattern}` stands for more than {PATTERN_MAX} names"))?;
+        ranges.push((before, range));
+        rest = &rest[open + length + 1..];
+    }
+    if rest.contains('}') {
+        return Err(format!("`{pattern}` has a `}}` without `{{`"));
+    }
+    if !may_hold(total) {
+        let most = NAMES_BYTES_MAX >> 20;
+        return Err(format!("the labels and ports up to here take more than {most} MiB when written out"));
+    }
+    let mut names = vec![String::new()];
+    for (before, range) in ranges {
         names = names
             .iter()
             .flat_map(|name| range.numbers().map(move |number| (name, number)))
             .map(|(name, number)| format!("{name}{before}{number:0width$}", width = range.width))
             .collect();
-        rest = &rest[open + length + 1..];
-    }
-    if rest.contains('}') {
-        return Err(format!("`{pattern}` has a `}}` without `{{`"));
     }
     for name in &mut names {
         name.push_str(rest);
@@ -129,7 +141,7 @@ mod tests {
     use expect_test::{Expect, expect};
 
     fn check(pattern: &str, expected: Expect) {
-        let shown = match expanded(pattern) {
+        let shown = match expanded(pattern, |_| true) {
             Ok(names) => names.join(" "),
             Err(sentence) => format!("error: {sentence}"),
         };

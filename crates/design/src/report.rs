@@ -4,7 +4,7 @@
 //! code at one place are one finding, with the sentence of the first and a count; findings about words and values are
 //! one only if they say the same.
 
-use crate::limits::FINDINGS_MAX;
+use crate::limits::{FINDINGS_MAX, NAMES_BYTES_MAX, SUGGESTIONS_MAX};
 use model::finding::{Code, Finding, Severity, Source};
 use std::collections::HashMap;
 
@@ -15,8 +15,12 @@ pub(crate) struct Report {
     repeats: Vec<u32>,
     by_place: HashMap<(Code, Source, String), usize>,
     left_out: usize,
+    /// How many of those kept are warnings.
+    warnings: usize,
     errors: bool,
     syntax: bool,
+    suggested: u32,
+    names_bytes: usize,
 }
 
 impl Report {
@@ -32,8 +36,20 @@ impl Report {
         }
         if self.findings.len() >= FINDINGS_MAX {
             self.left_out += 1;
+            if finding.severity == Severity::Warning || self.warnings == 0 {
+                return;
+            }
+            // A design must not be refused with nothing but warnings to show for it.
+            let last = self.findings.iter().rposition(|finding| finding.severity == Severity::Warning);
+            let Some(index) = last else { return };
+            self.warnings -= 1;
+            self.by_place.retain(|_, kept| *kept != index);
+            self.by_place.insert(key, index);
+            self.findings[index] = finding;
+            self.repeats[index] = 0;
             return;
         }
+        self.warnings += usize::from(finding.severity == Severity::Warning);
         self.by_place.insert(key, self.findings.len());
         self.findings.push(finding);
         self.repeats.push(0);
@@ -43,6 +59,19 @@ impl Report {
     pub(crate) fn push_unreadable(&mut self, finding: Finding) {
         self.syntax = true;
         self.push(finding);
+    }
+
+    /// Whether a search for what may have been meant is still to be afforded.
+    pub(crate) fn may_suggest(&mut self) -> bool {
+        self.suggested = self.suggested.saturating_add(1);
+        self.suggested <= SUGGESTIONS_MAX
+    }
+
+    /// Whether names of so many bytes are still to be held.
+    pub(crate) fn may_hold_names(&mut self, bytes: usize) -> bool {
+        let fits = self.names_bytes.saturating_add(bytes) <= NAMES_BYTES_MAX;
+        self.names_bytes += if fits { bytes } else { 0 };
+        fits
     }
 
     /// Whether anything so far forbids a plan.

@@ -3,8 +3,9 @@
 //! In: text. Out: the byte range of each block or attribute at the top level, and the quotes and brackets that do
 //! not match, each at the place where it opens: the parser of `syntax` would name the place where it gave up.
 
+use crate::limits::{ENTRIES_MAX, FINDINGS_MAX, NESTING_MAX};
 use crate::schema;
-use crate::tokens::{Token, TokenKind, tokens};
+use crate::tokens::{Token, TokenKind, tokens, tokens_from};
 use std::ops::Range;
 
 /// What `scan` found in one file.
@@ -14,6 +15,15 @@ pub(crate) struct Scan {
     pub(crate) chunks: Vec<Range<usize>>,
     /// What does not match.
     pub(crate) faults: Vec<Fault>,
+}
+
+impl Scan {
+    /// Keeps a fault. More than are shown are not held.
+    fn fault(&mut self, fault: Fault) {
+        if self.faults.len() <= FINDINGS_MAX {
+            self.faults.push(fault);
+        }
+    }
 }
 
 /// A quote, bracket, comment or heredoc without its other half.
@@ -26,25 +36,28 @@ pub(crate) struct Fault {
 
 /// Splits `text`.
 pub(crate) fn scan(text: &str) -> Scan {
-    let tokens = tokens(text);
-    let whole = split(text, &tokens, false);
+    let whole = split(text, false);
     if whole.faults.is_empty() {
         return whole;
     }
     // Brackets do not match somewhere. Read again, taking a block's name in the first column for the start of a new
     // block, so that the rest of the file is not lost inside the one that is not closed.
-    split(text, &tokens, true)
+    split(text, true)
 }
 
 struct Open {
     token: Token,
     /// Columns before the first character of the line it stands on.
     indent: usize,
+    /// `key = value` and `key: value` directly within it.
+    entries: usize,
 }
 
-fn split(text: &str, tokens: &[Token], resync: bool) -> Scan {
+fn split(text: &str, resync: bool) -> Scan {
     let mut scan = Scan::default();
     let mut stack: Vec<Open> = Vec::new();
+    // Brackets open within the deepest of the stack.
+    let mut deeper = 0_usize;
     let mut chunk: Option<usize> = None;
     let mut broken = false;
     let mut suspect: Option<Token> = None;
@@ -52,17 +65,16 @@ fn split(text: &str, tokens: &[Token], resync: bool) -> Scan {
     let mut line_start = 0;
     let mut first_on_line = true;
 
-    for (index, &token) in tokens.iter().enumerate() {
+    for token in tokens(text) {
         if token.is_code() && first_on_line {
             indent = token.start - line_start;
-            let new_block =
-                resync && indent == 0 && !stack.is_empty() && begins_block(text, &tokens[index..]);
+            let new_block = resync && indent == 0 && !stack.is_empty() && begins_block(text, token.start);
             if new_block {
                 if !broken {
-                    scan.faults.push(unclosed(text, suspect.unwrap_or(stack[stack.len() - 1].token)));
+                    scan.fault(unclosed(text, suspect.unwrap_or(stack[stack.len() - 1].token)));
                 }
                 stack.clear();
-                (chunk, broken, suspect) = (None, false, None);
+                (chunk, broken, suspect, deeper) = (None, false, None, 0);
             }
         }
         if token.is_code() && chunk.is_none() {
@@ -80,7 +92,7 @@ fn split(text: &str, tokens: &[Token], resync: bool) -> Scan {
             }
             TokenKind::UnclosedText => {
                 broken = true;
-                scan.faults.push(Fault {
+                scan.fault(Fault {
                     place: token.start..token.end,
                     sentence: "this quote is not closed on its line".into(),
                     related: None,
@@ -90,7 +102,7 @@ fn split(text: &str, tokens: &[Token], resync: bool) -> Scan {
             TokenKind::Unclosed => {
                 broken = true;
                 let comment = token.of(text).starts_with("/*");
-                scan.faults.push(Fault {
+                scan.fault(Fault {
                     place: token.start..(token.start + 2),
                     sentence: if comment {
                         "this comment is never closed"
@@ -106,7 +118,38 @@ fn split(text: &str, tokens: &[Token], resync: bool) -> Scan {
                     }),
                 });
             }
-            TokenKind::Open => stack.push(Open { token, indent }),
+            TokenKind::Open if stack.len() < 2 * NESTING_MAX => {
+                stack.push(Open { token, indent, entries: 0 })
+            }
+            TokenKind::Open => {
+                if !broken {
+                    scan.fault(Fault {
+                        place: token.start..token.end,
+                        sentence: format!("this is nested deeper than {NESTING_MAX} levels"),
+                        related: None,
+                        help: None,
+                    });
+                }
+                broken = true;
+                deeper += 1;
+            }
+            TokenKind::Punctuation if matches!(token.of(text), "=" | ":") => {
+                if let Some(open) = stack.last_mut() {
+                    open.entries += 1;
+                    if open.entries > ENTRIES_MAX && !broken {
+                        broken = true;
+                        scan.fault(Fault {
+                            place: token.start..token.end,
+                            sentence: format!(
+                                "there are more than {ENTRIES_MAX} entries in one pair of brackets"
+                            ),
+                            related: Some((open.token.start..open.token.end, "opened here")),
+                            help: None,
+                        });
+                    }
+                }
+            }
+            TokenKind::Close if deeper > 0 => deeper -= 1,
             TokenKind::Close => {
                 let closes = |open: &Open| other_half(open.token.of(text)) == token.of(text);
                 match stack.pop() {
@@ -117,7 +160,7 @@ fn split(text: &str, tokens: &[Token], resync: bool) -> Scan {
                     }
                     Some(open) => {
                         if !broken {
-                            scan.faults.push(Fault {
+                            scan.fault(Fault {
                                 place: token.start..token.end,
                                 sentence: format!(
                                     "this `{}` does not close the `{}` before it",
@@ -136,7 +179,7 @@ fn split(text: &str, tokens: &[Token], resync: bool) -> Scan {
                     }
                     None => {
                         if !broken {
-                            scan.faults.push(Fault {
+                            scan.fault(Fault {
                                 place: token.start..token.end,
                                 sentence: format!("this `{}` closes nothing", token.of(text)),
                                 related: None,
@@ -163,7 +206,7 @@ fn split(text: &str, tokens: &[Token], resync: bool) -> Scan {
     }
     if let Some(start) = chunk {
         match stack.last() {
-            Some(open) if !broken => scan.faults.push(unclosed(text, suspect.unwrap_or(open.token))),
+            Some(open) if !broken => scan.fault(unclosed(text, suspect.unwrap_or(open.token))),
             None if !broken => scan.chunks.push(start..text.len()),
             _ => {}
         }
@@ -193,10 +236,11 @@ fn other_half(open: &str) -> &'static str {
     }
 }
 
-/// Whether these tokens read like the first line of a top-level block.
-fn begins_block(text: &str, tokens: &[Token]) -> bool {
-    let mut code =
-        tokens.iter().take_while(|token| token.kind != TokenKind::Newline).filter(|token| token.is_code());
+/// Whether the tokens from byte `at` on read like the first line of a top-level block.
+fn begins_block(text: &str, at: usize) -> bool {
+    let mut code = tokens_from(text, at)
+        .take_while(|token| token.kind != TokenKind::Newline)
+        .filter(|token| token.is_code());
     code.next().is_some_and(|token| schema::FILE.blocks.contains(&token.of(text)))
         && code.next().is_some_and(|token| token.kind == TokenKind::Text || token.of(text) == "{")
 }

@@ -4,6 +4,7 @@
 //! that touches the HCL parser; what it hands on is our own tree, of the declared subset: no functions, no `for`,
 //! no `${}`.
 
+use crate::limits::NESTING_MAX;
 use crate::report::Report;
 use crate::scan::scan;
 use hcl_edit::Span;
@@ -172,7 +173,7 @@ fn syntax_finding(file: u16, base: usize, text: &str, error: &hcl_edit::parser::
     }
     let found_text = &rest[..length];
     let sentence = match (expected(message), found) {
-        _ if message.contains("nesting depth") => "this is nested deeper than 64 levels".to_string(),
+        _ if message.contains("nesting depth") => format!("this is nested deeper than {NESTING_MAX} levels"),
         _ if message.contains("chained binary operators") => {
             "this expression has more than 128 operators".to_string()
         }

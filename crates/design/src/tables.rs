@@ -2,7 +2,7 @@
 //!
 //! In: the blocks of all files. Out: tables of the Design, and the names by which the drawing refers to them.
 
-use crate::limits::TABLE_MAX;
+use crate::limits::{CHECKS_BYTES_MAX, LABEL_MAX, TABLE_MAX};
 use crate::models;
 use crate::report::Report;
 use crate::size;
@@ -90,10 +90,19 @@ pub(crate) fn read(report: &mut Report, blocks: &[Block], files: &[File]) -> Tab
         image_ids.insert(name.clone(), ImageId::from_index(tables.images.len()));
         tables.images.push(read_image(report, block, name));
     }
+    let mut checks_bytes = 0;
     for block in all("role") {
         let Some(name) = seen.new_name(report, block, tables.roles.len()) else { continue };
         tables.role_ids.insert(name.clone(), RoleId::from_index(tables.roles.len()));
-        tables.roles.push(read_role(report, block, name, &image_ids, &tables.images, files));
+        tables.roles.push(read_role(
+            report,
+            block,
+            name,
+            &image_ids,
+            &tables.images,
+            files,
+            &mut checks_bytes,
+        ));
     }
     for block in all("view") {
         let Some(name) = seen.new_name(report, block, tables.views.len()) else { continue };
@@ -127,6 +136,8 @@ impl Seen {
             let sentence =
                 format!("`{}` is not a name: letters, digits, `-`, `_` and `.` make one", label.value);
             wrong_value(report, label.source, sentence);
+        } else if label.value.len() > LABEL_MAX {
+            wrong_value(report, label.source, format!("a name has at most {LABEL_MAX} letters"));
         }
         Some(label.value.clone())
     }
@@ -340,6 +351,7 @@ fn read_role(
     image_ids: &HashMap<String, ImageId>,
     images: &[Image],
     files: &[File],
+    checks_bytes: &mut usize,
 ) -> Role {
     let mut role = Role {
         name,
@@ -380,7 +392,15 @@ fn read_role(
     for check in block.all("check") {
         let Some(path) = check.labels.first() else { continue };
         match files.iter().find(|file| file.path == path.value) {
+            Some(file) if *checks_bytes + file.text.len() > CHECKS_BYTES_MAX => {
+                let sentence = format!(
+                    "the roles up to here hold files of checks of more than {} MiB",
+                    CHECKS_BYTES_MAX >> 20
+                );
+                wrong_value(report, path.source, sentence);
+            }
             Some(file) => {
+                *checks_bytes += file.text.len();
                 role.checks.push(CheckFile { path: path.value.clone(), text: file.text.to_string() })
             }
             None => {
@@ -526,7 +546,7 @@ fn check_path(report: &mut Report, path: &Spanned<String>) {
 pub(crate) fn check_segment(report: &mut Report, label: &Spanned<String>) -> bool {
     let simple = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let fits = !label.value.is_empty()
-        && label.value.len() <= crate::limits::LABEL_MAX
+        && label.value.len() <= LABEL_MAX
         && label.value.chars().all(simple)
         && label.value.chars().any(|c| c.is_ascii_alphanumeric());
     if !fits {

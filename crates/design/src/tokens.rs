@@ -47,18 +47,22 @@ pub(crate) enum TokenKind {
 }
 
 /// All tokens of `text`.
-pub(crate) fn tokens(text: &str) -> Vec<Token> {
-    let bytes = text.as_bytes();
-    let mut tokens = Vec::with_capacity(bytes.len() / 4);
-    let mut at = 0;
-    while at < bytes.len() {
+pub(crate) fn tokens(text: &str) -> impl Iterator<Item = Token> {
+    tokens_from(text, 0)
+}
+
+/// The tokens of `text` from one that starts at byte `at`.
+pub(crate) fn tokens_from(text: &str, mut at: usize) -> impl Iterator<Item = Token> {
+    std::iter::from_fn(move || {
+        if at >= text.len() {
+            return None;
+        }
         let (kind, end) = next(text, at);
-        // Every arm of `next` takes at least one whole character; this holds the loop to it.
-        let end = end.clamp(at + 1, bytes.len());
-        tokens.push(Token { kind, start: at, end });
-        at = end;
-    }
-    tokens
+        // Every arm of `next` takes at least one whole character; this holds the reader to it.
+        let token = Token { kind, start: at, end: end.clamp(at + 1, text.len()) };
+        at = token.end;
+        Some(token)
+    })
 }
 
 fn next(text: &str, at: usize) -> (TokenKind, usize) {
@@ -157,12 +161,15 @@ fn quoted(bytes: &[u8], at: usize) -> (TokenKind, usize) {
 
 /// `<<NAME` or `<<-NAME`, then lines up to one that is `NAME` alone. `None` if this is not the start of one.
 fn heredoc(text: &str, at: usize) -> Option<(TokenKind, usize)> {
-    let first_line_end = at + text[at..].find('\n')?;
-    let mark = text[at + 2..first_line_end].trim_end();
-    let mark = mark.strip_prefix('-').unwrap_or(mark);
-    let is_word =
-        |mark: &str| mark.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    if mark.is_empty() || !is_word(mark) {
+    // Only as far as the mark goes: a line of nothing but `<<` is looked through once, not once for each of them.
+    let bytes = text.as_bytes();
+    let word = at + 2 + usize::from(bytes.get(at + 2) == Some(&b'-'));
+    let in_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    let word_end = word + count(&bytes[word..], in_word);
+    let mark = &text[word..word_end];
+    let first_line_end =
+        word_end + count(&bytes[word_end..], |byte| matches!(byte, b' ' | b'\t' | b'\r' | 0x0b | 0x0c));
+    if mark.is_empty() || bytes.get(first_line_end) != Some(&b'\n') {
         return None;
     }
     let mut line_start = first_line_end + 1;
@@ -181,7 +188,7 @@ mod tests {
     use expect_test::{Expect, expect};
 
     fn check(text: &str, expected: Expect) {
-        let tokens = tokens(text);
+        let tokens: Vec<Token> = tokens(text).collect();
         let whole: String = tokens.iter().map(|token| token.of(text)).collect();
         assert_eq!(whole, text, "tokens cover the text");
         let shown: Vec<String> = tokens

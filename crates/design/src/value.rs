@@ -172,5 +172,6 @@ pub(crate) fn unknown_name<'a>(
     known: impl IntoIterator<Item = &'a str>,
 ) {
     let finding = Finding::error(Code::UnknownName, source, format!("there is no {what} `{written}`"));
-    report.push(finding.did_you_mean(written, known));
+    let finding = if report.may_suggest() { finding.did_you_mean(written, known) } else { finding };
+    report.push(finding);
 }

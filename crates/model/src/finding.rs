@@ -111,8 +111,14 @@ impl fmt::Display for Finding {
     }
 }
 
+/// The longest word, in octets, that is compared with others: comparing takes the product of both lengths.
+const NEAREST_MAX: usize = 256;
+
 /// The candidate closest to `written` by edit distance, if it is close enough to be meant.
 pub fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if written.len() > NEAREST_MAX {
+        return None;
+    }
     let length = written.chars().count();
     let limit = length.div_ceil(3).max(1);
     candidates

@@ -130,7 +130,6 @@ fn layout_changes_nothing_that_is_read() {
                 let tokens = crate::tokens::tokens(&original.text);
                 let spaces = crate::tokens::TokenKind::Space;
                 let text: String = tokens
-                    .iter()
                     .map(|token| if token.kind == spaces { " " } else { token.of(&original.text) })
                     .collect();
                 if original.path.ends_with(".hcl") { file(&original.path, &text) } else { original.clone() }
