@@ -44,9 +44,10 @@ pub(crate) fn checks(text: &str) {
         }
         Err(problems) => {
             assert!(!problems.is_empty());
-            let last = text.lines().count() + 1;
+            // A carriage return alone ends a line too (YAML 1.2.2 §5.4).
+            let last = text.replace("\r\n", "\n").matches(['\n', '\r']).count() + 1;
             for (line, sentence) in &problems {
-                assert!((1..=last).contains(line), "line {line} of {last}: {sentence}");
+                assert!((1..=last).contains(line), "line {line} of {last}: {sentence}\n{text:?}");
                 assert!(!sentence.is_empty());
             }
             assert!(problems.is_sorted_by_key(|(line, _)| *line), "in the order of the lines");
@@ -73,8 +74,16 @@ mod with_a_fixed_seed {
             b"\x02\x12\x05\x02\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x04\x09\x07Ethern\x1b[\x06\x02\0\x78".to_vec(),
         ];
         assert!(samples.iter().all(|sample| agent::lldp::parse(sample).is_ok()));
-        let pieces: [&[u8]; 8] =
-            [b"\0\0", b"\x0a\x01a", b"\x0b\xff", b"\xff\xff", b"\x06\x02\0\x01", b"\x08\0", "ü".as_bytes(), b"\xed\xa0\x80"];
+        let pieces: [&[u8]; 8] = [
+            b"\0\0",
+            b"\x0a\x01a",
+            b"\x0b\xff",
+            b"\xff\xff",
+            b"\x06\x02\0\x01",
+            b"\x08\0",
+            "ü".as_bytes(),
+            b"\xed\xa0\x80",
+        ];
         spoil(&samples, &pieces, 100_000, super::lldp);
     }
 
@@ -88,11 +97,38 @@ mod with_a_fixed_seed {
         ]
         .map(|text| text.as_bytes().to_vec());
         for sample in &samples {
-            assert!(agent::checks::parse(&String::from_utf8_lossy(sample)).is_ok_and(|checks| !checks.is_empty()));
+            assert!(
+                agent::checks::parse(&String::from_utf8_lossy(sample)).is_ok_and(|checks| !checks.is_empty())
+            );
         }
-        let pieces: [&[u8]; 26] = [
-            b"\n", b"  ", b": ", b"- ", b"{", b"}", b"[", b"]", b"\"", b"'", b"|\n", b">-\n", b"&a ", b"*a", b"!!str ", b"---\n",
-            b"? ", b"#", b"\t", b"%YAML 1.2\n", b"<<: ", b"{not: ", b"match-regexp: '(a{9}){9}'", b"~", "ü".as_bytes(), b"\\",
+        let pieces: [&[u8]; 27] = [
+            b"\n",
+            b"  ",
+            b": ",
+            b"- ",
+            b"{",
+            b"}",
+            b"[",
+            b"]",
+            b"\"",
+            b"'",
+            b"|\n",
+            b">-\n",
+            b"&a ",
+            b"*a",
+            b"!!str ",
+            b"---\n",
+            b"? ",
+            b"#",
+            b"\t",
+            b"\r",
+            b"%YAML 1.2\n",
+            b"<<: ",
+            b"{not: ",
+            b"match-regexp: '(a{9}){9}'",
+            b"~",
+            "ü".as_bytes(),
+            b"\\",
         ];
         spoil(&samples, &pieces, 15_000, |bytes| super::checks(&String::from_utf8_lossy(bytes)));
     }

@@ -61,7 +61,9 @@ pub(super) fn read(text: &str) -> Result<Option<Node>, Problem> {
     if text.len() > TEXT_MAX {
         return Err((1, format!("the file has {} octets; {TEXT_MAX} are read", text.len())));
     }
-    let mut reader = Reader { parser: Parser::new_from_str(text), nodes: 0 };
+    // A carriage return alone ends a line too (YAML 1.2.2 §5.4).
+    let lines = text.replace("\r\n", "\n").trim_end_matches(['\n', '\r']).matches(['\n', '\r']).count() + 1;
+    let mut reader = Reader { parser: Parser::new_from_str(text), nodes: 0, lines };
     let mut document = None;
     loop {
         let (event, line) = reader.next()?;
@@ -79,14 +81,19 @@ pub(super) fn read(text: &str) -> Result<Option<Node>, Problem> {
 struct Reader<'a> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
     nodes: usize,
+    /// Of the text, without empty ones at its end. The parser counts one more when it meets the end too early.
+    lines: usize,
 }
 
 impl<'a> Reader<'a> {
     fn next(&mut self) -> Result<(Event<'a>, usize), Problem> {
         match self.parser.next_event() {
-            Some(Ok((event, span))) => Ok((event, span.start.line())),
-            Some(Err(error)) => Err((error.marker().line(), format!("this is not YAML: {}", error.info()))),
-            None => Ok((Event::StreamEnd, 0)),
+            Some(Ok((event, span))) => Ok((event, span.start.line().clamp(1, self.lines))),
+            Some(Err(error)) => Err((
+                error.marker().line().clamp(1, self.lines),
+                format!("this is not YAML: {}", error.info()),
+            )),
+            None => Ok((Event::StreamEnd, self.lines)),
         }
     }
 
@@ -201,6 +208,7 @@ mod tests {
         check("a: 1\n---\nb: 2\n", expect!["line 2: there is a second document; write all checks in one"]);
         check("? [a]\n: 1\n", expect!["line 1: a key is a single value, not a list"]);
         check(&"[".repeat(40), expect!["line 1: values are nested more than 16 deep"]);
+        check("a:\n  b: c\nx", expect!["line 3: this is not YAML: simple key expected"]);
         check(
             "a: \"b\n",
             expect![
