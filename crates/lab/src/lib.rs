@@ -44,4 +44,8 @@ pub mod supervisor;
 mod topology;
 pub mod zone;
 
+#[cfg(test)]
+#[path = "../../../fuzz/spoil.rs"]
+mod spoil;
+
 pub use error::Error;

@@ -9,6 +9,10 @@ use std::time::Duration;
 
 /// The longest script that is read, in octets.
 const TEXT_MAX: usize = 64 << 10;
+/// The longest command with its settings in place, in octets: `set a ${a}${a}` doubles.
+const COMMAND_MAX: usize = 16 << 10;
+/// Settings of one script.
+const SETTINGS_MAX: usize = 256;
 /// Commands without anything to wait for between them, before the script counts as running in circles.
 const IDLE_MAX: u32 = 10_000;
 
@@ -158,7 +162,10 @@ impl Script {
 
     /// Runs one command; `None` if it is done.
     fn run(&mut self, command: &str) -> Option<Step> {
-        let command = self.expand(command);
+        let Some(command) = self.expand(command) else {
+            self.worked = false;
+            return None;
+        };
         let mut words = command.split_whitespace();
         let name = words.next().unwrap_or_default();
         self.worked = true;
@@ -168,7 +175,7 @@ impl Script {
             "set" => {
                 let name = words.next().unwrap_or_default();
                 let name = name.split(':').next().unwrap_or_default().to_owned();
-                self.settings.insert(name, words.collect::<Vec<_>>().join(" "));
+                self.set(name, words.collect::<Vec<_>>().join(" "));
                 None
             }
             "inc" => {
@@ -176,9 +183,7 @@ impl Script {
                 let by = words.next().map_or(Ok(1), str::parse::<i64>);
                 let now = self.settings.get(name).map_or(Ok(0), |text| text.parse::<i64>());
                 match (by, now) {
-                    (Ok(by), Ok(now)) => {
-                        self.settings.insert(name.to_owned(), now.wrapping_add(by).to_string());
-                    }
+                    (Ok(by), Ok(now)) => self.set(name.to_owned(), now.wrapping_add(by).to_string()),
                     _ => self.worked = false,
                 }
                 None
@@ -249,8 +254,16 @@ impl Script {
         }
     }
 
-    /// Settings in their places. One that is not set is empty.
-    fn expand(&self, command: &str) -> String {
+    /// Fails if there are too many.
+    fn set(&mut self, name: String, value: String) {
+        self.worked = self.settings.len() < SETTINGS_MAX || self.settings.contains_key(&name);
+        if self.worked {
+            self.settings.insert(name, value);
+        }
+    }
+
+    /// Settings in their places. One that is not set is empty. `None` if it becomes too long.
+    fn expand(&self, command: &str) -> Option<String> {
         let mut expanded = String::with_capacity(command.len());
         let mut rest = command;
         while let Some((before, after)) = rest.split_once("${") {
@@ -262,9 +275,12 @@ impl Script {
             let name = name.split(':').next().unwrap_or_default();
             expanded.push_str(self.settings.get(name).map_or("", String::as_str));
             rest = after;
+            if expanded.len() > COMMAND_MAX {
+                return None;
+            }
         }
         expanded.push_str(rest);
-        expanded
+        (expanded.len() <= COMMAND_MAX).then_some(expanded)
     }
 }
 

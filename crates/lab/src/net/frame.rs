@@ -159,6 +159,16 @@ mod tests {
     }
 
     #[test]
+    fn any_frame_with_a_fixed_seed_is_dropped_or_stays_what_it_is() {
+        let samples = [encode_udp(&DATAGRAM), encode_udp(&Datagram { payload: &[7; 300], ..DATAGRAM })];
+        let pieces: [&[u8]; 4] = [b"\x45", b"\x46\0\0\0", b"\0\0", b"\xff\xff"];
+        crate::spoil::spoil(&samples, &pieces, 50_000, |frame| {
+            let Some(datagram) = decode_udp(frame) else { return };
+            assert_eq!(decode_udp(&encode_udp(&datagram)), Some(datagram));
+        });
+    }
+
+    #[test]
     fn padding_of_a_short_frame_is_no_payload() {
         let mut frame = encode_udp(&DATAGRAM);
         frame.resize(60, 0);

@@ -3,6 +3,9 @@
 use super::*;
 use expect_test::{Expect, expect};
 
+#[path = "any_input.rs"]
+mod any_input;
+
 /// Runs a script; each fetch of a URL that contains `missing` fails, and so does a boot without a kernel.
 fn check(text: &str, expected: &Expect) {
     let mut script = Script::new(text, Platform::Uefi);
@@ -111,4 +114,48 @@ fn a_script_that_never_waits_does_not_run_for_ever() {
         Exit { fine: false, why: "the script runs in circles" }
     "#]],
     );
+}
+
+#[test]
+fn what_a_script_can_hold_is_bounded() {
+    check(
+        "#!ipxe\nset a 0123456789abcdef\n:more\nset a ${a}${a} && goto more || echo enough\n",
+        &expect![[r#"
+            Say("enough")
+            Exit { fine: true, why: "the script ended" }
+        "#]],
+    );
+    check(
+        "#!ipxe\nset n 0\n:more\ninc n && set s${n} x && goto more || echo ${n}\n",
+        &expect![[r#"
+            Say("255")
+            Exit { fine: true, why: "the script ended" }
+        "#]],
+    );
+}
+
+#[test]
+fn any_input_with_a_fixed_seed() {
+    let samples = [
+        "\0#!ipxe\nset wait:int32 3\n:again\necho waiting ${wait} s\nsleep ${wait}\ninc wait ${wait}\n\
+         iseq ${wait} 12 || goto again\nchain --autofree --replace http://missing/a.ipxe ||\nexit 1\n",
+        "\u{1}#!ipxe\n:try0\nimgfree\nkernel http://m/k a=b || goto try1\ninitrd --name one http://10.0.0.1/i\n\
+         boot || goto try1\n:try1\nsanboot\n",
+    ]
+    .map(|text| text.as_bytes().to_vec());
+    let pieces: [&[u8]; 12] = [
+        b"${",
+        b"}",
+        b"||",
+        b"&&",
+        b"\n",
+        b":",
+        b"goto again\n",
+        b"set a ${a}${a}\n",
+        b"inc ",
+        b" ",
+        b"#",
+        b"\xff",
+    ];
+    crate::spoil::spoil(&samples, &pieces, 5_000, any_input::boot_script);
 }
