@@ -12,6 +12,9 @@ pub(crate) const NESTING_MAX: usize = 64;
 /// Entries of one object, and attributes of one block. The HCL parser compares each key with all before it.
 pub(crate) const ENTRIES_MAX: usize = 1024;
 
+/// Comparisons that this comes to in one file: some hundred objects of a thousand entries, or any number of short ones.
+pub(crate) const ENTRY_PAIRS_MAX: usize = 64 << 20;
+
 /// Files of one design; `Source::file` is 16 bits wide.
 pub(crate) const FILES_MAX: usize = 4096;
 

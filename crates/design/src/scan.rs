@@ -3,7 +3,7 @@
 //! In: text. Out: the byte range of each block or attribute at the top level, and the quotes and brackets that do
 //! not match, each at the place where it opens: the parser of `syntax` would name the place where it gave up.
 
-use crate::limits::{ENTRIES_MAX, FINDINGS_MAX, NESTING_MAX};
+use crate::limits::{ENTRIES_MAX, ENTRY_PAIRS_MAX, FINDINGS_MAX, NESTING_MAX};
 use crate::schema;
 use crate::tokens::{Token, TokenKind, tokens, tokens_from};
 use std::ops::Range;
@@ -58,6 +58,8 @@ fn split(text: &str, resync: bool) -> Scan {
     let mut stack: Vec<Open> = Vec::new();
     // Brackets open within the deepest of the stack.
     let mut deeper = 0_usize;
+    // Keys of one pair of brackets, each with each before it.
+    let mut pairs = 0_usize;
     let mut chunk: Option<usize> = None;
     let mut broken = false;
     let mut suspect: Option<Token> = None;
@@ -135,14 +137,18 @@ fn split(text: &str, resync: bool) -> Scan {
             }
             TokenKind::Punctuation if matches!(token.of(text), "=" | ":") => {
                 if let Some(open) = stack.last_mut() {
+                    pairs += open.entries;
                     open.entries += 1;
-                    if open.entries > ENTRIES_MAX && !broken {
+                    let is_long = open.entries > ENTRIES_MAX;
+                    if (is_long || pairs > ENTRY_PAIRS_MAX) && !broken {
                         broken = true;
                         scan.fault(Fault {
                             place: token.start..token.end,
-                            sentence: format!(
-                                "there are more than {ENTRIES_MAX} entries in one pair of brackets"
-                            ),
+                            sentence: if is_long {
+                                format!("there are more than {ENTRIES_MAX} entries in one pair of brackets")
+                            } else {
+                                "the objects of this file have too many long lists of entries".into()
+                            },
                             related: Some((open.token.start..open.token.end, "opened here")),
                             help: None,
                         });

@@ -80,6 +80,8 @@ fn length() {
     check(&keys, "outside of every block");
     check(&format!("image \"x\" {{\n{keys}}}"), "more than 1024 entries");
     check(&format!("image \"x\" {{\n  kernel = {{\n{keys}}}\n}}"), "more than 1024 entries");
+    let keys: String = (0..1_000).map(|key| format!("k{key} = 1\n")).collect();
+    check(&format!("x = {{\n{keys}}}\n").repeat(150), "too many long lists of entries");
     check(&"image \"x\" {}\n".repeat(50_000), "`image` needs `kernel`");
     let long = |letter: &str| letter.repeat(LONG / 2);
     check(&format!("image \"{}\" {{ kernel = \"k\" }}", long("a")), "at most 63 letters");
