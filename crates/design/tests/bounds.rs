@@ -1,19 +1,14 @@
 //! What a text can make its reader do is bounded: huge, deep and multiplying designs end soon, in a finding.
 //!
-//! The sizes are such that time that grows with the square of the text would be minutes.
+//! The sizes are such that time that grows with the square of the text would be minutes: no time is asserted, but such a
+//! change shows as a test that does not end.
 
-#![expect(clippy::disallowed_methods, reason = "how long the reader takes is what is tested")]
 
 use model::finding::{File, Finding};
-use std::time::{Duration, Instant};
-
 const MEGABYTE: usize = 1 << 20;
 
 /// Long enough that a square of it is far beyond patience, short enough for a debug build.
 const LONG: usize = 1 << 17;
-
-/// Far more than any case takes in a debug build on a busy machine, far less than a square.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 const ZONE: &str = "zone \"a\" {\n  domain   = \"a.example\"\n  supernet = \"10.0.0.0/8\"\n  capacity = { pods = 16384, racks = 4096, units = 4096 }\n}\n\
     controller \"ctl1\" { model = \"box\" }\nmodel \"box\" {\n  kind = \"server\"\n  nics = [\"eno1\"]\n}\nmodel \"leaf\" {\n  kind  = \"switch\"\n  ports = \"swp{1..48}\"\n}\n";
@@ -24,10 +19,7 @@ fn file(path: &str, text: String) -> File {
 
 /// The findings about some files, all of which are kept in mind.
 fn findings(what: &str, files: &[File]) -> Vec<Finding> {
-    let start = Instant::now();
     let (design, findings) = design::parse(files);
-    let took = start.elapsed();
-    assert!(took < PATIENCE, "{what} took {took:?}");
     let has_error = findings.iter().any(|finding| finding.severity == model::Severity::Error);
     assert_eq!(design.is_none(), has_error, "{what} is refused for an error, and only then");
     assert!(findings.len() <= 500);
@@ -41,9 +33,7 @@ fn check(text: &str, words: &str) {
     let findings = findings(shown, &[file("zone.hcl", text.clone())]);
     let told = || findings.iter().map(|finding| finding.sentence.get(..200).unwrap_or(&finding.sentence));
     assert!(told().any(|sentence| sentence.contains(words)), "{shown}\n{:#?}", told().collect::<Vec<_>>());
-    let start = Instant::now();
     design::format(&text);
-    assert!(start.elapsed() < PATIENCE, "{shown} took {:?} to format", start.elapsed());
 }
 
 #[test]
