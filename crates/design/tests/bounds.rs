@@ -3,7 +3,6 @@
 //! The sizes are such that time that grows with the square of the text would be minutes: no time is asserted, but such a
 //! change shows as a test that does not end.
 
-
 use model::finding::{File, Finding};
 const MEGABYTE: usize = 1 << 20;
 
