@@ -1,7 +1,7 @@
 //! Every folder of `tests/cases`: files to start from, and `transcript`, the commands with all they print.
 //!
 //! The commands run one after the other in a copy of the folder. A line that starts with `$ ` is a command (`zw …`,
-//! `cat FILE`, `write FILE TEXT…`), a line that starts with `#` a remark; everything else is what was printed.
+//! `cat FILE`, `write FILE TEXT…`, `replace FILE OLD => NEW`), a line that starts with `#` a remark; everything else is what was printed.
 //! `UPDATE_EXPECT=1 cargo test -p zw --test whole` writes the transcripts anew.
 
 use crate::zw;
@@ -58,7 +58,16 @@ fn run(command: &str, directory: &Path) -> String {
             fs::write(directory.join(path), format!("{text}\n")).expect("the copy is writable");
             String::new()
         }
-        _ => panic!("a case runs `zw`, `cat` and `write` only, not `{command}`"),
+        ["replace", path, ..] => {
+            let words = command.splitn(3, ' ').nth(2).unwrap_or_default();
+            let (old, new) = words.split_once(" => ").expect("replace FILE OLD => NEW");
+            let path = directory.join(path);
+            let text = fs::read_to_string(&path).expect("a file of the copy");
+            assert!(text.contains(old), "{} has no `{old}`", path.display());
+            fs::write(&path, text.replace(old, new)).expect("the copy is writable");
+            String::new()
+        }
+        _ => panic!("a case runs `zw`, `cat`, `write` and `replace` only, not `{command}`"),
     }
 }
 

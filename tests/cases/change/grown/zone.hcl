@@ -52,7 +52,7 @@ model "seed" {
 image "kvm" {
   kernel = "images/kvm/vmlinuz"
   initrd = ["images/kvm/initrd.img"]
-  args   = "console=ttyS1"
+  args   = "console=ttyS0,115200"
 }
 
 role "hypervisor" {
@@ -76,7 +76,7 @@ controller "ctl1" {
   cable = { eno1 = core.c1.swp[32] }
 }
 
-pod "p{01..03}" {
+pod "p{01..02}" {
   rack "r1" {
     leaf "a" "b" {
       model = "switch32"

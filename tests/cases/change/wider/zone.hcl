@@ -4,7 +4,7 @@
 zone "lab1" {
   domain   = "lab1.example.net"
   supernet = ["10.64.0.0/16", "2001:db8:64::/48"]
-  capacity = { pods = 4, racks = 2, units = 40 } # growth inside this renumbers nothing
+  capacity = { pods = 4, racks = 2, units = 16 } # growth inside this renumbers nothing
 }
 
 # Networks, in the order they take their place in the address plan.
