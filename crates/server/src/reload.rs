@@ -79,9 +79,11 @@ pub(crate) fn compile(files: Files, parent: Option<&Plan>, words: Words) -> Read
 fn refusal(findings: &[Finding]) -> Option<String> {
     let mut errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
     let first = errors.next()?;
+    // What to do is said at once: for a plan that renumbers or shrinks, it is the word that allows it.
+    let help = first.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
     Some(match errors.count() {
-        0 => format!("{first}"),
-        more => format!("{first} (and {more} more)"),
+        0 => format!("{first}{help}"),
+        more => format!("{first}{help} (and {more} more)"),
     })
 }
 
