@@ -45,6 +45,7 @@ pub(crate) fn bench(which: &[&str]) -> Result<(), String> {
 
 fn plan(scratch: &Path) -> Result<String, String> {
     let ten = design(scratch, "examples/ten-thousand", "ten", &[])?;
+    let mtu = design(scratch, "examples/ten-thousand", "mtu", &[("mtu  = 9000", "mtu  = 1500")])?;
     let changed = design(
         scratch,
         "examples/ten-thousand",
@@ -72,7 +73,9 @@ fn plan(scratch: &Path) -> Result<String, String> {
         ("`zw check`, 10,080 machines", vec!["check", &ten]),
         ("`zw plan`, 10,080 machines", vec!["plan", &ten]),
         ("`zw plan --json`, 10,080 machines (33 MB written)", vec!["plan", &ten, "--json"]),
-        ("`zw plan --against`, 10,360 machines against 10,080", vec!["plan", &changed, "--against", &ten]),
+        ("`zw plan --against`, 10,080 machines, none changes", vec!["plan", &ten, "--against", &ten]),
+        ("`zw plan --against`, 10,080 machines, each must reboot", vec!["plan", &mtu, "--against", &ten]),
+        ("the same, and 280 machines are new", vec!["plan", &changed, "--against", &ten]),
         ("`zw plan`, 100,800 machines", vec!["plan", &hundred]),
     ] {
         let mut seconds = Vec::new();
