@@ -6,6 +6,7 @@
 use crate::run;
 use nix::sys::resource::{UsageWho, getrusage};
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -68,7 +69,6 @@ fn plan(scratch: &Path) -> Result<String, String> {
     let mut table = String::from(
         "## From text to plan\n\n| work | median | least – most | peak memory |\n|---|---|---|---|\n",
     );
-    // The kernel keeps the largest child only: the larger the later.
     for (what, arguments) in [
         ("`zw check`, 10,080 machines", vec!["check", &ten]),
         ("`zw plan`, 10,080 machines", vec!["plan", &ten]),
@@ -84,7 +84,8 @@ fn plan(scratch: &Path) -> Result<String, String> {
             zw(&arguments)?;
             seconds.push(began.elapsed().as_secs_f64());
         }
-        table += &format!("| {what} | {} | {} MB |\n", spread(&mut seconds, "s"), peak_megabytes()?);
+        table +=
+            &format!("| {what} | {} | {} MB |\n", spread(&mut seconds, "s"), peak_megabytes(&arguments)?);
     }
     Ok(table + "\n")
 }
@@ -170,9 +171,19 @@ fn zw(arguments: &[&str]) -> Result<(), String> {
     ))
 }
 
-fn peak_megabytes() -> Result<i64, String> {
+/// The peak memory of one more run, in megabytes. The kernel keeps only the largest of all children, so a process of its
+/// own has this one child.
+fn peak_megabytes(arguments: &[&str]) -> Result<String, String> {
+    let this = std::env::current_exe().map_err(|error| format!("failed to find this program: {error}"))?;
+    let output = run::output(&this.display().to_string(), &[&["peak"], arguments].concat())?;
+    Ok(String::from_utf8_lossy(&output).trim().to_owned())
+}
+
+/// Runs `zw` and prints the peak memory of that, in megabytes.
+pub(crate) fn peak(arguments: &[&str]) -> Result<(), String> {
+    zw(arguments)?;
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(|error| format!("getrusage: {error}"))?;
-    Ok(usage.max_rss() / 1024)
+    writeln!(std::io::stdout(), "{}", usage.max_rss() / 1024).map_err(|error| error.to_string())
 }
 
 fn spread(figures: &mut [f64], unit: &str) -> String {

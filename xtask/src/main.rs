@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::tidy(),
         ["reference"] => reference::write(),
         ["reference", "--check"] => reference::check(),
+        ["peak", arguments @ ..] => bench::peak(arguments),
         ["bench", which @ ..] => bench::bench(which),
         ["packages"] => packages::install(),
         _ => {
