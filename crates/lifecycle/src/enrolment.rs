@@ -90,11 +90,17 @@ pub fn may_have_token(peer: Peer<'_>, mac: Option<Mac>, now: Time) -> Result<(),
 /// The first reason why not.
 pub fn may_spend_token(peer: Peer<'_>, token_sha256: [u8; 32], now: Time) -> Result<(), No> {
     spoken_through(peer)?;
-    match living(peer)?.token {
-        Token::Issued { sha256, until } if sha256 == token_sha256 && now < until => Ok(()),
-        Token::Issued { sha256, .. } if sha256 == token_sha256 => Err(No::Token("the token is over")),
-        Token::Used => Err(No::Token("the token of this boot was used")),
-        _ => Err(No::Token("the token is not this machine's")),
+    is_good(living(peer)?.token, token_sha256, now).map_err(No::Token)
+}
+
+/// Whether a place's token is the one that is shown, unused and in time. Asked before a certificate is made, and again
+/// where the event is applied, which is what makes it single.
+pub(crate) fn is_good(token: Token, shown_sha256: [u8; 32], now: Time) -> Result<(), &'static str> {
+    match token {
+        Token::Issued { sha256, until } if sha256 == shown_sha256 && now < until => Ok(()),
+        Token::Issued { sha256, .. } if sha256 == shown_sha256 => Err("the token is over"),
+        Token::Used => Err("the token of this boot was used"),
+        _ => Err("the token is not this machine's"),
     }
 }
 

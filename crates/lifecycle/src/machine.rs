@@ -3,7 +3,7 @@
 //! [`step`] takes a machine by value and gives it back changed, with what is to be done. It never looks at another
 //! machine: what concerns two of them (cabling) is told to it by `zone`.
 
-use crate::validate;
+use crate::{enrolment, validate};
 use model::event::{What, Wish};
 use model::facts::{Armed, CheckResult, Conflict, Hardware, Machine, Sighting, Stage, State, Token};
 use model::{DeviceId, Event, Plan, Roster, Time};
@@ -210,23 +210,20 @@ fn token_issued(machine: &mut Machine, sha256: [u8; 32], until: Time, now: Time)
     Step { changed: true, ..Step::default() }
 }
 
-fn enrolled(machine: &mut Machine, certificate: [u8; 32], token: Option<[u8; 32]>, now: Time) -> Step {
+fn enrolled(machine: &mut Machine, key: [u8; 32], token: Option<[u8; 32]>, now: Time) -> Step {
     let Some(token) = token else {
         // A renewal was authenticated by the certificate that it replaces.
         if machine.key_sha256.is_none() || matches!(machine.state, State::Retired { .. }) {
             return refused("there is no certificate to renew");
         }
-        machine.key_sha256 = Some(certificate);
+        machine.key_sha256 = Some(key);
         return Step { changed: true, ..Step::default() };
     };
-    match machine.token {
-        Token::Issued { sha256, until } if sha256 == token && now < until => {}
-        Token::Issued { sha256, .. } if sha256 == token => return refused("the token is over"),
-        Token::Used => return refused("the token was used before"),
-        _ => return refused("the token is not this machine's"),
+    if let Err(why) = enrolment::is_good(machine.token, token, now) {
+        return refused(why);
     }
     machine.token = Token::Used;
-    machine.key_sha256 = Some(certificate);
+    machine.key_sha256 = Some(key);
     let mut step = Step { changed: true, ..Step::default() };
     merge(&mut step, enter(machine, State::Validating { hardware_fits: false }, now));
     step
