@@ -7,13 +7,14 @@ mod zone;
 
 use answer::dns::{Answer, Transport, answer};
 use criterion::{Criterion, criterion_group, criterion_main};
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query as Question};
+use hickory_proto::rr::{Name, RecordType};
 use model::finding::File;
 use model::view::Site;
 use model::{Facts, View};
 use std::hint::black_box;
 use std::net::IpAddr;
 use std::sync::Arc;
-use wire::dns::{Message, MessageType, Name, OpCode, Question, RecordType};
 
 /// The tests' zone with 100 racks of 50 machines, each with a BMC.
 fn view() -> View {
@@ -32,7 +33,7 @@ fn view() -> View {
 fn query(name: &str, record_type: RecordType) -> Vec<u8> {
     let mut message = Message::new(1, MessageType::Query, OpCode::Query);
     message.add_query(Question::query(Name::from_ascii(name).expect("a name"), record_type));
-    let mut edns = wire::dns::Edns::new();
+    let mut edns = Edns::new();
     edns.set_max_payload(1232);
     message.set_edns(edns);
     message.to_vec().expect("a query")
@@ -66,8 +67,8 @@ fn bench(criterion: &mut Criterion) {
     criterion.bench_function("dns/codec-alone", |bencher| {
         bencher.iter(|| {
             let query = wire::dns::decode(black_box(&packet)).expect("a query");
-            let reply = wire::dns::reply_to(&query, wire::dns::ResponseCode::NoError, true);
-            wire::dns::encode(&reply, 1232, &mut out);
+            let writer = wire::dns::Writer::reply(query.head, query.question, 1232, &mut out);
+            writer.finish(wire::dns::Code::NoError, true);
         });
     });
     let packet = query("ams1.example.net.", RecordType::AXFR);

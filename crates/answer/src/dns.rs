@@ -7,17 +7,19 @@
 //! (and reverse names) of that view's networks. The serial of every SOA is the plan's generation.
 
 mod find;
+mod names;
 mod records;
 mod transfer;
 
 pub use transfer::Transfer;
 
 use crate::dns::find::{Place, find};
-use crate::dns::records::Sight;
-use model::view::DnsRow;
+use crate::dns::names::Names;
+use crate::dns::records::{Reply, Sight};
+use model::view::{DnsRow, DnsZoneKind};
 use model::{Reason, Refusal, View};
 use std::net::IpAddr;
-use wire::dns::{DNSClass, NoQuery, Query, RecordType, ResponseCode, UDP_MAX, UDP_PLAIN_MAX};
+use wire::dns::{Class, Code, HEADER, NoQuery, Query, RecordType, Section, UDP_MAX, UDP_PLAIN_MAX, Writer};
 
 /// How long records may be kept, in seconds: a machine that is renumbered is known under its new address everywhere
 /// within five minutes; a zone of 10,000 machines that ask for each other hourly makes some 30 queries a second.
@@ -65,85 +67,71 @@ pub fn answer<'v>(
     let query = match wire::dns::decode(packet) {
         Ok(query) => query,
         Err(NoQuery::Silence) => return Err(Reason::Malformed.into()),
-        Err(NoQuery::Reply { metadata }) => {
-            wire::dns::encode_header(&metadata, out);
-            let is_malformed = metadata.response_code == ResponseCode::FormErr;
-            let reason = if is_malformed { Reason::Malformed } else { Reason::NotServed };
+        Err(NoQuery::Reply { header, code }) => {
+            wire::dns::write_header(&header, out);
+            let reason = if code == Code::FormErr { Reason::Malformed } else { Reason::NotServed };
             return Ok(Answer::Reply(Some(reason)));
         }
     };
     let limit = limit(view, &query, packet.len(), client, transport);
-    let mut negative = |code, reason| {
-        wire::dns::encode(&wire::dns::reply_to(&query, code, false), limit, out);
+    let mut writer = Writer::reply(query.head, query.question, limit, out);
+    let negative = |writer: Writer<'_>, code, reason| {
+        writer.finish(code, false);
         Ok(Answer::Reply(Some(reason)))
     };
-    if query.edns.is_some_and(|edns| edns.version > 0) {
-        return negative(ResponseCode::BADVERS, Reason::NotServed);
+    if query.head.edns.is_some_and(|edns| edns.version > 0) {
+        return negative(writer, Code::BadVers, Reason::NotServed);
     }
-    if query.class != DNSClass::IN {
-        return negative(ResponseCode::Refused, Reason::NotServed);
+    if query.class != Class::IN {
+        return negative(writer, Code::Refused, Reason::NotServed);
     }
-    let Some(found) = find(&view.dns, &query.name) else {
-        return negative(ResponseCode::Refused, Reason::NotServed);
+    let Some(found) = find(&view.dns, query.labels()) else {
+        return negative(writer, Code::Refused, Reason::NotServed);
     };
     let sight = Sight::of(view, client);
     match query.record_type {
         RecordType::AXFR | RecordType::IXFR if transport == Transport::Tcp => {
             if found.place != Place::Apex {
-                return negative(ResponseCode::NotAuth, Reason::NotServed);
+                return negative(writer, Code::NotAuth, Reason::NotServed);
             }
-            return match transfer(view, &query, client) {
-                Ok(transfer) => Ok(Answer::Transfer(transfer)),
-                Err(refusal) => negative(ResponseCode::Refused, refusal.reason),
-            };
+            if !may_transfer(view, client) {
+                return negative(writer, Code::Refused, Reason::NotAllowed);
+            }
+            return Ok(Answer::Transfer(Transfer::new(view, found.zone, &query, sight)));
         }
         // RFC 5936 §4.2: there is no AXFR over UDP.
-        RecordType::AXFR => return negative(ResponseCode::FormErr, Reason::NotServed),
+        RecordType::AXFR => return negative(writer, Code::FormErr, Reason::NotServed),
         _ => {}
     }
-    let mut reply = wire::dns::reply_to(&query, ResponseCode::NoError, true);
+    // RFC 1995 §2: the serial alone; the client comes again over TCP if it is new to it.
+    let wanted = match query.record_type {
+        RecordType::IXFR if found.place == Place::Apex => RecordType::SOA,
+        wanted => wanted,
+    };
+    if transport == Transport::Udp && services_octets(view, found.place, wanted) > limit.into() {
+        writer.finish_truncated();
+        return Ok(Answer::Reply(None));
+    }
     let zone = &view.dns.zones[found.zone];
-    match query.record_type {
-        // RFC 1995 §2: the serial alone; the client comes again over TCP if it is new to it.
-        RecordType::IXFR if found.place == Place::Apex => {
-            reply.add_answer(records::soa(view, zone, query.name.clone(), TTL_SECONDS));
-        }
-        wanted => {
-            if transport == Transport::Udp && services_octets(view, found.place, wanted) > limit.into() {
-                reply.metadata.truncation = true;
-                wire::dns::encode(&reply, limit, out);
-                return Ok(Answer::Reply(None));
-            }
-            records::answers(view, zone, found.place, &query.name, wanted, &sight, client, &mut reply);
-        }
+    // The question's name ends in the zone's, and that is where the zone's name stands.
+    let apex = u16::try_from(HEADER + query.labels().len() - zone.apex.len()).unwrap_or_default();
+    let domain = (zone.kind == DnsZoneKind::Forward).then_some(apex);
+    let names = Names::new(view, domain);
+    let mut reply = Reply { view, sight, client, names, writer: &mut writer };
+    reply.answers(found.place, wanted);
+    if reply.writer.answers() == 0 {
+        reply.soa(Section::Authority, apex, NEGATIVE_TTL_SECONDS);
     }
-    if found.place == Place::Nowhere {
-        reply.metadata.response_code = ResponseCode::NXDomain;
-    }
-    if reply.answers.is_empty() {
-        let apex = records::name(&[&zone.apex]);
-        reply.add_authority(records::soa(view, zone, apex, NEGATIVE_TTL_SECONDS));
-    }
-    wire::dns::encode(&reply, limit, out);
+    writer.finish(if found.place == Place::Nowhere { Code::NxDomain } else { Code::NoError }, true);
     Ok(Answer::Reply(None))
 }
 
-/// The transfer of a whole zone, for its secondaries: the controllers themselves and the hosts of `transfer_to`. An
-/// IXFR gets the whole zone too, as RFC 1995 §4 allows.
-///
-/// # Errors
-/// [`Reason::NotAllowed`] for anyone else, [`Reason::NotServed`] if the name is no zone of ours.
-pub fn transfer<'v>(view: &'v View, query: &Query, client: IpAddr) -> Result<Transfer<'v>, Refusal> {
-    let found = find(&view.dns, &query.name).filter(|found| found.place == Place::Apex);
-    let found = found.ok_or(Reason::NotServed)?;
+/// Whether a client may have whole zones: the controllers themselves and the hosts of `transfer_to`.
+fn may_transfer(view: &View, client: IpAddr) -> bool {
     let client = client.to_canonical();
-    let is_allowed = client.is_loopback()
+    client.is_loopback()
         || view.boot.controllers.contains(&client)
-        || view.plan.design.zone.transfer_to.iter().any(|net| net.contains(&client));
-    if !is_allowed {
-        return Err(Reason::NotAllowed.into());
-    }
-    Ok(Transfer::new(view, found.zone, query.clone(), Sight::of(view, client)))
+        || view.plan.design.zone.transfer_to.iter().any(|net| net.contains(&client))
 }
 
 /// The most octets of a reply.
@@ -152,7 +140,7 @@ fn limit(view: &View, query: &Query, received: usize, client: IpAddr, transport:
         return TCP_MAX;
     }
     // RFC 6891 §6.2.3: a size below 512 counts as 512.
-    let agreed = query.edns.map_or(UDP_PLAIN_MAX, |edns| edns.payload.clamp(UDP_PLAIN_MAX, UDP_MAX));
+    let agreed = query.head.edns.map_or(UDP_PLAIN_MAX, |edns| edns.payload.clamp(UDP_PLAIN_MAX, UDP_MAX));
     // A source address outside the zone may be a victim's: it gets little more than it sent, and the whole over TCP.
     let design = &view.plan.design;
     let is_known = design.zone.contains(client)
@@ -173,6 +161,7 @@ fn services_octets(view: &View, place: Place, wanted: RecordType) -> usize {
         return 0;
     }
     let rows = view.dns.rows_of(name);
-    let services = rows.iter().filter(|row| matches!(row, DnsRow::Service { .. })).count();
+    // A name has what is its own first, and then the hosts of its services.
+    let services = rows.len() - rows.partition_point(|row| !matches!(row, DnsRow::Service { .. }));
     services * records::SERVICE_OCTETS_MIN
 }

@@ -5,7 +5,7 @@
 use ipnet::{Ipv4Net, Ipv6Net};
 use model::view::{DnsNameId, DnsView, DnsZoneKind};
 use std::net::{Ipv4Addr, Ipv6Addr};
-use wire::dns::Name;
+use wire::dns::NAME_MAX;
 
 /// A name of one of our zones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,20 +33,13 @@ pub(super) enum Place {
     Nowhere,
 }
 
-/// Looks a name up. `None` if it is in no zone of ours.
-pub(super) fn find(dns: &DnsView, name: &Name) -> Option<Found> {
-    // A name is at most 255 octets, checked when it was read.
-    let mut octets = [0_u8; 256];
-    let mut length = 0;
-    for label in name.iter() {
-        let end = length + 1 + label.len();
-        let part = octets.get_mut(length..end)?;
-        part[0] = u8::try_from(label.len()).ok()?;
-        part[1..].copy_from_slice(label);
-        part[1..].make_ascii_lowercase();
-        length = end;
-    }
-    let octets = &octets[..length];
+/// Looks a name up by its labels, of whatever case. `None` if it is in no zone of ours.
+pub(super) fn find(dns: &DnsView, labels: &[u8]) -> Option<Found> {
+    let mut octets = [0; NAME_MAX];
+    let octets = octets.get_mut(..labels.len())?;
+    octets.copy_from_slice(labels);
+    // Lengths are below 64, so that only letters change.
+    octets.make_ascii_lowercase();
     reverse(dns, octets).or_else(|| forward(dns, octets))
 }
 

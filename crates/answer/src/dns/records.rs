@@ -1,14 +1,18 @@
-//! Records as messages carry them, made from the view's rows.
+//! Records as messages carry them, written from the view's rows.
 
 use super::find::Place;
+use super::names::Names;
 use super::{NEGATIVE_TTL_SECONDS, SERVICES_MAX, TARGETS_MAX, TTL_SECONDS};
 use model::View;
 use model::ids::NetworkId;
-use model::view::{DnsNameId, DnsRow, DnsZone};
+use model::view::{DnsNameId, DnsRow};
 use std::net::IpAddr;
-use wire::dns::{A, AAAA, Message, NS, Name, PTR, RData, Record, RecordType, SOA, SRV, TXT};
+use wire::dns::{RecordType, Section, Writer};
 
-/// The least octets of an SRV record: a pointer to its name, type, class, TTL, length, and a target of one label.
+/// Where the question's name stands: the owner of every answer.
+const QUESTION: u16 = 12;
+/// The octets of an SRV record but for its target's labels: pointers to its name and domain, type, class, TTL, length,
+/// priority, weight, port.
 pub(super) const SERVICE_OCTETS_MIN: usize = 2 + 10 + 6 + 2;
 
 /// What a client may see.
@@ -41,173 +45,180 @@ impl<'v> Sight<'v> {
     }
 }
 
-/// Adds what answers the question, and what goes with it.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "a question has these parts, and a struct for them would be read once"
-)]
-pub(super) fn answers(
-    view: &View,
-    zone: &DnsZone,
-    place: Place,
-    owner: &Name,
-    wanted: RecordType,
-    sight: &Sight<'_>,
-    client: IpAddr,
-    reply: &mut Message,
-) {
-    match place {
-        Place::Between | Place::Nowhere => {}
-        Place::Apex => match wanted {
-            // RFC 8482 §4.1: of everything, one set.
-            RecordType::SOA | RecordType::ANY => {
-                reply.add_answer(soa(view, zone, owner.clone(), TTL_SECONDS));
-            }
-            RecordType::NS => {
-                for server in &view.dns.servers {
-                    let server = host(view, *server);
-                    reply.add_answer(record(owner, RData::NS(NS(server))));
+/// A reply under way: what it is made from, who asks, where it goes.
+pub(super) struct Reply<'v, 'w, 'o> {
+    pub(super) view: &'v View,
+    pub(super) sight: Sight<'v>,
+    pub(super) client: IpAddr,
+    pub(super) names: Names<'v>,
+    pub(super) writer: &'w mut Writer<'o>,
+}
+
+impl Reply<'_, '_, '_> {
+    /// Writes what answers the question, and what goes with it.
+    pub(super) fn answers(&mut self, place: Place, wanted: RecordType) {
+        let dns = &self.view.dns;
+        match place {
+            Place::Between | Place::Nowhere => {}
+            Place::Apex => match wanted {
+                // RFC 8482 §4.1: of everything, one set.
+                RecordType::SOA | RecordType::ANY => self.soa(Section::Answer, QUESTION, TTL_SECONDS),
+                RecordType::NS => {
+                    self.servers();
+                    self.add_addresses(dns.servers.iter().take(TARGETS_MAX).copied());
                 }
-                for server in &view.dns.servers {
-                    add_addresses(view, *server, *sight, reply);
+                _ => {}
+            },
+            Place::Address4(address) => {
+                for pointer in dns.pointers4(address.into()) {
+                    self.pointer(pointer.name, pointer.network, wanted);
                 }
             }
-            _ => {}
-        },
-        Place::Address4(address) => {
-            let net = address.into();
-            let pointers = view.dns.pointers4(net).iter();
-            let names = pointers.filter(|pointer| sight.shows(pointer.network)).map(|pointer| pointer.name);
-            pointers_to(view, owner, wanted, names, reply);
-        }
-        Place::Address6(address) => {
-            let net = address.into();
-            let pointers = view.dns.pointers6(net).iter();
-            let names = pointers.filter(|pointer| sight.shows(pointer.network)).map(|pointer| pointer.name);
-            pointers_to(view, owner, wanted, names, reply);
-        }
-        Place::Name(name) => named(view, name, owner, wanted, *sight, client, reply),
-    }
-}
-
-fn pointers_to(
-    view: &View,
-    owner: &Name,
-    wanted: RecordType,
-    names: impl Iterator<Item = DnsNameId>,
-    reply: &mut Message,
-) {
-    if matches!(wanted, RecordType::PTR | RecordType::ANY) {
-        reply.add_answers(names.map(|name| record(owner, RData::PTR(PTR(host(view, name))))));
-    }
-}
-
-fn named(
-    view: &View,
-    name: DnsNameId,
-    owner: &Name,
-    wanted: RecordType,
-    sight: Sight<'_>,
-    client: IpAddr,
-    reply: &mut Message,
-) {
-    let rows: Vec<DnsRow> =
-        view.dns.rows_of(name).iter().copied().filter(|row| sight.shows_row(*row)).collect();
-    let wanted = match (wanted, rows.first()) {
-        (RecordType::ANY, Some(first)) => type_of(*first),
-        _ => wanted,
-    };
-    let mut rows: Vec<DnsRow> = rows.into_iter().filter(|row| type_of(*row) == wanted).collect();
-    if wanted == RecordType::SRV {
-        some_services(view, owner, client, &mut rows);
-    }
-    reply.add_answers(rows.iter().map(|row| record(owner, data(view, *row))));
-    for row in rows.iter().take(TARGETS_MAX) {
-        if let DnsRow::Service { target, .. } = row {
-            add_addresses(view, *target, sight, reply);
+            Place::Address6(address) => {
+                for pointer in dns.pointers6(address.into()) {
+                    self.pointer(pointer.name, pointer.network, wanted);
+                }
+            }
+            Place::Name(name) => self.named(name, wanted),
         }
     }
-}
 
-/// Leaves as many services as a message holds, beginning at a place that depends on the client, so that the load is
-/// spread and every replica still answers alike.
-fn some_services(view: &View, owner: &Name, client: IpAddr, rows: &mut Vec<DnsRow>) {
-    // The codec stops to shorten names after the first few hundred, so owners count whole.
-    let domain = view.dns.zones.first().map_or(0, |zone| zone.apex.len());
-    let always = owner.len() + 10 + 6 + domain + 1;
-    let octets = |row: &DnsRow| match row {
-        DnsRow::Service { target, .. } => always + view.dns.labels_of(*target).len(),
-        _ => 0,
-    };
-    if rows.iter().map(octets).sum::<usize>() <= SERVICES_MAX {
-        return;
+    /// Writes the SOA record of the zone whose name stands at `owner`.
+    ///
+    /// Secondaries look every five minutes and go on for two weeks without us.
+    pub(super) fn soa(&mut self, section: Section, owner: u16, ttl: u32) {
+        self.writer.pointer(owner);
+        self.writer.record(RecordType::SOA, ttl);
+        // Without a controller the domain names itself.
+        match self.view.dns.servers.first() {
+            Some(server) => self.names.host(*server, self.writer),
+            None => self.names.below_domain(&[], self.writer),
+        }
+        self.names.below_domain(b"\x0ahostmaster", self.writer);
+        for number in [self.view.dns.serial, 300, 60, 1_209_600, NEGATIVE_TTL_SECONDS] {
+            self.writer.octets(&number.to_be_bytes());
+        }
+        self.writer.end(section);
     }
-    let seed = match client.to_canonical() {
-        IpAddr::V4(client) => model::view::dns_hash(&client.octets()),
-        IpAddr::V6(client) => model::view::dns_hash(&client.octets()),
-    };
-    let start = seed % rows.len();
-    rows.rotate_left(start);
-    let mut room = SERVICES_MAX;
-    let fits = rows.iter().map(octets).take_while(|octets| {
-        let fits = *octets <= room;
-        room = room.saturating_sub(*octets);
-        fits
-    });
-    let count = fits.count();
-    rows.truncate(count);
-}
 
-fn add_addresses(view: &View, name: DnsNameId, sight: Sight<'_>, reply: &mut Message) {
-    let owner = host(view, name);
-    for row in view.dns.rows_of(name) {
-        if matches!(row, DnsRow::A { .. } | DnsRow::Aaaa { .. }) && sight.shows_row(*row) {
-            reply.add_additional(record(&owner, data(view, *row)));
+    /// Writes the NS records of the zone that was asked for.
+    pub(super) fn servers(&mut self) {
+        for server in &self.view.dns.servers {
+            self.writer.pointer(QUESTION);
+            self.writer.record(RecordType::NS, TTL_SECONDS);
+            self.names.host(*server, self.writer);
+            self.writer.end(Section::Answer);
         }
     }
-}
 
-/// One record of a row, for a transfer.
-pub(super) fn of_row(view: &View, owner: DnsNameId, row: DnsRow) -> Record {
-    record(&host(view, owner), data(view, row))
-}
-
-/// The SOA record of a zone.
-///
-/// Secondaries look every five minutes and go on for two weeks without us; `owner` is the zone's own name, as asked.
-pub(super) fn soa(view: &View, zone: &DnsZone, owner: Name, ttl: u32) -> Record {
-    let primary = view.dns.servers.first().map_or_else(|| name(&[&zone.apex]), |server| host(view, *server));
-    let domain: &[u8] = view.dns.zones.first().map_or(&[], |zone| &zone.apex);
-    let contact = name(&[b"\x0ahostmaster", domain]);
-    let serial = view.dns.serial;
-    let soa = SOA::new(primary, contact, serial, 300, 60, 1_209_600, NEGATIVE_TTL_SECONDS);
-    Record::from_rdata(owner, ttl, RData::SOA(soa))
-}
-
-/// A record of the usual life.
-pub(super) fn record(owner: &Name, data: RData) -> Record {
-    Record::from_rdata(owner.clone(), TTL_SECONDS, data)
-}
-
-/// The whole name of a host of the zone.
-pub(super) fn host(view: &View, id: DnsNameId) -> Name {
-    let apex: &[u8] = view.dns.zones.first().map_or(&[], |zone| &zone.apex);
-    name(&[view.dns.labels_of(id), apex])
-}
-
-/// A name from labels in wire form.
-pub(super) fn name(parts: &[&[u8]]) -> Name {
-    let mut labels = Vec::with_capacity(8);
-    for part in parts {
-        let mut rest = *part;
-        while let [length, after @ ..] = rest {
-            let (label, others) = after.split_at(usize::from(*length).min(after.len()));
-            labels.push(label);
-            rest = others;
+    /// One name of an address.
+    fn pointer(&mut self, name: DnsNameId, network: NetworkId, wanted: RecordType) {
+        if matches!(wanted, RecordType::PTR | RecordType::ANY) && self.sight.shows(network) {
+            self.writer.pointer(QUESTION);
+            self.writer.record(RecordType::PTR, TTL_SECONDS);
+            self.names.host(name, self.writer);
+            self.writer.end(Section::Answer);
         }
     }
-    // The plan has no name that is too long; one would be shown as the root rather than stop the answer.
-    Name::from_labels(labels).unwrap_or_else(|_| Name::root())
+
+    fn named(&mut self, name: DnsNameId, wanted: RecordType) {
+        let rows = self.view.dns.rows_of(name);
+        let sight = self.sight;
+        let wanted = match wanted {
+            RecordType::ANY => match rows.iter().find(|row| sight.shows_row(**row)) {
+                Some(first) => type_of(*first),
+                None => return,
+            },
+            _ => wanted,
+        };
+        if wanted == RecordType::SRV {
+            return self.services(rows);
+        }
+        for row in rows.iter().filter(|row| type_of(**row) == wanted && sight.shows_row(**row)) {
+            self.writer.pointer(QUESTION);
+            self.row(Section::Answer, *row);
+        }
+    }
+
+    /// As many services as a message holds, beginning at a place that depends on the client, so that the load is spread
+    /// and every replica still answers alike; then the addresses of the first.
+    fn services(&mut self, rows: &[DnsRow]) {
+        let dns = &self.view.dns;
+        let octets = |row: &DnsRow| match row {
+            DnsRow::Service { target, .. } => SERVICE_OCTETS_MIN + dns.labels_of(*target).len(),
+            _ => 0,
+        };
+        let has_room = rows.iter().map(octets).sum::<usize>() <= SERVICES_MAX;
+        let start = if has_room || rows.is_empty() {
+            0
+        } else {
+            let seed = match self.client.to_canonical() {
+                IpAddr::V4(client) => model::view::dns_hash(&client.octets()),
+                IpAddr::V6(client) => model::view::dns_hash(&client.octets()),
+            };
+            seed % rows.len()
+        };
+        let mut room = SERVICES_MAX;
+        let (before, from) = rows.split_at(start);
+        let shown = from.iter().chain(before).filter(|row| type_of(**row) == RecordType::SRV);
+        let shown = shown.take_while(|row| {
+            let left = room.checked_sub(octets(row));
+            room = left.unwrap_or(0);
+            left.is_some()
+        });
+        let mut targets = [None; TARGETS_MAX];
+        for (position, row) in shown.enumerate() {
+            if let (DnsRow::Service { target, .. }, Some(place)) = (row, targets.get_mut(position)) {
+                *place = Some(*target);
+            }
+            self.writer.pointer(QUESTION);
+            self.row(Section::Answer, *row);
+        }
+        self.add_addresses(targets.into_iter().flatten());
+    }
+
+    /// Adds the addresses of hosts until one finds no room. No other may follow: names that were left out again with it
+    /// are remembered.
+    fn add_addresses(&mut self, hosts: impl Iterator<Item = DnsNameId>) {
+        for name in hosts {
+            for row in self.view.dns.rows_of(name) {
+                if matches!(row, DnsRow::A { .. } | DnsRow::Aaaa { .. }) && self.sight.shows_row(*row) {
+                    self.names.host(name, self.writer);
+                    if !self.row(Section::Additional, *row) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// All of a row's record but its owner. Gives whether there is room for more.
+    pub(super) fn row(&mut self, section: Section, row: DnsRow) -> bool {
+        let writer = &mut *self.writer;
+        writer.record(type_of(row), TTL_SECONDS);
+        match row {
+            DnsRow::A { address, .. } => writer.octets(&address.octets()),
+            DnsRow::Aaaa { address, .. } => {
+                writer.octets(&self.view.dns.addresses6[address as usize].octets());
+            }
+            DnsRow::Location(device) => {
+                // One string of at most 255 octets (RFC 1035 §3.3), in the manner of RFC 1464.
+                const KEY: &[u8] = b"location=";
+                let location = self.view.plan.design.devices[device.index()].location.as_str().as_bytes();
+                let location = &location[..location.len().min(255 - KEY.len())];
+                writer.octets(&[u8::try_from(KEY.len() + location.len()).unwrap_or(u8::MAX)]);
+                writer.octets(KEY);
+                writer.octets(location);
+            }
+            // One priority, and the weight of RFC 2782 for hosts between which nothing is to be chosen: all are alike.
+            DnsRow::Service { port, target } => {
+                let [p1, p2] = port.to_be_bytes();
+                writer.octets(&[0, 0, 0, 0, p1, p2]);
+                self.names.host(target, writer);
+            }
+        }
+        writer.end(section)
+    }
 }
 
 fn type_of(row: DnsRow) -> RecordType {
@@ -216,19 +227,5 @@ fn type_of(row: DnsRow) -> RecordType {
         DnsRow::Aaaa { .. } => RecordType::AAAA,
         DnsRow::Location(_) => RecordType::TXT,
         DnsRow::Service { .. } => RecordType::SRV,
-    }
-}
-
-fn data(view: &View, row: DnsRow) -> RData {
-    match row {
-        DnsRow::A { address, .. } => RData::A(A(address)),
-        DnsRow::Aaaa { address, .. } => RData::AAAA(AAAA(view.dns.addresses6[address as usize])),
-        DnsRow::Location(device) => {
-            // One string of at most 255 octets (RFC 1035 §3.3), in the manner of RFC 1464.
-            let location = format!("location={}", view.plan.design.devices[device.index()].location);
-            RData::TXT(TXT::from_bytes(vec![&location.as_bytes()[..location.len().min(255)]]))
-        }
-        // One priority, and the weight of RFC 2782 for hosts between which nothing is to be chosen: all are alike.
-        DnsRow::Service { port, target } => RData::SRV(SRV::new(0, 0, port, host(view, target))),
     }
 }

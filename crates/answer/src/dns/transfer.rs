@@ -4,21 +4,28 @@
 //! memory. The view it began with is held until the end: what is sent is one state of the zone, never a mixture.
 
 use super::TTL_SECONDS;
-use super::records::{self, Sight};
+use super::names::Names;
+use super::records::{Reply, Sight};
+use ipnet::{Ipv4Net, Ipv6Net};
 use model::View;
 use model::view::{DnsNameId, DnsZoneKind};
-use std::net::IpAddr;
-use wire::dns::{NS, Name, PTR, Query, RData, Record, ResponseCode};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use wire::dns::{Code, HEADER, Head, Query, RecordType, Section, Writer};
 
-/// Records in one message: 100 of the largest (a service's with the longest owner and target) are below 65,535 octets.
-const RECORDS_MAX: usize = 100;
+/// A message of this many octets gets no more records: pointers reach as far, and a secondary has something to do while
+/// the next is made.
+const MESSAGE_OCTETS: usize = 16_000;
+/// Where the zone's name stands in every message: it is what was asked for.
+const APEX: u16 = 12;
+const _: () = assert!(HEADER == APEX as usize);
 
 /// A transfer under way.
 #[derive(Debug)]
 pub struct Transfer<'v> {
     view: &'v View,
     zone: usize,
-    query: Query,
+    head: Head,
+    question: Box<[u8]>,
     sight: Sight<'v>,
     next: Next,
 }
@@ -35,99 +42,126 @@ enum Next {
 }
 
 impl<'v> Transfer<'v> {
-    pub(super) fn new(view: &'v View, zone: usize, query: Query, sight: Sight<'v>) -> Self {
-        Self { view, zone, query, sight, next: Next::Begin }
+    pub(super) fn new(view: &'v View, zone: usize, query: &Query<'_>, sight: Sight<'v>) -> Self {
+        Self { view, zone, head: query.head, question: query.question.into(), sight, next: Next::Begin }
     }
 
     /// Writes the next message over `out`; `false` when there is none.
     pub fn next_message(&mut self, out: &mut Vec<u8>) -> bool {
-        let mut records = Vec::with_capacity(RECORDS_MAX + 8);
+        if self.next == Next::Over {
+            return false;
+        }
+        let view = self.view;
+        let mut writer = Writer::reply(self.head, &self.question, u16::MAX, out);
+        let is_forward = view.dns.zones[self.zone].kind == DnsZoneKind::Forward;
+        let names = Names::new(view, is_forward.then_some(APEX));
+        let client = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let mut reply = Reply { view, sight: self.sight, client, names, writer: &mut writer };
         let from = match self.next {
-            Next::Over => return false,
-            Next::Begin => {
-                let apex = self.apex();
-                records.push(self.soa());
-                for server in &self.view.dns.servers {
-                    records.push(records::record(&apex, RData::NS(NS(records::host(self.view, *server)))));
-                }
+            Next::From(position) => position,
+            Next::Begin | Next::Over => {
+                reply.soa(Section::Answer, APEX, TTL_SECONDS);
+                reply.servers();
                 0
             }
-            Next::From(position) => position,
         };
-        self.next = match self.add(from, &mut records) {
+        self.next = match self.add(from, &mut reply) {
             Some(position) => Next::From(position),
             None => {
-                records.push(self.soa());
+                reply.soa(Section::Answer, APEX, TTL_SECONDS);
                 Next::Over
             }
         };
-        let mut message = wire::dns::reply_to(&self.query, ResponseCode::NoError, true);
-        message.add_answers(records);
-        wire::dns::encode(&message, u16::MAX, out);
+        writer.finish(Code::NoError, true);
         true
     }
 
-    fn apex(&self) -> Name {
-        records::name(&[&self.view.dns.zones[self.zone].apex])
-    }
-
-    fn soa(&self) -> Record {
-        records::soa(self.view, &self.view.dns.zones[self.zone], self.apex(), TTL_SECONDS)
-    }
-
-    /// Adds records from a position on; gives the position to go on from, if there is more.
-    fn add(&self, from: usize, records: &mut Vec<Record>) -> Option<usize> {
+    /// Adds records from a position on until the message is full; gives the position to go on from, if there is more.
+    fn add(&self, from: usize, reply: &mut Reply<'_, '_, '_>) -> Option<usize> {
         let dns = &self.view.dns;
-        let mut position = from;
+        let is_full = |reply: &Reply<'_, '_, '_>| reply.writer.octets_written() > MESSAGE_OCTETS;
         match dns.zones[self.zone].kind {
             DnsZoneKind::Forward => {
-                for (row, place) in dns.rows.iter().zip(0..).skip(from).take(RECORDS_MAX) {
-                    position += 1;
+                // The name of the record before, and where it stands.
+                let mut last = None;
+                let first = u32::try_from(from).unwrap_or(u32::MAX);
+                let mut owner = dns.name_of_row(first);
+                for (row, position) in dns.rows.iter().zip(0_u32..).skip(from) {
+                    if is_full(reply) {
+                        return Some(position as usize);
+                    }
+                    while dns.names[owner.index() + 1].rows <= position {
+                        owner = DnsNameId(owner.0 + 1);
+                    }
                     if self.sight.shows_row(*row) {
-                        records.push(records::of_row(self.view, dns.name_of_row(place), *row));
+                        match last {
+                            Some((name, Some(place))) if name == owner => reply.writer.pointer(place),
+                            _ => {
+                                last = Some((owner, reply.writer.here()));
+                                reply.names.below_domain(dns.labels_of(owner), reply.writer);
+                            }
+                        }
+                        reply.row(Section::Answer, *row);
                     }
                 }
-                (position < dns.rows.len()).then_some(position)
             }
             DnsZoneKind::Reverse4(net) => {
-                let pointers = dns.pointers4(net);
-                for pointer in pointers.iter().skip(from).take(RECORDS_MAX) {
-                    position += 1;
+                for (pointer, position) in dns.pointers4(net).iter().zip(0..).skip(from) {
+                    if is_full(reply) {
+                        return Some(position);
+                    }
                     if self.sight.shows(pointer.network) {
-                        records.push(self::pointer(self.view, pointer.address.into(), pointer.name));
+                        labels4(pointer.address, net, reply.writer);
+                        self.pointer(pointer.name, reply);
                     }
                 }
-                (position < pointers.len()).then_some(position)
             }
             DnsZoneKind::Reverse6(net) => {
-                let pointers = dns.pointers6(net);
-                for pointer in pointers.iter().skip(from).take(RECORDS_MAX) {
-                    position += 1;
+                for (pointer, position) in dns.pointers6(net).iter().zip(0..).skip(from) {
+                    if is_full(reply) {
+                        return Some(position);
+                    }
                     if self.sight.shows(pointer.network) {
-                        records.push(self::pointer(self.view, pointer.address.into(), pointer.name));
+                        labels6(pointer.address, net, reply.writer);
+                        self.pointer(pointer.name, reply);
                     }
                 }
-                (position < pointers.len()).then_some(position)
             }
         }
+        None
+    }
+
+    /// What of a PTR record comes after the owner's labels below the zone.
+    fn pointer(&self, name: DnsNameId, reply: &mut Reply<'_, '_, '_>) {
+        reply.writer.pointer(APEX);
+        reply.writer.record(RecordType::PTR, TTL_SECONDS);
+        reply.names.below_domain(self.view.dns.labels_of(name), reply.writer);
+        reply.writer.end(Section::Answer);
     }
 }
 
-/// One PTR record.
-fn pointer(view: &View, address: IpAddr, name: DnsNameId) -> Record {
-    let owner = match address {
-        IpAddr::V4(address) => {
-            let octets = address.octets().map(|octet| octet.to_string());
-            let labels = octets.iter().rev().map(String::as_bytes).chain([&b"in-addr"[..], b"arpa"]);
-            Name::from_labels(labels)
-        }
-        IpAddr::V6(address) => {
-            let digits = format!("{:032x}", u128::from(address));
-            let nibbles = digits.as_bytes().chunks(1).rev();
-            Name::from_labels(nibbles.chain([&b"ip6"[..], b"arpa"]))
-        }
-    };
-    // Both forms are far below the 255 octets of a name.
-    let owner = owner.unwrap_or_else(|_| Name::root());
-    records::record(&owner, RData::PTR(PTR(records::host(view, name))))
+/// The labels of an address below those of its zone (RFC 1035 §3.5).
+fn labels4(address: Ipv4Addr, zone: Ipv4Net, writer: &mut Writer<'_>) {
+    let below = usize::from(zone.prefix_len() / 8);
+    for octet in address.octets()[below..].iter().rev() {
+        let digits = [octet / 100, octet / 10 % 10, octet % 10].map(|digit| b'0' + digit);
+        let digits = match octet {
+            0..10 => &digits[2..],
+            10..100 => &digits[1..],
+            _ => &digits[..],
+        };
+        writer.labels(&[u8::try_from(digits.len()).unwrap_or_default()]);
+        writer.labels(digits);
+    }
+}
+
+/// The same in IPv6 (RFC 3596 §2.5).
+fn labels6(address: Ipv6Addr, zone: Ipv6Net, writer: &mut Writer<'_>) {
+    let below = usize::from(zone.prefix_len() / 4);
+    let octets = address.octets();
+    for position in (below..32).rev() {
+        let octet = octets[position / 2];
+        let nibble = if position % 2 == 0 { octet >> 4 } else { octet & 15 };
+        writer.labels(&[1, b"0123456789abcdef"[usize::from(nibble)]]);
+    }
 }

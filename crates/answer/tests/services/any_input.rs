@@ -4,9 +4,9 @@
 use answer::dns::{Answer, Transport};
 use answer::http::{Body, Method, Request};
 use answer::tftp::{Fetch, Outgoing};
+use hickory_proto::op::Message;
 use model::{Time, View};
 use std::net::{IpAddr, Ipv4Addr};
-use wire::dns::Message;
 use wire::tftp::{Mode, Options, Packet};
 
 const NOW: Time = Time(1_000_000);
@@ -161,7 +161,7 @@ mod with_a_fixed_seed {
             "6.0.32.10.in-addr.arpa.",
             "2.3.0.0.8.b.d.0.1.0.0.2.ip6.arpa.",
         ];
-        let types = [1, 6, 12, 28, 33, 251, 252, 255].map(wire::dns::RecordType::from);
+        let types = [1, 6, 12, 28, 33, 251, 252, 255].map(hickory_proto::rr::RecordType::from);
         let seeds: Vec<Vec<u8>> = names
             .iter()
             .flat_map(|name| types.map(|record_type| crate::dns::Ask::new(name, record_type).packet()))

@@ -6,12 +6,11 @@ mod transfer;
 use crate::zone;
 use answer::dns::{Answer, Transport, answer};
 use expect_test::{Expect, expect};
+use hickory_proto::op::{Edns, Message, MessageType, Metadata, OpCode, Query as Question, ResponseCode};
+use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
 use model::{Reason, View};
 use std::fmt::Write;
 use std::net::IpAddr;
-use wire::dns::{
-    DNSClass, Message, MessageType, Metadata, Name, OpCode, Question, Record, RecordType, ResponseCode,
-};
 
 /// A query, as tests vary it.
 #[derive(Clone, Copy)]
@@ -37,7 +36,7 @@ impl<'a> Ask<'a> {
         question.set_query_class(self.class);
         message.add_query(question);
         if let Some((payload, version)) = self.edns {
-            let mut edns = wire::dns::Edns::new();
+            let mut edns = Edns::new();
             edns.set_max_payload(payload).set_version(version);
             message.set_edns(edns);
         }

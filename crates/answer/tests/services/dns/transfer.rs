@@ -4,11 +4,12 @@ use super::{Ask, line};
 use crate::zone;
 use answer::dns::{Answer, Transport, answer};
 use expect_test::expect;
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::{RData, Record, RecordType};
 use model::view::DnsZoneKind;
 use model::{Plan, Reason, View};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use wire::dns::{Message, RData, Record, RecordType, ResponseCode};
 
 /// Every record of a transfer, in order, and how many messages it took.
 fn transfer(
