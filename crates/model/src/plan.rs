@@ -119,6 +119,8 @@ pub struct Binding {
     pub switch: DeviceId,
     /// The switch port it speaks of; for a port-channel, the first member's.
     pub port: PortRef,
+    /// The device's own port at the other end of that cable: a member of a bond, and not the bond.
+    pub own_port: PortRef,
     /// The circuit-id bytes that the relay writes.
     pub circuit_id: Box<[u8]>,
     /// The remote-id bytes; `None` when the relay's model writes none, and giaddr alone tells the relay.

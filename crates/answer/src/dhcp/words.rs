@@ -17,18 +17,10 @@ pub(super) fn port(plan: &Plan, interface: InterfaceId, binding: Option<u32>) ->
 /// The machine's own port that the asking switch port's cable leads to: a member of a bond, and not the bond. `None`
 /// for a BMC, which may share the machine's port and is a thing of its own, and for a request that named no port.
 pub(super) fn own_port(plan: &Plan, interface: InterfaceId, binding: Option<u32>) -> Option<String> {
-    let interface = plan.interface(interface);
-    let far = plan.bindings.get(binding? as usize)?.port;
-    if interface.audience == Audience::Bmc {
+    if plan.interface(interface).audience == Audience::Bmc {
         return None;
     }
-    let own = match interface.ports.as_slice() {
-        [own] => *own,
-        members => plan.design.cables.iter().find_map(|cable| {
-            let near = if cable.b == far { cable.a } else { cable.b };
-            ((cable.a == far || cable.b == far) && members.contains(&near)).then_some(near)
-        })?,
-    };
+    let own = plan.bindings.get(binding? as usize)?.own_port;
     let device = &plan.design.devices[own.device.index()];
     plan.design.models[device.model.index()].ports.get(own.port.index()).cloned()
 }

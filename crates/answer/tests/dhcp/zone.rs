@@ -261,10 +261,13 @@ impl Drawing {
     ) {
         let device = &self.design.devices[switch.index()];
         let remote_id = (device.model == LEAF).then(|| Arc::from(device.name.as_bytes()));
+        let port = PortRef { device: switch, port: PortIndex(unit - 1) };
+        let cable = self.design.cables.iter().find(|cable| cable.b == port).expect("drawn before");
         self.bindings.push(Binding {
             interface,
             switch,
-            port: PortRef { device: switch, port: PortIndex(unit - 1) },
+            port,
+            own_port: cable.a,
             circuit_id: circuit_id.as_bytes().into(),
             remote_id,
             is_bmc_class: is_bmc,

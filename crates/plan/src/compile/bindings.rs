@@ -57,6 +57,7 @@ pub(super) fn of(
                     interface: InterfaceId::from_index(index),
                     switch: far.device,
                     port: far,
+                    own_port: *port,
                     circuit_id: render(circuit_id, design, far.device, name, vlan).into_boxed_slice(),
                     remote_id: remote_id.clone(),
                     is_bmc_class,

@@ -279,6 +279,7 @@ mod tests {
             interface: InterfaceId(interface),
             switch,
             port: PortRef { device: switch, port: PortIndex(0) },
+            own_port: PortRef { device: DeviceId(interface), port: PortIndex(0) },
             circuit_id: circuit_id.as_bytes().into(),
             remote_id: remote_id.map(|text| Arc::from(text.as_bytes())),
             is_bmc_class: None,
