@@ -11,12 +11,14 @@
 
 mod boot;
 mod identity;
+pub mod limit;
 mod reply;
 mod words;
 
 pub use words::in_words;
 
 use identity::Known;
+use limit::{Claim, Limiter};
 use model::event::{Event, What};
 use model::facts::Stage;
 use model::view::dhcp::Withheld;
@@ -91,7 +93,7 @@ impl From<Reason> for Refused {
 }
 
 /// What a packet showed of the place that it came from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Observed {
     /// Whose port it came by, or whose address it holds.
     pub interface: InterfaceId,
@@ -138,6 +140,28 @@ struct Request<'a> {
 
 /// Answers one datagram. The reply, if one is due, is written over `out`.
 pub fn v4(view: &View, packet: &[u8], arrival: Arrival, out: &mut Vec<u8>) -> Result<Answer, Refused> {
+    decide(view, packet, arrival, |_| true, out)
+}
+
+/// The same for a server that is pressed: who is over the budget of its port is refused.
+pub fn v4_limited(
+    view: &View,
+    packet: &[u8],
+    arrival: Arrival,
+    limiter: &mut Limiter,
+    now: Time,
+    out: &mut Vec<u8>,
+) -> Result<Answer, Refused> {
+    decide(view, packet, arrival, |claim| limiter.admits(claim, now), out)
+}
+
+fn decide(
+    view: &View,
+    packet: &[u8],
+    arrival: Arrival,
+    admits: impl FnOnce(Claim) -> bool,
+    out: &mut Vec<u8>,
+) -> Result<Answer, Refused> {
     out.clear();
     let message = Message::parse(packet).map_err(|_| Reason::Malformed)?;
     let kind = kind(view, &message)?;
@@ -145,6 +169,10 @@ pub fn v4(view: &View, packet: &[u8], arrival: Arrival, out: &mut Vec<u8>) -> Re
     let mac = message.mac().map(Mac);
     let stage = boot::stage(view, &message, known.interface);
     let request = Request { view, message: &message, known, mac, stage };
+    if !admits(request.claim()) {
+        // Nothing is learnt from it: a flood would be learning enough.
+        return Err(request.refuse(Reason::TooMany));
+    }
     request.check(kind, out)?;
     if arrival.port == BOOT_SERVER_PORT {
         return request.boot_server(kind, arrival, out);
@@ -197,6 +225,14 @@ fn kind(view: &View, message: &Message<'_>) -> Result<MessageType, Reason> {
 }
 
 impl Request<'_> {
+    /// Whose budget it is taken from. Who renews the address that it sends from has been there before.
+    fn claim(&self) -> Claim {
+        let device = self.view.plan.interface(self.known.interface).device;
+        let homes = self.mac.and_then(|mac| self.view.dhcp.accepted.get(&mac));
+        let is_known = homes.is_some_and(|homes| homes.contains(&device)) || self.known.binding.is_none();
+        Claim { interface: self.known.interface, is_known }
+    }
+
     /// Whether whoever asks may have what the plan gives to this place.
     fn check(&self, kind: MessageType, out: &mut Vec<u8>) -> Result<(), Refused> {
         let withheld = self.view.dhcp.withheld.get(&self.known.interface).copied();

@@ -37,6 +37,12 @@ impl Plan {
         &self.interfaces[from..to]
     }
 
+    /// Where the interfaces of one device stand in the table.
+    pub fn interface_ids_of(&self, device: DeviceId) -> impl Iterator<Item = InterfaceId> + use<> {
+        let [from, to] = [device.index(), device.index() + 1].map(|position| self.first_interface[position]);
+        (from..to).map(InterfaceId)
+    }
+
     /// One interface.
     pub fn interface(&self, id: InterfaceId) -> &Interface {
         &self.interfaces[id.index()]

@@ -7,8 +7,9 @@ use crate::agents::{Present, Push, Situation, Verdict};
 use crate::counters::Counters;
 use crate::keeper::Message;
 use crate::options::{Journal, Options};
+use crate::published::Published;
 use crate::refusals::Refusals;
-use arc_swap::ArcSwap;
+use crate::told::Told;
 use lifecycle::Zone;
 use model::finding::Files;
 use model::{Event, Finding, Generation, Location, Time, View};
@@ -24,7 +25,9 @@ pub(crate) struct Controller {
     pub(crate) journal: Journal,
     pub(crate) started: Time,
     /// What packets are answered from.
-    pub(crate) view: ArcSwap<View>,
+    pub(crate) view: Published<View>,
+    /// What packets told the keeper last.
+    pub(crate) told: Told,
     /// The plan in force and what was observed of it.
     pub(crate) zone: RwLock<Zone>,
     /// The keeper's queue.
@@ -93,7 +96,8 @@ impl Controller {
             options,
             journal,
             started: crate::clock::now(),
-            view: ArcSwap::from_pointee(view),
+            view: Published::new(view),
+            told: Told::default(),
             zone: RwLock::new(zone),
             inbox,
             news: watch::Sender::new(news),
@@ -112,11 +116,13 @@ impl Controller {
     }
 
     /// Tells the keeper something that nobody waits for. Never blocks: an event that finds the queue full is counted
-    /// and gone, as a packet would be.
-    pub(crate) fn tell(&self, event: Event) {
-        if self.inbox.try_send(Message::Event(event)).is_err() {
+    /// and gone, as a packet would be; false then.
+    pub(crate) fn tell(&self, event: Event) -> bool {
+        let is_taken = self.inbox.try_send(Message::Event(event)).is_ok();
+        if !is_taken {
             self.counters.events_dropped.one();
         }
+        is_taken
     }
 
     /// Tells the keeper something and waits until it is stored, or refused; `None` if it could not be stored.

@@ -1,35 +1,57 @@
-//! DHCP sockets: ports 67 and 4011, one thread each. Deciding is `answer::dhcp`'s.
+//! DHCP sockets: port 67 by several threads, 4011 by one. Deciding is `answer::dhcp`'s.
 
 use crate::clock;
 use crate::controller::Controller;
 use crate::counters::Protocol;
 use crate::refusals::Details;
 use crate::udp::{self, Path, Stop};
-use answer::dhcp::{self, Arrival, Destination, Refused};
+use answer::dhcp::limit::Limiter;
+use answer::dhcp::{self, Answer, Arrival, Destination, Observed, Refused};
 use lifecycle::why::bytes_in_words;
 use model::{Mac, View};
 use socket2::Socket;
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use wire::dhcp4::Message;
 
-/// Answers on one socket until it is stopped. `port` is which of the two it stands for, whatever port it is bound to.
-pub(crate) fn run(controller: &Controller, socket: &Socket, port: u16, stop: &Stop) {
+/// Of a pressed server's refusals one in so many is kept as a sample: they are mostly alike, and take a lock.
+const SAMPLE_EVERY: u32 = 256;
+
+/// What one thread serves.
+pub(crate) struct Worker {
+    /// Sockets of one port, what matters most first.
+    pub(crate) sockets: Vec<Socket>,
+    /// Which of the two ports they stand for, whatever port they are bound to.
+    pub(crate) port: u16,
+    /// Broadcasts come to every thread; this one answers them.
+    pub(crate) hears_broadcasts: bool,
+}
+
+/// Answers until it is stopped.
+pub(crate) fn run(controller: &Controller, worker: &Worker, stop: &Stop) {
     let traffic = controller.counters.of(Protocol::Dhcp);
-    let is_bound_elsewhere = crate::sockets::port(socket) != port;
-    udp::serve(socket, stop, traffic, |packet, path, reply| {
+    let port = worker.port;
+    let is_bound_elsewhere = worker.sockets.first().is_none_or(|socket| crate::sockets::port(socket) != port);
+    let mut limiter = Limiter::new(RandomState::new().hash_one(port));
+    let mut refusals_unsampled = 0_u32;
+    udp::serve_lanes(&worker.sockets, worker.hears_broadcasts, stop, traffic, |packet, path, reply| {
         let SocketAddr::V4(source) = path.from else { return None };
         let view = controller.view.load();
-        let outcome = dhcp::v4(&view, packet, Arrival { source, port }, reply);
-        let (observed, destination) = match outcome {
-            Ok(answer) => (answer.observed, answer.destination),
-            Err(refused) => {
-                traffic.refused[refused.refusal.reason as usize].one();
-                sample(controller, &view, packet, path, &refused);
-                (refused.observed, refused.destination)
-            }
+        let arrival = Arrival { source, port };
+        let outcome = match path.is_pressed {
+            false => dhcp::v4(&view, packet, arrival, reply),
+            true => dhcp::v4_limited(&view, packet, arrival, &mut limiter, clock::now(), reply),
         };
+        let Answer { observed, destination } = outcome.unwrap_or_else(|refused| {
+            traffic.refused[refused.refusal.reason as usize].one();
+            refusals_unsampled = refusals_unsampled.wrapping_add(1);
+            if !path.is_pressed || refusals_unsampled.is_multiple_of(SAMPLE_EVERY) {
+                sample(controller, &view, packet, path, &refused);
+            }
+            Answer { observed: refused.observed, destination: refused.destination }
+        });
         if let Some(observed) = observed {
-            controller.tell(observed.event(&view.plan, clock::now()));
+            tell(controller, &view, observed);
         }
         destination.map(|destination| match destination {
             // Without privilege, nothing on this host is a relay on port 67: whoever asks is answered where it is.
@@ -37,6 +59,16 @@ pub(crate) fn run(controller: &Controller, socket: &Socket, port: u16, stop: &St
             destination => SocketAddr::V4(destination.address()),
         })
     });
+}
+
+/// Tells the keeper what was seen, unless it was told the same just now.
+fn tell(controller: &Controller, view: &View, observed: Observed) {
+    let now = clock::now();
+    if controller.told.is_news(observed.interface, &observed, now)
+        && !controller.tell(observed.event(&view.plan, now))
+    {
+        controller.told.forget_one(observed.interface);
+    }
 }
 
 fn sample(controller: &Controller, view: &View, packet: &[u8], path: Path, refused: &Refused) {

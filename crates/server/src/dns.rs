@@ -29,7 +29,8 @@ const STALL_MAX: Duration = Duration::from_secs(10);
 /// Answers on one UDP socket until it is stopped.
 pub(crate) fn run_udp(controller: &Controller, socket: &Socket, stop: &Stop) {
     let traffic = controller.counters.of(Protocol::Dns);
-    udp::serve(socket, stop, traffic, |packet, path, reply| {
+    // Nobody asks a name server by broadcast; each thread would answer it.
+    udp::serve_lanes(std::slice::from_ref(socket), false, stop, traffic, |packet, path, reply| {
         let view = controller.view.load();
         let client = path.from.ip().to_canonical();
         match answer(&view, packet, client, Transport::Udp, reply) {

@@ -29,6 +29,8 @@ const BATCH_MAX: usize = 2_048;
 const VIEW_GAP: Duration = Duration::from_millis(75);
 /// How often a failed write is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How often a view that was replaced, but is still held by somebody, is looked at again.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// History that is kept in memory while the store fails; beyond it the oldest is lost, the facts never are.
 const UNSAVED_MAX: usize = 16_384;
 /// Sightings of one machine that are looked at in a burst, and then each second. A machine with a dozen interfaces
@@ -113,7 +115,8 @@ impl Keeper {
     fn patience(&self) -> Option<Duration> {
         let view = self.view_is_old.then(|| VIEW_GAP.saturating_sub(self.view_made.elapsed()));
         let retry = self.store_failed.map(|at| RETRY_AFTER.saturating_sub(at.elapsed()));
-        view.into_iter().chain(retry).min()
+        let sweep = self.controller.view.sweep().then_some(SWEEP_EVERY);
+        view.into_iter().chain(retry).chain(sweep).min()
     }
 
     /// Takes one message; true if it was the last.
@@ -126,10 +129,13 @@ impl Keeper {
                     self.apply(event);
                 }
             }
-            Message::Ask(event, asker) => match self.apply(event) {
-                Some(why) => drop(asker.send(Verdict::Refused(why.to_owned()))),
-                None => self.waiting.push(asker),
-            },
+            Message::Ask(event, asker) => {
+                self.hear_again(&event.location);
+                match self.apply(event) {
+                    Some(why) => drop(asker.send(Verdict::Refused(why.to_owned()))),
+                    None => self.waiting.push(asker),
+                }
+            }
             Message::Publish(proposal, asker) => drop(asker.send(self.publish(*proposal))),
             Message::Site(site) => {
                 self.site = site;
@@ -138,6 +144,15 @@ impl Keeper {
             Message::Stop => return true,
         }
         false
+    }
+
+    /// What is seen of a machine next is news, even if it was seen just now: what is known of it changes.
+    fn hear_again(&self, location: &Location) {
+        let zone = self.controller.zone();
+        let Some(device) = zone.roster().device_at(location) else { return };
+        for interface in zone.plan().interface_ids_of(device) {
+            self.controller.told.forget_one(interface);
+        }
     }
 
     /// Applies an event; gives why it was refused.
@@ -193,6 +208,7 @@ impl Keeper {
         {
             let mut zone = self.controller.zone.write().unwrap_or_else(PoisonError::into_inner);
             zone.replan(plan);
+            self.controller.told.forget();
             self.damped.retain(|location, _| zone.roster().device_at(location).is_some());
         }
         self.view_is_old = true;
@@ -253,7 +269,7 @@ impl Keeper {
                 };
             (view, zone.plan().generation)
         };
-        self.controller.view.store(Arc::new(view));
+        self.controller.view.publish(view);
         self.controller.counters.view_made(began.elapsed());
         self.view_is_old = false;
         self.view_made = Instant::now();

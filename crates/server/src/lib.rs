@@ -18,7 +18,8 @@
 //! | `reload`      | the design's files, read again                                                    |
 //! | `files`       | the design's directory, read                                                      |
 //! | `site`        | boot loaders and images, listed and digested                                      |
-//! | `sockets`, `udp`, `connections` | opening, and the loops around datagrams and HTTP connections    |
+//! | `sockets`, `steering`, `udp`, `connections` | opening, and the loops around datagrams and HTTP connections |
+//! | `published`, `told` | what packets read, and what they told                                      |
 //! | `dhcp`, `dns`, `tftp`, `boot_http` | one protocol each, between socket and `answer`               |
 //! | `agents`      | the agents' TLS listener                                                          |
 //! | `http`        | the API                                                                           |
@@ -36,12 +37,15 @@ pub mod files;
 mod http;
 mod keeper;
 mod options;
+mod published;
 mod refusals;
 mod reload;
 mod site;
 mod sockets;
 mod start;
+mod steering;
 mod tftp;
+mod told;
 mod udp;
 
 pub use http::description;

@@ -37,22 +37,65 @@ pub(crate) fn udp(
     interface: Option<&str>,
     purpose: Purpose,
 ) -> Result<Vec<Socket>, StartError> {
-    each(addresses, port, purpose, |address| {
-        let socket = bound(address, Type::DGRAM, Protocol::UDP, interface)?;
-        // Root may exceed net.core.rmem_max; anybody else gets what it allows, and serves with less.
-        if setsockopt(&socket, sockopt::RcvBufForce, &UDP_BUFFER).is_err() {
-            let _ = socket.set_recv_buffer_size(UDP_BUFFER);
-        }
-        let _ = socket.set_send_buffer_size(UDP_BUFFER);
-        socket.set_broadcast(true)?;
-        Ok(socket)
-    })
+    each(addresses, port, purpose, |address| datagram_socket(address, interface, false))
+}
+
+/// Several UDP sockets on each address, all on one port, among which the kernel deals out what comes.
+///
+/// The first of each is bound alone: `SO_REUSEPORT` from the start would let a second server share the port with us
+/// silently. The first ones come first in what is returned.
+pub(crate) fn udp_groups(
+    addresses: &[IpAddr],
+    port: u16,
+    interface: Option<&str>,
+    purpose: Purpose,
+    members: usize,
+) -> Result<Vec<Socket>, StartError> {
+    let mut sockets = udp(addresses, port, interface, purpose)?;
+    for position in 0..sockets.len() {
+        share(&mut sockets, position, interface, purpose, members)?;
+    }
+    Ok(sockets)
+}
+
+/// Opens the other members of the group whose first socket is at `position`.
+fn share(
+    sockets: &mut Vec<Socket>,
+    position: usize,
+    interface: Option<&str>,
+    purpose: Purpose,
+    members: usize,
+) -> Result<(), StartError> {
+    let first = &sockets[position];
+    let Some(address) = first.local_addr().ok().and_then(|address| address.as_socket()) else {
+        return Ok(());
+    };
+    let failed = |error: io::Error| StartError::Bind(sentence(address, purpose, &error));
+    first.set_reuse_port(true).map_err(failed)?;
+    for _ in 1..members {
+        sockets.push(datagram_socket(address, interface, true).map_err(failed)?);
+    }
+    Ok(())
+}
+
+fn datagram_socket(address: SocketAddr, interface: Option<&str>, is_shared: bool) -> io::Result<Socket> {
+    let socket = unbound(address, Type::DGRAM, Protocol::UDP, interface)?;
+    socket.set_reuse_port(is_shared)?;
+    // Root may exceed net.core.rmem_max; anybody else gets what it allows, and serves with less.
+    if setsockopt(&socket, sockopt::RcvBufForce, &UDP_BUFFER).is_err() {
+        let _ = socket.set_recv_buffer_size(UDP_BUFFER);
+    }
+    let _ = socket.set_send_buffer_size(UDP_BUFFER);
+    socket.set_broadcast(true)?;
+    socket.bind(&SockAddr::from(address))?;
+    Ok(socket)
 }
 
 /// One listening TCP socket on each address, all on one port.
 pub(crate) fn tcp(addresses: &[IpAddr], port: u16, purpose: Purpose) -> Result<Vec<TcpListener>, StartError> {
     let sockets = each(addresses, port, purpose, |address| {
-        let socket = bound(address, Type::STREAM, Protocol::TCP, None)?;
+        let socket = unbound(address, Type::STREAM, Protocol::TCP, None)?;
+        socket.bind(&SockAddr::from(address))?;
         socket.listen(BACKLOG)?;
         Ok(socket)
     })?;
@@ -114,7 +157,12 @@ fn each(
     Ok(sockets)
 }
 
-fn bound(address: SocketAddr, kind: Type, protocol: Protocol, interface: Option<&str>) -> io::Result<Socket> {
+fn unbound(
+    address: SocketAddr,
+    kind: Type,
+    protocol: Protocol,
+    interface: Option<&str>,
+) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -127,7 +175,6 @@ fn bound(address: SocketAddr, kind: Type, protocol: Protocol, interface: Option<
     if let Some(interface) = interface {
         socket.bind_device(Some(interface.as_bytes()))?;
     }
-    socket.bind(&SockAddr::from(address))?;
     socket.set_nonblocking(true)?;
     Ok(socket)
 }
@@ -168,6 +215,16 @@ mod tests {
     use expect_test::expect;
 
     const DNS: Purpose = Purpose { service: "DNS", transport: "udp" };
+
+    #[test]
+    fn a_group_is_shared_by_its_members_and_by_nobody_else() {
+        let here = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
+        let group = udp_groups(&here, 0, None, DNS, 3).unwrap();
+        let ports: Vec<u16> = group.iter().map(port).collect();
+        assert!(ports.len() == 3 && ports.iter().all(|port| *port == ports[0]), "{ports:?}");
+        assert!(udp(&here, ports[0], None, DNS).is_err());
+        assert!(udp_groups(&here, ports[0], None, DNS, 3).is_err(), "a second server took the port silently");
+    }
 
     #[test]
     fn each_failure_is_one_sentence_that_says_what_to_do() {

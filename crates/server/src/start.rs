@@ -10,7 +10,7 @@ use crate::reload::{self, Reading, Reloader, Words};
 use crate::site::Gatherer;
 use crate::sockets::{self, Purpose};
 use crate::udp::{self, Stop};
-use crate::{boot_http, clock, connections, dhcp, dns, tftp};
+use crate::{boot_http, clock, connections, dhcp, dns, steering, tftp};
 use axum::Extension;
 use hyper::service::service_fn;
 use hyper_util::service::TowerToHyperService;
@@ -22,7 +22,8 @@ use model::{Generation, Plan};
 use socket2::Socket;
 use std::collections::HashSet;
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -44,6 +45,8 @@ const CHECK_EVERY: Duration = Duration::from_secs(300);
 const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(60);
 /// How many free UDP ports are tried until one is free for TCP too, where any port will do.
 const FREE_PORT_TRIES: u32 = 32;
+/// Threads for each of DHCP and DNS at most: well before that many, the network is the limit.
+const WORKERS_MAX: usize = 8;
 /// The name under which the store keeps the certificate authority.
 const AUTHORITY_SECRET: &str = "certificate-authority";
 
@@ -68,7 +71,7 @@ pub struct Running {
 
 /// Everything that is bound.
 struct Bound {
-    dhcp: Vec<(Socket, u16)>,
+    dhcp: Vec<dhcp::Worker>,
     tftp: Vec<Socket>,
     dns: Vec<Socket>,
     dns_tcp: Vec<std::net::TcpListener>,
@@ -317,17 +320,22 @@ fn is_this_host(options: &Options, plan: &Plan) -> Result<(), StartError> {
 fn bind(options: &Options) -> Result<Bound, StartError> {
     let purpose = |service, transport| Purpose { service, transport };
     let ports = options.ports;
-    let any4 = [IpAddr::from([0, 0, 0, 0])];
     // Always on every address: requests of clients without one are broadcast.
     let on = match options.address {
-        Some(address) if address.is_loopback() && address.is_ipv4() => [address],
-        _ => any4,
+        Some(address) if address.is_loopback() && address.is_ipv4() => address,
+        _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
     };
     let interface = options.interface.as_deref();
-    let dhcp = sockets::udp(&on, ports.dhcp, interface, purpose("DHCP", "udp"))?;
-    let proxy = sockets::udp(&on, ports.proxy_dhcp, interface, purpose("PXE", "udp"))?;
+    let workers = workers();
+    let members = workers * steering::LANES;
+    let dhcp = sockets::udp_groups(&[on], ports.dhcp, interface, purpose("DHCP", "udp"), members)?;
+    if let Some(first) = dhcp.first() {
+        // Without it the kernel deals by sender and port: nothing goes unanswered, only the order is worse.
+        let _ = steering::steer(first, workers);
+    }
+    let proxy = sockets::udp(&[on], ports.proxy_dhcp, interface, purpose("PXE", "udp"))?;
     let addresses = sockets::addresses(options.address);
-    let (dns, dns_tcp) = bind_dns(&addresses, ports.dns)?;
+    let (dns, dns_tcp) = bind_dns(&addresses, ports.dns, workers)?;
     let tftp = sockets::udp(&addresses, ports.tftp, None, purpose("TFTP", "udp"))?;
     let boot = sockets::tcp(&addresses, ports.boot, purpose("HTTP boot", "tcp"))?;
     let agents = sockets::tcp(&addresses, ports.agents, purpose("the agents' listener", "tcp"))?;
@@ -347,20 +355,40 @@ fn bind(options: &Options) -> Result<Bound, StartError> {
         boot: tcp_port(&boot),
         agents: tcp_port(&agents),
     };
-    let dhcp = dhcp.into_iter().map(|socket| (socket, wire::dhcp4::SERVER_PORT));
-    let proxy = proxy.into_iter().map(|socket| (socket, wire::dhcp4::BOOT_SERVER_PORT));
-    Ok(Bound { dhcp: dhcp.chain(proxy).collect(), tftp, dns, dns_tcp, boot, agents, ports })
+    let mut workers = Vec::new();
+    let mut sockets = dhcp.into_iter();
+    loop {
+        let sockets: Vec<Socket> = sockets.by_ref().take(steering::LANES).collect();
+        if sockets.is_empty() {
+            break;
+        }
+        let hears_broadcasts = workers.is_empty();
+        workers.push(dhcp::Worker { sockets, port: wire::dhcp4::SERVER_PORT, hears_broadcasts });
+    }
+    workers.push(dhcp::Worker {
+        sockets: proxy,
+        port: wire::dhcp4::BOOT_SERVER_PORT,
+        hears_broadcasts: true,
+    });
+    Ok(Bound { dhcp: workers, tftp, dns, dns_tcp, boot, agents, ports })
+}
+
+/// Threads for each of DHCP and DNS: as many as there are processors for this process.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(WORKERS_MAX)
 }
 
 /// UDP and TCP on one port: clients go on over TCP on the same number.
 fn bind_dns(
     addresses: &[IpAddr],
     port: u16,
+    workers: usize,
 ) -> Result<(Vec<Socket>, Vec<std::net::TcpListener>), StartError> {
     let mut tries = if port == 0 { FREE_PORT_TRIES } else { 1 };
     loop {
         tries -= 1;
-        let udp = sockets::udp(addresses, port, None, Purpose { service: "DNS", transport: "udp" })?;
+        let purpose = Purpose { service: "DNS", transport: "udp" };
+        let udp = sockets::udp_groups(addresses, port, None, purpose, workers)?;
         let both = udp.first().map_or(port, sockets::port);
         match sockets::tcp(addresses, both, Purpose { service: "DNS", transport: "tcp" }) {
             Ok(tcp) => return Ok((udp, tcp)),
@@ -378,16 +406,16 @@ fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle
 
 fn datagram_threads(
     controller: &Arc<Controller>,
-    dhcp: Vec<(Socket, u16)>,
+    dhcp: Vec<dhcp::Worker>,
     tftp: Vec<Socket>,
     dns: Vec<Socket>,
     stop: &Stop,
     stopping: &watch::Receiver<bool>,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let mut threads = Vec::new();
-    for (socket, port) in dhcp {
+    for worker in dhcp {
         let (controller, stop) = (Arc::clone(controller), stop.clone());
-        threads.push(thread("dhcp", move || dhcp::run(&controller, &socket, port, &stop))?);
+        threads.push(thread("dhcp", move || dhcp::run(&controller, &worker, &stop))?);
     }
     for socket in tftp {
         let (controller, stop, stopping) = (Arc::clone(controller), stop.clone(), stopping.clone());

@@ -1,41 +1,62 @@
-//! The loop around a UDP socket: receive, answer, send. Nothing between the two waits.
+//! The loop around a UDP port: receive many, answer each, send many. Nothing between the three waits.
 //!
-//! The answer leaves by the address that the request came to: a client or relay that asked one of several addresses
-//! drops what comes from another.
+//! One system call takes up to [`BATCH`] datagrams and one sends their answers, so that a busy server pays for entering
+//! the kernel once in a while and not twice a packet; an idle one answers a single datagram just as soon. The answer
+//! leaves by the address that the request came to: a client or relay that asked one of several addresses drops what
+//! comes from another.
+//!
+//! A thread may serve several sockets of one port, in order of importance (`steering` sorts datagrams into them).
+
+mod batch;
 
 use crate::counters::Traffic;
-use nix::libc;
+use batch::{Inbound, Outbound};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt,
-};
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::Socket;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// The largest datagram that is looked at; a longer one is cut, and so malformed.
 pub(crate) const DATAGRAM_MAX: usize = 4096;
-/// Datagrams that are answered before the stop signal is looked at again.
-const ROUND_MAX: usize = 256;
+/// Datagrams of one system call: from here on its price for each is small beside that of the network stack.
+pub(crate) const BATCH: usize = 64;
+/// Full batches in a row, without the queue ever being empty, after which a thread counts as pressed: what waits in the
+/// kernel is then more than any boot of a rack sends at once.
+const PRESSED_AFTER: u32 = 16;
+/// One batch in so many is of the least important lane that has something.
+const LAST_FIRST_EVERY: u32 = 8;
 
 /// Ends every loop that holds a copy.
 #[derive(Clone)]
-pub(crate) struct Stop(Arc<EventFd>);
+pub(crate) struct Stop(Arc<Signal>);
+
+struct Signal {
+    is_set: AtomicBool,
+    wakes: EventFd,
+}
 
 impl Stop {
     pub(crate) fn new() -> io::Result<Self> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        Ok(Self(Arc::new(EventFd::from_value_and_flags(0, flags)?)))
+        let wakes = EventFd::from_value_and_flags(0, flags)?;
+        Ok(Self(Arc::new(Signal { is_set: AtomicBool::new(false), wakes })))
     }
 
     /// Now. It stays readable, so that every loop sees it.
     pub(crate) fn stop(&self) {
+        self.0.is_set.store(true, Relaxed);
         // It fails only when the counter is full, and then it is readable already.
-        let _ = self.0.write(1);
+        let _ = self.0.wakes.write(1);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.is_set.load(Relaxed)
     }
 }
 
@@ -48,6 +69,8 @@ pub(crate) struct Path {
     pub(crate) to: IpAddr,
     /// The network interface that it came by.
     pub(crate) interface: u32,
+    /// More comes than is answered, and has for a while: what matters less is to be left out.
+    pub(crate) is_pressed: bool,
 }
 
 /// Prepares a socket to tell where each datagram came to.
@@ -64,123 +87,212 @@ fn is_v4(socket: &Socket) -> io::Result<bool> {
     Ok(socket.local_addr()?.is_ipv4())
 }
 
-/// Answers datagrams until it is stopped. `answer` writes into the buffer and says where to; `None` sends nothing. A
-/// panic in it costs one datagram.
+/// Answers datagrams on one socket until it is stopped. `answer` writes into the buffer and says where to; `None` sends
+/// nothing. A panic in it costs one datagram.
 pub(crate) fn serve(
     socket: &Socket,
     stop: &Stop,
     traffic: &Traffic,
+    answer: impl FnMut(&[u8], Path, &mut Vec<u8>) -> Option<SocketAddr>,
+) {
+    serve_lanes(std::slice::from_ref(socket), true, stop, traffic, answer);
+}
+
+/// The same on several sockets of one port by one thread: what waits in an earlier one is answered first. The kernel
+/// gives a broadcast to every socket of the port, of all threads; only the first one of the thread with
+/// `hears_broadcasts` listens to it.
+pub(crate) fn serve_lanes(
+    sockets: &[Socket],
+    hears_broadcasts: bool,
+    stop: &Stop,
+    traffic: &Traffic,
     mut answer: impl FnMut(&[u8], Path, &mut Vec<u8>) -> Option<SocketAddr>,
 ) {
-    let port = crate::sockets::port(socket);
-    let mut buffer = vec![0; DATAGRAM_MAX];
-    let mut reply = Vec::with_capacity(DATAGRAM_MAX);
+    let mut inbound = Inbound::new();
+    let mut outbound: Vec<Outbound> =
+        sockets.iter().map(|socket| Outbound::new(is_v4(socket).unwrap_or(true))).collect();
+    let ports: Vec<u16> = sockets.iter().map(crate::sockets::port).collect();
+    let (mut full_in_a_row, mut turn) = (0_u32, 0_u32);
+    // What was ready when it was last asked; after a full batch a socket is tried again without asking.
+    let mut ready = vec![true; sockets.len()];
     loop {
-        let mut ready =
-            [PollFd::new(socket.as_fd(), PollFlags::POLLIN), PollFd::new(stop.0.as_fd(), PollFlags::POLLIN)];
-        // An interrupted poll is asked again; nothing else can fail here.
-        let _ = poll(&mut ready, PollTimeout::NONE);
-        if ready[1].any().unwrap_or(true) {
+        turn = turn.wrapping_add(1);
+        // Every so often the last comes first, so that no lane waits for ever.
+        let next = |is_ready: &bool| *is_ready;
+        let lane = if turn % LAST_FIRST_EVERY == 0 {
+            ready.iter().rposition(next)
+        } else {
+            ready.iter().position(next)
+        };
+        let Some(lane) = lane else {
+            full_in_a_row = 0;
+            wait(sockets, stop, &mut ready);
+            if stop.is_set() {
+                return;
+            }
+            continue;
+        };
+        if stop.is_set() {
             return;
         }
-        for _ in 0..ROUND_MAX {
-            let Some((length, path)) = receive(socket, port, &mut buffer) else { break };
-            traffic.received.one();
-            reply.clear();
-            let outcome = catch_unwind(AssertUnwindSafe(|| answer(&buffer[..length], path, &mut reply)));
-            match outcome {
+        let (socket, outbound) = (&sockets[lane], &mut outbound[lane]);
+        let count = inbound.receive(socket);
+        traffic.received.add(count as u64);
+        let is_full = count == BATCH;
+        ready[lane] = is_full;
+        if is_full {
+            // Something more important may have come meanwhile.
+            ready[..lane].fill(true);
+            full_in_a_row = full_in_a_row.saturating_add(1);
+        }
+        let is_pressed = full_in_a_row > PRESSED_AFTER;
+        for position in 0..count {
+            let Some((packet, arrival)) = inbound.get(position) else { continue };
+            // A sender that claims to be this very socket would make us talk to ourselves for ever.
+            let is_echo = arrival.from.port() == ports[lane] && arrival.from.ip() == arrival.to;
+            if is_echo || (arrival.is_broadcast && !(hears_broadcasts && lane == 0)) {
+                continue;
+            }
+            let path = Path { from: arrival.from, to: arrival.to, interface: arrival.interface, is_pressed };
+            let reply = outbound.next_reply();
+            match catch_unwind(AssertUnwindSafe(|| answer(packet, path, reply))) {
                 Ok(None) => {}
-                Ok(Some(to)) => match send(socket, &reply, to, path) {
-                    Ok(()) => {
-                        traffic.answered.one();
-                        traffic.octets.add(reply.len() as u64);
-                    }
-                    Err(_) => traffic.send_failed.one(),
-                },
+                Ok(Some(to)) => outbound.push(to, path),
                 Err(_) => traffic.panicked.one(),
             }
         }
+        outbound.flush(socket, traffic);
     }
 }
 
-/// One datagram; `None` when there is none now.
-fn receive(socket: &Socket, port: u16, buffer: &mut [u8]) -> Option<(usize, Path)> {
-    let mut control = nix::cmsg_space!(libc::in6_pktinfo);
-    loop {
-        let mut pieces = [IoSliceMut::new(buffer)];
-        let received = recvmsg::<SockaddrStorage>(
-            socket.as_raw_fd(),
-            &mut pieces,
-            Some(&mut control),
-            MsgFlags::MSG_DONTWAIT,
-        );
-        let message = match received {
-            Ok(message) => message,
-            // The network's answer to something that we sent (ICMP unreachable): not about what is still to be read.
-            Err(
-                nix::errno::Errno::ECONNREFUSED | nix::errno::Errno::EHOSTUNREACH | nix::errno::Errno::EINTR,
-            ) => continue,
-            Err(_) => return None,
-        };
-        let from = message.address.as_ref().and_then(socket_address)?;
-        let (mut to, mut interface) = (None, 0);
-        for control in message.cmsgs().into_iter().flatten() {
-            match control {
-                ControlMessageOwned::Ipv4PacketInfo(info) => {
-                    // spec_dst, not addr: for a broadcast it is our own address on that interface.
-                    to = Some(IpAddr::V4(Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr))));
-                    interface = u32::try_from(info.ipi_ifindex).unwrap_or(0);
+/// Waits until a socket has something, or it is time to stop.
+fn wait(sockets: &[Socket], stop: &Stop, ready: &mut [bool]) {
+    let mut polled: Vec<PollFd<'_>> = Vec::with_capacity(sockets.len() + 1);
+    polled.extend(sockets.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
+    polled.push(PollFd::new(stop.0.wakes.as_fd(), PollFlags::POLLIN));
+    // An interrupted poll is asked again; nothing else can fail here.
+    let _ = poll(&mut polled, PollTimeout::NONE);
+    for (is_ready, polled) in ready.iter_mut().zip(&polled) {
+        *is_ready = polled.any().unwrap_or(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sockets::{Purpose, port, udp};
+    use std::collections::HashSet;
+    use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
+    use std::sync::Barrier;
+    use std::time::Duration;
+
+    const PURPOSE: Purpose = Purpose { service: "a test", transport: "udp" };
+
+    /// Serves an echo that panics on `!`, keeps silent on `-`, and says of everything else whether it was pressed, while
+    /// `ask` asks it.
+    fn with_echo(address: IpAddr, ask: impl FnOnce(UdpSocket, &Traffic)) {
+        let sockets = udp(&[address], 0, None, PURPOSE).unwrap();
+        prepare(&sockets[0]).unwrap();
+        let (stop, traffic) = (Stop::new().unwrap(), Traffic::default());
+        let client = UdpSocket::bind((address, 0)).unwrap();
+        client.connect((address, port(&sockets[0]))).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                serve(&sockets[0], &stop, &traffic, |packet, path, reply| {
+                    assert_ne!(packet, b"!");
+                    reply.extend_from_slice(packet);
+                    (packet != b"-").then_some(path.from)
+                });
+            });
+            ask(client, &traffic);
+            stop.stop();
+        });
+    }
+
+    fn every_datagram_is_answered_once(address: IpAddr) {
+        with_echo(address, |client, traffic| {
+            // Well within the socket buffers of both sides.
+            for round in 0..4_u32 {
+                let sent: HashSet<u32> = (0..150).map(|number| round * 1000 + number).collect();
+                for number in &sent {
+                    client.send(&number.to_be_bytes()).unwrap();
                 }
-                ControlMessageOwned::Ipv6PacketInfo(info) => {
-                    to = Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)));
-                    interface = info.ipi6_ifindex;
-                }
-                _ => {}
+                let mut buffer = [0; 16];
+                let answered: HashSet<u32> = sent
+                    .iter()
+                    .map(|_| {
+                        assert_eq!(client.recv(&mut buffer).unwrap(), 4);
+                        u32::from_be_bytes([buffer[0], buffer[1], buffer[2], buffer[3]])
+                    })
+                    .collect();
+                assert_eq!(answered, sent);
+            }
+            // The last answers are counted after they are sent.
+            while traffic.answered.get() < 600 {
+                std::thread::yield_now();
+            }
+            assert_eq!((traffic.received.get(), traffic.octets.get()), (600, 2400));
+        });
+    }
+
+    #[test]
+    fn every_datagram_of_many_batches_is_answered_once() {
+        every_datagram_is_answered_once(Ipv4Addr::LOCALHOST.into());
+        every_datagram_is_answered_once(Ipv6Addr::LOCALHOST.into());
+    }
+
+    #[test]
+    fn a_panic_costs_one_datagram_and_silence_is_possible() {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        with_echo(Ipv4Addr::LOCALHOST.into(), |client, traffic| {
+            for text in [&b"a"[..], b"!", b"-", b"b", &[7; DATAGRAM_MAX + 100]] {
+                client.send(text).unwrap();
+            }
+            let mut buffer = [0; 2 * DATAGRAM_MAX];
+            let mut answer = || client.recv(&mut buffer).map(|length| (length, buffer[0])).unwrap();
+            assert_eq!(answer(), (1, b'a'));
+            assert_eq!(answer(), (1, b'b'));
+            assert_eq!(answer(), (DATAGRAM_MAX, 7), "a longer one is cut");
+            assert_eq!(traffic.panicked.get(), 1);
+        });
+        std::panic::set_hook(hook);
+    }
+
+    #[test]
+    fn what_waits_in_the_first_socket_is_answered_first_and_the_last_is_not_forgotten() {
+        let sockets = udp(&[Ipv4Addr::LOCALHOST.into()], 0, None, PURPOSE).unwrap();
+        let more = udp(&[Ipv4Addr::LOCALHOST.into()], 0, None, PURPOSE).unwrap();
+        let lanes: Vec<Socket> = sockets.into_iter().chain(more).collect();
+        lanes.iter().for_each(|lane| prepare(lane).unwrap());
+        let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        // They wait before the loop begins: ten batches on the first lane, two on the second.
+        for (lane, count) in [(1, 2 * BATCH), (0, 10 * BATCH)] {
+            for _ in 0..count {
+                client.send_to(&[lane as u8], (Ipv4Addr::LOCALHOST, port(&lanes[lane]))).unwrap();
             }
         }
-        // A sender that claims to be this very socket would make us talk to ourselves for ever.
-        let Some(to) = to else { continue };
-        if from.port() == port && from.ip() == to {
-            continue;
-        }
-        return Some((message.bytes, Path { from, to, interface }));
+        let (stop, traffic, order) =
+            (Stop::new().unwrap(), Traffic::default(), std::sync::Mutex::new(vec![]));
+        let all = Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                serve_lanes(&lanes, true, &stop, &traffic, |packet, _, _| {
+                    let mut order = order.lock().unwrap();
+                    order.push(packet[0]);
+                    if order.len() == 12 * BATCH {
+                        drop(order);
+                        all.wait();
+                    }
+                    None
+                });
+            });
+            all.wait();
+            stop.stop();
+        });
+        let order = order.into_inner().unwrap();
+        let batches: Vec<u8> = order.chunks(BATCH).map(|batch| batch[0]).collect();
+        assert_eq!(batches, [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1]);
     }
-}
-
-fn send(socket: &Socket, reply: &[u8], to: SocketAddr, path: Path) -> nix::Result<()> {
-    let pieces = [IoSlice::new(reply)];
-    let address = SockaddrStorage::from(to);
-    let sent = match path.to {
-        IpAddr::V4(source) => {
-            let source = libc::in_addr { s_addr: u32::from(source).to_be() };
-            // A broadcast goes back to the wire that the request came by; anything else as routes say.
-            let is_broadcast = to.ip() == IpAddr::V4(Ipv4Addr::BROADCAST);
-            let interface = if is_broadcast { i32::try_from(path.interface).unwrap_or(0) } else { 0 };
-            let info = libc::in_pktinfo {
-                ipi_ifindex: interface,
-                ipi_spec_dst: source,
-                ipi_addr: libc::in_addr { s_addr: 0 },
-            };
-            let control = [ControlMessage::Ipv4PacketInfo(&info)];
-            sendmsg(socket.as_raw_fd(), &pieces, &control, MsgFlags::MSG_DONTWAIT, Some(&address))
-        }
-        IpAddr::V6(source) => {
-            let scoped = source.is_unicast_link_local();
-            let info = libc::in6_pktinfo {
-                ipi6_addr: libc::in6_addr { s6_addr: source.octets() },
-                ipi6_ifindex: if scoped { path.interface } else { 0 },
-            };
-            let control = [ControlMessage::Ipv6PacketInfo(&info)];
-            sendmsg(socket.as_raw_fd(), &pieces, &control, MsgFlags::MSG_DONTWAIT, Some(&address))
-        }
-    };
-    sent.map(drop)
-}
-
-fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
-    if let Some(v4) = address.as_sockaddr_in() {
-        return Some(SocketAddr::V4(SocketAddrV4::new(v4.ip(), v4.port())));
-    }
-    let v6 = address.as_sockaddr_in6()?;
-    Some(SocketAddr::V6(SocketAddrV6::new(v6.ip(), v6.port(), v6.flowinfo(), v6.scope_id())))
 }

@@ -5,6 +5,7 @@
 mod client;
 mod conformance;
 mod examples;
+mod pressed;
 mod pxe;
 mod robust;
 mod words;
