@@ -14,6 +14,8 @@
 //! Nothing secret is among them (loaders and kernels are public, and a command line holds only a pin and names), so
 //! "anyone" is safe: TCP cannot be reflected at a victim.
 
+pub mod admission;
+pub mod head;
 mod range;
 mod script;
 
@@ -28,6 +30,8 @@ use std::ops::Range;
 
 pub(crate) use script::{Script, script};
 
+/// When to ask again after a refusal that time mends, in seconds, where nothing better is known.
+const RETRY_SECONDS: u32 = 5;
 /// The longest path that is looked at, in octets; the longest file name of a design is far shorter.
 const PATH_MAX: usize = 1024;
 
@@ -112,6 +116,28 @@ pub fn boot(view: &View, request: &Request<'_>, now: Time) -> Result<Reply, Refu
     Ok(send_file(view, file, request, machine))
 }
 
+/// The reply that tells a client to come back later: the limit of transfers is reached, or the file is just being
+/// replaced. iPXE waits that long by itself, and its script tries again after that.
+pub fn later(retry_after_seconds: u32) -> Reply {
+    let mut reply = refused(Reason::TooMany.into());
+    for (name, value) in &mut reply.headers {
+        if *name == "Retry-After" {
+            *value = retry_after_seconds.to_string();
+        }
+    }
+    reply
+}
+
+/// The reply to octets that are not a request; the connection ends with it.
+pub fn bad_head(bad: head::BadHead) -> Reply {
+    let status = match bad {
+        head::BadHead::Malformed => 400,
+        head::BadHead::TooLong => 431,
+        head::BadHead::Version => 505,
+    };
+    Reply { status, ..refused(Reason::Malformed.into()) }
+}
+
 /// The reply that tells a client of a refusal.
 pub fn refused(refusal: Refusal) -> Reply {
     let status = match refusal.reason {
@@ -124,7 +150,7 @@ pub fn refused(refusal: Refusal) -> Reply {
     let body = format!("zonewright: {}: {}\n", refusal.reason, refusal.reason.meaning());
     let mut headers = text_headers(&body);
     if status == 503 {
-        headers.push(("Retry-After", "5".to_owned()));
+        headers.push(("Retry-After", RETRY_SECONDS.to_string()));
     }
     Reply { body: Body::Text(body), refused: Some(refusal.reason), ..reply(status, headers, None) }
 }

@@ -1,187 +1,306 @@
-//! HTTP boot: scripts from the view, files from the disk, in large pieces.
+//! HTTP boot: one thread, one `epoll`, files from the page cache to the socket by `sendfile`.
+//!
+//! In: connections. Out: scripts and files, and to the keeper what was fetched. One thread, so that images never take
+//! more than one core from DHCP and DNS, and of lower priority than theirs; each connection gets a slice in turn, so
+//! that a fast client does not hold up a slow one ([decision 7](../../../docs/decisions/0007-boot-files-by-sendfile.md)).
+//! It never reads a file into memory, and decides nothing: `answer::http` says what is served, and to how many.
 
-use crate::clock;
-use crate::connections::Peer;
+mod connection;
+mod respond;
+mod sending;
+
+use crate::boot_http::connection::{Connection, Next};
+use crate::boot_http::respond::Service;
 use crate::controller::Controller;
 use crate::counters::Protocol;
-use crate::refusals::Details;
-use answer::http::{self, Body, Method, Reply};
-use http_body_util::channel::{Channel, Sender};
-use http_body_util::{Either, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{HeaderName, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE};
-use hyper::{Request, Response, StatusCode};
-use model::event::What;
-use model::{Event, Location, Reason, View};
-use std::fs::File;
+use crate::udp::Stop;
+use answer::http::head::HEAD_MAX;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use socket2::Socket;
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
-use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::time::{Duration, Instant};
 
-/// Files that are sent at once; more are asked to come back, so that those under way end in time.
-pub(crate) const TRANSFERS_MAX: usize = 512;
-/// What is read from the disk at once: large, as each reading costs a change of thread.
-const PIECE: u64 = 1 << 20;
-/// Pieces in memory ahead of a client.
-const PIECES_AHEAD: usize = 1;
+/// Connections that are open at once: each machine holds one or two while it boots. When they are all taken, those
+/// that have been idle longest give way.
+const CONNECTIONS_MAX: usize = 8192;
+/// Descriptors that are left for everything else, where the system grants less than are wanted.
+const DESCRIPTORS_LEFT: u64 = 512;
+/// How much lower this thread's priority is than that of the threads which answer DHCP and DNS.
+const NICE: i32 = 5;
+/// Events that are taken at once.
+const EVENTS_MAX: usize = 256;
+/// Connections that are accepted before the others have their turn again.
+const ACCEPTED_AT_ONCE: usize = 128;
+/// Idle connections that are closed when there is no room for another: some, so that a flood does not go through all of
+/// them for each of its connections.
+const CLOSED_AT_ONCE: usize = 64;
+/// What one connection is sent in its turn, at least, and what all are sent in a round: few get larger slices.
+const SLICE: u64 = 256 << 10;
+const ROUND: u64 = 2 << 20;
+/// How often deadlines are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long transfers may go on after the server was told to stop.
+const GRACE: Duration = Duration::from_secs(2);
 
-/// What a response carries.
-pub(crate) type ResponseBody = Either<Full<Bytes>, Channel<Bytes, io::Error>>;
+/// Tokens of what is not a connection.
+const STOP: u64 = u64::MAX;
+const LISTENERS: u64 = u64::MAX - 1024;
 
-/// Answers one request.
-pub(crate) fn respond(
-    controller: &Arc<Controller>,
-    transfers: &Arc<Semaphore>,
-    request: &Request<Incoming>,
-    peer: Peer,
-) -> Response<ResponseBody> {
-    let client = match peer {
-        Peer::Address(client) => client,
-        // Boot is served on TCP only.
-        Peer::User(_) => IpAddr::from([127, 0, 0, 1]),
-    };
-    let traffic = controller.counters.of(Protocol::Http);
-    traffic.received.one();
-    let view = controller.view.load_full();
-    let now = clock::now();
-    let header = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let asked = http::Request {
-        method: match *request.method() {
-            hyper::Method::GET => Method::Get,
-            hyper::Method::HEAD => Method::Head,
-            _ => Method::Other,
-        },
-        path: request.uri().path(),
-        range: header(RANGE),
-        if_range: header(IF_RANGE),
-        if_none_match: header(IF_NONE_MATCH),
-        client,
-    };
-    let outcome = catch_unwind(AssertUnwindSafe(|| http::boot(&view, &asked, now)));
-    let mut reply = match outcome {
-        Ok(Ok(reply)) => reply,
-        Ok(Err(refusal)) => http::refused(refusal),
-        Err(_) => {
-            traffic.panicked.one();
-            let mut response = Response::new(Either::Left(Full::default()));
-            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-            return response;
-        }
-    };
-    let machine = reply.machine.map(|device| view.plan.design.devices[device.index()].location.clone());
-    let mut permit = None;
-    if matches!(reply.body, Body::File { .. }) {
-        match Arc::clone(transfers).try_acquire_owned() {
-            Ok(taken) => permit = Some(taken),
-            Err(_) => reply = http::refused(Reason::TooMany.into()),
-        }
+/// Serves until it is stopped.
+pub(crate) fn run(controller: &Arc<Controller>, listeners: Vec<std::net::TcpListener>, stop: &Stop) {
+    // Without the right to it, images compete with DHCP on equal terms, as everything else on this host does.
+    let _ = rustix::process::setpriority_process(None, NICE);
+    let ended = Boot::new(controller, listeners, stop).and_then(|mut boot| boot.serve());
+    if let Err(error) = ended {
+        controller.say(&format!("HTTP boot is not served: {error}"));
     }
-    if let Some(reason) = reply.refused {
-        traffic.refused[reason as usize].one();
-        controller.refusals.note(Protocol::Http, reason, (client, asked.path), now, || Details {
-            client: client.to_string(),
-            machine: machine.clone(),
-            subject: asked.path.to_owned(),
-            ..Details::default()
-        });
-    } else {
-        traffic.answered.one();
-    }
-    if reply.is_boot_script
-        && let Some(location) = &machine
-    {
-        let what = What::ScriptFetched { generation: view.generation };
-        controller.tell(Event { at: now, location: location.clone(), what });
-    }
-    response(controller, &view, reply, machine, permit)
 }
 
-fn response(
-    controller: &Arc<Controller>,
-    view: &Arc<View>,
-    reply: Reply,
-    machine: Option<Location>,
-    permit: Option<OwnedSemaphorePermit>,
-) -> Response<ResponseBody> {
-    let body = match reply.body {
-        Body::Empty => Either::Left(Full::default()),
-        Body::Text(text) => {
-            controller.counters.of(Protocol::Http).octets.add(text.len() as u64);
-            Either::Left(Full::from(text))
-        }
-        Body::File { file, range } => {
-            let (sender, body) = Channel::new(PIECES_AHEAD);
-            let site_file = view.boot.site.file(file);
-            let (path, name, size) = (site_file.source.clone(), site_file.name.clone(), site_file.size);
-            let controller = Arc::clone(controller);
-            tokio::spawn(async move {
-                let whole = range == (0..size);
-                let sent = send_file(sender, path, range, &controller).await;
-                if sent
-                    && whole
-                    && let Some(location) = machine
-                {
-                    let what = What::FileFetched { file: name, bytes: size };
-                    controller.tell(Event { at: clock::now(), location, what });
-                }
-                drop(permit);
-            });
-            Either::Right(body)
-        }
-    };
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for (name, value) in reply.headers {
-        if let (Ok(name), Ok(value)) =
-            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(&value))
-        {
-            response.headers_mut().append(name, value);
-        }
-    }
-    response
+struct Boot {
+    service: Service,
+    epoll: Epoll,
+    stop: Stop,
+    listeners: Vec<Socket>,
+    /// Out of descriptors: nobody is accepted until the next look at the deadlines.
+    is_deaf: bool,
+    connections: Vec<Option<Connection>>,
+    free: Vec<usize>,
+    connections_max: usize,
+    scratch: Vec<u8>,
 }
 
-/// Sends a range of a file; true if all of it was taken.
-async fn send_file(
-    mut sender: Sender<Bytes, io::Error>,
-    path: std::path::PathBuf,
-    range: Range<u64>,
-    controller: &Controller,
-) -> bool {
-    let mut at = range.start;
-    let mut file = None;
-    while at < range.end {
-        let length = (range.end - at).min(PIECE);
-        let (path, opened) = (path.clone(), file.take());
-        let read = tokio::task::spawn_blocking(move || {
-            let file = match opened {
-                Some(file) => file,
-                None => File::open(path)?,
+impl Boot {
+    fn new(
+        controller: &Arc<Controller>,
+        listeners: Vec<std::net::TcpListener>,
+        stop: &Stop,
+    ) -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let listeners: Vec<Socket> = listeners.into_iter().map(Socket::from).collect();
+        for (token, listener) in (LISTENERS..).zip(&listeners) {
+            listener.set_nonblocking(true)?;
+            epoll.add(listener, EpollEvent::new(EpollFlags::EPOLLIN, token))?;
+        }
+        epoll.add(stop.descriptor(), EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
+        Ok(Self {
+            service: Service::new(Arc::clone(controller)),
+            epoll,
+            stop: stop.clone(),
+            listeners,
+            is_deaf: false,
+            connections: Vec::new(),
+            free: Vec::new(),
+            connections_max: connections_max(),
+            scratch: vec![0; HEAD_MAX],
+        })
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
+        let mut events = [EpollEvent::empty(); EVENTS_MAX];
+        let (mut looked, mut stopping) = (Instant::now(), None);
+        loop {
+            let count = match self.epoll.wait(&mut events, self.timeout(stopping)) {
+                Ok(count) => count,
+                Err(nix::errno::Errno::EINTR) => 0,
+                Err(error) => return Err(error.into()),
             };
-            let mut piece = vec![0; usize::try_from(length).unwrap_or(0)];
-            file.read_exact_at(&mut piece, at)?;
-            Ok::<_, io::Error>((file, piece))
-        });
-        match read.await {
-            Ok(Ok((opened, piece))) => {
-                file = Some(opened);
-                controller.counters.of(Protocol::Http).octets.add(length);
-                if sender.send_data(Bytes::from(piece)).await.is_err() {
-                    return false;
+            let now = Instant::now();
+            // The largest slice when one is sent to, the least when many are.
+            let slice = (ROUND / count.max(1) as u64).max(SLICE);
+            let mut arrivals = false;
+            for event in &events[..count] {
+                match event.data() {
+                    STOP => {
+                        self.stop_accepting();
+                        stopping = Some(now + GRACE);
+                    }
+                    LISTENERS.. => arrivals = true,
+                    token => {
+                        let flags = event.events();
+                        let is_readable = flags
+                            .intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR);
+                        self.turn(usize::try_from(token).unwrap_or(usize::MAX), is_readable, slice, now);
+                    }
                 }
             }
-            // The file changed or went since it was listed: a broken transfer is seen and tried again, a short one not.
-            Ok(Err(error)) => {
-                sender.abort(error);
-                return false;
+            // After the others, so that no token changes its meaning while events are gone through.
+            if arrivals && stopping.is_none() {
+                self.accept(now);
             }
-            Err(_) => return false,
+            if now.duration_since(looked) >= LOOK_EVERY {
+                looked = now;
+                self.close_where(|connection| connection.is_overdue(now));
+                self.listen_again();
+            }
+            if let Some(end) = stopping {
+                self.close_where(|connection| connection.is_idle());
+                if now >= end || self.connections.len() == self.free.len() {
+                    return Ok(());
+                }
+            }
         }
-        at += length;
     }
-    true
+
+    fn timeout(&self, stopping: Option<Instant>) -> EpollTimeout {
+        let wait = match stopping {
+            Some(_) => 50,
+            None if self.is_deaf || self.connections.len() > self.free.len() => {
+                u16::try_from(LOOK_EVERY.as_millis()).unwrap_or(u16::MAX)
+            }
+            None => return EpollTimeout::NONE,
+        };
+        EpollTimeout::from(wait)
+    }
+
+    /// One connection's turn. A panic in it costs that connection.
+    fn turn(&mut self, token: usize, is_readable: bool, slice: u64, now: Instant) {
+        let Some(Some(connection)) = self.connections.get_mut(token) else { return };
+        let (service, scratch) = (&mut self.service, &mut self.scratch);
+        let next =
+            catch_unwind(AssertUnwindSafe(|| connection.turn(service, is_readable, slice, scratch, now)));
+        let wanted = match next {
+            Ok(Next::Read) => EpollFlags::EPOLLIN,
+            Ok(Next::Write) => EpollFlags::EPOLLOUT,
+            Ok(Next::Close) => return self.close(token),
+            Err(_) => {
+                self.service.controller.counters.of(Protocol::Http).panicked.one();
+                return self.close(token);
+            }
+        };
+        if connection.waits_for != wanted {
+            connection.waits_for = wanted;
+            let mut event = EpollEvent::new(wanted, token as u64);
+            if self.epoll.modify(&connection.socket, &mut event).is_err() {
+                self.close(token);
+            }
+        }
+    }
+
+    fn accept(&mut self, now: Instant) {
+        for _ in 0..ACCEPTED_AT_ONCE {
+            let Some((socket, client)) = self.accepted() else { return };
+            let open = self.connections.len() - self.free.len();
+            // Without an idle one everybody is being served: who comes last comes back.
+            if open >= self.connections_max && !self.close_idlest() {
+                continue;
+            }
+            let token = self.free.pop().unwrap_or_else(|| {
+                self.connections.push(None);
+                self.connections.len() - 1
+            });
+            let connection = Connection::new(socket, client, now);
+            let event = EpollEvent::new(connection.waits_for, token as u64);
+            let added = self.epoll.add(&connection.socket, event).is_ok();
+            self.connections[token] = Some(connection);
+            if !added {
+                self.close(token);
+            }
+        }
+    }
+
+    fn accepted(&mut self) -> Option<(Socket, IpAddr)> {
+        for listener in &self.listeners {
+            loop {
+                match listener.accept() {
+                    Ok((socket, peer)) => {
+                        let client = peer.as_socket().map(|peer| peer.ip().to_canonical());
+                        let ready = socket.set_nonblocking(true).and_then(|()| socket.set_tcp_nodelay(true));
+                        match (client, ready) {
+                            (Some(client), Ok(())) => return Some((socket, client)),
+                            _ => continue,
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) if is_out_of_descriptors(&error) => {
+                        self.stop_listening();
+                        return None;
+                    }
+                    // The client has gone before it was accepted.
+                    Err(_) => continue,
+                }
+            }
+        }
+        None
+    }
+
+    /// Closes some of the connections that have waited longest, of the clients that have most: one client with
+    /// thousands of sockets takes them from itself. False if none waits.
+    fn close_idlest(&mut self) -> bool {
+        let mut open: HashMap<IpAddr, usize> = HashMap::new();
+        for connection in self.connections.iter().flatten() {
+            *open.entry(connection.client).or_default() += 1;
+        }
+        let idle = self.connections.iter().enumerate().filter_map(|(token, connection)| {
+            let connection = connection.as_ref().filter(|connection| connection.is_idle())?;
+            Some((Reverse(open[&connection.client]), connection.since, token))
+        });
+        let mut idle: Vec<_> = idle.collect();
+        idle.sort_unstable();
+        idle.truncate(CLOSED_AT_ONCE);
+        for (_, _, token) in &idle {
+            self.close(*token);
+        }
+        !idle.is_empty()
+    }
+
+    fn close_where(&mut self, which: impl Fn(&Connection) -> bool) {
+        for token in 0..self.connections.len() {
+            if self.connections[token].as_ref().is_some_and(&which) {
+                self.close(token);
+            }
+        }
+    }
+
+    /// Closing the descriptor takes it out of the `epoll`.
+    fn close(&mut self, token: usize) {
+        if let Some(connection) = self.connections[token].take() {
+            self.free.push(token);
+            self.service.ended(connection.sending);
+        }
+    }
+
+    fn stop_listening(&mut self) {
+        self.is_deaf = true;
+        for listener in &self.listeners {
+            let _ = self.epoll.delete(listener);
+        }
+    }
+
+    fn listen_again(&mut self) {
+        if std::mem::take(&mut self.is_deaf) {
+            for (token, listener) in (LISTENERS..).zip(&self.listeners) {
+                let _ = self.epoll.add(listener, EpollEvent::new(EpollFlags::EPOLLIN, token));
+            }
+        }
+    }
+
+    fn stop_accepting(&mut self) {
+        self.listeners.clear();
+        // It stays readable for the other loops.
+        let _ = self.epoll.delete(self.stop.descriptor());
+    }
+}
+
+/// As many as are wanted, or as the system lets this process have.
+fn connections_max() -> usize {
+    // A connection that is sent a file has two descriptors.
+    let wanted =
+        CONNECTIONS_MAX as u64 + u64::from(answer::http::admission::TRANSFERS_MAX) + DESCRIPTORS_LEFT;
+    let granted = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, hard)| {
+        let raised = wanted.min(hard).max(soft);
+        if setrlimit(Resource::RLIMIT_NOFILE, raised, hard).is_ok() { raised } else { soft }
+    });
+    let left = granted.saturating_sub(wanted - CONNECTIONS_MAX as u64).max(granted / 4);
+    usize::try_from(left).unwrap_or(CONNECTIONS_MAX).min(CONNECTIONS_MAX)
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    use nix::libc::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM))
 }

@@ -1,4 +1,4 @@
-//! HTTP connections: accepted, bounded in number and in time, ended gracefully.
+//! The API's HTTP connections: accepted, bounded in number and in time, ended gracefully.
 //!
 //! Against clients that open many connections or speak slowly: a limit on both, and each write must make progress.
 

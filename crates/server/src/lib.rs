@@ -18,7 +18,7 @@
 //! | `reload`      | the design's files, read again                                                    |
 //! | `files`       | the design's directory, read                                                      |
 //! | `site`        | boot loaders and images, listed and digested                                      |
-//! | `sockets`, `steering`, `udp`, `connections` | opening, and the loops around datagrams and HTTP connections |
+//! | `sockets`, `steering`, `udp`, `connections` | opening, and the loops around datagrams and the API's connections |
 //! | `published`, `told` | what packets read, and what they told                                      |
 //! | `dhcp`, `dns`, `tftp`, `boot_http` | one protocol each, between socket and `answer`               |
 //! | `agents`      | the agents' TLS listener                                                          |

@@ -67,7 +67,13 @@ impl Gatherer {
             match self.digest(&source) {
                 Ok((version, sha256)) => {
                     known.insert(source.clone(), (version, sha256));
-                    files.push(SiteFile { name, size: version.size, sha256, source });
+                    files.push(SiteFile {
+                        name,
+                        size: version.size,
+                        modified: version.modified,
+                        sha256,
+                        source,
+                    });
                 }
                 Err(error) => troubles
                     .push(format!("{} cannot be read, so it cannot be booted: {error}", source.display())),

@@ -12,7 +12,6 @@ use crate::sockets::{self, Purpose};
 use crate::udp::{self, Stop};
 use crate::{boot_http, clock, connections, dhcp, dns, steering, tftp};
 use axum::Extension;
-use hyper::service::service_fn;
 use hyper_util::service::TowerToHyperService;
 use lifecycle::Zone;
 use model::design::DeviceKind;
@@ -21,7 +20,6 @@ use model::view::Ports;
 use model::{Generation, Plan};
 use socket2::Socket;
 use std::collections::HashSet;
-use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -32,11 +30,9 @@ use std::time::{Duration, Instant};
 use store::{Loaded, Publication, PublishError, Store};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Connections of HTTP boot: each machine holds one or two while it boots.
-const BOOT_CONNECTIONS_MAX: usize = 8192;
 /// How often agents say that they are there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How often agents run their checks again.
@@ -137,12 +133,15 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
         thread("keeper", move || keeper::run(controller, store, site, &queue))?
     };
     let ports = bound.ports;
-    let threads = datagram_threads(&controller, bound.dhcp, bound.tftp, bound.dns, &stop, &is_stopping)?;
+    let mut threads = datagram_threads(&controller, bound.dhcp, bound.tftp, bound.dns, &stop, &is_stopping)?;
+    {
+        let (controller, listeners, stop) = (Arc::clone(&controller), bound.boot, stop.clone());
+        threads.push(thread("boot", move || boot_http::run(&controller, listeners, &stop))?);
+    }
     let mut tasks = JoinSet::new();
     for socket in bound.dns_tcp {
         tasks.spawn(dns::run_tcp(Arc::clone(&controller), listener(socket)?, is_stopping.clone()));
     }
-    serve_boot(&mut tasks, &controller, bound.boot, &is_stopping)?;
     serve_agents(&mut tasks, &controller, authority, bound.agents, &is_stopping)?;
     tasks.spawn(Arc::clone(&reloader).watch(Arc::clone(&controller), is_stopping.clone()));
     let api = Api::new(Arc::clone(&controller), Arc::clone(&reloader), ports, is_stopping.clone());
@@ -431,31 +430,6 @@ fn datagram_threads(
 
 fn listener(listener: std::net::TcpListener) -> Result<TcpListener, StartError> {
     TcpListener::from_std(listener).map_err(|error| StartError::Bind(format!("failed to listen: {error}")))
-}
-
-fn serve_boot(
-    tasks: &mut JoinSet<()>,
-    controller: &Arc<Controller>,
-    listeners: Vec<std::net::TcpListener>,
-    stopping: &watch::Receiver<bool>,
-) -> Result<(), StartError> {
-    let transfers = Arc::new(Semaphore::new(boot_http::TRANSFERS_MAX));
-    for socket in listeners {
-        let (listener, controller, transfers) =
-            (listener(socket)?, Arc::clone(controller), Arc::clone(&transfers));
-        let stopping = stopping.clone();
-        tasks.spawn(async move {
-            let serve = |peer| {
-                let (controller, transfers) = (Arc::clone(&controller), Arc::clone(&transfers));
-                service_fn(move |request| {
-                    let response = boot_http::respond(&controller, &transfers, &request, peer);
-                    std::future::ready(Ok::<_, Infallible>(response))
-                })
-            };
-            connections::run(listener, BOOT_CONNECTIONS_MAX, stopping, serve).await;
-        });
-    }
-    Ok(())
 }
 
 /// Where the API is spoken.

@@ -17,7 +17,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::Socket;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -57,6 +57,11 @@ impl Stop {
 
     fn is_set(&self) -> bool {
         self.0.is_set.load(Relaxed)
+    }
+
+    /// Readable once it is time.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.0.wakes.as_fd()
     }
 }
 

@@ -2,7 +2,7 @@
 //! this file; here they run with a fixed seed, over spoiled packets and over noise.
 
 use answer::dns::{Answer, Transport};
-use answer::http::{Body, Method, Request};
+use answer::http::{Body, Method, Request, head};
 use answer::tftp::{Fetch, Outgoing};
 use hickory_proto::op::Message;
 use model::{Time, View};
@@ -114,6 +114,49 @@ pub(crate) fn http(view: &View, bytes: &[u8]) {
     }
 }
 
+/// Octets on a connection to HTTP boot: requests are taken from them until they end or make no sense.
+pub(crate) fn http_head(view: &View, bytes: &[u8], out: &mut Vec<u8>) {
+    let mut rest = bytes;
+    while let Ok(read) = head::read(rest) {
+        let Some(head) = read else {
+            assert!(rest.len() < head::HEAD_MAX, "what is not whole by then never is");
+            break;
+        };
+        assert!((1..=head::HEAD_MAX.min(rest.len())).contains(&head.length));
+        // The same head whatever follows, and none without its last octet.
+        assert_eq!(head::read(&rest[..head.length]), Ok(Some(head)));
+        assert_eq!(head::read(&rest[..head.length - 1]), Ok(None));
+        let asked = Request {
+            method: head.method,
+            path: head.path,
+            range: head.range,
+            if_range: head.if_range,
+            if_none_match: head.if_none_match,
+            client: INSIDE,
+        };
+        let reply = answer::http::boot(view, &asked, NOW).unwrap_or_else(answer::http::refused);
+        out.clear();
+        head::write(&reply, head.keep_alive, NOW, out);
+        let text = match &reply.body {
+            Body::Text(text) => text.as_bytes(),
+            Body::Empty | Body::File { .. } => b"",
+        };
+        let written = out.strip_suffix(text).expect("the text comes last");
+        let mut fields = [httparse::EMPTY_HEADER; 16];
+        let mut parsed = httparse::Response::new(&mut fields);
+        assert_eq!(
+            parsed.parse(written),
+            Ok(httparse::Status::Complete(written.len())),
+            "one head, and no more"
+        );
+        assert_eq!(parsed.code, Some(reply.status));
+        if !head.keep_alive {
+            break;
+        }
+        rest = &rest[head.length..];
+    }
+}
+
 #[cfg(test)]
 mod with_a_fixed_seed {
     use crate::zone;
@@ -202,5 +245,21 @@ mod with_a_fixed_seed {
         ]
         .map(<[u8]>::to_vec);
         spoil(&seeds, |bytes| super::http(&view, bytes));
+    }
+
+    #[test]
+    fn http_head() {
+        let view = zone::view();
+        let seeds = [
+            &b"GET /boot/auto.ipxe HTTP/1.1\r\nHost: x\r\n\r\n"[..],
+            b"GET /loader/snponly.efi HTTP/1.1\r\nHost: x\r\nRange: bytes=0-9\r\n\r\nHEAD / HTTP/1.1\r\nHost:x\r\n\r\n",
+            b"GET http://x/loader/snponly.efi HTTP/1.0\nConnection: keep-alive\nIf-None-Match: *\n\n",
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello",
+            b"\r\n\r\nGET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close, x\r\nIf-Range: \"a\"\r\n\r\n",
+        ]
+        .map(<[u8]>::to_vec);
+        let mut out = Vec::new();
+        seeds.iter().for_each(|seed| super::http_head(&view, seed, &mut out));
+        spoil(&seeds, |bytes| super::http_head(&view, bytes, &mut out));
     }
 }

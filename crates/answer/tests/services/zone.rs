@@ -30,6 +30,7 @@ pub(crate) fn site() -> Arc<Site> {
     let file = |name: &str, size: u64| SiteFile {
         name: name.into(),
         size,
+        modified: (0, 0),
         sha256: [u8::try_from(size % 251).unwrap(); 32],
         source: format!("/nowhere/{name}").into(),
     };

@@ -3,6 +3,7 @@
 //! Each test has its own server and directory. Nothing sleeps: what has to be waited for comes as a server-sent event.
 
 mod boot;
+mod boot_http;
 mod dns;
 mod garbage;
 mod interface;

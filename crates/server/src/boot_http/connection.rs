@@ -1,0 +1,268 @@
+//! One connection: requests are read and answered in their order, one at a time.
+//!
+//! A connection holds memory only for what has come of an unfinished request and what is left of a reply.
+
+use crate::boot_http::respond::Service;
+use crate::boot_http::sending::{Sending, Sent};
+use answer::http::head::{self, HEAD_MAX};
+use nix::libc::MSG_MORE;
+use nix::sys::epoll::EpollFlags;
+use socket2::Socket;
+use std::io::{self, Read};
+use std::net::{IpAddr, Shutdown};
+use std::time::{Duration, Instant};
+
+/// From the first octet of a request's head to its last: a head is one packet or two.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+/// Between two requests: firmware asks for a file's size, and then for the file after it has found room for it.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+/// In this time a client takes [`PROGRESS`], or all that is left: nobody holds a place in the limit by taking nothing,
+/// or next to nothing.
+const STALL_MAX: Duration = Duration::from_secs(30);
+const PROGRESS: u64 = 256 << 10;
+/// After the last reply: until the client has read it and closed its end.
+const DRAIN_MAX: Duration = Duration::from_secs(2);
+
+/// What a connection waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Next {
+    /// Something to read.
+    Read,
+    /// Room to write, or its next turn.
+    Write,
+    /// Nothing more.
+    Close,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Between requests.
+    Idle,
+    /// A part of a head has come.
+    Head,
+    /// A reply goes out.
+    Reply,
+    /// The last reply is out; what still comes is thrown away, for a close with unread octets would destroy the reply.
+    Drain,
+}
+
+pub(super) struct Connection {
+    pub(super) socket: Socket,
+    pub(super) client: IpAddr,
+    /// What the `epoll` was told to wait for.
+    pub(super) waits_for: EpollFlags,
+    /// The file that is sent after `output`.
+    pub(super) sending: Option<Sending>,
+    /// Since when it has been in its phase, or made no progress in it.
+    pub(super) since: Instant,
+    phase: Phase,
+    /// Octets that were read and not answered yet.
+    input: Vec<u8>,
+    /// Heads and texts to send.
+    output: Vec<u8>,
+    /// How much of them was sent.
+    written: usize,
+    /// Octets taken since `since`.
+    taken: u64,
+    keep_alive: bool,
+}
+
+impl Connection {
+    pub(super) fn new(socket: Socket, client: IpAddr, now: Instant) -> Self {
+        Self {
+            socket,
+            client,
+            waits_for: EpollFlags::EPOLLIN,
+            sending: None,
+            since: now,
+            phase: Phase::Idle,
+            input: Vec::new(),
+            output: Vec::new(),
+            written: 0,
+            taken: 0,
+            keep_alive: true,
+        }
+    }
+
+    /// Whether it has had its time.
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        let most = match self.phase {
+            Phase::Idle => IDLE_MAX,
+            Phase::Head => HEAD_TIME_MAX,
+            Phase::Reply => STALL_MAX,
+            Phase::Drain => DRAIN_MAX,
+        };
+        now.duration_since(self.since) >= most
+    }
+
+    /// Whether nothing is being sent on it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.phase != Phase::Reply
+    }
+
+    /// Sends what is to be sent, at most a slice of a file; then answers what was asked; then reads once.
+    pub(super) fn turn(
+        &mut self,
+        service: &mut Service,
+        mut is_readable: bool,
+        mut slice: u64,
+        scratch: &mut [u8],
+        now: Instant,
+    ) -> Next {
+        loop {
+            match self.write(service, &mut slice, now) {
+                Ok(true) => {}
+                Ok(false) => return Next::Write,
+                Err(_) => return Next::Close,
+            }
+            if self.phase == Phase::Drain {
+                return if is_readable { self.drain(scratch) } else { Next::Read };
+            }
+            if self.answer(service, now) {
+                continue;
+            }
+            if !is_readable {
+                return Next::Read;
+            }
+            is_readable = false;
+            match (&self.socket).read(scratch) {
+                Ok(0) => return Next::Close,
+                Ok(length) => self.input.extend_from_slice(&scratch[..length]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Next::Read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => is_readable = true,
+                Err(_) => return Next::Close,
+            }
+        }
+    }
+
+    /// Takes the next request from what was read. False if it is not whole yet.
+    fn answer(&mut self, service: &mut Service, now: Instant) -> bool {
+        if self.input.is_empty() {
+            self.input = Vec::new();
+            return false;
+        }
+        let (length, keep_alive) = match head::read(&self.input) {
+            Ok(Some(head)) => {
+                self.sending = service.respond(&head, self.client, &mut self.output);
+                (head.length, head.keep_alive)
+            }
+            Ok(None) => {
+                if self.phase == Phase::Idle {
+                    self.enter(Phase::Head, now);
+                }
+                return false;
+            }
+            Err(bad) => {
+                service.bad_head(bad, self.client, &mut self.output);
+                (self.input.len(), false)
+            }
+        };
+        self.input.drain(..length);
+        debug_assert!(self.input.len() <= 2 * HEAD_MAX);
+        self.keep_alive = keep_alive;
+        self.enter(Phase::Reply, now);
+        true
+    }
+
+    /// True when everything is sent; false when there is no room, or the slice is used up.
+    fn write(&mut self, service: &mut Service, slice: &mut u64, now: Instant) -> io::Result<bool> {
+        if self.phase != Phase::Reply {
+            return Ok(true);
+        }
+        while self.written < self.output.len() {
+            // The head travels with the beginning of its file.
+            let flags = if self.sending.is_some() { MSG_MORE } else { 0 };
+            match self.socket.send_with_flags(&self.output[self.written..], flags) {
+                Ok(length) => {
+                    self.written += length;
+                    (self.taken, self.since) = progress(self.taken + length as u64, self.since, now);
+                }
+                Err(error) => return would_block(error),
+            }
+        }
+        self.output = Vec::new();
+        self.written = 0;
+        if let Some(sending) = &mut self.sending {
+            loop {
+                if *slice == 0 {
+                    return Ok(false);
+                }
+                match sending.send(&self.socket, *slice) {
+                    Ok(Sent::Part(length)) => {
+                        *slice -= length.min(*slice);
+                        service.sent(length);
+                        (self.taken, self.since) = progress(self.taken + length, self.since, now);
+                    }
+                    Ok(Sent::All) => break,
+                    Err(error) => return would_block(error),
+                }
+            }
+            service.done(self.sending.take());
+        }
+        if self.keep_alive {
+            self.enter(Phase::Idle, now);
+        } else {
+            self.socket.shutdown(Shutdown::Write)?;
+            self.enter(Phase::Drain, now);
+        }
+        Ok(true)
+    }
+
+    fn drain(&self, scratch: &mut [u8]) -> Next {
+        match (&self.socket).read(scratch) {
+            Ok(0) => Next::Close,
+            Ok(_) => Next::Read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Next::Read,
+            Err(_) => Next::Close,
+        }
+    }
+
+    fn enter(&mut self, phase: Phase, now: Instant) {
+        (self.phase, self.since, self.taken) = (phase, now, 0);
+    }
+}
+
+/// What was taken since when, after more was taken.
+fn progress(taken: u64, since: Instant, now: Instant) -> (u64, Instant) {
+    if taken >= PROGRESS { (0, now) } else { (taken, since) }
+}
+
+fn would_block(error: io::Error) -> io::Result<bool> {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(false),
+        _ => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    #[test]
+    fn each_phase_has_its_time() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let socket = Socket::from(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        let began = Instant::now();
+        let mut connection = Connection::new(socket, IpAddr::V4(Ipv4Addr::LOCALHOST), began);
+        for (phase, seconds, is_idle) in [
+            (Phase::Idle, 60, true),
+            (Phase::Head, 10, true),
+            (Phase::Reply, 30, false),
+            (Phase::Drain, 2, true),
+        ] {
+            connection.enter(phase, began);
+            let almost = began + Duration::from_secs(seconds) - Duration::from_millis(1);
+            assert_eq!((connection.is_overdue(almost), connection.is_idle()), (false, is_idle), "{phase:?}");
+            assert!(connection.is_overdue(began + Duration::from_secs(seconds)), "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn next_to_nothing_is_no_progress() {
+        let began = Instant::now();
+        let later = began + Duration::from_secs(29);
+        assert_eq!(progress(PROGRESS - 1, began, later), (PROGRESS - 1, began));
+        assert_eq!(progress(PROGRESS, began, later), (0, later));
+    }
+}

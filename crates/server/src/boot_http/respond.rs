@@ -1,0 +1,133 @@
+//! From a request to the octets of its reply: the answer, the limit of transfers, what is counted and told.
+
+use crate::boot_http::sending::Sending;
+use crate::clock;
+use crate::controller::Controller;
+use crate::counters::Protocol;
+use crate::refusals::Details;
+use answer::http::admission::{Admission, COUNTED_FROM, Party, TRANSFERS_MAX};
+use answer::http::head::{self, BadHead, Head};
+use answer::http::{self, Body, Reply};
+use model::event::What;
+use model::{Event, Location, Time, View};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Seconds until a file that is being replaced is likely to be listed anew.
+const REPLACED_SECONDS: u32 = 3;
+
+pub(super) struct Service {
+    pub(super) controller: Arc<Controller>,
+    admission: Admission,
+}
+
+impl Service {
+    pub(super) fn new(controller: Arc<Controller>) -> Self {
+        Self { controller, admission: Admission::new(TRANSFERS_MAX) }
+    }
+
+    /// Writes the reply's head and text after `out`; what comes back is to be sent after them.
+    pub(super) fn respond(&mut self, head: &Head<'_>, client: IpAddr, out: &mut Vec<u8>) -> Option<Sending> {
+        let controller = Arc::clone(&self.controller);
+        let traffic = controller.counters.of(Protocol::Http);
+        traffic.received.one();
+        let view = controller.view.load();
+        let now = clock::now();
+        let asked = http::Request {
+            method: head.method,
+            path: head.path,
+            range: head.range,
+            if_range: head.if_range,
+            if_none_match: head.if_none_match,
+            client,
+        };
+        let mut reply = http::boot(&view, &asked, now).unwrap_or_else(http::refused);
+        let machine = reply.machine.map(|device| view.plan.design.devices[device.index()].location.clone());
+        let mut sending = None;
+        if let Body::File { .. } = reply.body {
+            match self.open(&view, &reply, client, machine.clone(), now) {
+                Ok(opened) => sending = Some(opened),
+                Err(retry_after_seconds) => reply = http::later(retry_after_seconds),
+            }
+        }
+        self.count(&reply, client, asked.path, machine.as_ref(), now);
+        if reply.is_boot_script
+            && let Some(location) = machine
+        {
+            let what = What::ScriptFetched { generation: view.generation };
+            controller.tell(Event { at: now, location, what });
+        }
+        head::write(&reply, head.keep_alive, now, out);
+        sending
+    }
+
+    /// Writes the reply to octets that are no request.
+    pub(super) fn bad_head(&mut self, bad: BadHead, client: IpAddr, out: &mut Vec<u8>) {
+        self.controller.counters.of(Protocol::Http).received.one();
+        let (reply, now) = (http::bad_head(bad), clock::now());
+        self.count(&reply, client, "", None, now);
+        head::write(&reply, false, now, out);
+    }
+
+    /// Octets of a file went out.
+    pub(super) fn sent(&self, octets: u64) {
+        self.controller.counters.of(Protocol::Http).octets.add(octets);
+    }
+
+    /// A file was sent to its end.
+    pub(super) fn done(&mut self, sending: Option<Sending>) {
+        let Some(mut sending) = sending else { return };
+        let party = sending.party.take();
+        if let Some(event) = sending.event(clock::now()) {
+            self.controller.tell(event);
+        }
+        self.leave(party.as_ref());
+    }
+
+    /// A connection ended, in the middle of a file or not.
+    pub(super) fn ended(&mut self, sending: Option<Sending>) {
+        self.leave(sending.and_then(|sending| sending.party).as_ref());
+    }
+
+    fn leave(&mut self, party: Option<&Party>) {
+        if let Some(party) = party {
+            self.admission.end(party);
+        }
+    }
+
+    /// Opens the file of a reply, within the limit. The error is when to ask again, in seconds.
+    fn open(
+        &mut self,
+        view: &View,
+        reply: &Reply,
+        client: IpAddr,
+        machine: Option<Location>,
+        now: Time,
+    ) -> Result<Sending, u32> {
+        let Body::File { file, range } = &reply.body else { return Err(REPLACED_SECONDS) };
+        let party = (range.end - range.start >= COUNTED_FROM).then(|| Party::of(view, client));
+        if let Some(party) = &party {
+            self.admission.begin(party, now).map_err(|busy| busy.retry_after_seconds)?;
+        }
+        let known = view.boot.site.file(*file);
+        Sending::open(known, range.clone(), party.clone(), machine).map_err(|_| {
+            self.leave(party.as_ref());
+            REPLACED_SECONDS
+        })
+    }
+
+    fn count(&self, reply: &Reply, client: IpAddr, path: &str, machine: Option<&Location>, now: Time) {
+        let traffic = self.controller.counters.of(Protocol::Http);
+        if let Body::Text(text) = &reply.body {
+            traffic.octets.add(text.len() as u64);
+        }
+        let Some(reason) = reply.refused else { return traffic.answered.one() };
+        traffic.refused[reason as usize].one();
+        self.controller.refusals.note(Protocol::Http, reason, (client, path), now, || Details {
+            client: client.to_string(),
+            machine: machine.cloned(),
+            subject: path.to_owned(),
+            ..Details::default()
+        });
+    }
+}
