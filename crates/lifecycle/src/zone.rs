@@ -56,9 +56,11 @@ impl Zone {
         &self.facts
     }
 
-    /// The same facts under another plan.
-    pub fn replan(&mut self, plan: Arc<Plan>) {
-        *self = Self::new(plan, std::mem::take(&mut self.facts));
+    /// The same facts under another plan, whose roster this is; gives back those before it. Quick, since readers wait.
+    pub fn replan(&mut self, plan: Arc<Plan>, roster: Arc<Roster>) -> (Arc<Plan>, Arc<Roster>) {
+        // Which ports are neighbours may have changed.
+        self.sightings.mark_dirty();
+        (std::mem::replace(&mut self.plan, plan), std::mem::replace(&mut self.roster, roster))
     }
 
     /// What an event does. An event for a place that the plan does not have does nothing.

@@ -21,6 +21,17 @@ pub fn view(plan: &Arc<Plan>, facts: &Facts, site: &Arc<Site>) -> View {
     }
 }
 
+/// The view of another plan or site: what the plan that it succeeds decides alike is shared with `previous`.
+pub fn succeed(previous: &View, plan: &Arc<Plan>, facts: &Facts, site: &Arc<Site>) -> View {
+    View {
+        generation: plan.generation,
+        plan: Arc::clone(plan),
+        dhcp: dhcp::succeed(&previous.dhcp, &previous.plan, plan, facts, site),
+        dns: dns::succeed(&previous.dns, &previous.plan, plan),
+        boot: boot::view(plan, facts, site),
+    }
+}
+
 /// The view of newer facts about the same plan: what facts do not touch is shared with `previous`, not made again.
 pub fn refresh(previous: &View, facts: &Facts) -> View {
     let plan = &previous.plan;
@@ -30,5 +41,55 @@ pub fn refresh(previous: &View, facts: &Facts) -> View {
         dhcp: dhcp::refresh(&previous.dhcp, plan, facts, &previous.boot.site),
         dns: Arc::clone(&previous.dns),
         boot: boot::view(plan, facts, &previous.boot.site),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{POCKET, plan};
+    use model::Generation;
+
+    /// What is shared with the view before is what would be made anew.
+    fn check(edit: impl Fn(&str) -> String, shares_wiring: bool, shares_names: bool) {
+        let (facts, site) = (Facts::default(), Arc::new(Site::default()));
+        let of = |text: &str, generation| {
+            let mut plan = plan(text);
+            plan.generation = Generation(generation);
+            Arc::new(plan)
+        };
+        let previous = view(&of(POCKET, 1), &facts, &site);
+        let text = edit(POCKET);
+        assert_ne!(text, POCKET, "the edit found its place");
+        let after = of(&text, 2);
+        let (fresh, next) = (view(&after, &facts, &site), succeed(&previous, &after, &facts, &site));
+        assert_eq!(next.dns, fresh.dns);
+        assert_eq!(next.dhcp.wiring, fresh.dhcp.wiring);
+        assert_eq!(format!("{:?}", next.dhcp.told), format!("{:?}", fresh.dhcp.told));
+        assert_eq!(next.boot.boots, fresh.boot.boots);
+        assert_eq!(Arc::ptr_eq(&previous.dhcp.wiring, &next.dhcp.wiring), shares_wiring, "wiring");
+        assert_eq!(
+            previous.dns.labels == next.dns.labels && previous.dns.rows == next.dns.rows,
+            shares_names,
+            "names"
+        );
+        assert_eq!((next.generation, next.dns.serial), (Generation(2), 2));
+    }
+
+    #[test]
+    fn a_role_shares_the_wiring() {
+        let role = |services: &str| {
+            format!("{POCKET}\nrole \"other\" {{\n{services}\n}}\nat \"p01/r1/u02\" {{ role = \"other\" }}\n")
+        };
+        check(|_| role("boot = image.kvm"), true, false);
+        check(|_| role("service \"agent\" { port = 9000 }"), true, false);
+    }
+
+    #[test]
+    fn a_name_and_a_cable_share_less() {
+        check(|text| text.replace("lab1.example.net", "lab2.example.net"), true, true);
+        check(|text| text.replace("u{01..04}", "u{01..05}"), false, false);
+        check(|text| text.replace("circuit_id = \"{port}\"", "circuit_id = \"{name}:{port}\""), false, true);
+        check(|text| text.replace("console=ttyS0", "console=ttyS1"), true, true);
     }
 }

@@ -32,6 +32,41 @@ impl Protocol {
     }
 }
 
+/// The steps of a changed design on its way to the answers, in order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    /// The files are read.
+    Read,
+    /// Text to design.
+    Parse,
+    /// Design to plan.
+    Compile,
+    /// On the disk.
+    Store,
+    /// Plan and facts to the view that packets are answered from.
+    View,
+    /// From the word that the files changed to answers from the view, waiting included.
+    Whole,
+}
+
+impl Phase {
+    /// All, in order; `self as usize` is the position here.
+    pub(crate) const ALL: [Phase; 6] =
+        [Self::Read, Self::Parse, Self::Compile, Self::Store, Self::View, Self::Whole];
+
+    /// The metric's label.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Parse => "parse",
+            Self::Compile => "compile",
+            Self::Store => "store",
+            Self::View => "view",
+            Self::Whole => "whole",
+        }
+    }
+}
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicU64);
@@ -87,16 +122,32 @@ pub(crate) struct Counters {
     pub(crate) views_published: Count,
     /// How long the last view took to make, in microseconds.
     pub(crate) view_micros: Count,
+    /// How long each step of the last change of plan took, in microseconds; by position in [`Phase::ALL`].
+    change_micros: [Count; Phase::ALL.len()],
 }
 
 impl Counters {
     /// A view was made in this time, and published.
     pub(crate) fn view_made(&self, took: Duration) {
         self.views_published.one();
-        self.view_micros.set(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        self.view_micros.set(micros(took));
+    }
+
+    /// A step of a change took this long.
+    pub(crate) fn phase_took(&self, phase: Phase, took: Duration) {
+        self.change_micros[phase as usize].set(micros(took));
+    }
+
+    /// How long it took the last time, in seconds.
+    pub(crate) fn phase_seconds(&self, phase: Phase) -> f64 {
+        self.change_micros[phase as usize].get() as f64 / 1e6
     }
 
     pub(crate) fn of(&self, protocol: Protocol) -> &Traffic {
         &self.traffic[protocol as usize]
     }
+}
+
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const FILES_MAX: usize = 4096;
 
 /// Directories below one another.
-const DEPTH_MAX: usize = 16;
+pub(crate) const DEPTH_MAX: usize = 16;
 
 /// Bytes of all files of a design together.
 const BYTES_MAX: u64 = 256 << 20;
@@ -132,7 +132,8 @@ impl Reader<'_> {
     }
 }
 
-fn is_design_file(path: &Path) -> bool {
+/// Whether a design may consist of such a file, by its name.
+pub(crate) fn is_design_file(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| ["hcl", "csv", "yaml", "yml"].iter().any(|known| extension == *known))
 }

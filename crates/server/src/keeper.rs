@@ -10,10 +10,11 @@
 use crate::agents::Verdict;
 use crate::clock;
 use crate::controller::{Controller, News};
+use crate::counters::Phase;
 use lifecycle::machine::Action;
 use model::event::What;
 use model::view::Site;
-use model::{Event, Generation, Location, Plan, Time};
+use model::{Event, Generation, Location, Plan, Roster, Time, View};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
@@ -58,8 +59,10 @@ pub(crate) struct Proposal {
     pub(crate) parent: Generation,
     pub(crate) author: String,
     pub(crate) reason: String,
-    pub(crate) files: Vec<(String, String)>,
+    pub(crate) files: Vec<(String, Arc<str>)>,
     pub(crate) digest: String,
+    /// When its design was heard of.
+    pub(crate) began: Instant,
 }
 
 struct Keeper {
@@ -195,24 +198,41 @@ impl Keeper {
         !bucket.take(event.at)
     }
 
-    /// Makes a plan current: in the store first, then in the facts, then in the view.
+    /// Makes a plan current: in the store first, then in the view, then in the facts.
     fn publish(&mut self, proposal: Proposal) -> Result<Generation, PublishError> {
-        let Proposal { mut plan, parent, author, reason, files, digest } = proposal;
-        let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        let Proposal { mut plan, parent, author, reason, files, digest, began } = proposal;
+        let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), &**text)).collect();
         let at = clock::now();
         let publication =
             Publication { parent, author: &author, reason: &reason, at, files: &files, digest: &digest };
+        let storing = Instant::now();
         let generation = self.store.publish(&publication)?;
+        let stored = storing.elapsed();
         plan.generation = generation;
         let plan = Arc::new(plan);
-        {
+        let showing = Instant::now();
+        let view = {
+            let zone = self.controller.zone();
+            plan::view::succeed(&self.controller.view.load(), &plan, zone.facts(), &self.site)
+        };
+        self.replace(view, showing);
+        let phases =
+            [(Phase::Store, stored), (Phase::View, showing.elapsed()), (Phase::Whole, began.elapsed())];
+        for (phase, took) in phases {
+            self.controller.counters.phase_took(phase, took);
+        }
+        // After the packets, people: nobody is told of the plan before both have it.
+        let roster = Arc::new(Roster::of(&plan));
+        let before = {
             let mut zone = self.controller.zone.write().unwrap_or_else(PoisonError::into_inner);
-            zone.replan(plan);
+            let before = zone.replan(plan, roster);
             self.controller.told.forget();
             self.damped.retain(|location, _| zone.roster().device_at(location).is_some());
-        }
-        self.view_is_old = true;
-        self.show(true);
+            before
+        };
+        self.tell(generation);
+        // It takes a while to free; not under the lock.
+        drop(before);
         Ok(generation)
     }
 
@@ -261,18 +281,27 @@ impl Keeper {
         let (view, generation) = {
             let zone = self.controller.zone();
             let previous = self.controller.view.load();
-            let view =
-                if Arc::ptr_eq(&previous.plan, zone.plan()) && Arc::ptr_eq(&previous.boot.site, &self.site) {
-                    plan::view::refresh(&previous, zone.facts())
-                } else {
-                    plan::view(zone.plan(), zone.facts(), &self.site)
-                };
+            let is_of_plan = Arc::ptr_eq(&previous.plan, zone.plan());
+            let view = match is_of_plan && Arc::ptr_eq(&previous.boot.site, &self.site) {
+                true => plan::view::refresh(&previous, zone.facts()),
+                false => plan::view::succeed(&previous, zone.plan(), zone.facts(), &self.site),
+            };
             (view, zone.plan().generation)
         };
+        self.replace(view, began);
+        self.tell(generation);
+    }
+
+    /// Answers from this view from now on.
+    fn replace(&mut self, view: View, began: Instant) {
         self.controller.view.publish(view);
         self.controller.counters.view_made(began.elapsed());
         self.view_is_old = false;
         self.view_made = Instant::now();
+    }
+
+    /// Tells who waits for news that there is some.
+    fn tell(&self, generation: Generation) {
         self.controller.news.send_modify(|news: &mut News| {
             news.generation = generation;
             news.views += 1;

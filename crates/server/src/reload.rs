@@ -1,10 +1,15 @@
 //! The design's files, read again: compiled, and made current if nothing stands in the way.
 //!
 //! A broken design, one that renumbers and one that removes many machines are not made current without the word for
-//! it: what is in force stays in force, and says so in the log and the status.
+//! it: what is in force stays in force, and says so in the log and the status. `watch` does it by itself when the files
+//! change, `notices` is where it hears of that from.
+
+mod notices;
+mod watch;
 
 use crate::clock;
 use crate::controller::Controller;
+use crate::counters::Phase;
 use crate::files::{ReadError, read_design};
 use crate::keeper::{Message, Proposal};
 use crate::site::Gatherer;
@@ -14,14 +19,9 @@ use model::view::Site;
 use model::{Finding, Generation, Plan};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tokio::sync::{oneshot, watch};
-
-/// How often the design's files are looked at. A change is taken up when two looks in a row agree, so that a file is
-/// not read while an editor still writes it.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 /// What an operator explicitly allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -40,6 +40,8 @@ pub(crate) struct Reading {
     pub(crate) plan: Option<Plan>,
     /// Why there is none.
     pub(crate) refused: Option<String>,
+    /// How long it took to parse and to compile.
+    took: [Duration; 2],
 }
 
 /// What came of a reload.
@@ -55,7 +57,9 @@ pub(crate) struct Reloaded {
 
 /// Compiles a design against the plan in force.
 pub(crate) fn compile(files: Files, parent: Option<&Plan>, words: Words) -> Reading {
+    let began = Instant::now();
     let (design, mut findings) = design::parse(&files);
+    let parsed = Instant::now();
     let mut plan = None;
     if let Some(design) = design {
         let (compiled, more) = plan::compile(design, parent);
@@ -72,7 +76,8 @@ pub(crate) fn compile(files: Files, parent: Option<&Plan>, words: Words) -> Read
     }
     let refused = refusal(&findings);
     let plan = plan.filter(|_| refused.is_none());
-    Reading { files, findings, plan, refused }
+    let took = [parsed - began, parsed.elapsed()];
+    Reading { files, findings, plan, refused, took }
 }
 
 /// Why a design with these findings cannot become current.
@@ -139,12 +144,13 @@ impl Reloader {
         author: &str,
         reason: &str,
     ) -> Reloaded {
+        let began = Instant::now();
         let _one_at_a_time = self.inner.lock().await;
         let (this, working) = (Arc::clone(self), Arc::clone(controller));
         let read = tokio::task::spawn_blocking(move || this.read(&working, words)).await;
         let parent = controller.zone().plan().generation;
         let mut reloaded = Reloaded { generation: parent, changed: false, refused: None };
-        let (reading, new_digest) = match read {
+        let (reading, new) = match read {
             Ok(Ok(read)) => read,
             Ok(Err(refused)) => {
                 controller.change_condition(|condition| condition.design_refused = Some(refused.clone()));
@@ -156,18 +162,19 @@ impl Reloader {
                 return reloaded;
             }
         };
-        let Reading { files, findings, plan, refused } = reading;
-        if let (Some(plan), Some(digest)) = (plan, &new_digest) {
-            let texts = files.iter().map(|file| (file.path.clone(), file.text.to_string())).collect();
+        let Reading { files, findings, plan, refused, .. } = reading;
+        if let (Some(plan), Some(digest)) = (plan, new) {
+            let texts = files.iter().map(|file| (file.path.clone(), Arc::clone(&file.text))).collect();
             let (author, reason) = (author.to_owned(), reason.to_owned());
-            let proposal = Proposal { plan, parent, author, reason, files: texts, digest: digest.clone() };
+            let proposal =
+                Proposal { plan, parent, author, reason, files: texts, digest: digest.clone(), began };
             let (asker, outcome) = oneshot::channel();
             let sent = controller.inbox.try_send(Message::Publish(Box::new(proposal), asker)).is_ok();
             match (sent, outcome.await) {
                 (true, Ok(Ok(generation))) => {
                     reloaded.generation = generation;
                     reloaded.changed = true;
-                    self.state().digest.clone_from(digest);
+                    self.state().digest = digest;
                     controller.say(&format!("plan {generation} is in force"));
                 }
                 (true, Ok(Err(error))) => reloaded.refused = Some(error.to_string()),
@@ -192,7 +199,9 @@ impl Reloader {
 
     /// The blocking part. The digest is of a plan that is to become current, if there is one.
     fn read(&self, controller: &Controller, words: Words) -> Result<(Reading, Option<String>), String> {
+        let began = Instant::now();
         let files = read_design(&controller.options.design).map_err(|error| sentence(&error))?;
+        let read = began.elapsed();
         let parent = Arc::clone(controller.zone().plan());
         let mut reading = compile(files, Some(&parent), words);
         self.gather(controller, reading.plan.as_ref().unwrap_or(&parent));
@@ -201,8 +210,14 @@ impl Reloader {
             reading.plan = None;
             return Ok((reading, None));
         }
-        let new = reading.plan.is_some().then_some(digest);
-        Ok((reading, new))
+        if reading.plan.is_none() {
+            return Ok((reading, None));
+        }
+        let [parse, compile] = reading.took;
+        for (phase, took) in [(Phase::Read, read), (Phase::Parse, parse), (Phase::Compile, compile)] {
+            controller.counters.phase_took(phase, took);
+        }
+        Ok((reading, Some(digest)))
     }
 
     /// Looks at the boot files again.
@@ -223,41 +238,4 @@ impl Reloader {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Watches the files until it is stopped.
-    pub(crate) async fn watch(self: Arc<Self>, controller: Arc<Controller>, mut stop: watch::Receiver<bool>) {
-        // What was read at the start, not what lies there now: it may have changed in between.
-        let mut taken_up = self.state().digest.clone();
-        let mut seen = taken_up.clone();
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-                _ = stop.wait_for(|stop| *stop) => return,
-            }
-            let now = look(&controller.options.design).await;
-            let is_stable = now == seen;
-            seen = now;
-            if is_stable && seen != taken_up {
-                taken_up.clone_from(&seen);
-                self.reload(&controller, Words::default(), "zw serve", "the design's files changed").await;
-            } else {
-                let (this, working) = (Arc::clone(&self), Arc::clone(&controller));
-                let _ = tokio::task::spawn_blocking(move || {
-                    let plan = Arc::clone(working.zone().plan());
-                    this.gather(&working, &plan);
-                })
-                .await;
-            }
-        }
-    }
-}
-
-/// The digest of the design's files as they are now, or why they cannot be read.
-async fn look(design: &Path) -> String {
-    let design = design.to_owned();
-    let read = tokio::task::spawn_blocking(move || match read_design(&design) {
-        Ok(files) => digest(&files),
-        Err(error) => sentence(&error),
-    });
-    read.await.unwrap_or_default()
 }

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use store::{Loaded, Publication, PublishError, Store};
+use store::{Loaded, Publication, PublishError, Published, Store};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -200,7 +200,13 @@ fn first_plan(
     loaded: &Loaded,
     journal: &Journal,
 ) -> Result<First, StartError> {
-    let last = loaded.published.as_ref().and_then(|published| {
+    let read = read_design(&options.design);
+    let digest_now = read.as_ref().ok().map(reload::digest);
+    let is_in_force = |published: &Published| Some(&published.digest) == digest_now.as_ref();
+    // An unchanged design is compiled once.
+    let unchanged = loaded.published.as_ref().filter(|published| is_in_force(published));
+    let changed = loaded.published.as_ref().filter(|published| !is_in_force(published));
+    let last = changed.and_then(|published| {
         let files = published
             .files
             .iter()
@@ -211,7 +217,6 @@ fn first_plan(
         Some((plan, published.digest.clone()))
     });
     let parent = loaded.published.as_ref().map_or(Generation(0), |published| published.generation);
-    let read = read_design(&options.design);
     let (reading, trouble) = match read {
         Ok(files) => {
             let reading = reload::compile(files, last.as_ref().map(|(plan, _)| plan), Words::default());
@@ -230,11 +235,11 @@ fn first_plan(
             Condition { design_refused: Some(sentence), design_read: clock::now(), ..Condition::default() };
         return Ok(First { plan, digest, condition });
     };
-    let digest = reload::digest(&files);
+    let digest = digest_now.unwrap_or_default();
     let mut condition = Condition { design_read: clock::now(), ..Condition::default() };
-    let first = match (plan, last) {
-        (Some(_), Some((plan, last_digest))) if last_digest == digest => (plan, digest),
-        (Some(mut plan), _) => {
+    let first = match (plan, unchanged.map(|published| published.generation), last) {
+        (Some(plan), Some(generation), _) => (Plan { generation, ..plan }, digest),
+        (Some(mut plan), None, _) => {
             let texts: Vec<_> = files.iter().map(|file| (file.path.as_str(), &*file.text)).collect();
             let publication = Publication {
                 parent,
@@ -250,13 +255,13 @@ fn first_plan(
             })?;
             (plan, digest)
         }
-        (None, Some((plan, last_digest))) => {
+        (None, _, Some((plan, last_digest))) => {
             let sentence = trouble.unwrap_or_default();
             journal(&format!("the design is not in force, plan {} stays: {sentence}", plan.generation));
             condition.design_refused = Some(sentence);
             (plan, last_digest)
         }
-        (None, None) => return Err(StartError::Findings { findings, files }),
+        (None, _, None) => return Err(StartError::Findings { findings, files }),
     };
     condition.findings = findings;
     condition.files = files;

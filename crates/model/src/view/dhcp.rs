@@ -27,7 +27,7 @@ pub struct DhcpView {
 }
 
 /// Every identity that a request can have.
-#[derive(Debug, Default)]
+#[derive(PartialEq, Debug, Default)]
 pub struct Wiring {
     /// By [`port_key`]: whose requests come by a port.
     pub ports: HashMap<Box<[u8]>, Port>,

@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 /// What DNS knows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct DnsView {
     /// The zones: the forward one first, then the reverse ones.
     pub zones: Vec<DnsZone>,

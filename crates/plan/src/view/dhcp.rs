@@ -28,6 +28,32 @@ pub(super) fn refresh(previous: &DhcpView, plan: &Plan, facts: &Facts, site: &Si
     with_wiring(Arc::clone(&previous.wiring), plan, facts, site)
 }
 
+/// The same for another plan. An ordinary change, such as a machine's role, touches no cable and no address.
+pub(super) fn succeed(
+    previous: &DhcpView,
+    before: &Plan,
+    plan: &Plan,
+    facts: &Facts,
+    site: &Site,
+) -> DhcpView {
+    let wiring = match is_wired_alike(before, plan) {
+        true => Arc::clone(&previous.wiring),
+        false => Arc::new(wiring(plan)),
+    };
+    with_wiring(wiring, plan, facts, site)
+}
+
+/// Whether everything that [`wiring`] reads is the same.
+fn is_wired_alike(before: &Plan, plan: &Plan) -> bool {
+    let switches = |plan: &Plan| -> Vec<bool> {
+        plan.design.devices.iter().map(|device| device.kind.is_switch()).collect()
+    };
+    before.bindings == plan.bindings
+        && before.subnets == plan.subnets
+        && before.interfaces == plan.interfaces
+        && switches(before) == switches(plan)
+}
+
 fn with_wiring(wiring: Arc<Wiring>, plan: &Plan, facts: &Facts, site: &Site) -> DhcpView {
     let servers = servers(plan, site);
     let told = told(plan, &servers);

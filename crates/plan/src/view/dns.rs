@@ -2,8 +2,9 @@
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use model::Plan;
-use model::design::{Audience, Zone};
+use model::design::{Audience, Device, Service, Zone};
 use model::view::{DnsName, DnsNameId, DnsPointer, DnsRow, DnsView, DnsZone, DnsZoneKind, dns_hash};
+use std::sync::Arc;
 
 /// Prepares it.
 pub(crate) fn view(plan: &Plan) -> DnsView {
@@ -35,6 +36,40 @@ pub(crate) fn view(plan: &Plan) -> DnsView {
     }
     services(plan, &hosts, &mut table);
     table.finish(plan, servers)
+}
+
+/// The same for another plan. An ordinary change, such as a machine's role, touches no name and no address.
+pub(crate) fn succeed(previous: &Arc<DnsView>, before: &Plan, plan: &Plan) -> Arc<DnsView> {
+    if !is_named_alike(before, plan) {
+        return Arc::new(view(plan));
+    }
+    match serial(plan) == previous.serial {
+        true => Arc::clone(previous),
+        false => Arc::new(DnsView { serial: serial(plan), ..(**previous).clone() }),
+    }
+}
+
+/// Whether everything but the generation that [`view`] reads is the same.
+fn is_named_alike(before: &Plan, plan: &Plan) -> bool {
+    let (one, other) = (&before.design, &plan.design);
+    let zone = |zone: &Zone| (zone.domain.clone(), zone.supernet4, zone.supernet6);
+    zone(&one.zone) == zone(&other.zone)
+        && before.subnets == plan.subnets
+        && before.first_interface == plan.first_interface
+        && before.interfaces == plan.interfaces
+        && one.devices.len() == other.devices.len()
+        && one.devices.iter().zip(&other.devices).all(|(a, b)| offer(before, a) == offer(plan, b))
+}
+
+/// What a device's role tells DNS: without services, nothing.
+fn offer<'a>(plan: &'a Plan, device: &Device) -> Option<(&'a str, &'a [Service])> {
+    let role = &plan.design.roles[device.role?.index()];
+    (!role.services.is_empty()).then_some((&role.name, &role.services))
+}
+
+/// RFC 1982 arithmetic: what counts for secondaries is that it grows, modulo 2^32.
+fn serial(plan: &Plan) -> u32 {
+    u32::try_from(plan.generation.0 & u64::from(u32::MAX)).unwrap_or_default()
 }
 
 /// `_service._protocol.role`, with one SRV record for each machine of the role.
@@ -114,11 +149,9 @@ impl Table {
         }
         pointers4.sort_unstable_by_key(|pointer| pointer.address);
         pointers6.sort_unstable_by_key(|pointer| pointer.address);
-        // RFC 1982 arithmetic: what counts for secondaries is that it grows, modulo 2^32.
-        let serial = u32::try_from(plan.generation.0 & u64::from(u32::MAX)).unwrap_or_default();
         DnsView {
             zones: zones(&plan.design.zone),
-            serial,
+            serial: serial(plan),
             servers,
             rows: rows.into_iter().map(|(_, row)| row).collect(),
             addresses6,

@@ -2,7 +2,7 @@
 
 use super::{Api, machines};
 use crate::clock;
-use crate::counters::Protocol;
+use crate::counters::{Phase, Protocol};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -92,6 +92,11 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
     );
     let seconds = counters.view_micros.get() as f64 / 1e6;
     text.single("zonewright_view_seconds", "gauge", "How long the last view took to make.", seconds);
+    let name = "zonewright_change_seconds";
+    text.family(name, "gauge", "How long each step of the last change of plan took; 0 before the first.");
+    for phase in Phase::ALL {
+        text.line(name, &[("phase", phase.as_str())], counters.phase_seconds(phase));
+    }
     let condition = controller.condition();
     let in_force = u8::from(condition.design_refused.is_none());
     text.single("zonewright_design_in_force", "gauge", "1: the newest design is in force.", in_force);
