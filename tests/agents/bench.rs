@@ -197,7 +197,9 @@ impl Bench {
 
     /// Another plan, whose hypervisors have this check file.
     pub(crate) fn publish(&self, generation: u64, checks: &str) {
-        self.zone.write().expect("whole").replan(Arc::new(plan(generation, checks, 2)));
+        let plan = Arc::new(plan(generation, checks, 2));
+        let roster = Arc::new(model::Roster::of(&plan));
+        self.zone.write().expect("whole").replan(plan, roster);
         self.published.send_replace(Generation(generation));
     }
 
