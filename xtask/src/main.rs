@@ -2,7 +2,6 @@
 //!
 //! `cargo xtask ci` is the one gate; `.ci/run` and the README call the same commands.
 
-mod bench;
 mod packages;
 mod reference;
 mod run;
@@ -17,7 +16,8 @@ usage: cargo xtask COMMAND
   ci          the gate: format, clippy, tidy, reference, tests, and the zone of README powered on and off
   tidy        the rules that a program can check: who may depend on whom, a reason for each dependency, sizes
   reference   write docs/reference anew from the code; `--check` only says whether it is fresh
-  bench       measure whole processes and write bench/results.md; `bench plan` or `bench lab` only prints
+  bench       measure us and the servers that people use today, and write bench/results.md; with the name of a section
+              (limit, dhcp, plan, lab), `--smoke`, `--rounds N` or `--only SERVER` it only prints
   packages    install the Debian packages that the tests use, or name them
 ";
 
@@ -30,8 +30,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::tidy(),
         ["reference"] => reference::write(),
         ["reference", "--check"] => reference::check(),
-        ["peak", arguments @ ..] => bench::peak(arguments),
-        ["bench", which @ ..] => bench::bench(which),
+        ["bench", words @ ..] => bench(words),
         ["packages"] => packages::install(),
         _ => {
             run::say(USAGE);
@@ -56,6 +55,17 @@ fn test(rest: &[&str]) -> Result<(), String> {
     run::cargo(&arguments)
 }
 
+/// Builds the bench and what it measures, and becomes it.
+fn bench(words: &[&str]) -> Result<(), String> {
+    packages::install()?;
+    run::cargo(&["build", "--quiet", "--release", "--package", "zw", "--package", "bench"])?;
+    // Beside this program's own directory, wherever cargo was told to build.
+    let this = std::env::current_exe().map_err(|error| format!("failed to find this program: {error}"))?;
+    let bench = this.ancestors().nth(2).map(|target| target.join("release/bench"));
+    let bench = bench.ok_or("this program is in no target directory")?;
+    run::program(&bench.display().to_string(), words)
+}
+
 fn ci() -> Result<(), String> {
     run::step("format", || run::cargo(&["fmt", "--all", "--check"]))?;
     run::step("tidy", tidy::tidy)?;
@@ -67,5 +77,6 @@ fn ci() -> Result<(), String> {
     run::step("a zone powered on", || {
         run::cargo(&["run", "--release", "--", "lab", "up", "examples/pocket"])
     })?;
-    run::step("and off", || run::cargo(&["run", "--release", "--", "lab", "down"]))
+    run::step("and off", || run::cargo(&["run", "--release", "--", "lab", "down"]))?;
+    run::step("the bench in short", || bench(&["--smoke"]))
 }

@@ -1,4 +1,4 @@
-//! The Debian packages whose programs the tests run against us.
+//! The Debian packages whose programs the tests run against us, and the bench beside us.
 
 use crate::run;
 use std::process::{Command, Stdio};
@@ -11,13 +11,16 @@ const PACKAGES: &[(&str, &str)] = &[
     ("bind9-utils", "named-checkzone judges the zones that we transfer"),
     ("curl", "fetches boot files by HTTP and TFTP, whole and in ranges"),
     ("dhcpcd-base", "a DHCP client"),
+    ("dnsmasq-base", "a DHCP server to measure beside ours"),
     ("dnsperf", "asks our DNS quickly and counts what is lost"),
     ("faketime", "runs the server with a clock that is far off"),
     ("graphviz", "dot draws our graph of cables"),
     ("iproute2", "makes the private networks of the tests, and looks at what the lab made, from outside"),
     ("isc-dhcp-client", "a DHCP client"),
     ("isc-dhcp-relay", "a relay that inserts Option 82"),
+    ("isc-dhcp-server", "a DHCP server to measure beside ours"),
     ("kea-admin", "perfdhcp, a judge of DHCP servers"),
+    ("kea-dhcp4-server", "a DHCP server to measure beside ours"),
     ("ldnsutils", "drill asks our DNS, by another library than dig's"),
     ("prometheus", "promtool reads our metrics and targets"),
     ("socat", "holds ports that the server wants"),
@@ -36,7 +39,7 @@ pub(crate) fn install() -> Result<(), String> {
     let is_root = run::output("id", &["-u"]).is_ok_and(|id| id.trim_ascii() == b"0");
     if !is_root || !succeeds("apt-get", &["--version"]) {
         run::say(&format!(
-            "these Debian packages are missing, and the tests that run them say so and are skipped:\n{}\n",
+            "these Debian packages are missing; tests that run them say so and are skipped, and the bench leaves them out:\n{}\n",
             missing.iter().map(|name| format!("  {name}: {}\n", reason(name))).collect::<String>()
         ));
         return Ok(());

@@ -57,6 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "lab",
         ],
     ),
+    ("bench", &[]), // it measures the program from outside
 ];
 
 /// Uses that are for tests and benches alone.

@@ -1,0 +1,303 @@
+//! DHCP through relays: whole exchanges, by our own generator at a given rate, and by `perfdhcp`.
+
+mod load;
+mod perfdhcp;
+mod rivals;
+mod v4;
+
+use crate::arena::{Cores, Place};
+use crate::page::{Spread, ratio, spread, table};
+use crate::process::Server;
+use crate::settings::Settings;
+use crate::zone::{Zone, ten_thousand};
+use load::{Load, Outcome};
+use rivals::Rival;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Exchanges in a second at which all are compared.
+const COMMON_RATE: f64 = 2_000.0;
+/// Where the search for a clean rate begins.
+const FIRST_RATE: f64 = 400.0;
+/// Exchanges under way while every port is served once, before anything is measured.
+const WARM_WINDOW: usize = 16;
+/// How long that may take a server.
+const WARM_MAX: Duration = Duration::from_secs(90);
+/// Ports in a smoke run.
+const SMOKE_PORTS: usize = 300;
+/// How long a smoke run waits for every answer: far above what any machine needs.
+const SMOKE_MAX: Duration = Duration::from_secs(30);
+/// How often a failed rate is tried again: other work of the machine is no fault of the server's.
+const TRIES: usize = 2;
+/// Steps between the last clean rate and the first that is not.
+const STEPS: usize = 4;
+
+/// One of those that are compared, running.
+struct Runner {
+    rival: Rival,
+    place: Place,
+    server: Server,
+    speech: v4::Speech,
+    /// Ports served before anything was measured.
+    warm: usize,
+    /// What the rounds gave.
+    rounds: Vec<Round>,
+}
+
+#[derive(Default)]
+struct Round {
+    common: Option<Figures>,
+    clean: Option<Figures>,
+    overload: Option<Figures>,
+    /// The first rate that was not clean was more than the generator can offer.
+    is_ceiling: bool,
+}
+
+#[derive(Clone)]
+struct Figures {
+    outcome: Outcome,
+    /// Of the server's core for each completed exchange, µs.
+    cost: f64,
+}
+
+/// Everything about DHCPv4.
+pub(crate) fn section(settings: &Settings) -> Result<String, String> {
+    let cores = Cores::take()?;
+    let mut zone = Zone::read(&ten_thousand(&settings.scratch)?)?;
+    if settings.is_smoke {
+        // Spread over all racks.
+        let stride = zone.ports.len() / SMOKE_PORTS;
+        zone.ports = zone.ports.into_iter().step_by(stride.max(1)).collect();
+    }
+    let mut load = Load::open((std::net::Ipv4Addr::UNSPECIFIED, 67).into())?;
+    let (mut runners, absent) = start(settings, cores, &zone, &mut load)?;
+    if !settings.is_smoke {
+        let rounds = settings.rounds(5);
+        for round in 0..rounds {
+            crate::say(&format!("round {} of {rounds}", round + 1));
+            let first = round % runners.len();
+            runners.rotate_left(first);
+            for runner in &mut runners {
+                measure(runner, &mut load);
+            }
+            runners.rotate_right(first);
+        }
+    }
+    drop(load);
+    let mut text = page(&runners, &absent, settings);
+    text += &perfdhcp::part(settings, cores, &zone, &runners)?;
+    Ok(text)
+}
+
+/// Starts each server in a place of its own and has every port served once. Gives also who is left out, and why.
+fn start(
+    settings: &Settings,
+    cores: Cores,
+    zone: &Zone,
+    load: &mut Load,
+) -> Result<(Vec<Runner>, Vec<String>), String> {
+    let (mut runners, mut absent) = (Vec::new(), Vec::new());
+    for (number, rival) in (1..).zip(rivals::ALL) {
+        if *rival != Rival::Limit && !settings.wants(rival.name()) {
+            continue;
+        }
+        if let Some(missing) = rival.missing() {
+            absent.push(format!("{} ({missing} is not installed)", rival.name()));
+            continue;
+        }
+        let place = Place::new(number, rival.name())?;
+        let started = rival.start(&place, cores, zone).and_then(|mut server| {
+            let mut speech = v4::Speech::new(zone, rival.judgement());
+            let to = SocketAddr::from((place.address, 67));
+            server.await_answer(|| load.one(&mut speech, to))?;
+            Ok((server, speech))
+        });
+        let (server, mut speech) = match started {
+            Ok(started) => started,
+            Err(why) if rival.is_ours() => return Err(format!("{} did not start: {why}", rival.name())),
+            Err(why) => {
+                crate::say(&format!("{} is left out: {why}", rival.name()));
+                absent.push(format!("{} (it did not start)", rival.name()));
+                continue;
+            }
+        };
+        let to = SocketAddr::from((place.address, 67));
+        let patience = if settings.is_smoke { SMOKE_MAX } else { WARM_MAX };
+        let outcome = load.each(&mut speech, to, WARM_WINDOW, patience);
+        crate::say(&format!("{}: {} of {} ports served", rival.name(), outcome.completed, zone.ports.len()));
+        let is_complete = outcome.completed == zone.ports.len() as u64 && outcome.wrong.is_empty();
+        if rival.is_ours() && !is_complete {
+            return Err(format!("{}: not every port is served right: {outcome:?}", rival.name()));
+        }
+        let warm = usize::try_from(outcome.completed).unwrap_or(usize::MAX);
+        runners.push(Runner { rival: *rival, place, server, speech, warm, rounds: Vec::new() });
+    }
+    Ok((runners, absent))
+}
+
+/// One round of one server: at the common rate, at the highest clean one, and above it.
+fn measure(runner: &mut Runner, load: &mut Load) {
+    let to = SocketAddr::from((runner.place.address, 67));
+    let common = trial(runner, load, to, COMMON_RATE, 2.0);
+    let mut first =
+        runner.rounds.iter().filter_map(|round| round.clean.as_ref()).map(|clean| clean.outcome.rate);
+    let mut rate = first.next_back().map_or(FIRST_RATE, |rate| rate * 0.7);
+    let mut clean = None;
+    while rate >= 10.0 && clean.is_none() {
+        clean = cleanly(runner, load, to, rate).ok();
+        if clean.is_none() {
+            rate /= 2.0;
+        }
+    }
+    let (mut low, mut high, mut is_ceiling) = (rate, rate * 1.5, false);
+    if clean.is_some() {
+        loop {
+            match cleanly(runner, load, to, high) {
+                Ok(figures) => {
+                    (low, clean) = (high, Some(figures));
+                    high *= 1.5;
+                }
+                Err(failed) => {
+                    is_ceiling = failed.outcome.is_behind;
+                    break;
+                }
+            }
+        }
+        for _ in 0..STEPS {
+            let middle = (low * high).sqrt();
+            match cleanly(runner, load, to, middle) {
+                Ok(figures) => (low, clean) = (middle, Some(figures)),
+                Err(failed) => (high, is_ceiling) = (middle, failed.outcome.is_behind),
+            }
+        }
+    }
+    let overload = clean.is_some().then(|| trial(runner, load, to, low * 3.0, 2.0));
+    let said = |figures: &Option<Figures>| {
+        figures.as_ref().map_or("–".to_owned(), |figures| format!("{:.0}", figures.outcome.per_second()))
+    };
+    settle(&runner.server);
+    crate::say(&format!(
+        "{}: {:.1} µs each at the common rate, clean {}, overloaded {}",
+        runner.rival.name(),
+        common.cost,
+        said(&clean),
+        said(&overload)
+    ));
+    runner.rounds.push(Round { common: Some(common), clean, overload, is_ceiling });
+}
+
+/// A rate at which no more is lost than may be; else how it failed.
+fn cleanly(runner: &mut Runner, load: &mut Load, to: SocketAddr, rate: f64) -> Result<Figures, Figures> {
+    let mut figures = trial(runner, load, to, rate, 1.0);
+    for _ in 1..TRIES {
+        if figures.outcome.is_clean() {
+            break;
+        }
+        figures = trial(runner, load, to, rate, 1.0);
+    }
+    if figures.outcome.is_clean() { Ok(figures) } else { Err(figures) }
+}
+
+/// Waits until a server that was overloaded has nothing left to do, so that the next one has the core for itself.
+fn settle(server: &Server) {
+    const LOOK: Duration = Duration::from_millis(100);
+    for _ in 0..100 {
+        let before = server.time();
+        std::thread::sleep(LOOK);
+        if server.time().saturating_sub(before) < LOOK / 10 {
+            return;
+        }
+    }
+}
+
+fn trial(runner: &mut Runner, load: &mut Load, to: SocketAddr, rate: f64, seconds: f64) -> Figures {
+    let before = runner.server.time();
+    let outcome = load.offer(&mut runner.speech, to, rate, seconds);
+    let time = runner.server.time().saturating_sub(before);
+    let cost = time.as_secs_f64() * 1e6 / outcome.completed as f64;
+    Figures { outcome, cost }
+}
+
+fn page(runners: &[Runner], absent: &[String], settings: &Settings) -> String {
+    let mut text = String::from(
+        "## DHCPv4: DISCOVER, OFFER, REQUEST, ACK through relays\n\n10,080 ports behind 280 relays; each request carries its port's circuit-id and remote-id (Option 82). Every answer is\n\
+         checked. Cost: the time that the server ran, user and system, for each completed exchange.\n\n",
+    );
+    if !absent.is_empty() {
+        text += &format!("Left out: {}.\n\n", absent.join(", "));
+    }
+    if settings.is_smoke {
+        let rows = std::iter::once(["server", "ports served"].map(str::to_owned).to_vec()).chain(
+            runners.iter().map(|runner| vec![runner.rival.name().to_owned(), runner.warm.to_string()]),
+        );
+        return text + &table(&rows.collect::<Vec<_>>());
+    }
+    let costs = |runner: &Runner, of: fn(&Round) -> Option<&Figures>| {
+        Spread::of(runner.rounds.iter().filter_map(of).map(|figures| figures.cost))
+    };
+    let of = |rival: Rival| runners.iter().find(|runner| runner.rival == rival);
+    let kea = of(Rival::Kea).and_then(|kea| costs(kea, |round| round.common.as_ref()));
+    let limit = of(Rival::Limit).and_then(|limit| costs(limit, |round| round.common.as_ref()));
+    let mut rows = vec![
+        ["server", "cost at 2,000 /s, µs", "÷ Kea", "÷ reflector", "lost at 2,000 /s", "p99 at 2,000 /s, ms"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    for runner in runners {
+        let cost = costs(runner, |round| round.common.as_ref());
+        let figures: Vec<&Figures> = runner.rounds.iter().filter_map(|round| round.common.as_ref()).collect();
+        let (lost, started) = figures.iter().fold((0, 0), |(lost, started), figures| {
+            (lost + figures.outcome.lost(), started + figures.outcome.started)
+        });
+        let share = lost as f64 / started.max(1) as f64;
+        let mark = if share > load::LOSSES_MAX { " (disqualified)" } else { "" };
+        rows.push(vec![
+            runner.rival.name().to_owned(),
+            format!("{}{mark}", cost.map_or("–".to_owned(), |cost| cost.show(1))),
+            ratio(cost, kea),
+            ratio(cost, limit),
+            format!("{:.2} %", share * 100.0),
+            spread(figures.iter().map(|figures| figures.outcome.quantile(0.99) * 1e3), 2),
+        ]);
+    }
+    text += &table(&rows);
+    text += "The clean rate is the highest at which at most 0.1 % were lost, late or wrong; `≥` where the generator can offer no\n\
+             more. Overload is three times that, or what the generator can offer.\n\n";
+    let mut rows = vec![
+        [
+            "server",
+            "clean rate, exchanges /s",
+            "cost there, µs",
+            "served at overload /s",
+            "÷ clean",
+            "wrong answers",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    ];
+    for runner in runners {
+        let rounds = &runner.rounds;
+        let rate = Spread::of(
+            rounds.iter().filter_map(|round| round.clean.as_ref()).map(|clean| clean.outcome.per_second()),
+        );
+        let over = Spread::of(
+            rounds.iter().filter_map(|round| round.overload.as_ref()).map(|over| over.outcome.per_second()),
+        );
+        let ceiling = if rounds.iter().any(|round| round.is_ceiling) { "≥ " } else { "" };
+        let wrong: u64 = rounds
+            .iter()
+            .flat_map(|round| [&round.common, &round.clean, &round.overload])
+            .flatten()
+            .flat_map(|figures| figures.outcome.wrong.values())
+            .sum();
+        rows.push(vec![
+            runner.rival.name().to_owned(),
+            rate.map_or("none".to_owned(), |rate| format!("{ceiling}{}", rate.show(0))),
+            costs(runner, |round| round.clean.as_ref()).map_or("–".to_owned(), |cost| cost.show(1)),
+            over.map_or("–".to_owned(), |over| over.show(0)),
+            ratio(over, rate),
+            wrong.to_string(),
+        ]);
+    }
+    text + &table(&rows)
+}

@@ -1,0 +1,194 @@
+//! The same judged by `perfdhcp`, Kea's own generator, as a relay with one client.
+
+use super::Runner;
+use super::rivals::Rival;
+use super::v4::agent;
+use crate::arena::{Cores, shell};
+use crate::page::{Spread, spread, table};
+use crate::process::find;
+use crate::settings::Settings;
+use crate::zone::Zone;
+
+/// The share of exchanges that may fail.
+const LOSSES_MAX: f64 = 0.001;
+/// A generator that begins less than this share of the rate is at its ceiling.
+const OFFERED_LEAST: f64 = 0.97;
+/// Where the search begins, exchanges per second.
+const FIRST_RATE: u32 = 500;
+/// Steps between the last good rate and the first that is not.
+const STEPS: usize = 3;
+
+/// What it told of one run.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Told {
+    /// Exchanges begun.
+    sent: f64,
+    /// Exchanges that were not completed.
+    drops: f64,
+}
+
+impl Told {
+    fn is_clean(self) -> bool {
+        self.sent > 0.0 && self.drops <= self.sent * LOSSES_MAX
+    }
+}
+
+/// The part of the page.
+pub(crate) fn part(
+    settings: &Settings,
+    cores: Cores,
+    zone: &Zone,
+    runners: &[Runner],
+) -> Result<String, String> {
+    if find("perfdhcp").is_none() {
+        return Ok(
+            "`perfdhcp` (Debian: kea-admin) is not installed: its judgement is left out.\n\n".to_owned()
+        );
+    }
+    let mut rows = vec![["server", "exchanges /s", "what ended it"].map(str::to_owned).to_vec()];
+    let judged = runners.iter().filter(|runner| runner.rival != Rival::Limit);
+    let mut found: Vec<(&Runner, Vec<f64>, &str)> = judged.map(|runner| (runner, Vec::new(), "–")).collect();
+    for _ in 0..settings.rounds(3) {
+        for (runner, rates, end) in &mut found {
+            if settings.is_smoke {
+                let told = run(cores, zone, runner, 50, 1)?;
+                if runner.rival.is_ours() && (told.sent == 0.0 || told.drops > 0.0) {
+                    return Err(format!("perfdhcp says of {}: {told:?}", runner.rival.name()));
+                }
+                continue;
+            }
+            let (rate, ended) = search(|rate| run(cores, zone, runner, rate, 1))?;
+            crate::say(&format!("perfdhcp and {}: {rate} /s", runner.rival.name()));
+            rates.push(f64::from(rate));
+            *end = ended;
+        }
+    }
+    if settings.is_smoke {
+        return Ok(String::new());
+    }
+    for (runner, rates, end) in found {
+        let shown = Spread::of(rates.iter().copied()).filter(|rates| rates.median > 0.0);
+        let rate = shown.map_or("none".to_owned(), |_| spread(rates, 0));
+        rows.push(vec![runner.rival.name().to_owned(), rate, end.to_owned()]);
+    }
+    Ok(format!(
+        "### Judged by `perfdhcp`\n\nOne client behind one port, the highest rate of which at most 0.1 % dropped. `perfdhcp` writes one message for each\n\
+         system call; where it begins fewer exchanges than it was told to, its own ceiling ended the search.\n\n{}",
+        table(&rows)
+    ))
+}
+
+/// The highest good rate and why there is none higher.
+fn search(mut run: impl FnMut(u32) -> Result<Told, String>) -> Result<(u32, &'static str), String> {
+    let (mut low, mut high) = (0, FIRST_RATE);
+    let mut judge = |rate: u32| -> Result<Option<&'static str>, String> {
+        let mut verdict = None;
+        // Other work of the machine may spoil one try.
+        for _ in 0..2 {
+            let told = run(rate)?;
+            verdict = if told.sent < f64::from(rate) * OFFERED_LEAST {
+                Some("its ceiling")
+            } else if told.is_clean() {
+                return Ok(None);
+            } else {
+                Some("losses")
+            };
+        }
+        Ok(verdict)
+    };
+    let mut end = loop {
+        match judge(high)? {
+            None => (low, high) = (high, high * 2),
+            Some(why) => break why,
+        }
+    };
+    for _ in 0..STEPS {
+        let middle = low.midpoint(high);
+        match judge(middle)? {
+            None => low = middle,
+            Some(why) => (high, end) = (middle, why),
+        }
+    }
+    Ok((low, end))
+}
+
+/// One run.
+fn run(cores: Cores, zone: &Zone, runner: &Runner, rate: u32, seconds: u32) -> Result<Told, String> {
+    let port = &zone.ports[0];
+    let relay = zone.subnets[port.subnet].relay4;
+    let cable = &runner.place.cable;
+    let option: String = agent(&port.circuit_id, port.remote_id.as_deref())[2..]
+        .iter()
+        .map(|octet| format!("{octet:02x}"))
+        .collect();
+    // It sends by the interface that has its address, whatever the routes say.
+    shell(&format!("ip address add {relay}/32 dev {cable}"))?;
+    let output = cores
+        .judge(&[
+            "perfdhcp",
+            "-4",
+            "-l",
+            &relay.to_string(),
+            "-L",
+            "67",
+            "-r",
+            &rate.to_string(),
+            "-R",
+            "1",
+            "-p",
+            &seconds.to_string(),
+            // Microseconds: what is on its way in the end is no drop.
+            "-W",
+            "500000",
+            "-o",
+            &format!("82,{option}"),
+            &runner.place.address.to_string(),
+        ])
+        .output()
+        .map_err(|error| format!("failed to start perfdhcp: {error}"));
+    shell(&format!("ip address del {relay}/32 dev {cable}"))?;
+    // Taking an address away takes the local route for it too, not the one for all relays.
+    let output = output?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    read(&text).ok_or_else(|| {
+        format!("perfdhcp ended with {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr))
+    })
+}
+
+/// Reads its report: of the two exchanges the first tells how many began, both what dropped.
+fn read(text: &str) -> Option<Told> {
+    let figure = |exchange: &str, label: &str| -> Option<f64> {
+        let (_, part) = text.split_once(&format!("Statistics for: {exchange}***"))?;
+        part.lines().find_map(|line| line.strip_prefix(label))?.trim_start_matches(": ").parse().ok()
+    };
+    Some(Told {
+        sent: figure("DISCOVER-OFFER", "sent packets")?,
+        drops: figure("DISCOVER-OFFER", "drops")? + figure("REQUEST-ACK", "drops").unwrap_or(0.0),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_report_is_read() {
+        let text = "***Statistics for: DISCOVER-OFFER***\nsent packets: 600\nreceived packets: 598\ndrops: 2\n\n\
+                    ***Statistics for: REQUEST-ACK***\nsent packets: 598\nreceived packets: 597\ndrops: 1\n";
+        assert_eq!(read(text), Some(Told { sent: 600.0, drops: 3.0 }));
+        assert_eq!(read("nothing"), None);
+    }
+
+    #[test]
+    fn a_search_ends_at_the_servers_rate_or_at_the_generators() {
+        let server = |limit: f64, ceiling: f64| {
+            search(move |rate| {
+                let sent = f64::from(rate).min(ceiling);
+                Ok(Told { sent, drops: (sent - limit).max(0.0) })
+            })
+        };
+        assert_eq!(server(1_300.0, 9_000.0), Ok((1_250, "losses")));
+        assert_eq!(server(90_000.0, 3_000.0), Ok((3_000, "its ceiling")));
+        assert_eq!(server(0.0, 9_000.0), Ok((0, "losses")));
+    }
+}
