@@ -32,11 +32,14 @@ impl Told {
         let digest = hasher.finish() >> SECOND_BITS << SECOND_BITS;
         let seconds_mask = (1 << SECOND_BITS) - 1;
         let now = now.since(Time::default()).as_secs() & seconds_mask;
-        // Never 0, which is a place where nothing was told yet.
         let place = &self.0[interface.index() % PLACES];
-        let before = place.swap(digest | now, Relaxed);
+        let before = place.load(Relaxed);
         let passed = now.wrapping_sub(before & seconds_mask) & seconds_mask;
-        before & !seconds_mask != digest || passed >= SAME_FOR.as_secs()
+        let is_news = before & !seconds_mask != digest || passed >= SAME_FOR.as_secs();
+        if is_news {
+            place.store(digest | now, Relaxed);
+        }
+        is_news
     }
 
     /// Everything is news again: what was told may be gone, or means something else now.
@@ -49,5 +52,45 @@ impl Told {
     /// What was told of an interface did not arrive.
     pub(crate) fn forget_one(&self, interface: InterfaceId) {
         self.0[interface.index() % PLACES].store(0, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Time = Time(1_700_000_000_000);
+    const ONE: InterfaceId = InterfaceId(1);
+    const OTHER: InterfaceId = InterfaceId(2);
+
+    #[test]
+    fn only_the_same_again_is_no_news() {
+        let told = Told::default();
+        let at = |seconds| START + Duration::from_secs(seconds);
+        assert!(told.is_news(ONE, &"firmware", at(0)));
+        assert!(!told.is_news(ONE, &"firmware", at(1)));
+        assert!(told.is_news(OTHER, &"firmware", at(1)));
+        assert!(told.is_news(ONE, &"system", at(2)));
+        // It booted again within the half minute: the order of stages is what tells it.
+        assert!(told.is_news(ONE, &"firmware", at(3)));
+        assert!(!told.is_news(ONE, &"firmware", at(32)));
+        assert!(
+            told.is_news(ONE, &"firmware", at(33)),
+            "half a minute after it was told, however often it came"
+        );
+        assert!(told.is_news(ONE, &"firmware", at(10)), "a clock that went back hides nothing");
+    }
+
+    #[test]
+    fn what_is_forgotten_is_news() {
+        let told = Told::default();
+        for interface in [ONE, OTHER] {
+            assert!(told.is_news(interface, &"firmware", START));
+        }
+        told.forget_one(ONE);
+        assert!(told.is_news(ONE, &"firmware", START));
+        assert!(!told.is_news(OTHER, &"firmware", START));
+        told.forget();
+        assert!(told.is_news(OTHER, &"firmware", START));
     }
 }

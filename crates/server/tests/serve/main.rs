@@ -7,6 +7,7 @@ mod boot_http;
 mod dns;
 mod garbage;
 mod interface;
+mod loops;
 mod reload;
 mod restart;
 mod start;
