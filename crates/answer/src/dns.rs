@@ -8,9 +8,11 @@
 
 mod find;
 mod names;
+mod notify;
 mod records;
 mod transfer;
 
+pub use notify::{Notifier, Outcome, secondaries};
 pub use transfer::Transfer;
 
 use crate::dns::find::{Place, find};

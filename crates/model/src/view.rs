@@ -6,11 +6,13 @@
 mod boot;
 pub mod dhcp;
 mod dns;
+mod dns_history;
 mod site;
 
 pub use boot::{Boot, BootImage, BootView};
 pub use dhcp::DhcpView;
 pub use dns::{DnsName, DnsNameId, DnsPointer, DnsRow, DnsView, DnsZone, DnsZoneKind, hash as dns_hash};
+pub use dns_history::{DnsChange, DnsData, DnsHistory, DnsOwner, DnsRecord, DnsZoneChange};
 pub use site::{FileId, Ports, Site, SiteFile};
 
 use crate::ids::Generation;

@@ -20,6 +20,7 @@ mod session;
 mod stream;
 mod tls;
 
+pub(crate) use authority::random;
 pub use authority::{Authority, AuthorityError};
 pub use present::{Present, Push};
 

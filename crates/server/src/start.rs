@@ -140,7 +140,11 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     }
     let mut tasks = JoinSet::new();
     for socket in bound.dns_tcp {
-        tasks.spawn(dns::run_tcp(Arc::clone(&controller), listener(socket)?, is_stopping.clone()));
+        tasks.spawn(dns::tcp::run(Arc::clone(&controller), listener(socket)?, is_stopping.clone()));
+    }
+    // Secondaries ask at the usual port: of a server at another they would only hear.
+    if ports.dns == dns::notify::PORT {
+        tasks.spawn(dns::notify::run(Arc::clone(&controller), is_stopping.clone()));
     }
     serve_agents(&mut tasks, &controller, authority, bound.agents, &is_stopping)?;
     tasks.spawn(Arc::clone(&reloader).watch(Arc::clone(&controller), is_stopping.clone()));

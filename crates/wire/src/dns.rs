@@ -5,9 +5,11 @@
 //! where the reply is longer than the client takes. Neither allocates, but for the buffer's own growth. Nothing is known
 //! here of zones.
 
+mod notify;
 mod query;
 mod writer;
 
+pub use notify::{Notified, decode_notified, write_notify};
 pub use query::{Edns, Head, NoQuery, Query, decode};
 pub use writer::{Section, Writer, write_header};
 

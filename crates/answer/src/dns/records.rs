@@ -3,9 +3,9 @@
 use super::find::Place;
 use super::names::Names;
 use super::{NEGATIVE_TTL_SECONDS, SERVICES_MAX, TARGETS_MAX, TTL_SECONDS};
-use model::View;
 use model::ids::NetworkId;
-use model::view::{DnsNameId, DnsRow};
+use model::view::{DnsData, DnsNameId, DnsRow};
+use model::{Location, View};
 use std::net::IpAddr;
 use wire::dns::{RecordType, Section, Writer};
 
@@ -29,6 +29,11 @@ impl<'v> Sight<'v> {
         let has = |clients: &[ipnet::IpNet]| clients.iter().any(|net| net.contains(&client));
         let mut views = view.plan.design.dns_views.iter();
         Self { networks: views.find(|view| has(&view.clients)).map(|view| view.networks.as_slice()) }
+    }
+
+    /// Whether nothing is hidden.
+    pub(super) fn is_everything(self) -> bool {
+        self.networks.is_none()
     }
 
     /// Whether addresses of a network are shown.
@@ -87,15 +92,26 @@ impl Reply<'_, '_, '_> {
     ///
     /// Secondaries look every five minutes and go on for two weeks without us.
     pub(super) fn soa(&mut self, section: Section, owner: u16, ttl: u32) {
+        let dns = &self.view.dns;
+        let primary = dns.servers.first().map(|server| dns.labels_of(*server));
+        self.soa_with(section, owner, ttl, dns.serial, primary);
+    }
+
+    /// The same as it was or is with this serial and this primary server.
+    pub(super) fn soa_with(
+        &mut self,
+        section: Section,
+        owner: u16,
+        ttl: u32,
+        serial: u32,
+        primary: Option<&[u8]>,
+    ) {
         self.writer.pointer(owner);
         self.writer.record(RecordType::SOA, ttl);
         // Without a controller the domain names itself.
-        match self.view.dns.servers.first() {
-            Some(server) => self.names.host(*server, self.writer),
-            None => self.names.below_domain(&[], self.writer),
-        }
+        self.names.below_domain(primary.unwrap_or_default(), self.writer);
         self.names.below_domain(b"\x0ahostmaster", self.writer);
-        for number in [self.view.dns.serial, 300, 60, 1_209_600, NEGATIVE_TTL_SECONDS] {
+        for number in [serial, 300, 60, 1_209_600, NEGATIVE_TTL_SECONDS] {
             self.writer.octets(&number.to_be_bytes());
         }
         self.writer.end(section);
@@ -202,23 +218,57 @@ impl Reply<'_, '_, '_> {
                 writer.octets(&self.view.dns.addresses6[address as usize].octets());
             }
             DnsRow::Location(device) => {
-                // One string of at most 255 octets (RFC 1035 §3.3), in the manner of RFC 1464.
-                const KEY: &[u8] = b"location=";
-                let location = self.view.plan.design.devices[device.index()].location.as_str().as_bytes();
-                let location = &location[..location.len().min(255 - KEY.len())];
-                writer.octets(&[u8::try_from(KEY.len() + location.len()).unwrap_or(u8::MAX)]);
-                writer.octets(KEY);
-                writer.octets(location);
+                location(&self.view.plan.design.devices[device.index()].location, writer);
             }
-            // One priority, and the weight of RFC 2782 for hosts between which nothing is to be chosen: all are alike.
             DnsRow::Service { port, target } => {
-                let [p1, p2] = port.to_be_bytes();
-                writer.octets(&[0, 0, 0, 0, p1, p2]);
+                service(port, writer);
                 self.names.host(target, writer);
             }
         }
         writer.end(section)
     }
+
+    /// All of a changed record but its owner.
+    pub(super) fn changed(&mut self, data: &DnsData) {
+        let writer = &mut *self.writer;
+        let record_type = match data {
+            DnsData::A(_) => RecordType::A,
+            DnsData::Aaaa(_) => RecordType::AAAA,
+            DnsData::Location(_) => RecordType::TXT,
+            DnsData::Service(..) => RecordType::SRV,
+            DnsData::Pointer(_) => RecordType::PTR,
+            DnsData::Server(_) => RecordType::NS,
+        };
+        writer.record(record_type, TTL_SECONDS);
+        match data {
+            DnsData::A(address) => writer.octets(&address.octets()),
+            DnsData::Aaaa(address) => writer.octets(&address.octets()),
+            DnsData::Location(it) => location(it, writer),
+            DnsData::Service(port, target) => {
+                service(*port, writer);
+                self.names.below_domain(target, writer);
+            }
+            DnsData::Pointer(target) | DnsData::Server(target) => self.names.below_domain(target, writer),
+        }
+        writer.end(Section::Answer);
+    }
+}
+
+/// The data of a TXT record: one string of at most 255 octets (RFC 1035 §3.3), in the manner of RFC 1464.
+fn location(location: &Location, writer: &mut Writer<'_>) {
+    const KEY: &[u8] = b"location=";
+    let location = location.as_str().as_bytes();
+    let location = &location[..location.len().min(255 - KEY.len())];
+    writer.octets(&[u8::try_from(KEY.len() + location.len()).unwrap_or(u8::MAX)]);
+    writer.octets(KEY);
+    writer.octets(location);
+}
+
+/// The data of an SRV record before its host: one priority, and the weight of RFC 2782 for hosts between which nothing is
+/// to be chosen, since all are alike.
+fn service(port: u16, writer: &mut Writer<'_>) {
+    let [p1, p2] = port.to_be_bytes();
+    writer.octets(&[0, 0, 0, 0, p1, p2]);
 }
 
 fn type_of(row: DnsRow) -> RecordType {

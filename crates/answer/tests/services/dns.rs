@@ -1,5 +1,6 @@
 //! DNS.
 
+mod changes;
 mod many;
 mod transfer;
 

@@ -4,6 +4,7 @@
 //! into the address they spell, which is found by binary search. At 100,000 machines with three addressed interfaces
 //! each, both families, this is about 30 MB.
 
+use super::dns_history::DnsHistory;
 use crate::ids::{DeviceId, NetworkId};
 use ipnet::{Ipv4Net, Ipv6Net};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -34,6 +35,8 @@ pub struct DnsView {
     pub pointers4: Vec<DnsPointer<Ipv4Addr>>,
     /// What each IPv6 address is called, sorted by address.
     pub pointers6: Vec<DnsPointer<Ipv6Addr>>,
+    /// What changed until this serial.
+    pub history: DnsHistory,
 }
 
 /// A name, as its position in [`DnsView::names`].

@@ -1,5 +1,7 @@
 //! The part of the view that DNS is answered from.
 
+mod history;
+
 use ipnet::{Ipv4Net, Ipv6Net};
 use model::Plan;
 use model::design::{Audience, Device, Service, Zone};
@@ -38,15 +40,19 @@ pub(crate) fn view(plan: &Plan) -> DnsView {
     table.finish(plan, servers)
 }
 
-/// The same for another plan. An ordinary change, such as a machine's role, touches no name and no address.
+/// The same for another plan, and what changed. An ordinary change, such as a machine's role, touches no name and no
+/// address.
 pub(crate) fn succeed(previous: &Arc<DnsView>, before: &Plan, plan: &Plan) -> Arc<DnsView> {
-    if !is_named_alike(before, plan) {
-        return Arc::new(view(plan));
+    let is_alike = is_named_alike(before, plan);
+    if is_alike && serial(plan) == previous.serial {
+        return Arc::clone(previous);
     }
-    match serial(plan) == previous.serial {
-        true => Arc::clone(previous),
-        false => Arc::new(DnsView { serial: serial(plan), ..(**previous).clone() }),
-    }
+    let mut next = match is_alike {
+        true => DnsView { serial: serial(plan), ..(**previous).clone() },
+        false => view(plan),
+    };
+    next.history = history::following((before, previous), (plan, &next), is_alike);
+    Arc::new(next)
 }
 
 /// Whether everything but the generation that [`view`] reads is the same.

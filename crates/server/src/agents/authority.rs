@@ -241,7 +241,7 @@ fn params(name: &str, now: Time, life: Duration) -> Result<CertificateParams, Au
 }
 
 /// Random octets from the TLS library's generator.
-pub(super) fn random<const N: usize>() -> Result<[u8; N], AuthorityError> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], AuthorityError> {
     let mut octets = [0; N];
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     provider.secure_random.fill(&mut octets).map_err(|_| AuthorityError::Random)?;

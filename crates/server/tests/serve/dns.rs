@@ -59,6 +59,81 @@ fn the_zone_is_transferred_over_tcp_to_this_host() {
     assert!(answers(&first) > 16, "{} records", answers(&first));
 }
 
+#[test]
+fn queries_that_come_together_are_answered_in_their_order() {
+    let server = Server::start();
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.ports().dns)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut all = Vec::new();
+    let transfer_id = 150;
+    for id in 0..300_u16 {
+        let mut message = match id {
+            150 => query("lab1.example.net", AXFR),
+            _ if id % 3 == 0 => query("nobody.lab1.example.net", A),
+            _ => query(NAME, A),
+        };
+        message[..2].copy_from_slice(&id.to_be_bytes());
+        all.extend((message.len() as u16).to_be_bytes());
+        all.extend(message);
+    }
+    // Cut within a query: what is whole is answered before the rest comes.
+    let (first, rest) = all.split_at(1000);
+    stream.write_all(first).unwrap();
+    assert_eq!(receive(&mut stream)[..2], [0, 0]);
+    stream.write_all(rest).unwrap();
+    for id in 1..300_u16 {
+        let reply = receive(&mut stream);
+        assert_eq!(reply[..2], id.to_be_bytes());
+        let expected = if id == transfer_id {
+            0
+        } else if id % 3 == 0 {
+            3
+        } else {
+            0
+        };
+        assert_eq!(code(&reply), expected, "{id}");
+    }
+}
+
+#[test]
+fn one_client_does_not_take_every_connection() {
+    let server = Server::start();
+    let open = || {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.ports().dns)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    };
+    let is_served = |mut stream: &TcpStream| {
+        // Without a whole query nothing is sent before the connection is closed.
+        let asked = stream.write_all(&[0, 12]).and_then(|()| stream.write_all(&[0; 12]));
+        asked.and_then(|()| stream.read_exact(&mut [0; 14])).is_ok()
+    };
+    let mut held: Vec<TcpStream> = (0..128).map(|_| open()).collect();
+    assert!(held.iter().all(is_served));
+    assert!(!is_served(&open()), "the 129th");
+    held.clear();
+    // The server hears of the ends in its own time.
+    let began = std::time::Instant::now();
+    while !is_served(&open()) {
+        assert!(began.elapsed() < PATIENCE);
+    }
+}
+
+#[test]
+fn a_query_that_no_query_is_as_long_as_ends_the_connection() {
+    let server = Server::start();
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.ports().dns)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut all = Vec::new();
+    let message = query(NAME, A);
+    all.extend((message.len() as u16).to_be_bytes());
+    all.extend(&message);
+    all.extend([0xff, 0xff, 0, 0]);
+    stream.write_all(&all).unwrap();
+    assert_eq!(code(&receive(&mut stream)), 0, "what came before it is answered");
+    assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0);
+}
+
 fn send(stream: &mut TcpStream, message: &[u8]) {
     let mut framed = (message.len() as u16).to_be_bytes().to_vec();
     framed.extend(message);

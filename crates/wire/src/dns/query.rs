@@ -187,7 +187,7 @@ fn number(octets: &[u8], at: usize) -> Option<u16> {
 }
 
 /// Where a name ends that is written whole: nothing comes before a question to which it could point.
-fn whole_name(packet: &[u8], at: usize) -> Option<usize> {
+pub(super) fn whole_name(packet: &[u8], at: usize) -> Option<usize> {
     let mut end = at;
     loop {
         let length = usize::from(*packet.get(end)?);

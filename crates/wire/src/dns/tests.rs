@@ -218,6 +218,29 @@ fn a_reply_is_what_it_was_meant_to_be() {
     }
 }
 
+#[test]
+fn a_notify_is_read_by_others_and_its_answer_by_us() {
+    let mut out = Vec::new();
+    write_notify(0xabcd, b"\x04ams1\x07example\x03net", &mut out);
+    let mut read = Message::from_vec(&out).unwrap();
+    assert_eq!((read.metadata.id, read.metadata.op_code), (0xabcd, OpCode::Notify));
+    assert_eq!(read.metadata.message_type, MessageType::Query);
+    assert_eq!(read.queries[0].to_string(), "ams1.example.net. IN SOA");
+    assert_eq!(decode_notified(&out), None, "our own");
+
+    read.metadata.message_type = MessageType::Response;
+    read.metadata.response_code = hickory_proto::op::ResponseCode::NotAuth;
+    let answer = read.to_vec().unwrap();
+    let apex = &b"\x04ams1\x07example\x03net\x00"[..];
+    assert_eq!(decode_notified(&answer), Some(Notified { id: 0xabcd, code: 9, apex: Some(apex) }));
+    assert_eq!(decode_notified(&answer[..answer.len() - 1]), None, "cut off");
+    assert_eq!(decode_notified(&answer[..11]), None);
+    read.queries.clear();
+    assert_eq!(decode_notified(&read.to_vec().unwrap()).unwrap().apex, None);
+    read.metadata.op_code = OpCode::Query;
+    assert_eq!(decode_notified(&read.to_vec().unwrap()), None, "the answer to something else");
+}
+
 /// What both readings of a packet must agree on, where there are two.
 fn agree(bytes: &[u8]) {
     let (Ok(ours), Ok(theirs)) = (decode(bytes), Message::from_vec(bytes)) else { return };
@@ -250,6 +273,7 @@ proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         agree(&bytes);
+        let _ = decode_notified(&bytes);
     }
 
     #[test]

@@ -1,0 +1,187 @@
+//! DNS over TCP (RFC 7766): a task for each connection.
+//!
+//! Queries that come together are answered together, in their order and with as few writes as they need; a transfer is
+//! written message by message as the client takes it.
+
+use super::refuse;
+use crate::controller::Controller;
+use crate::counters::Protocol;
+use answer::dns::{Answer, Transport, answer};
+use std::collections::HashMap;
+use std::io::{self, IoSlice};
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+/// Connections that are open at once.
+const CONNECTIONS_MAX: usize = 1024;
+/// Of those, one client's: there are places left for others.
+const CLIENT_CONNECTIONS_MAX: usize = 128;
+/// A connection on which nothing was asked for this long is closed (RFC 7766 §6.2.3 advises some seconds).
+const IDLE_MAX: Duration = Duration::from_secs(10);
+/// How long a client may take nothing of a reply.
+const STALL_MAX: Duration = Duration::from_secs(10);
+/// Octets of a query: a name and some options. Who announces more is let go.
+const QUERY_OCTETS_MAX: u16 = 4_096;
+/// Octets that are read at once: some hundred queries.
+const READ_OCTETS: usize = 8_192;
+/// Octets of replies that are gathered before they are written.
+const GATHER_OCTETS: usize = 16_384;
+
+/// Accepts connections until it is stopped.
+pub(crate) async fn run(controller: Arc<Controller>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut open = JoinSet::new();
+    let mut clients: HashMap<IpAddr, usize> = HashMap::new();
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        while let Some(ended) = open.try_join_next() {
+            if let Ok(client) = ended
+                && let Some(count) = clients.get_mut(&client)
+            {
+                *count -= 1;
+                if *count == 0 {
+                    clients.remove(&client);
+                }
+            }
+        }
+        match accepted {
+            Ok((socket, peer)) => {
+                let client = peer.ip().to_canonical();
+                let count = clients.entry(client).or_default();
+                if *count >= CLIENT_CONNECTIONS_MAX {
+                    continue;
+                }
+                *count += 1;
+                let controller = Arc::clone(&controller);
+                open.spawn(async move {
+                    let _place = place;
+                    // A client that breaks off or stalls is its own trouble.
+                    let _ = connection(&controller, socket, client).await;
+                    client
+                });
+            }
+            // Out of file descriptors, or the client has gone: neither is mended by asking again at once.
+            Err(_) => sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+async fn connection(controller: &Controller, socket: TcpStream, client: IpAddr) -> io::Result<()> {
+    let traffic = controller.counters.of(Protocol::Dns);
+    // What is written is whole: there is nothing to wait for.
+    socket.set_nodelay(true)?;
+    let mut output = Output { controller, socket, gathered: Vec::new() };
+    let (mut input, mut reply) = (Vec::with_capacity(READ_OCTETS), Vec::new());
+    loop {
+        // The length and the message together: a client that sends an octet a second is idle too.
+        timeout(IDLE_MAX, receive(&mut output.socket, &mut input)).await??;
+        let view = controller.view.load_full();
+        let mut done = 0;
+        while let Some(query) = message(&input[done..]) {
+            done += 2 + query.len();
+            traffic.received.one();
+            let outcome =
+                catch_unwind(AssertUnwindSafe(|| answer(&view, query, client, Transport::Tcp, &mut reply)));
+            match outcome {
+                Ok(Ok(Answer::Reply(reason))) => {
+                    if let Some(reason) = reason {
+                        refuse(controller, &view, reason, client);
+                    }
+                    output.put(&reply).await?;
+                }
+                Ok(Ok(Answer::Transfer(mut transfer))) => {
+                    while transfer.next_message(&mut reply) {
+                        output.put(&reply).await?;
+                    }
+                }
+                Ok(Err(refusal)) => {
+                    refuse(controller, &view, refusal.reason, client);
+                    return output.flush().await;
+                }
+                Err(_) => {
+                    traffic.panicked.one();
+                    return output.flush().await;
+                }
+            }
+            traffic.answered.one();
+        }
+        input.drain(..done);
+        output.flush().await?;
+    }
+}
+
+/// The first message of what was received, if it is there whole, after its length (RFC 1035 §4.2.2).
+fn message(input: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = input.split_first_chunk::<2>()?;
+    rest.get(..u16::from_be_bytes(*length).into())
+}
+
+/// Reads until there is a whole message. The input holds at most one of the longest and one reading.
+async fn receive(socket: &mut TcpStream, input: &mut Vec<u8>) -> io::Result<()> {
+    while message(input).is_none() {
+        if input.first_chunk().is_some_and(|length| u16::from_be_bytes(*length) > QUERY_OCTETS_MAX) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        input.reserve(READ_OCTETS);
+        if socket.read_buf(input).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
+}
+
+/// Where replies go.
+struct Output<'c> {
+    controller: &'c Controller,
+    socket: TcpStream,
+    /// Replies with their lengths that are not yet written.
+    gathered: Vec<u8>,
+}
+
+impl Output<'_> {
+    /// Writes a reply, or keeps it for the next write: a short one is copied, a long one is not.
+    async fn put(&mut self, reply: &[u8]) -> io::Result<()> {
+        let length = u16::try_from(reply.len()).map_err(io::Error::other)?.to_be_bytes();
+        if reply.len() < GATHER_OCTETS / 4 {
+            self.gathered.extend_from_slice(&length);
+            self.gathered.extend_from_slice(reply);
+            return if self.gathered.len() < GATHER_OCTETS { Ok(()) } else { self.flush().await };
+        }
+        self.flush().await?;
+        let socket = &mut self.socket;
+        let whole = async {
+            // In one write: clients exist that take the length alone for the whole.
+            let written = socket.write_vectored(&[IoSlice::new(&length), IoSlice::new(reply)]).await?;
+            socket.write_all(&length[written.min(2)..]).await?;
+            socket.write_all(&reply[written.saturating_sub(2)..]).await
+        };
+        timeout(STALL_MAX, whole).await??;
+        self.count(2 + reply.len());
+        Ok(())
+    }
+
+    /// Writes what was kept.
+    async fn flush(&mut self) -> io::Result<()> {
+        if !self.gathered.is_empty() {
+            timeout(STALL_MAX, self.socket.write_all(&self.gathered)).await??;
+            self.count(self.gathered.len());
+            self.gathered.clear();
+        }
+        Ok(())
+    }
+
+    fn count(&self, octets: usize) {
+        self.controller.counters.of(Protocol::Dns).octets.add(octets as u64);
+    }
+}
