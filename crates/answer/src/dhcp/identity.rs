@@ -23,7 +23,7 @@ pub(super) struct Known {
 pub(super) fn of(view: &View, message: &Message<'_>, arrival: Arrival) -> Result<Known, Refusal> {
     match (message.giaddr(), message.relay_agent()) {
         (Ipv4Addr::UNSPECIFIED, agent) => by_address(view, message, agent, arrival),
-        (giaddr, Some(agent)) => by_port(view, message, giaddr, agent),
+        (giaddr, Some(agent)) => by_port(view, message, giaddr, agent, arrival),
         (giaddr, None) => {
             let switch = only_switch(view, giaddr);
             let reason = match view.dhcp.wiring.relays.contains_key(&giaddr) {
@@ -40,9 +40,14 @@ fn by_port(
     message: &Message<'_>,
     giaddr: Ipv4Addr,
     agent: RelayAgent<'_>,
+    arrival: Arrival,
 ) -> Result<Known, Refusal> {
     let relays = view.dhcp.wiring.relays.get(&giaddr).map_or(&[][..], Vec::as_slice);
     let refuse = |reason, switch| Refusal { reason, switch, interface: None };
+    // Relays send from many addresses, some of which no plan knows; but never from one that a machine has.
+    if agent.is_doubled() || is_clients(view, *arrival.source.ip()) {
+        return Err(refuse(Reason::UntrustedRelay, only_switch(view, giaddr)));
+    }
     let Some(circuit_id) = agent.circuit_id() else {
         let reason = if relays.is_empty() { Reason::UnknownRelay } else { Reason::NoIdentity };
         return Err(refuse(reason, only_switch(view, giaddr)));
@@ -115,6 +120,9 @@ fn by_address(
     arrival: Arrival,
 ) -> Result<Known, Refusal> {
     let interface = view.dhcp.wiring.addresses.get(&message.ciaddr()).copied();
+    if agent.is_some_and(RelayAgent::is_doubled) {
+        return Err(Refusal { reason: Reason::UntrustedRelay, switch: None, interface });
+    }
     if let Some(agent) = agent {
         // Option 82 without a relay's address: forged, unless a snooping switch wrote it into a renewal and names the
         // very place that the address belongs to (RFC 3046 §2.1).
@@ -133,6 +141,12 @@ fn by_address(
         return Err(Refusal { reason: Reason::NoIdentity, switch: None, interface: Some(interface) });
     }
     Ok(Known { interface, binding: None, switch: None })
+}
+
+/// Whether the plan gives this address to a machine or a BMC.
+fn is_clients(view: &View, address: Ipv4Addr) -> bool {
+    let interface = view.dhcp.wiring.addresses.get(&address).map(|id| view.plan.interface(*id));
+    interface.is_some_and(|interface| matches!(interface.audience, Audience::Machine | Audience::Bmc))
 }
 
 /// The switch that has this relay address, if it is only one.

@@ -437,6 +437,48 @@ fn c19_loops_and_forged_option_82() {
 }
 
 #[test]
+fn a04_what_a_client_says_of_its_port_counts_for_nothing() {
+    let view = zone::view();
+    let (its, neighbours) = (address(&view, U01, "eno1"), address(&view, U02, "eno1"));
+    // The client of swp2 names swp1, and the relay, which should have dropped that, appends its own.
+    let forged = agent(&[(1, b"swp1"), (2, b"p01-r1-leaf-a")]);
+    let relays = agent(&[(1, b"swp2"), (2, b"p01-r1-leaf-a")]);
+    let both = Request {
+        giaddr: zone::leaf_a(0),
+        more: vec![(82, forged.clone()), (82, relays.clone())],
+        ..discover()
+    };
+    direct(&view, &both, zone::leaf_a(0)).assert_silent(Reason::UntrustedRelay);
+    let other_way = Request { more: vec![(82, relays), (82, forged)], ..both };
+    direct(&view, &other_way, zone::leaf_a(0)).assert_silent(Reason::UntrustedRelay);
+    let renewal = Request { more: other_way.more.clone(), ..renewing(its) };
+    direct(&view, &renewal, its).assert_silent(Reason::UntrustedRelay);
+    // A machine that speaks as its own leaf, for its neighbour; and the same packet from the leaf.
+    let packet = through(&discover(), u01());
+    send(&view, &packet, SocketAddrV4::new(neighbours, 67), 67).assert_silent(Reason::UntrustedRelay);
+    let bmc = address(&view, U01, "bmc");
+    send(&view, &packet, SocketAddrV4::new(bmc, 67), 67).assert_silent(Reason::UntrustedRelay);
+    for relay in [zone::leaf_a(0), zone::leaf_b(0), zone::gateway(0), Ipv4Addr::new(192, 0, 2, 77)] {
+        assert_eq!(send(&view, &packet, SocketAddrV4::new(relay, 67), 67).granted(), its);
+    }
+}
+
+#[test]
+fn a03_who_gives_back_or_declines_for_another_changes_nothing() {
+    let view = zone::view();
+    let its = address(&view, U01, "eno1");
+    let release = Request { ciaddr: its, ..request(MessageType::Release) };
+    let decline = Request { requested_address: Some(its), ..request(MessageType::Decline) };
+    for forged in [&release, &decline] {
+        let outcome = relayed(&view, forged, u02());
+        assert!(outcome.bytes.is_empty());
+        let observed = outcome.result.map_or_else(|refused| refused.observed, |answer| answer.observed);
+        assert_eq!(observed.and_then(|observed| observed.declined), None, "{forged:?}");
+    }
+    assert_eq!(relayed(&view, &discover(), u01()).granted(), its);
+}
+
+#[test]
 fn c20_a_unicast_renewal_without_option_82_keeps_the_ports_address() {
     let facts = zone::facts(U01, |machine| {
         machine.accepted.insert("eno1".to_owned(), Mac(MAC));

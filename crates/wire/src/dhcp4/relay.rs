@@ -27,6 +27,22 @@ impl<'a> RelayAgent<'a> {
         }
     }
 
+    /// Whether the port or the relay is named more than once: a client wrote an Option 82 of its own, and a relay that
+    /// should have dropped it appended another. Which of them is the relay's nobody can tell.
+    pub fn is_doubled(self) -> bool {
+        let (mut rest, mut seen) = (self.0, [false; 3]);
+        while let [code, length, after @ ..] = rest {
+            let Some((_, next)) = after.split_at_checked(usize::from(*length)) else { break };
+            if let 1 | 2 = code
+                && std::mem::replace(&mut seen[usize::from(*code)], true)
+            {
+                return true;
+            }
+            rest = next;
+        }
+        false
+    }
+
     /// Sub-option 1: the port, as the relay writes it.
     pub fn circuit_id(self) -> Option<&'a [u8]> {
         self.sub_option(1)

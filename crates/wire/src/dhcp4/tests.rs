@@ -235,6 +235,16 @@ fn sub_options() {
         Some(&b"r"[..]),
         "no pad and no end here"
     );
+    for (octets, is_doubled) in [
+        (&[1, 1, 5, 2, 1, 6][..], false),
+        (&[1, 1, 5, 2, 1, 6, 9, 0, 9, 0], false),
+        (&[1, 1, 5, 2, 1, 6, 1, 1, 7], true),
+        (&[2, 0, 1, 1, 5, 2, 0], true),
+        (&[1, 1, 5, 1, 200], false),
+        (&[], false),
+    ] {
+        assert_eq!(RelayAgent(octets).is_doubled(), is_doubled, "{octets:?}");
+    }
 }
 
 #[test]
