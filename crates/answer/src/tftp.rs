@@ -5,9 +5,11 @@
 //! view, so that no path can lead anywhere else.
 
 mod fetch;
+mod places;
 mod transfer;
 
 pub use fetch::{Fetch, Fetched};
+pub use places::{Full, Places, TRANSFERS_MAX};
 pub use transfer::{Outcome, Outgoing, Transfer};
 
 use crate::http::{Body, Script, script};

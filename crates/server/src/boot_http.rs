@@ -54,12 +54,17 @@ const LISTENERS: u64 = u64::MAX - 1024;
 
 /// Serves until it is stopped.
 pub(crate) fn run(controller: &Arc<Controller>, listeners: Vec<std::net::TcpListener>, stop: &Stop) {
-    // Without the right to it, images compete with DHCP on equal terms, as everything else on this host does.
-    let _ = rustix::process::setpriority_process(None, NICE);
+    give_way();
     let ended = Boot::new(controller, listeners, stop).and_then(|mut boot| boot.serve());
     if let Err(error) = ended {
         controller.say(&format!("HTTP boot is not served: {error}"));
     }
+}
+
+/// Lowers the calling thread's priority below that of the threads which answer DHCP and DNS.
+pub(crate) fn give_way() {
+    // Where it is refused, files compete with DHCP on equal terms, as everything else on this host does.
+    let _ = rustix::process::setpriority_process(None, NICE);
 }
 
 struct Boot {
@@ -289,14 +294,16 @@ impl Boot {
 
 /// As many as are wanted, or as the system lets this process have.
 fn connections_max() -> usize {
-    // A connection that is sent a file has two descriptors.
-    let wanted =
-        CONNECTIONS_MAX as u64 + u64::from(answer::http::admission::TRANSFERS_MAX) + DESCRIPTORS_LEFT;
+    // A connection that is sent a file has two descriptors, a transfer by TFTP one.
+    let others = u64::from(answer::http::admission::TRANSFERS_MAX)
+        + answer::tftp::TRANSFERS_MAX as u64
+        + DESCRIPTORS_LEFT;
+    let wanted = CONNECTIONS_MAX as u64 + others;
     let granted = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, hard)| {
         let raised = wanted.min(hard).max(soft);
         if setrlimit(Resource::RLIMIT_NOFILE, raised, hard).is_ok() { raised } else { soft }
     });
-    let left = granted.saturating_sub(wanted - CONNECTIONS_MAX as u64).max(granted / 4);
+    let left = granted.saturating_sub(others).max(granted / 4);
     usize::try_from(left).unwrap_or(CONNECTIONS_MAX).min(CONNECTIONS_MAX)
 }
 

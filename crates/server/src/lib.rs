@@ -21,11 +21,13 @@
 //! | `sockets`, `steering`, `udp`, `connections` | opening, and the loops around datagrams and the API's connections |
 //! | `published`, `told` | what packets read, and what they told                                      |
 //! | `dhcp`, `dns`, `tftp`, `boot_http` | one protocol each, between socket and `answer`               |
+//! | `boot_file`   | a file that TFTP and HTTP send, and whether it is still the same                  |
 //! | `agents`      | the agents' TLS listener                                                          |
 //! | `http`        | the API                                                                           |
 //! | `refusals`, `counters` | why packets were not answered, and how many of everything                |
 
 pub mod agents;
+mod boot_file;
 mod boot_http;
 mod clock;
 mod connections;

@@ -29,7 +29,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use store::{Loaded, Publication, PublishError, Published, Store};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -133,7 +132,7 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
         thread("keeper", move || keeper::run(controller, store, site, &queue))?
     };
     let ports = bound.ports;
-    let mut threads = datagram_threads(&controller, bound.dhcp, bound.tftp, bound.dns, &stop, &is_stopping)?;
+    let mut threads = datagram_threads(&controller, bound.dhcp, bound.tftp, bound.dns, &stop)?;
     {
         let (controller, listeners, stop) = (Arc::clone(&controller), bound.boot, stop.clone());
         threads.push(thread("boot", move || boot_http::run(&controller, listeners, &stop))?);
@@ -418,17 +417,15 @@ fn datagram_threads(
     tftp: Vec<Socket>,
     dns: Vec<Socket>,
     stop: &Stop,
-    stopping: &watch::Receiver<bool>,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let mut threads = Vec::new();
     for worker in dhcp {
         let (controller, stop) = (Arc::clone(controller), stop.clone());
         threads.push(thread("dhcp", move || dhcp::run(&controller, &worker, &stop))?);
     }
-    for socket in tftp {
-        let (controller, stop, stopping) = (Arc::clone(controller), stop.clone(), stopping.clone());
-        let runtime = Handle::current();
-        threads.push(thread("tftp", move || tftp::run(&controller, &socket, &stop, &runtime, &stopping))?);
+    {
+        let (controller, stop) = (Arc::clone(controller), stop.clone());
+        threads.push(thread("tftp", move || tftp::run(&controller, tftp, &stop))?);
     }
     for socket in dns {
         let (controller, stop) = (Arc::clone(controller), stop.clone());

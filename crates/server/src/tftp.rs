@@ -1,92 +1,329 @@
-//! TFTP: requests on one port, each transfer a task with a socket of its own (RFC 1350 §4).
+//! TFTP: requests on one port, each transfer with a socket of its own (RFC 1350 §4), all on one thread.
+//!
+//! A transfer is its state, a socket and a share of an open file; the blocks pass through one buffer, a window at a time.
+//! `answer::tftp` says what is sent when, and which transfer gives way when there is no room.
 
-use crate::clock;
+mod job;
+mod window;
+
+use crate::boot_file::BootFile;
 use crate::controller::Controller;
 use crate::counters::Protocol;
 use crate::refusals::Details;
-use crate::udp::{self, Path, Stop};
+use crate::tftp::job::{Content, Job};
+use crate::tftp::window::Window;
+use crate::udp::{Inbound, Outbound, Path, Stop};
+use crate::{boot_http, clock, sockets};
 use answer::http::Body;
-use answer::tftp::{self, Opened, Outcome, Outgoing};
-use model::event::What;
-use model::{Event, Generation, Location, Reason, Refusal, Time, View};
+use answer::tftp::{self, Opened, Outcome, Places, TRANSFERS_MAX};
+use model::view::SiteFile;
+use model::{Reason, Refusal, Time, View};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use socket2::Socket;
-use std::collections::HashMap;
-use std::fs::File;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::io;
-use std::net::SocketAddr;
-use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::net::{SocketAddr, UdpSocket};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
-use tokio::net::UdpSocket;
-use tokio::runtime::Handle;
-use tokio::sync::watch;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 use wire::tftp::{Packet, decode, encode};
 
-/// Transfers under way at once.
-const TRANSFERS_MAX: usize = 1024;
-/// Transfers of one client: firmware asks for the size and then for the file, and may not end the first politely.
-const TRANSFERS_PER_CLIENT_MAX: usize = 4;
-/// Read from the disk at once.
-const PIECE: u64 = 256 << 10;
+/// Events that are taken at once.
+const EVENTS_MAX: usize = 256;
+/// The longest packet of a client that is looked at in a transfer: an ERROR with its words.
+const PACKET_MAX: usize = 1024;
+/// Files that are remembered as open beside those in use.
+const FILES_MAX: usize = 64;
 
-/// Who is being sent something.
-type Clients = Arc<Mutex<HashMap<SocketAddr, ()>>>;
+/// Tokens of what is not a transfer; those are numbered from 0.
+const STOP: u64 = u64::MAX;
+const PORTS: u64 = u64::MAX - 1024;
 
-/// Answers requests on one socket until it is stopped; `ending` ends the transfers.
-pub(crate) fn run(
-    controller: &Arc<Controller>,
-    socket: &Socket,
-    stop: &Stop,
-    runtime: &Handle,
-    ending: &watch::Receiver<bool>,
-) {
-    let traffic = controller.counters.of(Protocol::Tftp);
-    let clients = Clients::default();
-    udp::serve(socket, stop, traffic, |bytes, path, reply| {
-        let view = controller.view.load_full();
-        let now = clock::now();
-        let packet = match decode(bytes) {
-            Ok(packet) => packet,
-            Err(_) => {
-                refuse(controller, &view, Reason::Malformed.into(), path, "", now);
-                return None;
+/// Answers requests on these sockets, and sends what was asked for, until it is stopped.
+pub(crate) fn run(controller: &Arc<Controller>, ports: Vec<Socket>, stop: &Stop) {
+    boot_http::give_way();
+    let ended = Server::new(controller, ports, stop).and_then(|mut server| server.serve());
+    if let Err(error) = ended {
+        controller.say(&format!("TFTP is not served: {error}"));
+    }
+}
+
+struct Server {
+    controller: Arc<Controller>,
+    epoll: Epoll,
+    ports: Vec<Port>,
+    inbound: Inbound,
+    jobs: HashMap<u64, (Job, SocketAddr)>,
+    by_client: HashMap<SocketAddr, u64>,
+    places: Places,
+    next: u64,
+    /// When to look at which transfer, at the latest; one entry for each, which may be early.
+    timers: BinaryHeap<Reverse<(Time, u64)>>,
+    files: HashMap<PathBuf, Weak<BootFile>>,
+    window: Window,
+    buffer: Vec<u8>,
+    /// The wall clock may be set while transfers last, so time is counted from the start.
+    began: (Time, Instant),
+}
+
+struct Port {
+    socket: Socket,
+    number: u16,
+    outbound: Outbound,
+}
+
+impl Server {
+    fn new(controller: &Arc<Controller>, sockets: Vec<Socket>, stop: &Stop) -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(stop.descriptor(), EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
+        let mut ports = Vec::new();
+        for (token, socket) in (PORTS..).zip(sockets) {
+            epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, token))?;
+            let is_v4 = socket.local_addr()?.is_ipv4();
+            ports.push(Port { number: sockets::port(&socket), outbound: Outbound::new(is_v4), socket });
+        }
+        Ok(Self {
+            controller: Arc::clone(controller),
+            epoll,
+            ports,
+            inbound: Inbound::new(),
+            jobs: HashMap::new(),
+            by_client: HashMap::new(),
+            places: Places::new(TRANSFERS_MAX),
+            next: 0,
+            timers: BinaryHeap::new(),
+            files: HashMap::new(),
+            window: Window::new(),
+            buffer: vec![0; PACKET_MAX],
+            began: (clock::now(), Instant::now()),
+        })
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
+        let mut events = [EpollEvent::empty(); EVENTS_MAX];
+        loop {
+            let count = match self.epoll.wait(&mut events, self.timeout()) {
+                Ok(count) => count,
+                Err(nix::errno::Errno::EINTR) => 0,
+                Err(error) => return Err(error.into()),
+            };
+            for event in &events[..count] {
+                match event.data() {
+                    STOP => return Ok(()),
+                    port @ PORTS.. => self.requests(usize::try_from(port - PORTS).unwrap_or(0)),
+                    id => self.turn(id, true),
+                }
             }
+            let now = self.now();
+            while let Some(Reverse((at, id))) = self.timers.peek().copied()
+                && at <= now
+            {
+                self.timers.pop();
+                let Some((job, _)) = self.jobs.get_mut(&id) else { continue };
+                job.transfer.tick(now);
+                self.turn(id, false);
+                if let Some(deadline) = self.jobs.get(&id).and_then(|(job, _)| job.transfer.deadline()) {
+                    self.timers.push(Reverse((deadline, id)));
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> Time {
+        self.began.0 + self.began.1.elapsed()
+    }
+
+    fn timeout(&self) -> EpollTimeout {
+        let Some(Reverse((at, _))) = self.timers.peek() else { return EpollTimeout::NONE };
+        let wait = at.since(self.now()).min(Duration::from_secs(60));
+        // Never early, or it would be asked again and again within the last millisecond.
+        EpollTimeout::try_from(wait + Duration::from_millis(1)).unwrap_or(EpollTimeout::ZERO)
+    }
+
+    /// What came to the port.
+    fn requests(&mut self, port: usize) {
+        let controller = Arc::clone(&self.controller);
+        let traffic = controller.counters.of(Protocol::Tftp);
+        let Some(number) = self.ports.get(port).map(|port| port.number) else { return };
+        let count = self.inbound.receive(&self.ports[port].socket);
+        traffic.received.add(count as u64);
+        for position in 0..count {
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                let (packet, arrival) = self.inbound.get(position)?;
+                // A sender that claims to be this very socket would make us talk to ourselves for ever.
+                if arrival.from.port() == number && arrival.from.ip() == arrival.to {
+                    return None;
+                }
+                let path = arrival.path();
+                let packet = packet.to_vec();
+                let mut reply = Vec::new();
+                let to = self.request(&packet, path, &mut reply)?;
+                let outbound = &mut self.ports[port].outbound;
+                outbound.next_reply().extend_from_slice(&reply);
+                outbound.push(to, path);
+                Some(())
+            }));
+            if outcome.is_err() {
+                traffic.panicked.one();
+            }
+        }
+        let port = &mut self.ports[port];
+        port.outbound.flush(&port.socket, traffic);
+    }
+
+    /// One request: begins a transfer, or writes an error and says where to.
+    fn request(&mut self, packet: &[u8], path: Path, reply: &mut Vec<u8>) -> Option<SocketAddr> {
+        let controller = Arc::clone(&self.controller);
+        let view = controller.view.load();
+        let now = clock::now();
+        let Ok(packet) = decode(packet) else {
+            refuse(&controller, &view, Reason::Malformed.into(), path, "", now);
+            return None;
         };
         let subject = match &packet {
             Packet::Read(request) | Packet::Write(request) => request.file,
             _ => "",
         };
         // The same request again while its transfer goes on: the first packet is on its way, or is sent again in time.
-        if is_served(&clients, path.from) {
+        if self.by_client.contains_key(&path.from) {
             return None;
         }
-        let outcome = tftp::open(&view, &packet, path.from.ip(), now)
-            .and_then(|opened| Ok((opened, Place::take(&clients, path.from).ok_or(Reason::TooMany)?)));
-        match outcome {
-            Ok((opened, place)) => {
-                if let Some(reason) = opened.refused {
-                    refuse(controller, &view, reason.into(), path, subject, now);
-                }
-                let job = Job::new(&view, opened, path);
-                let (controller, mut ending) = (Arc::clone(controller), ending.clone());
-                runtime.spawn(async move {
-                    let _place = place;
-                    tokio::select! {
-                        () = transfer(&controller, job) => {}
-                        _ = ending.wait_for(|ending| *ending) => {}
-                    }
-                });
+        let begun = tftp::open(&view, &packet, path.from.ip(), self.now()).and_then(|opened| {
+            let refused = opened.refused;
+            self.begin(&view, opened, path).map(|()| refused)
+        });
+        match begun {
+            Ok(None) => None,
+            Ok(Some(reason)) => {
+                refuse(&controller, &view, reason.into(), path, subject, now);
                 None
             }
             Err(refusal) => {
-                refuse(controller, &view, refusal, path, subject, now);
+                refuse(&controller, &view, refusal, path, subject, now);
                 encode(&tftp::refused(refusal)?, reply);
                 Some(path.from)
             }
         }
-    });
+    }
+
+    fn begin(&mut self, view: &View, opened: Opened, path: Path) -> Result<(), Refusal> {
+        let id = self.next;
+        self.next += 1;
+        let content = match opened.body {
+            Body::Empty => Content::Text(Vec::new()),
+            Body::Text(text) => Content::Text(text.into_bytes()),
+            Body::File { file, .. } => {
+                let known = view.boot.site.file(file);
+                // It is being replaced: soon it is listed anew.
+                let file = self.file(known).map_err(|_| Reason::TooMany)?;
+                Content::File { file, name: known.name.clone() }
+            }
+        };
+        let gave_way = self.places.take(id, path.from.ip()).map_err(|_| Reason::TooMany)?;
+        if let Some(other) = gave_way {
+            self.forget(other);
+        }
+        let Ok(socket) = connected(path) else {
+            self.places.leave(id);
+            return Err(Reason::TooMany.into());
+        };
+        let machine = opened.machine.map(|device| view.plan.design.devices[device.index()].location.clone());
+        let script_of = opened.is_boot_script.then_some(view.generation);
+        let added = self.epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, id));
+        let job = Job { socket, transfer: opened.transfer, content, machine, script_of, is_blocked: false };
+        if let (Ok(()), Some(deadline)) = (added, job.transfer.deadline()) {
+            self.timers.push(Reverse((deadline, id)));
+            self.jobs.insert(id, (job, path.from));
+            self.by_client.insert(path.from, id);
+            self.turn(id, false);
+        } else {
+            self.places.leave(id);
+        }
+        Ok(())
+    }
+
+    /// One transfer's turn. A panic in it costs that transfer.
+    fn turn(&mut self, id: u64, is_readable: bool) {
+        let now = self.now();
+        let controller = Arc::clone(&self.controller);
+        let traffic = controller.counters.of(Protocol::Tftp);
+        let Some((job, _)) = self.jobs.get_mut(&id) else { return };
+        let (window, buffer, was_blocked) = (&mut self.window, &mut self.buffer, job.is_blocked);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            if is_readable {
+                job.receive(buffer, now)?;
+            }
+            job.send(window, traffic, now)
+        }));
+        match outcome {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return self.forget(id),
+            Err(_) => {
+                traffic.panicked.one();
+                return self.forget(id);
+            }
+        }
+        if job.transfer.outcome().is_some() {
+            return self.finish(id);
+        }
+        if job.transfer.is_answered() {
+            self.places.answered(id);
+        }
+        if job.is_blocked != was_blocked {
+            let writable = if job.is_blocked { EpollFlags::EPOLLOUT } else { EpollFlags::empty() };
+            let mut event = EpollEvent::new(EpollFlags::EPOLLIN | writable, id);
+            if self.epoll.modify(&job.socket, &mut event).is_err() {
+                self.forget(id);
+            }
+        }
+    }
+
+    /// Ends a transfer that came to an end.
+    fn finish(&mut self, id: u64) {
+        let Some(job) = self.remove(id) else { return };
+        if job.transfer.outcome() == Some(Outcome::Done) {
+            self.controller.counters.of(Protocol::Tftp).answered.one();
+        }
+        if let Some(event) = job.event(clock::now()) {
+            self.controller.tell(event);
+        }
+    }
+
+    /// Ends a transfer in the middle.
+    fn forget(&mut self, id: u64) {
+        drop(self.remove(id));
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Job> {
+        self.places.leave(id);
+        let (job, client) = self.jobs.remove(&id)?;
+        self.by_client.remove(&client);
+        Some(job)
+    }
+
+    /// An open file, one for all who are sent it.
+    fn file(&mut self, known: &SiteFile) -> io::Result<Arc<BootFile>> {
+        let open = self.files.get(&known.source).and_then(Weak::upgrade).filter(|open| open.is(known));
+        if let Some(open) = open {
+            return Ok(open);
+        }
+        let file = Arc::new(BootFile::open(known)?);
+        if self.files.len() >= FILES_MAX {
+            self.files.retain(|_, file| file.strong_count() > 0);
+        }
+        self.files.insert(known.source.clone(), Arc::downgrade(&file));
+        Ok(file)
+    }
+}
+
+/// A socket on a port of its own, which hears this client alone.
+fn connected(path: Path) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(SocketAddr::new(path.to, 0))?;
+    socket.set_nonblocking(true)?;
+    socket.connect(path.from)?;
+    Ok(socket)
 }
 
 fn refuse(controller: &Controller, view: &View, refusal: Refusal, path: Path, subject: &str, now: Time) {
@@ -101,165 +338,4 @@ fn refuse(controller: &Controller, view: &View, refusal: Refusal, path: Path, su
             ..Details::default()
         }
     });
-}
-
-fn is_served(clients: &Clients, client: SocketAddr) -> bool {
-    clients.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&client)
-}
-
-/// A transfer's entry in the table; it leaves with the transfer.
-struct Place(Clients, SocketAddr);
-
-impl Place {
-    fn take(clients: &Clients, client: SocketAddr) -> Option<Self> {
-        let mut table = clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = table.keys().filter(|other| other.ip() == client.ip()).count();
-        if table.len() >= TRANSFERS_MAX || own >= TRANSFERS_PER_CLIENT_MAX {
-            return None;
-        }
-        table.insert(client, ());
-        Some(Self(Arc::clone(clients), client))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
-    }
-}
-
-/// What a transfer needs to know.
-struct Job {
-    transfer: tftp::Transfer,
-    content: Content,
-    path: Path,
-    machine: Option<Location>,
-    /// Set if the machine's boot script is sent: the plan that it is of.
-    script_of: Option<Generation>,
-    name: String,
-}
-
-impl Job {
-    fn new(view: &View, opened: Opened, path: Path) -> Self {
-        let Opened { body, transfer, machine, is_boot_script, .. } = opened;
-        let (content, name) = match body {
-            Body::Empty => (Content::Text(Vec::new()), String::new()),
-            Body::Text(text) => (Content::Text(text.into_bytes()), String::new()),
-            Body::File { file, .. } => {
-                let file = view.boot.site.file(file);
-                (Content::File(Pieces::new(file.source.clone(), file.size)), file.name.clone())
-            }
-        };
-        let machine = machine.map(|device| view.plan.design.devices[device.index()].location.clone());
-        Self { transfer, content, path, machine, script_of: is_boot_script.then_some(view.generation), name }
-    }
-}
-
-async fn transfer(controller: &Controller, job: Job) {
-    let Job { mut transfer, mut content, path, machine, script_of, name } = job;
-    let Ok(socket) = UdpSocket::bind(SocketAddr::new(path.to, 0)).await else { return };
-    if socket.connect(path.from).await.is_err() {
-        return;
-    }
-    // The wall clock may be set while a transfer lasts.
-    let (began, started) = (clock::now(), Instant::now());
-    let now = || began + started.elapsed();
-    let traffic = controller.counters.of(Protocol::Tftp);
-    let mut packet = Vec::with_capacity(2048);
-    let mut buffer = vec![0; udp::DATAGRAM_MAX];
-    loop {
-        while let Some(outgoing) = transfer.poll(now()) {
-            packet.clear();
-            match outgoing {
-                Outgoing::Oack(options) => encode(&Packet::Oack(options), &mut packet),
-                Outgoing::Error(code) => encode(&Packet::Error { code, message: b"" }, &mut packet),
-                Outgoing::Data { block, range } => {
-                    let Ok(data) = content.read(range).await else { return };
-                    encode(&Packet::Data { block, data }, &mut packet);
-                }
-            }
-            // A failed send is a lost packet.
-            match socket.send(&packet).await {
-                Ok(length) => traffic.octets.add(length as u64),
-                Err(_) => traffic.send_failed.one(),
-            }
-        }
-        let Some(deadline) = transfer.deadline() else { break };
-        match tokio::time::timeout(deadline.since(now()), socket.recv(&mut buffer)).await {
-            Ok(Ok(length)) => {
-                if let Ok(packet) = decode(&buffer[..length]) {
-                    transfer.receive(&packet, now());
-                }
-            }
-            // The client's port is closed.
-            Ok(Err(_)) => return,
-            Err(_) => transfer.tick(now()),
-        }
-    }
-    if transfer.outcome() != Some(Outcome::Done) {
-        return;
-    }
-    traffic.answered.one();
-    let Some(location) = machine else { return };
-    let what = match script_of {
-        Some(generation) => What::ScriptFetched { generation },
-        None => What::FileFetched { file: name, bytes: transfer.octets() },
-    };
-    controller.tell(Event { at: clock::now(), location, what });
-}
-
-/// What is sent.
-enum Content {
-    Text(Vec<u8>),
-    File(Pieces),
-}
-
-impl Content {
-    async fn read(&mut self, range: Range<u64>) -> io::Result<&[u8]> {
-        match self {
-            Self::Text(text) => {
-                let inside = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
-                inside
-                    .and_then(|(start, end)| text.get(start..end))
-                    .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
-            }
-            Self::File(pieces) => pieces.read(range).await,
-        }
-    }
-}
-
-/// A file, read ahead in pieces.
-struct Pieces {
-    path: PathBuf,
-    size: u64,
-    file: Option<File>,
-    start: u64,
-    piece: Vec<u8>,
-}
-
-impl Pieces {
-    fn new(path: PathBuf, size: u64) -> Self {
-        Self { path, size, file: None, start: 0, piece: Vec::new() }
-    }
-
-    async fn read(&mut self, range: Range<u64>) -> io::Result<&[u8]> {
-        let end = self.start + self.piece.len() as u64;
-        if range.start < self.start || range.end > end {
-            let (path, opened, start) = (self.path.clone(), self.file.take(), range.start);
-            let length = self.size.saturating_sub(start).min(PIECE);
-            let read = tokio::task::spawn_blocking(move || {
-                let file = match opened {
-                    Some(file) => file,
-                    None => File::open(path)?,
-                };
-                let mut piece = vec![0; usize::try_from(length).unwrap_or(0)];
-                file.read_exact_at(&mut piece, start)?;
-                Ok::<_, io::Error>((file, piece))
-            });
-            let (file, piece) = read.await.map_err(io::Error::other)??;
-            (self.file, self.start, self.piece) = (Some(file), start, piece);
-        }
-        let at = |position: u64| usize::try_from(position - self.start).unwrap_or(usize::MAX);
-        self.piece.get(at(range.start)..at(range.end)).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
-    }
 }

@@ -10,7 +10,7 @@
 mod batch;
 
 use crate::counters::Traffic;
-use batch::{Inbound, Outbound};
+pub(crate) use batch::{Inbound, Outbound};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::socket::{setsockopt, sockopt};
@@ -92,19 +92,9 @@ fn is_v4(socket: &Socket) -> io::Result<bool> {
     Ok(socket.local_addr()?.is_ipv4())
 }
 
-/// Answers datagrams on one socket until it is stopped. `answer` writes into the buffer and says where to; `None` sends
-/// nothing. A panic in it costs one datagram.
-pub(crate) fn serve(
-    socket: &Socket,
-    stop: &Stop,
-    traffic: &Traffic,
-    answer: impl FnMut(&[u8], Path, &mut Vec<u8>) -> Option<SocketAddr>,
-) {
-    serve_lanes(std::slice::from_ref(socket), true, stop, traffic, answer);
-}
-
-/// The same on several sockets of one port by one thread: what waits in an earlier one is answered first. The kernel
-/// gives a broadcast to every socket of the port, of all threads; only the first one of the thread with
+/// Answers datagrams on several sockets of one port by one thread, until it is stopped. `answer` writes into the buffer
+/// and says where to; `None` sends nothing. A panic in it costs one datagram. What waits in an earlier socket is answered
+/// first. The kernel gives a broadcast to every socket of the port, of all threads; only the first one of the thread with
 /// `hears_broadcasts` listens to it.
 pub(crate) fn serve_lanes(
     sockets: &[Socket],
@@ -204,7 +194,7 @@ mod tests {
         client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                serve(&sockets[0], &stop, &traffic, |packet, path, reply| {
+                serve_lanes(&sockets[..1], true, &stop, &traffic, |packet, path, reply| {
                     assert_ne!(packet, b"!");
                     reply.extend_from_slice(packet);
                     (packet != b"-").then_some(path.from)

@@ -14,6 +14,9 @@ const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_LONGEST: Duration = Duration::from_secs(8);
 /// Repetitions without progress before the client counts as gone: about half a minute.
 const TRIES_MAX: u32 = 6;
+/// Repetitions of the first packet before the client has said anything: a forged request is worth four small packets to
+/// the victim, and a client that is there asks again by itself.
+const TRIES_UNANSWERED_MAX: u32 = 3;
 
 /// A file being sent to one client.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,6 +39,8 @@ pub struct Transfer {
     next: u64,
     /// The client showed a gap after `acked`, and the window was sent again because of it.
     resent: bool,
+    /// The client has acknowledged something.
+    answered: bool,
     retry_first: Duration,
     retry: Duration,
     tries: u32,
@@ -95,6 +100,7 @@ impl Transfer {
             sent: 0,
             next: 1,
             resent: false,
+            answered: false,
             retry_first,
             retry: retry_first,
             tries: 0,
@@ -131,6 +137,16 @@ impl Transfer {
         Some(Outgoing::Data { block, range })
     }
 
+    /// Says that the last so many blocks of [`Transfer::poll`] were not sent after all: they come again.
+    pub fn not_sent(&mut self, blocks: u64) {
+        self.next = self.next.saturating_sub(blocks).max(self.acked + 1);
+    }
+
+    /// Whether the client has acknowledged anything, and so is known to be there.
+    pub fn is_answered(&self) -> bool {
+        self.answered
+    }
+
     /// Takes a packet that came from the client's address and port.
     pub fn receive(&mut self, packet: &Packet<'_>, now: Time) {
         if self.outcome.is_some() {
@@ -156,7 +172,7 @@ impl Transfer {
             return;
         }
         self.tries += 1;
-        if self.tries > TRIES_MAX {
+        if self.tries > if self.answered { TRIES_MAX } else { TRIES_UNANSWERED_MAX } {
             self.outcome = Some(Outcome::Silent { octets: self.octets() });
             return;
         }
@@ -215,6 +231,7 @@ impl Transfer {
     }
 
     fn progress(&mut self, now: Time) {
+        self.answered = true;
         self.tries = 0;
         self.retry = self.retry_first;
         self.deadline = now + self.retry;

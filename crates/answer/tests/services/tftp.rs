@@ -237,6 +237,41 @@ fn p09_silence_is_met_with_repetition_and_then_with_the_end() {
 }
 
 #[test]
+fn a09_whoever_never_answers_gets_the_first_packet_four_times() {
+    for (options, first) in
+        [(Options { windowsize: Some(64), ..Options::default() }, "oack"), (Options::default(), "1:512")]
+    {
+        let mut transfer = Transfer::new(1 << 20, options, NOW);
+        let (mut packets, mut now) = (0, NOW);
+        loop {
+            let again = sent(&mut transfer, now);
+            packets += usize::from(again == first);
+            let Some(deadline) = transfer.deadline() else { break };
+            assert_eq!(again, first);
+            now = deadline;
+            transfer.tick(now);
+        }
+        assert_eq!((packets, transfer.is_answered()), (4, false));
+        assert_eq!(now.since(NOW).as_secs(), 15);
+    }
+}
+
+#[test]
+fn what_the_socket_did_not_take_is_sent_next() {
+    let mut transfer = Transfer::new(5000, Options { windowsize: Some(4), ..Options::default() }, NOW);
+    assert_eq!(sent(&mut transfer, NOW), "oack");
+    ack(&mut transfer, 0, NOW);
+    assert_eq!(sent(&mut transfer, NOW), "1:512 2:512 3:512 4:512");
+    transfer.not_sent(3);
+    assert_eq!(sent(&mut transfer, NOW), "2:512 3:512 4:512");
+    // What was acknowledged meanwhile is not sent again.
+    transfer.not_sent(1);
+    ack(&mut transfer, 2, NOW);
+    transfer.not_sent(9);
+    assert_eq!(sent(&mut transfer, NOW), "3:512 4:512 5:512 6:512");
+}
+
+#[test]
 fn p09_a_lost_oack_is_sent_again() {
     let mut transfer = Transfer::new(100, Options { timeout: Some(3), ..Options::default() }, NOW);
     assert_eq!(sent(&mut transfer, NOW), "oack");

@@ -3,26 +3,23 @@
 //! A file that is not what it was when it was listed is not sent, and one that changes while it is sent breaks the
 //! transfer: a broken transfer is seen and tried again, a wrong or a short one is booted.
 
+use crate::boot_file::BootFile;
 use answer::http::admission::Party;
 use model::view::SiteFile;
 use model::{Event, Location, Time, event::What};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use socket2::Socket;
-use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
 
 /// Below this much a file is not announced to the kernel as one that is read from front to back.
 const ANNOUNCED_FROM: u64 = 1 << 20;
 
 pub(super) struct Sending {
-    file: File,
+    file: BootFile,
     at: u64,
     end: u64,
-    size: u64,
-    modified: (i64, i64),
     /// Set if the transfer counts in the admission: it is given back when the transfer is over.
     pub(super) party: Option<Party>,
     /// Which file reached which machine, if it is a machine and gets the whole.
@@ -45,22 +42,13 @@ impl Sending {
         party: Option<Party>,
         machine: Option<Location>,
     ) -> io::Result<Self> {
-        let file = File::open(&known.source)?;
+        let file = BootFile::open(known)?;
         let whole_to =
             machine.filter(|_| range == (0..known.size)).map(|machine| (machine, known.name.clone()));
-        let sending = Self {
-            file,
-            at: range.start,
-            end: range.end,
-            size: known.size,
-            modified: known.modified,
-            party,
-            whole_to,
-        };
-        sending.is_unchanged()?;
+        let sending = Self { file, at: range.start, end: range.end, party, whole_to };
         if range.end - range.start >= ANNOUNCED_FROM {
             // Without it the kernel reads less ahead; nothing is wrong then.
-            let _ = posix_fadvise(&sending.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);
+            let _ = posix_fadvise(&sending.file.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);
         }
         Ok(sending)
     }
@@ -70,14 +58,14 @@ impl Sending {
         let left = self.end - self.at;
         if left > 0 && left <= slice {
             // Looked at before the last octets go: without them the client knows that it has not got the file.
-            self.is_unchanged()?;
+            self.file.is_unchanged()?;
         }
         let (Some(length), Ok(offset)) =
             (usize::try_from(left.min(slice)).ok().and_then(NonZeroUsize::new), usize::try_from(self.at))
         else {
             return Ok(Sent::All);
         };
-        match socket.sendfile(&self.file, offset, Some(length))? {
+        match socket.sendfile(&self.file.file, offset, Some(length))? {
             // The file is shorter now.
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             sent => {
@@ -90,14 +78,6 @@ impl Sending {
     /// What the keeper is told when everything was sent.
     pub(super) fn event(self, now: Time) -> Option<Event> {
         let (location, file) = self.whole_to?;
-        Some(Event { at: now, location, what: What::FileFetched { file, bytes: self.size } })
-    }
-
-    fn is_unchanged(&self) -> io::Result<()> {
-        let metadata = self.file.metadata()?;
-        if metadata.size() == self.size && (metadata.mtime(), metadata.mtime_nsec()) == self.modified {
-            return Ok(());
-        }
-        Err(io::Error::other("the file changed since it was listed"))
+        Some(Event { at: now, location, what: What::FileFetched { file, bytes: self.file.size } })
     }
 }

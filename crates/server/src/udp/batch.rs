@@ -14,16 +14,23 @@ use std::os::fd::AsRawFd;
 
 /// How a datagram came.
 #[derive(Clone, Copy)]
-pub(super) struct Arrival {
-    pub(super) from: SocketAddr,
-    pub(super) to: IpAddr,
-    pub(super) interface: u32,
+pub(crate) struct Arrival {
+    pub(crate) from: SocketAddr,
+    pub(crate) to: IpAddr,
+    pub(crate) interface: u32,
     /// It was sent to everybody on the wire, and not to us by address.
-    pub(super) is_broadcast: bool,
+    pub(crate) is_broadcast: bool,
+}
+
+impl Arrival {
+    /// The way of a reply to it, where nothing is pressed.
+    pub(crate) fn path(&self) -> Path {
+        Path { from: self.from, to: self.to, interface: self.interface, is_pressed: false }
+    }
 }
 
 /// Room for what comes.
-pub(super) struct Inbound {
+pub(crate) struct Inbound {
     buffers: Vec<u8>,
     headers: MultiHeaders<SockaddrStorage>,
     /// Length and arrival of each that came; `None` for one that told too little of itself.
@@ -31,7 +38,7 @@ pub(super) struct Inbound {
 }
 
 impl Inbound {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // Room for the larger of the two kinds of packet information.
         let control = nix::cmsg_space!(libc::in6_pktinfo);
         Self {
@@ -42,7 +49,7 @@ impl Inbound {
     }
 
     /// Takes what is there now, at most [`BATCH`]; how many.
-    pub(super) fn receive(&mut self, socket: &Socket) -> usize {
+    pub(crate) fn receive(&mut self, socket: &Socket) -> usize {
         loop {
             match self.receive_once(socket) {
                 Ok(()) => return self.arrived.len(),
@@ -69,7 +76,7 @@ impl Inbound {
     }
 
     /// The datagram at this position of those received.
-    pub(super) fn get(&self, position: usize) -> Option<(&[u8], Arrival)> {
+    pub(crate) fn get(&self, position: usize) -> Option<(&[u8], Arrival)> {
         let (length, arrival) = self.arrived.get(position).copied().flatten()?;
         let room = self.buffers.get(position * DATAGRAM_MAX..)?;
         Some((room.get(..length)?, arrival))
@@ -99,7 +106,7 @@ fn arrival(address: SockaddrStorage, controls: impl Iterator<Item = ControlMessa
 }
 
 /// Answers that go out together.
-pub(super) struct Outbound {
+pub(crate) struct Outbound {
     is_v4: bool,
     headers: MultiHeaders<SockaddrStorage>,
     replies: Vec<Vec<u8>>,
@@ -116,7 +123,7 @@ struct Way {
 }
 
 impl Outbound {
-    pub(super) fn new(is_v4: bool) -> Self {
+    pub(crate) fn new(is_v4: bool) -> Self {
         // Exactly what is filled in below: the kernel refuses room that is left over.
         let control =
             if is_v4 { nix::cmsg_space!(libc::in_pktinfo) } else { nix::cmsg_space!(libc::in6_pktinfo) };
@@ -132,14 +139,14 @@ impl Outbound {
 
     /// Where the next reply is written; it is sent only if it is pushed then. There is room for one for each datagram
     /// of a batch.
-    pub(super) fn next_reply(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn next_reply(&mut self) -> &mut Vec<u8> {
         let reply = &mut self.replies[self.count];
         reply.clear();
         reply
     }
 
     /// What was written last goes to this address.
-    pub(super) fn push(&mut self, to: SocketAddr, path: Path) {
+    pub(crate) fn push(&mut self, to: SocketAddr, path: Path) {
         // A broadcast goes back to the wire that the request came by, and so does what is for a link-local address;
         // anything else as routes say.
         let is_bound_to_wire = match (to.ip(), path.to) {
@@ -159,7 +166,7 @@ impl Outbound {
     }
 
     /// Sends all that was pushed. What the system does not take is counted and gone, as on any network.
-    pub(super) fn flush(&mut self, socket: &Socket, traffic: &Traffic) {
+    pub(crate) fn flush(&mut self, socket: &Socket, traffic: &Traffic) {
         let mut first = 0;
         while first < self.count {
             let way = self.ways[first];

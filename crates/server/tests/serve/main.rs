@@ -4,6 +4,7 @@
 
 mod boot;
 mod boot_http;
+mod boot_tftp;
 mod dns;
 mod garbage;
 mod interface;
