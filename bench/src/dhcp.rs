@@ -3,14 +3,19 @@
 mod load;
 mod perfdhcp;
 mod rivals;
+pub(crate) mod storm;
 mod v4;
 
 use crate::arena::{Cores, Place};
 use crate::page::{Spread, ratio, spread, table};
 use crate::process::Server;
 use crate::settings::Settings;
-use crate::zone::{Zone, ten_thousand};
-use load::{Load, Outcome};
+use crate::zone::{Port, Zone, ten_thousand};
+pub(crate) use load::{Load, Speech as Spoken};
+pub(crate) use rivals::ours;
+pub(crate) use v4::{Judgement, Speech, option};
+
+use load::Outcome;
 use rivals::Rival;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -65,12 +70,10 @@ pub(crate) fn section(settings: &Settings) -> Result<String, String> {
     let cores = Cores::take()?;
     let mut zone = Zone::read(&ten_thousand(&settings.scratch)?)?;
     if settings.is_smoke {
-        // Spread over all racks.
-        let stride = zone.ports.len() / SMOKE_PORTS;
-        zone.ports = zone.ports.into_iter().step_by(stride.max(1)).collect();
+        zone.ports = stride(zone.ports);
     }
     let mut load = Load::open((std::net::Ipv4Addr::UNSPECIFIED, 67).into())?;
-    let (mut runners, absent) = start(settings, cores, &zone, &mut load)?;
+    let (mut runners, absent) = start(settings, cores, &zone, &mut load, rivals::ALL)?;
     if !settings.is_smoke {
         let rounds = settings.rounds(5);
         for round in 0..rounds {
@@ -89,15 +92,22 @@ pub(crate) fn section(settings: &Settings) -> Result<String, String> {
     Ok(text)
 }
 
+/// A smoke run's ports, of all racks.
+fn stride(ports: Vec<Port>) -> Vec<Port> {
+    let stride = (ports.len() / SMOKE_PORTS).max(1);
+    ports.into_iter().step_by(stride).collect()
+}
+
 /// Starts each server in a place of its own and has every port served once. Gives also who is left out, and why.
 fn start(
     settings: &Settings,
     cores: Cores,
     zone: &Zone,
     load: &mut Load,
+    rivals: &[Rival],
 ) -> Result<(Vec<Runner>, Vec<String>), String> {
     let (mut runners, mut absent) = (Vec::new(), Vec::new());
-    for (number, rival) in (1..).zip(rivals::ALL) {
+    for (number, rival) in (1..).zip(rivals) {
         if *rival != Rival::Limit && !settings.wants(rival.name()) {
             continue;
         }

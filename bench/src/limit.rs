@@ -16,13 +16,14 @@ const LENGTH: usize = 320;
 /// Datagrams in a second: low enough for the generator, high enough to meet in batches.
 const RATES: &[u32] = &[2_000, 10_000, 40_000];
 
-/// Becomes the reflector: `ADDRESS:PORT`, and `dhcp4` if answers shall look like a server's. Never ends.
+/// Becomes the reflector: `ADDRESS:PORT`, and `dhcp4` or `dns` if answers shall look like a server's. Never ends.
 pub(crate) fn reflect(words: &[&str]) -> Result<(), String> {
     let [address, kind @ ..] = words else { return Err("reflect needs an address".to_owned()) };
     let address: SocketAddr = address.parse().map_err(|error| format!("{address}: {error}"))?;
     let mut datagrams = Datagrams::open(address)?;
     let turn: fn(&mut [u8], SocketAddr) = match kind {
         ["dhcp4"] => turn_dhcp4,
+        ["dns"] => turn_dns,
         _ => |_, _| {},
     };
     loop {
@@ -44,6 +45,13 @@ fn turn_dhcp4(message: &mut [u8], address: SocketAddr) {
     // Anything but 0.0.0.0 will do; siaddr tells who answered, since there is no room for option 54.
     message[16..20].copy_from_slice(&[10, 32, 0, 10]);
     message[20..24].copy_from_slice(&address.ip().octets());
+}
+
+/// A question becomes an answer (RFC 1035 §4.1.1, QR) without records.
+fn turn_dns(message: &mut [u8], _: SocketAddr) {
+    if let Some(flags) = message.get_mut(2) {
+        *flags |= 0x80;
+    }
 }
 
 /// Starts the reflector in a place.

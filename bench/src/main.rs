@@ -4,9 +4,12 @@
 //! inside namespaces that end with it ([`arena`]); the figures come out as a page of Markdown.
 
 mod arena;
+mod change;
 mod datagrams;
 mod dhcp;
+mod dns;
 mod limit;
+mod memory;
 mod page;
 mod process;
 mod settings;
@@ -20,7 +23,16 @@ use std::path::Path;
 use std::process::ExitCode;
 
 /// The sections in the order of the page, and whether they need the arena.
-const SECTIONS: &[(&str, bool)] = &[("limit", true), ("dhcp", true), ("plan", false), ("lab", false)];
+const SECTIONS: &[(&str, bool)] = &[
+    ("limit", true),
+    ("dhcp", true),
+    ("dns", true),
+    ("storm", true),
+    ("memory", true),
+    ("change", true),
+    ("plan", false),
+    ("lab", false),
+];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -89,6 +101,10 @@ fn inside(section: &str, settings: &Settings) -> Result<(), String> {
     let text = match section {
         "limit" => limit::section(settings)?,
         "dhcp" => dhcp::section(settings)?,
+        "dns" => dns::section(settings)?,
+        "storm" => dhcp::storm::section(settings)?,
+        "memory" => memory::section(settings)?,
+        "change" => change::section(settings)?,
         _ => return Err(format!("{section} is no section that runs in the arena")),
     };
     std::io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())

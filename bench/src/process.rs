@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 /// How long a server may take until it answers.
 pub(crate) const START_MAX: Duration = Duration::from_secs(30);
+/// How long it may take to end.
+const STOP_MAX: Duration = Duration::from_secs(5);
 
 /// A running server. Dropped, it is ended.
 pub(crate) struct Server {
@@ -93,6 +95,36 @@ impl Server {
             .filter_map(|task| run_time(&task.path()))
             .sum();
         Duration::from_nanos(nanoseconds)
+    }
+
+    /// What its processes hold in memory now, in octets.
+    pub(crate) fn memory(&self) -> u64 {
+        let resident = |process: u32| {
+            let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+            line.trim().trim_end_matches(" kB").parse::<u64>().ok()
+        };
+        family(self.child.id()).into_iter().filter_map(resident).sum::<u64>() * 1024
+    }
+
+    /// Ends it in order; what it was doing is stored.
+    pub(crate) fn stop(mut self) -> Result<(), String> {
+        self.end(nix::sys::signal::Signal::SIGTERM);
+        let began = Instant::now();
+        while began.elapsed() < STOP_MAX {
+            if self.child.try_wait().map_err(|error| error.to_string())?.is_some() {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        Err(format!("it does not end\n{}", self.last_words()))
+    }
+
+    fn end(&self, signal: nix::sys::signal::Signal) {
+        if let Ok(number) = i32::try_from(self.child.id()) {
+            // It may have ended by itself.
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(number), signal);
+        }
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Zone {
     pub(crate) domain: String,
     /// The networks that machines boot in, one for each rack.
     pub(crate) subnets: Vec<Subnet>,
+    /// Records of the DNS.
+    pub(crate) records: Vec<Record>,
     /// One port for each machine: the one on the rack's first switch.
     pub(crate) ports: Vec<Port>,
 }
@@ -45,6 +47,8 @@ impl Subnet {
 /// A switch port with a machine behind it.
 #[derive(Clone, Debug)]
 pub(crate) struct Port {
+    /// The machine's location.
+    pub(crate) location: String,
     /// The network's number in [`Zone::subnets`].
     pub(crate) subnet: usize,
     /// What the relay writes into Option 82.
@@ -57,12 +61,26 @@ pub(crate) struct Port {
     pub(crate) mac: [u8; 6],
 }
 
+/// A record of the DNS.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) name: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+}
+
 #[derive(Deserialize)]
 struct Document {
     zone: ZoneRow,
     networks: Vec<NetworkRow>,
     interfaces: Vec<InterfaceRow>,
     dhcp: Vec<PortRow>,
+    dns: Dns,
+}
+
+#[derive(Deserialize)]
+struct Dns {
+    records: Vec<Record>,
 }
 
 #[derive(Deserialize)]
@@ -109,6 +127,10 @@ struct PortRow {
     remote_id: Option<String>,
 }
 
+/// Who may have whole zones of the DNS: the bench's own addresses.
+const TRANSFER: (&str, &str) =
+    ("lease    = \"12h\"", "lease    = \"12h\"\n  transfer_to = [\"198.18.0.0/15\"]");
+
 /// The words that make 100,800 machines of 10,080.
 const HUNDRED_THOUSAND: &[(&str, &str)] = &[
     ("p{01..40}", "p{001..400}"),
@@ -121,12 +143,17 @@ const HUNDRED_THOUSAND: &[(&str, &str)] = &[
 
 /// 10,080 machines, as the example has them.
 pub(crate) fn ten_thousand(scratch: &Path) -> Result<String, String> {
-    copy_design(scratch, "examples/ten-thousand", "ten-thousand", &[])
+    copy_design(scratch, "examples/ten-thousand", "ten-thousand", &[TRANSFER])
 }
 
 /// 100,800 machines.
 pub(crate) fn hundred_thousand(scratch: &Path) -> Result<String, String> {
-    copy_design(scratch, "examples/ten-thousand", "hundred-thousand", HUNDRED_THOUSAND)
+    copy_design(
+        scratch,
+        "examples/ten-thousand",
+        "hundred-thousand",
+        &[HUNDRED_THOUSAND, &[TRANSFER]].concat(),
+    )
 }
 
 impl Zone {
@@ -143,7 +170,13 @@ impl Zone {
         let document: Document =
             serde_json::from_slice(&output.stdout).map_err(|error| format!("zw plan --json: {error}"))?;
         let (subnets, ports) = ports(&document)?;
-        Ok(Self { design: design.into(), domain: document.zone.domain, subnets, ports })
+        Ok(Self {
+            design: design.into(),
+            domain: document.zone.domain,
+            subnets,
+            ports,
+            records: document.dns.records,
+        })
     }
 }
 
@@ -177,6 +210,7 @@ fn ports(document: &Document) -> Result<(Vec<Subnet>, Vec<Port>), String> {
         };
         let number = u32::try_from(ports.len()).map_err(|_| odd())?.to_be_bytes();
         ports.push(Port {
+            location: row.location.clone(),
             subnet,
             circuit_id: row.circuit_id.clone().ok_or_else(odd)?,
             remote_id: row.remote_id.clone(),

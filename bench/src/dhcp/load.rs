@@ -15,7 +15,7 @@ const OFFERED_LEAST: f64 = 0.97;
 /// A client that hears nothing asks again, where all shall be served and none is measured.
 const AGAIN: Duration = Duration::from_millis(500);
 /// Ports follow one another at this distance, so that neighbours in time are of different racks.
-const STRIDE: usize = 6_133;
+pub(crate) const STRIDE: usize = 6_133;
 
 /// Numbers of a port's exchanges before they begin anew: 7 bits, since a transaction of DHCPv6 has 24 for all.
 const NUMBERS: u32 = 1 << 7;

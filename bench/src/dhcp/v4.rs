@@ -46,18 +46,24 @@ struct Told {
 pub(crate) struct Speech {
     ports: Vec<Told>,
     judgement: Judgement,
+    says: &'static [u8],
     message: Vec<u8>,
 }
 
 impl Speech {
     /// The clients of these ports.
     pub(crate) fn new(zone: &Zone, judgement: Judgement) -> Self {
+        Self::saying(zone, judgement, &[])
+    }
+
+    /// The same, saying something more of themselves: whole options.
+    pub(crate) fn saying(zone: &Zone, judgement: Judgement, says: &'static [u8]) -> Self {
         let ports = zone.ports.iter().map(|port| {
             let subnet = &zone.subnets[port.subnet];
             let agent = agent(&port.circuit_id, port.remote_id.as_deref());
             let mut discover = header(port.mac, subnet.relay4);
             discover.extend([53, 1, 1]);
-            end(&mut discover, &agent);
+            end(&mut discover, says, &agent);
             Told {
                 discover,
                 agent,
@@ -68,7 +74,7 @@ impl Speech {
                 server: [0; 4],
             }
         });
-        Self { ports: ports.collect(), judgement, message: Vec::new() }
+        Self { ports: ports.collect(), judgement, says, message: Vec::new() }
     }
 }
 
@@ -101,9 +107,10 @@ fn header(mac: [u8; 6], relay: Ipv4Addr) -> Vec<u8> {
     message
 }
 
-fn end(message: &mut Vec<u8>, agent: &[u8]) {
+fn end(message: &mut Vec<u8>, says: &[u8], agent: &[u8]) {
     message.extend([55, octet(WANTED.len())]);
     message.extend(WANTED);
+    message.extend_from_slice(says);
     message.extend_from_slice(agent);
     message.push(255);
     message.resize(message.len().max(LENGTH_MIN), 0);
@@ -114,7 +121,7 @@ fn xid(port: usize, number: u32) -> [u8; 4] {
 }
 
 /// An option's octets.
-fn option(message: &[u8], wanted: u8) -> Option<&[u8]> {
+pub(crate) fn option(message: &[u8], wanted: u8) -> Option<&[u8]> {
     let mut rest = message.get(OPTIONS..)?;
     loop {
         match rest {
@@ -189,7 +196,7 @@ impl Spoken for Speech {
         self.message.extend(told.offered.octets());
         self.message.extend([54, 4]);
         self.message.extend(told.server);
-        end(&mut self.message, &told.agent);
+        end(&mut self.message, self.says, &told.agent);
         &self.message
     }
 }
@@ -210,6 +217,7 @@ mod tests {
             circuit_id: format!("swp{last}"),
             remote_id: Some("leaf".to_owned()),
             address4: Ipv4Addr::new(10, 0, 0, last),
+            location: format!("z/u{last}"),
             mac: [2, 0, 0, 0, 0, last],
         };
         let zone = Zone {
@@ -217,6 +225,7 @@ mod tests {
             domain: "z.example.net".to_owned(),
             subnets: vec![subnet],
             ports: vec![port(10), port(11)],
+            records: Vec::new(),
         };
         Speech::new(&zone, judgement)
     }
