@@ -2,6 +2,7 @@
 //!
 //! | module     | what it holds                                                                        |
 //! |------------|--------------------------------------------------------------------------------------|
+//! | `abuse`    | floods, forgeries, and tools that others wrote to starve DHCP servers               |
 //! | `cases`    | every folder of `tests/cases` is a design and a transcript of commands; add a folder |
 //! | `clients`  | DHCP clients and a relay that we did not write                                       |
 //! | `dns`      | `dig`, `named-checkzone`, `drill`, `dnsperf`                                         |
@@ -14,6 +15,7 @@
 //! | `served`   | a zone served in such a network                                                      |
 //! | `zw`       | running the program                                                                  |
 
+mod abuse;
 mod boot;
 mod cases;
 mod clients;

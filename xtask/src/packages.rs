@@ -10,6 +10,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("bind9-dnsutils", "dig asks our DNS"),
     ("bind9-utils", "named-checkzone judges the zones that we transfer"),
     ("curl", "fetches boot files by HTTP and TFTP, whole and in ranges"),
+    ("dhcpig", "tries to use up the addresses of a DHCP server"),
+    ("dhcpstarv", "the same, in another way"),
     ("dhcpcd-base", "a DHCP client"),
     ("dnsmasq-base", "a DHCP server to measure beside ours"),
     ("dnsperf", "asks our DNS quickly and counts what is lost"),
@@ -25,10 +27,12 @@ const PACKAGES: &[(&str, &str)] = &[
     ("ldnsutils", "drill asks our DNS, by another library than dig's"),
     ("nsd", "a DNS server to measure beside ours"),
     ("prometheus", "promtool reads our metrics and targets"),
+    ("python3", "sends what no decent client would"),
     ("socat", "holds ports that the server wants"),
     ("systemd", "systemd-networkd, a DHCP client"),
     ("tftp-hpa", "a TFTP client"),
     ("udhcpc", "a DHCP client"),
+    ("yersinia", "floods with DHCP among other things"),
     ("util-linux", "unshare, nsenter and setpriv, for private networks and missing rights"),
 ];
 
