@@ -6,6 +6,7 @@
 //! | `cases`    | every folder of `tests/cases` is a design and a transcript of commands; add a folder |
 //! | `clients`  | DHCP clients and a relay that we did not write                                       |
 //! | `dns`      | `dig`, `named-checkzone`, `drill`, `dnsperf`                                         |
+//! | `dns_secondary` | BIND as a secondary, ldns as a judge of zones                                  |
 //! | `boot`     | TFTP and HTTP clients                                                                |
 //! | `perf`     | `perfdhcp` as a judge                                                                |
 //! | `judges`   | Ansible, Prometheus and Graphviz on what we export; the API by its own document      |
@@ -20,6 +21,7 @@ mod boot;
 mod cases;
 mod clients;
 mod dns;
+mod dns_secondary;
 mod examples;
 mod hardship;
 mod judges;

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 const PACKAGES: &[(&str, &str)] = &[
     ("ansible-core", "ansible-inventory reads our inventory"),
     ("atftp", "a TFTP client that can ask for every option"),
+    ("bind9", "named, a secondary of our zones"),
     ("bind9-dnsutils", "dig asks our DNS"),
     ("bind9-utils", "named-checkzone judges the zones that we transfer"),
     ("curl", "fetches boot files by HTTP and TFTP, whole and in ranges"),
@@ -24,7 +25,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("kea-admin", "perfdhcp, a judge of DHCP servers"),
     ("kea-dhcp4-server", "a DHCP server to measure beside ours"),
     ("knot", "a DNS server to measure beside ours"),
-    ("ldnsutils", "drill asks our DNS, by another library than dig's"),
+    ("ldnsutils", "drill asks our DNS, by another library than dig's; ldns-verify-zone judges the zones"),
     ("nsd", "a DNS server to measure beside ours"),
     ("prometheus", "promtool reads our metrics and targets"),
     ("python3", "sends what no decent client would"),

@@ -39,6 +39,11 @@ pub(crate) fn dns(view: &View, packet: &[u8], out: &mut Vec<u8>) {
             Err(_) => {}
         }
     }
+    // The other way round: what a secondary might answer to a NOTIFY.
+    if let Some(told) = wire::dns::decode_notified(packet) {
+        assert_eq!(told.id.to_be_bytes(), packet[..2]);
+        assert!(told.apex.is_none_or(|apex| apex.len() <= 255 && apex.ends_with(&[0])));
+    }
 }
 
 /// A TFTP packet, to port 69, into both ends of a transfer under way, and to an attacker's victim.
@@ -196,7 +201,7 @@ mod with_a_fixed_seed {
 
     #[test]
     fn dns() {
-        let view = zone::view();
+        let view = zone::view_renamed();
         let names = [
             "hv-u1.ams1.example.net.",
             "ams1.example.net.",
@@ -205,10 +210,15 @@ mod with_a_fixed_seed {
             "2.3.0.0.8.b.d.0.1.0.0.2.ip6.arpa.",
         ];
         let types = [1, 6, 12, 28, 33, 251, 252, 255].map(hickory_proto::rr::RecordType::from);
-        let seeds: Vec<Vec<u8>> = names
+        let mut seeds: Vec<Vec<u8>> = names
             .iter()
             .flat_map(|name| types.map(|record_type| crate::dns::Ask::new(name, record_type).packet()))
             .collect();
+        seeds.extend([0, 6, 7, 8, 9].map(|serial| crate::dns::changes::query("ams1.example.net.", serial)));
+        let mut notified = Vec::new();
+        wire::dns::write_notify(7, b"\x04ams1\x07example\x03net", &mut notified);
+        notified[2] |= 0x80;
+        seeds.push(notified);
         let mut out = Vec::new();
         seeds.iter().for_each(|seed| super::dns(&view, seed, &mut out));
         spoil(&seeds, |bytes| super::dns(&view, bytes, &mut out));

@@ -1,7 +1,9 @@
 //! DNS.
 
-mod changes;
+mod cases;
+pub(crate) mod changes;
 mod many;
+mod plain;
 mod transfer;
 
 use crate::zone;
@@ -33,7 +35,7 @@ impl<'a> Ask<'a> {
     pub(crate) fn packet(&self) -> Vec<u8> {
         let mut message = Message::new(0x0102, MessageType::Query, OpCode::Query);
         message.metadata.recursion_desired = true;
-        let mut question = Question::query(Name::from_ascii(self.name).unwrap(), self.record_type);
+        let mut question = Question::query(name(self.name), self.record_type);
         question.set_query_class(self.class);
         message.add_query(question);
         if let Some((payload, version)) = self.edns {
@@ -47,6 +49,27 @@ impl<'a> Ask<'a> {
     fn client(&self) -> IpAddr {
         self.client.parse().unwrap()
     }
+}
+
+/// A name as zone files spell it: `\DDD` is an octet, `\.` no end of a label (RFC 1035 §5.1).
+fn name(text: &str) -> Name {
+    let mut labels = vec![Vec::new()];
+    let mut rest = text.bytes();
+    while let Some(octet) = rest.next() {
+        match octet {
+            b'.' => labels.push(Vec::new()),
+            b'\\' => {
+                let mut octet = rest.next().unwrap();
+                if octet.is_ascii_digit() {
+                    let digits = [octet, rest.next().unwrap(), rest.next().unwrap()];
+                    octet = digits.iter().fold(0, |number, digit| number * 10 + (digit - b'0'));
+                }
+                labels.last_mut().unwrap().push(octet);
+            }
+            _ => labels.last_mut().unwrap().push(octet),
+        }
+    }
+    Name::from_labels(labels.iter().filter(|label| !label.is_empty()).map(Vec::as_slice)).unwrap()
 }
 
 /// The reply, its size and the reason it is counted under.

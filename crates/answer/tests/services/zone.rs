@@ -52,6 +52,14 @@ pub(crate) fn view() -> View {
     plan::view(&plan(), &Facts::default(), &site())
 }
 
+/// The view after a machine was renamed, with what that changed.
+pub(crate) fn view_renamed() -> View {
+    let text = include_str!("zone.hcl").replace("\"st-2\"", "\"st-two\"");
+    let plan = compile(&File { path: "zone.hcl".into(), text: text.into() });
+    let plan = Arc::new(Plan { generation: Generation(GENERATION.0 + 1), ..plan });
+    plan::view::succeed(&view(), &plan, &Facts::default(), &site())
+}
+
 /// The view when one machine is as `change` leaves it.
 pub(crate) fn view_with(location: &str, change: impl FnOnce(&mut Machine)) -> View {
     let mut machine = Machine::default();

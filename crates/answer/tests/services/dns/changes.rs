@@ -37,7 +37,7 @@ fn published(texts: &[String]) -> Vec<View> {
 }
 
 /// A query for the changes of a zone since a serial.
-fn query(zone: &str, serial: u32) -> Vec<u8> {
+pub(crate) fn query(zone: &str, serial: u32) -> Vec<u8> {
     let mut message = Message::new(1, MessageType::Query, OpCode::Query);
     let name = Name::from_ascii(zone).unwrap();
     message.add_query(Question::query(name.clone(), RecordType::IXFR));
