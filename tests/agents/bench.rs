@@ -270,6 +270,8 @@ fn plan(generation: u64, checks: &str, machines: u16) -> Plan {
         ports: vec!["eno1".into()],
         circuit_id: None,
         remote_id: None,
+        interface_id: None,
+        remote_id6: None,
         bonds: Vec::new(),
         bmc: None,
         bmc_shares: None,

@@ -25,7 +25,7 @@ fn packet(kind: MessageType, rack: u16, unit: u16, change: impl FnOnce(&mut Requ
 }
 
 fn bench(criterion: &mut Criterion) {
-    let settings = zone::Settings { racks: 278, units: 36, ..zone::Settings::default() };
+    let settings = zone::Settings { racks: 278, units: 36, ipv6: false, ..zone::Settings::default() };
     let plan = Arc::new(zone::plan_of(&settings));
     let site = Arc::new(Site::default());
     let view = plan::view(&plan, &Facts::default(), &site);

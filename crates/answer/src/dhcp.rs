@@ -9,11 +9,11 @@
 //! Served are machines whose request passed a relay that names its port, and whoever renews the address that the plan
 //! gave it. A client on the controller's own wire without an address has no place that could be known, and is refused.
 
-mod boot;
-mod identity;
+pub(crate) mod boot;
+pub(crate) mod identity;
 pub mod limit;
 mod reply;
-mod words;
+pub(crate) mod words;
 
 pub use words::in_words;
 
@@ -21,7 +21,6 @@ use identity::Known;
 use limit::{Claim, Limiter};
 use model::event::{Event, What};
 use model::facts::Stage;
-use model::view::dhcp::Withheld;
 use model::{InterfaceId, Mac, Plan, Reason, Refusal, Time, View};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use wire::dhcp4::{self, BOOT_SERVER_PORT, CLIENT_PORT, HOPS_MAX, Message, MessageType, SERVER_PORT};
@@ -106,7 +105,7 @@ pub struct Observed {
     /// What was asking.
     pub stage: Stage,
     /// The address that it declines; `None`: it asks.
-    pub declined: Option<Ipv4Addr>,
+    pub declined: Option<IpAddr>,
 }
 
 impl Observed {
@@ -115,7 +114,7 @@ impl Observed {
         let interface = plan.interface(self.interface);
         let name = interface.name.clone();
         let what = match self.declined {
-            Some(address) => What::Declined { interface: name, address: IpAddr::V4(address), mac: self.mac },
+            Some(address) => What::Declined { interface: name, address, mac: self.mac },
             None => What::Asked {
                 interface: words::own_port(plan, self.interface, self.binding).unwrap_or(name),
                 mac: self.mac,
@@ -169,7 +168,7 @@ fn decide(
     let mac = message.mac().map(Mac);
     let stage = boot::stage(view, &message, known.interface);
     let request = Request { view, message: &message, known, mac, stage };
-    if !admits(request.claim()) {
+    if !admits(identity::claim(view, known, mac)) {
         // Nothing is learnt from it: a flood would be learning enough.
         return Err(request.refuse(Reason::TooMany));
     }
@@ -225,38 +224,20 @@ fn kind(view: &View, message: &Message<'_>) -> Result<MessageType, Reason> {
 }
 
 impl Request<'_> {
-    /// Whose budget it is taken from. Who renews the address that it sends from has been there before.
-    fn claim(&self) -> Claim {
-        let device = self.view.plan.interface(self.known.interface).device;
-        let homes = self.mac.and_then(|mac| self.view.dhcp.accepted.get(&mac));
-        let is_known = homes.is_some_and(|homes| homes.contains(&device)) || self.known.binding.is_none();
-        Claim { interface: self.known.interface, is_known }
-    }
-
     /// Whether whoever asks may have what the plan gives to this place.
     fn check(&self, kind: MessageType, out: &mut Vec<u8>) -> Result<(), Refused> {
         let withheld = self.view.dhcp.withheld.get(&self.known.interface).copied();
-        if withheld == Some(Withheld::Retired) {
-            return Err(self.refuse(Reason::Retired));
-        }
-        let interface = self.view.plan.interface(self.known.interface);
-        if let Some(mac) = self.mac {
-            let homes = self.view.dhcp.accepted.get(&mac).map_or(&[][..], Vec::as_slice);
-            let is_at_home = homes.contains(&interface.device);
-            if !is_at_home && identity::is_guest(self.view, interface, mac) {
-                return Err(self.refuse(Reason::Guest));
-            }
-            if !is_at_home && !homes.is_empty() {
-                let observed = self.observed();
-                return Err(Refused { observed, ..self.negative(Reason::OtherMachine, kind, out) });
-            }
-        }
         // Who holds the address and renews it is not the one who lost it.
-        let is_holder = Some(self.message.ciaddr()) == interface.v4;
-        if withheld == Some(Withheld::Conflict) && !is_holder && kind != MessageType::Decline {
-            return Err(self.refuse(Reason::Conflict));
+        let is_holder = Some(self.message.ciaddr()) == self.view.plan.interface(self.known.interface).v4;
+        let may_hold = is_holder || kind == MessageType::Decline;
+        match identity::objection(self.view, self.known.interface, self.mac, withheld, may_hold) {
+            None => Ok(()),
+            Some(Reason::OtherMachine) => {
+                let observed = self.observed();
+                Err(Refused { observed, ..self.negative(Reason::OtherMachine, kind, out) })
+            }
+            Some(reason) => Err(self.refuse(reason)),
         }
-        Ok(())
     }
 
     /// DHCPREQUEST in each of its states (RFC 2131 §4.3.2): what tells them apart is where the address stands.
@@ -285,7 +266,8 @@ impl Request<'_> {
         if address.is_none() || address != self.view.plan.interface(self.known.interface).v4 {
             return Err(self.refuse(Reason::WrongAddress));
         }
-        let observed = self.observed().map(|observed| Observed { declined: address, ..observed });
+        let observed =
+            self.observed().map(|observed| Observed { declined: address.map(IpAddr::V4), ..observed });
         Ok(Answer { destination: None, observed })
     }
 

@@ -3,6 +3,7 @@
 //! Pure: no await, no lock, no log, no write, no clock. The server's socket loops call it between receive and send.
 
 pub mod dhcp;
+pub mod dhcp6;
 pub mod dns;
 pub mod http;
 pub mod tftp;

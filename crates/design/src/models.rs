@@ -24,6 +24,8 @@ pub(crate) fn read(report: &mut Report, block: &Block, name: String) -> (Model, 
         ports: Vec::new(),
         circuit_id: None,
         remote_id: None,
+        interface_id: None,
+        remote_id6: None,
         bonds: Vec::new(),
         bmc: None,
         bmc_shares: None,
@@ -47,6 +49,8 @@ fn fill(report: &mut Report, block: &Block, model: &mut Model) -> Option<()> {
         ("expect", true),
         ("circuit_id", false),
         ("remote_id", false),
+        ("interface_id", false),
+        ("remote_id6", false),
     ] {
         let Some(attribute) = block.get(key) else { continue };
         let fits = if of_server { server } else { model.kind == ModelKind::Switch };
@@ -77,7 +81,12 @@ fn fill(report: &mut Report, block: &Block, model: &mut Model) -> Option<()> {
     if let Some(bonds) = block.get("bonds") {
         read_bonds(report, bonds, model)?;
     }
-    for (key, place) in [("circuit_id", &mut model.circuit_id), ("remote_id", &mut model.remote_id)] {
+    for (key, place) in [
+        ("circuit_id", &mut model.circuit_id),
+        ("remote_id", &mut model.remote_id),
+        ("interface_id", &mut model.interface_id),
+        ("remote_id6", &mut model.remote_id6),
+    ] {
         if let Some(attribute) = block.get(key) {
             let written = value::text(report, attribute)?;
             *place = Some(template::identity(report, &written)?);

@@ -79,7 +79,7 @@ pub(crate) const KINDS: &[BlockKind] = &[
         "model",
         Labels::One,
         &["kind"],
-        &["ports", "nics", "bonds", "bmc", "circuit_id", "remote_id", "expect"],
+        &["ports", "nics", "bonds", "bmc", "circuit_id", "remote_id", "interface_id", "remote_id6", "expect"],
         &[],
     ),
     kind("image", Labels::One, &["kernel"], &["initrd", "args", "installs"], &[]),

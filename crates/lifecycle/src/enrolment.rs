@@ -173,6 +173,8 @@ mod tests {
             ports: vec!["eno1".into()],
             circuit_id: None,
             remote_id: None,
+            interface_id: None,
+            remote_id6: None,
             bonds: Vec::new(),
             bmc: None,
             bmc_shares: None,

@@ -142,6 +142,14 @@ fn identity(plan: &Plan, id: InterfaceId, sentences: &mut Vec<String>) {
             validate::port_in_words(&plan.design, *port),
             bytes_in_words(circuit_id),
         ));
+        if binding.interface_id.is_some() || binding.remote_id6.is_some() {
+            let remote = binding.remote_id6.as_ref().map_or_else(
+                || "its link-address".to_owned(),
+                |bytes| format!("remote-id {}", bytes_in_words(bytes)),
+            );
+            let interface_id = bytes_in_words(binding.interface_id());
+            sentences.push(format!("in DHCPv6 that is interface-id {interface_id} and {remote}"));
+        }
     }
 }
 

@@ -111,6 +111,10 @@ pub struct Model {
     pub circuit_id: Option<IdTemplate>,
     /// What it writes as remote-id (sub-option 2). `None`: the relay is known by giaddr alone.
     pub remote_id: Option<IdTemplate>,
+    /// What its DHCPv6 relay writes as interface-id (Option 18). `None`: the same as `circuit_id`.
+    pub interface_id: Option<IdTemplate>,
+    /// What it writes as remote-id (Option 37), without the enterprise number. `None`: the link-address tells the relay.
+    pub remote_id6: Option<IdTemplate>,
     /// Ports of a server that form one logical interface and share one address: `("bond0", [eno1, eno2])`.
     pub bonds: Vec<Bond>,
     /// The port that is the BMC's; `None` for machines without one.

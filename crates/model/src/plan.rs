@@ -131,7 +131,18 @@ pub struct Binding {
     pub circuit_id: Box<[u8]>,
     /// The remote-id bytes; `None` when the relay's model writes none, and giaddr alone tells the relay.
     pub remote_id: Option<Arc<[u8]>>,
+    /// The interface-id bytes that it writes in DHCPv6; `None`: those of the circuit-id.
+    pub interface_id: Option<Box<[u8]>>,
+    /// The remote-id bytes that it is known by in DHCPv6; `None`: the link-address alone tells the relay.
+    pub remote_id6: Option<Arc<[u8]>>,
     /// On a port that a BMC shares: the request is this interface's only if Option 60 starts with one of the BMC's
     /// prefixes (`Some(true)`), or with none of them (`Some(false)`). `None`: the port is not shared.
     pub is_bmc_class: Option<bool>,
+}
+
+impl Binding {
+    /// What the relay writes for the port in DHCPv6.
+    pub fn interface_id(&self) -> &[u8] {
+        self.interface_id.as_deref().unwrap_or(&self.circuit_id)
+    }
 }

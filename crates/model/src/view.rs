@@ -5,12 +5,14 @@
 
 mod boot;
 pub mod dhcp;
+pub mod dhcp6;
 mod dns;
 mod dns_history;
 mod site;
 
 pub use boot::{Boot, BootImage, BootView};
 pub use dhcp::DhcpView;
+pub use dhcp6::Dhcp6View;
 pub use dns::{DnsName, DnsNameId, DnsPointer, DnsRow, DnsView, DnsZone, DnsZoneKind, hash as dns_hash};
 pub use dns_history::{DnsChange, DnsData, DnsHistory, DnsOwner, DnsRecord, DnsZoneChange};
 pub use site::{FileId, Ports, Site, SiteFile};
@@ -28,6 +30,8 @@ pub struct View {
     pub plan: Arc<Plan>,
     /// DHCP: who is asking, and the prepared answer.
     pub dhcp: DhcpView,
+    /// DHCPv6: the same.
+    pub dhcp6: Dhcp6View,
     /// DNS: names and addresses. They depend on the plan alone, so a view of newer facts shares them.
     pub dns: Arc<DnsView>,
     /// TFTP and HTTP: which machine boots what.

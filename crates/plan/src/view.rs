@@ -2,6 +2,7 @@
 
 mod boot;
 mod dhcp;
+mod dhcp6;
 mod dns;
 
 pub(crate) use dns::view as dns_view;
@@ -16,6 +17,7 @@ pub fn view(plan: &Arc<Plan>, facts: &Facts, site: &Arc<Site>) -> View {
         generation: plan.generation,
         plan: Arc::clone(plan),
         dhcp: dhcp::view(plan, facts, site),
+        dhcp6: dhcp6::view(plan, facts, site),
         dns: Arc::new(dns::view(plan)),
         boot: boot::view(plan, facts, site),
     }
@@ -23,10 +25,17 @@ pub fn view(plan: &Arc<Plan>, facts: &Facts, site: &Arc<Site>) -> View {
 
 /// The view of another plan or site: what the plan that it succeeds decides alike is shared with `previous`.
 pub fn succeed(previous: &View, plan: &Arc<Plan>, facts: &Facts, site: &Arc<Site>) -> View {
+    let dhcp = dhcp::succeed(&previous.dhcp, &previous.plan, plan, facts, site);
+    // What the one reads for its wiring, the other reads too.
+    let is_wired_alike = Arc::ptr_eq(&previous.dhcp.wiring, &dhcp.wiring);
     View {
         generation: plan.generation,
         plan: Arc::clone(plan),
-        dhcp: dhcp::succeed(&previous.dhcp, &previous.plan, plan, facts, site),
+        dhcp,
+        dhcp6: match is_wired_alike {
+            true => dhcp6::succeed(&previous.dhcp6, plan, facts, site),
+            false => dhcp6::view(plan, facts, site),
+        },
         dns: dns::succeed(&previous.dns, &previous.plan, plan),
         boot: boot::view(plan, facts, site),
     }
@@ -39,6 +48,7 @@ pub fn refresh(previous: &View, facts: &Facts) -> View {
         generation: previous.generation,
         plan: Arc::clone(plan),
         dhcp: dhcp::refresh(&previous.dhcp, plan, facts, &previous.boot.site),
+        dhcp6: dhcp6::succeed(&previous.dhcp6, plan, facts, &previous.boot.site),
         dns: Arc::clone(&previous.dns),
         boot: boot::view(plan, facts, &previous.boot.site),
     }
@@ -68,8 +78,14 @@ mod tests {
         assert_eq!(unremembered, *fresh.dns);
         assert_eq!(next.dhcp.wiring, fresh.dhcp.wiring);
         assert_eq!(format!("{:?}", next.dhcp.told), format!("{:?}", fresh.dhcp.told));
+        assert_eq!(next.dhcp6, fresh.dhcp6);
         assert_eq!(next.boot.boots, fresh.boot.boots);
         assert_eq!(Arc::ptr_eq(&previous.dhcp.wiring, &next.dhcp.wiring), shares_wiring, "wiring");
+        assert_eq!(
+            Arc::ptr_eq(&previous.dhcp6.wiring, &next.dhcp6.wiring),
+            shares_wiring,
+            "wiring of DHCPv6"
+        );
         assert_eq!(
             previous.dns.labels == next.dns.labels && previous.dns.rows == next.dns.rows,
             shares_names,

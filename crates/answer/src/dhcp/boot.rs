@@ -8,7 +8,7 @@ use model::facts::Stage;
 use model::view::Boot;
 use model::{DeviceId, InterfaceId, View};
 use std::borrow::Cow;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use wire::dhcp4::{Message, code};
 
 /// Processor and firmware, as far as there is a loader for it.
@@ -41,36 +41,68 @@ impl Architecture {
     }
 }
 
+/// The value of UEFI on x86-64, whatever else it says.
+pub(crate) const UEFI: u16 = 7;
+
 /// What asks on this interface.
 pub(super) fn stage(view: &View, message: &Message<'_>, interface: InterfaceId) -> Stage {
+    let is_ipxe = message.has_user_class(b"iPXE") || message.option(code::IPXE).is_some();
+    let class = message.vendor_class();
+    stage_of(view, interface, is_ipxe, class, values(class, message.architectures()).next())
+}
+
+/// What asks, of either family: by what it calls itself, and its first architecture.
+pub(crate) fn stage_of(
+    view: &View,
+    interface: InterfaceId,
+    is_ipxe: bool,
+    class: &[u8],
+    architecture: Option<u16>,
+) -> Stage {
     if view.plan.interface(interface).audience == Audience::Bmc {
         return Stage::Bmc;
     }
     // iPXE keeps the vendor class of the firmware under it, so it is asked first; or it would be given itself for ever.
-    if message.has_user_class(b"iPXE") || message.option(code::IPXE).is_some() {
+    if is_ipxe {
         return Stage::Ipxe;
     }
-    let class = message.vendor_class();
     if class.starts_with(b"HTTPClient") {
         return Stage::UefiHttp;
     }
     if !class.starts_with(b"PXEClient") {
         return Stage::Os;
     }
-    match values(message).next() {
+    match architecture {
         Some(0) | None => Stage::BiosPxe,
         Some(_) => Stage::UefiPxe,
     }
 }
 
-/// The values of Option 93, or the one that the vendor class spells (`PXEClient:Arch:00007:UNDI:003016`).
-fn values<'m>(message: &'m Message<'_>) -> impl Iterator<Item = u16> + 'm {
+/// The architectures that are listed, or the one that the vendor class spells (`PXEClient:Arch:00007:UNDI:003016`).
+pub(crate) fn values<'m>(
+    class: &'m [u8],
+    listed: impl Iterator<Item = u16> + 'm,
+) -> impl Iterator<Item = u16> + 'm {
+    let mut listed = listed.peekable();
     let spelt = || {
-        let text = message.vendor_class().split(|octet| *octet == b':').nth(2)?;
+        let text = class.split(|octet| *octet == b':').nth(2)?;
         std::str::from_utf8(text).ok()?.parse().ok()
     };
-    let none = message.architectures().next().is_none();
-    message.architectures().chain(none.then(spelt).flatten())
+    let spelt = if listed.peek().is_none() { spelt() } else { None };
+    listed.chain(spelt)
+}
+
+/// The loader for the first of these architectures that there is one for: lists name the best first.
+pub(crate) fn loader(mut architectures: impl Iterator<Item = u16>) -> Option<&'static str> {
+    architectures.find_map(Architecture::from_value).map(Architecture::loader)
+}
+
+/// Whether a boot file is named to a machine at all. On its own disk firmware goes on at once without one.
+pub(crate) fn is_booted(view: &View, device: DeviceId) -> bool {
+    match view.boot.boots.get(device.index()) {
+        Some(Boot::Image(_) | Boot::Installer { .. } | Boot::NotArmed | Boot::Maintenance { .. }) => true,
+        Some(Boot::LocalDisk | Boot::Nothing | Boot::Retired) | None => false,
+    }
 }
 
 /// The boot file for this stage, as the firmware takes it: a name for TFTP or a URL. `None`: it gets none.
@@ -80,30 +112,34 @@ pub(super) fn file(
     device: DeviceId,
     stage: Stage,
 ) -> Option<Cow<'static, str>> {
-    match view.boot.boots.get(device.index())? {
-        Boot::Image(_) | Boot::Installer { .. } | Boot::NotArmed | Boot::Maintenance { .. } => {}
-        // Its own disk: without a boot file firmware goes on to it at once, and needs nothing of us.
-        Boot::LocalDisk | Boot::Nothing | Boot::Retired => return None,
+    if !is_booted(view, device) {
+        return None;
     }
-    let server = *view.dhcp.servers.first()?;
-    // The first that there is a loader for: lists name the best first.
-    let loader = || values(message).find_map(Architecture::from_value).map(Architecture::loader);
+    let server = IpAddr::V4(*view.dhcp.servers.first()?);
+    let loader = || loader(values(message.vendor_class(), message.architectures()));
     match stage {
         Stage::BiosPxe | Stage::UefiPxe => Some(Cow::Borrowed(loader()?)),
         Stage::UefiHttp => Some(Cow::Owned(url(view, server, &format!("loader/{}", loader()?)))),
-        Stage::Ipxe => {
-            let location = view.plan.design.devices[device.index()].location.as_str();
-            Some(Cow::Owned(url(view, server, &format!("{location}.ipxe"))))
-        }
+        Stage::Ipxe => Some(Cow::Owned(script(view, server, device))),
         Stage::Os | Stage::Bmc => None,
     }
 }
 
+/// The URL of a machine's boot script.
+pub(crate) fn script(view: &View, server: IpAddr, device: DeviceId) -> String {
+    let location = view.plan.design.devices[device.index()].location.as_str();
+    url(view, server, &format!("{location}.ipxe"))
+}
+
 /// With an address and not a name: firmware that puts the URL into its device path may have no resolver there
 /// (ipxe/ipxe#1316).
-fn url(view: &View, server: Ipv4Addr, path: &str) -> String {
+pub(crate) fn url(view: &View, server: IpAddr, path: &str) -> String {
+    let host = match server {
+        IpAddr::V4(server) => server.to_string(),
+        IpAddr::V6(server) => format!("[{server}]"),
+    };
     match view.boot.site.ports.boot {
-        80 => format!("http://{server}/boot/{path}"),
-        port => format!("http://{server}:{port}/boot/{path}"),
+        80 => format!("http://{host}/boot/{path}"),
+        port => format!("http://{host}:{port}/boot/{path}"),
     }
 }

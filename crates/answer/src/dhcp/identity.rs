@@ -1,16 +1,18 @@
-//! Whose request it is: by the port that the relay names, or by the address that the client holds.
+//! Whose request it is: by the port that the relay names, or by the address that the client holds; and who may not have
+//! what the plan gives to a place. Both families of addresses have these rules.
 
 use super::Arrival;
+use super::limit::Claim;
 use model::design::Audience;
 use model::plan::Interface;
-use model::view::dhcp::{Port, Relay};
+use model::view::dhcp::{Port, Relay, Withheld};
 use model::{DeviceId, InterfaceId, Mac, Reason, Refusal, View};
 use std::net::Ipv4Addr;
 use wire::dhcp4::{Message, RelayAgent};
 
 /// Whose request it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Known {
+pub(crate) struct Known {
     /// The interface.
     pub interface: InterfaceId,
     /// By which of [`model::Plan::bindings`]; `None`: by its address.
@@ -85,22 +87,24 @@ fn binding(
     circuit_id: &[u8],
 ) -> Option<u32> {
     let wiring = &view.dhcp.wiring;
+    let is_of = |prefix: &[u8]| message.vendor_class().starts_with(prefix);
     if let Some(port) = remote_id.and_then(|remote_id| wiring.port(Relay::Remote(remote_id), circuit_id)) {
-        return owner(view, message, port);
+        return owner(view, port, is_of);
     }
     // A pair that shares its gateway's address may both have a port of this name. Where both lead to one interface (a
     // bond), that is an answer; otherwise it would be a guess.
     let mut owners = relays
         .iter()
         .filter_map(|switch| wiring.port(Relay::Switch(*switch), circuit_id))
-        .filter_map(|port| owner(view, message, port));
+        .filter_map(|port| owner(view, port, is_of));
     let first = owners.next()?;
     let interface = |position: u32| view.plan.bindings[position as usize].interface;
     owners.all(|other| interface(other) == interface(first)).then_some(first)
 }
 
-/// Which of those who share a port asks: the BMC says so in Option 60, as its model is drawn.
-fn owner(view: &View, message: &Message<'_>, port: Port) -> Option<u32> {
+/// Which of those who share a port asks: the BMC says so by its vendor class, as its model is drawn. `is_of` tells whether
+/// the request has a class that begins so.
+pub(crate) fn owner(view: &View, port: Port, is_of: impl Fn(&[u8]) -> bool) -> Option<u32> {
     if port.is_ambiguous {
         return None;
     }
@@ -108,7 +112,7 @@ fn owner(view: &View, message: &Message<'_>, port: Port) -> Option<u32> {
     let interface = view.plan.interface(view.plan.bindings[bmc as usize].interface);
     let device = &view.plan.design.devices[interface.device.index()];
     let prefixes = &view.plan.design.models[device.model.index()].bmc_vendor_class;
-    let is_bmc = prefixes.iter().any(|prefix| message.vendor_class().starts_with(prefix.as_bytes()));
+    let is_bmc = prefixes.iter().any(|prefix| is_of(prefix.as_bytes()));
     if is_bmc { Some(bmc) } else { port.machine }
 }
 
@@ -157,8 +161,42 @@ fn only_switch(view: &View, giaddr: Ipv4Addr) -> Option<DeviceId> {
     }
 }
 
+/// Whose budget a request is taken from. Who holds its address has been there before.
+pub(crate) fn claim(view: &View, known: Known, mac: Option<Mac>) -> Claim {
+    let device = view.plan.interface(known.interface).device;
+    let homes = mac.and_then(|mac| view.dhcp.accepted.get(&mac));
+    let is_known = homes.is_some_and(|homes| homes.contains(&device)) || known.binding.is_none();
+    Claim { interface: known.interface, is_known }
+}
+
+/// Why whoever asks may not have what the plan gives to this place. `may_hold`: who says so may speak of an address
+/// that is in conflict.
+pub(crate) fn objection(
+    view: &View,
+    interface: InterfaceId,
+    mac: Option<Mac>,
+    withheld: Option<Withheld>,
+    may_hold: bool,
+) -> Option<Reason> {
+    if withheld == Some(Withheld::Retired) {
+        return Some(Reason::Retired);
+    }
+    let interface = view.plan.interface(interface);
+    if let Some(mac) = mac {
+        let homes = view.dhcp.accepted.get(&mac).map_or(&[][..], Vec::as_slice);
+        let is_at_home = homes.contains(&interface.device);
+        if !is_at_home && is_guest(view, interface, mac) {
+            return Some(Reason::Guest);
+        }
+        if !is_at_home && !homes.is_empty() {
+            return Some(Reason::OtherMachine);
+        }
+    }
+    (withheld == Some(Withheld::Conflict) && !may_hold).then_some(Reason::Conflict)
+}
+
 /// Whether a virtual machine asks on the port of the machine that hosts it.
-pub(super) fn is_guest(view: &View, interface: &Interface, mac: Mac) -> bool {
+fn is_guest(view: &View, interface: &Interface, mac: Mac) -> bool {
     let device = &view.plan.design.devices[interface.device.index()];
     interface.audience == Audience::Machine
         && device

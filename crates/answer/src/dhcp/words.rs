@@ -25,7 +25,7 @@ pub(super) fn own_port(plan: &Plan, interface: InterfaceId, binding: Option<u32>
     plan.design.models[device.model.index()].ports.get(own.port.index()).cloned()
 }
 
-fn port_name(plan: &Plan, port: PortRef) -> String {
+pub(crate) fn port_name(plan: &Plan, port: PortRef) -> String {
     let device = &plan.design.devices[port.device.index()];
     let name = plan.design.models[device.model.index()].ports.get(port.port.index());
     format!("{} {}", device.name, name.map_or("?", String::as_str))
@@ -95,13 +95,13 @@ pub fn in_words(view: &View, packet: &[u8]) -> String {
     line
 }
 
-fn push(line: &mut String, words: std::fmt::Arguments<'_>) {
+pub(crate) fn push(line: &mut String, words: std::fmt::Arguments<'_>) {
     // A String takes everything.
     let _ = line.write_fmt(words);
 }
 
 /// Octets for people: text where it is text, else hexadecimal; at most 64 of them.
-fn text(octets: &[u8]) -> String {
+pub(crate) fn text(octets: &[u8]) -> String {
     let shown = &octets[..octets.len().min(64)];
     let more = if shown.len() < octets.len() { "…" } else { "" };
     if !shown.is_empty() && shown.iter().all(|octet| (0x20..0x7f).contains(octet)) {
@@ -115,7 +115,7 @@ fn text(octets: &[u8]) -> String {
 }
 
 /// How unlike two identities are: what is left when their common beginning and end are taken off.
-fn distance(a: &[u8], b: &[u8]) -> usize {
+pub(crate) fn distance(a: &[u8], b: &[u8]) -> usize {
     let start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     let (a, b) = (&a[start..], &b[start..]);
     let end = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();

@@ -17,7 +17,7 @@ use model::ids::{ImageId, ModelId, NetworkId, PortIndex, RoleId, SubnetId};
 use model::plan::{Binding, Interface, Router, Subnet};
 use model::view::Site;
 use model::{DeviceId, Generation, InterfaceId, Location, Mac, Plan, Time, View};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 /// The controllers: the first is the server identifier.
@@ -42,6 +42,10 @@ pub(crate) struct Settings {
     pub domain: String,
     /// Prefix length of the machines' subnets.
     pub prefix: u8,
+    /// Whether every address has one of IPv6 beside it.
+    pub ipv6: bool,
+    /// Whether the lights-out switches write, in DHCPv6, what they do not in Option 82.
+    pub lom_says: bool,
 }
 
 impl Default for Settings {
@@ -54,6 +58,8 @@ impl Default for Settings {
             resolvers: Vec::new(),
             domain: "ams1.example.net".to_owned(),
             prefix: 24,
+            ipv6: true,
+            lom_says: false,
         }
     }
 }
@@ -96,6 +102,12 @@ pub(crate) fn address(view: &View, location: &str, name: &str) -> Ipv4Addr {
     view.plan.interface(interface(view, location, name)).v4.expect("it has one")
 }
 
+/// The IPv6 address beside an IPv4 address: `10.1.2.3` and `2001:db8:a01:2::3`.
+pub(crate) fn six(address: Ipv4Addr) -> Ipv6Addr {
+    let [a, b, c, d] = address.octets();
+    Ipv6Addr::new(0x2001, 0xdb8, u16::from_be_bytes([a, b]), c.into(), 0, 0, 0, d.into())
+}
+
 /// The leaf's own address on the machines' subnet of a rack, from 0.
 pub(crate) fn leaf_a(rack: u16) -> Ipv4Addr {
     host(10, rack, 2)
@@ -121,7 +133,7 @@ fn host(base: u8, rack: u16, last: u8) -> Ipv4Addr {
 }
 
 pub(crate) fn plan_of(settings: &Settings) -> Plan {
-    let mut drawing = Drawing::default();
+    let mut drawing = Drawing { ipv6: settings.ipv6, lom_says: settings.lom_says, ..Drawing::default() };
     drawing.design.zone = Zone {
         name: "ams1".to_owned(),
         domain: settings.domain.clone(),
@@ -162,9 +174,15 @@ struct Drawing {
     interfaces: Vec<Interface>,
     first_interface: Vec<u32>,
     bindings: Vec<Binding>,
+    ipv6: bool,
+    lom_says: bool,
 }
 
 impl Drawing {
+    fn six(&self, address: Ipv4Addr) -> Option<Ipv6Addr> {
+        self.ipv6.then(|| six(address))
+    }
+
     fn plan(mut self) -> Plan {
         self.first_interface.push(u32::try_from(self.interfaces.len()).expect("small"));
         Plan {
@@ -192,9 +210,9 @@ impl Drawing {
             network: NetworkId(network),
             location: Location::new(location),
             v4: Some(v4),
-            v6: None,
+            v6: self.six(base).map(|base| ipnet::Ipv6Net::new(base, 64).expect("a prefix").trunc()),
             gateway4,
-            gateway6: None,
+            gateway6: gateway4.and_then(|gateway| self.six(gateway)),
             routers,
         });
         u32::try_from(self.subnets.len() - 1).expect("small")
@@ -225,6 +243,7 @@ impl Drawing {
         v4: Ipv4Addr,
         ports: Vec<u16>,
     ) -> InterfaceId {
+        let v6 = self.six(v4);
         self.interfaces.push(Interface {
             device,
             name: name.to_owned(),
@@ -232,7 +251,7 @@ impl Drawing {
             audience,
             subnet: SubnetId(subnet),
             v4: Some(v4),
-            v6: None,
+            v6,
             ports: ports.into_iter().map(|port| PortRef { device, port: PortIndex(port) }).collect(),
         });
         InterfaceId::from_index(self.interfaces.len() - 1)
@@ -260,6 +279,7 @@ impl Drawing {
         is_bmc: Option<bool>,
     ) {
         let device = &self.design.devices[switch.index()];
+        let says = self.lom_says && device.model == LOM;
         let remote_id = (device.model == LEAF).then(|| Arc::from(device.name.as_bytes()));
         let port = PortRef { device: switch, port: PortIndex(unit - 1) };
         let cable = self.design.cables.iter().find(|cable| cable.b == port).expect("drawn before");
@@ -270,13 +290,16 @@ impl Drawing {
             own_port: cable.a,
             circuit_id: circuit_id.as_bytes().into(),
             remote_id,
+            interface_id: says.then(|| format!("hex-{unit}").into_bytes().into()),
+            remote_id6: says.then(|| Arc::from(device.name.as_bytes())),
             is_bmc_class: is_bmc,
         });
     }
 
     fn rack(&mut self, rack: u16, settings: &Settings) {
         let at = format!("ams1/p01/r{}", rack + 1);
-        let router = |switch, v4| Router { switch, v4: Some(v4), v6: None };
+        let ipv6 = self.ipv6;
+        let router = |switch, v4| Router { switch, v4: Some(v4), v6: ipv6.then(|| six(v4)) };
         let leaf_a_id = self.device(&format!("{at}/leaf-a"), DeviceKind::Leaf, LEAF, None);
         let bmcs = u32::try_from(self.subnets.len() + 1).expect("small");
         self.interface(leaf_a_id, "mgmt", Audience::Switch, bmcs, host(11, rack, 200), Vec::new());
@@ -331,6 +354,8 @@ fn models() -> Vec<Model> {
         ports,
         circuit_id: None,
         remote_id: None,
+        interface_id: None,
+        remote_id6: None,
         bonds: Vec::new(),
         bmc: None,
         bmc_shares: None,

@@ -295,6 +295,8 @@ fn a_model_in_full() {
             ],
             circuit_id: None,
             remote_id: None,
+            interface_id: None,
+            remote_id6: None,
             bonds: [
                 Bond {
                     name: "bond0",

@@ -8,7 +8,7 @@ use super::{NAMED_MAX, devices, list};
 use model::design::{Audience, Design, DeviceKind, IdPart, IdTemplate, PortRef};
 use model::finding::{Code, Finding, Source};
 use model::ids::{DeviceId, InterfaceId, ModelId, SubnetId};
-use model::plan::{Binding, Subnet};
+use model::plan::{Binding, Router, Subnet};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(super) fn of(
     findings: &mut Vec<Finding>,
 ) -> Vec<Binding> {
     let mut bindings = Vec::with_capacity(2 * addressed.interfaces.len());
-    let mut remote_ids: HashMap<DeviceId, Option<Arc<[u8]>>> = HashMap::new();
+    let (mut remote_ids, mut remote_ids6) = (Known::new(), Known::new());
     for (index, interface) in addressed.interfaces.iter().enumerate() {
         let device = &design.devices[interface.device.index()];
         let model = &design.models[device.model.index()];
@@ -51,7 +51,12 @@ pub(super) fn of(
                 Some(shared) if shared == port.port => Some(false),
                 _ => None,
             };
-            let remote_id = remote_id(design, &mut remote_ids, far, port_name, vlan);
+            let remote = |template: &Option<IdTemplate>, known| {
+                remote_id(template.as_ref()?, design, known, far, port_name, vlan)
+            };
+            let remote_id = remote(&switch_model.remote_id, &mut remote_ids);
+            let remote_id6 = remote(&switch_model.remote_id6, &mut remote_ids6);
+            let interface_id = switch_model.interface_id.as_ref();
             let mut bind = |name: &str, is_bmc_class| {
                 bindings.push(Binding {
                     interface: InterfaceId::from_index(index),
@@ -60,6 +65,9 @@ pub(super) fn of(
                     own_port: *port,
                     circuit_id: render(circuit_id, design, far.device, name, vlan).into_boxed_slice(),
                     remote_id: remote_id.clone(),
+                    interface_id: interface_id
+                        .map(|template| render(template, design, far.device, name, vlan).into_boxed_slice()),
+                    remote_id6: remote_id6.clone(),
                     is_bmc_class,
                 });
             };
@@ -90,16 +98,18 @@ fn holds(model: &model::design::Model, port: PortRef, shared: model::PortIndex) 
         || model.bonds.iter().any(|bond| bond.members.contains(&port.port) && bond.members.contains(&shared))
 }
 
+/// What switches write as remote-id, where it is the same for each port.
+type Known = HashMap<DeviceId, Option<Arc<[u8]>>>;
+
 /// What a switch writes as remote-id: once per switch, unless it differs by port.
 fn remote_id(
+    template: &IdTemplate,
     design: &Design,
-    known: &mut HashMap<DeviceId, Option<Arc<[u8]>>>,
+    known: &mut Known,
     far: PortRef,
     port_name: &str,
     vlan: u16,
 ) -> Option<Arc<[u8]>> {
-    let switch = &design.devices[far.device.index()];
-    let template = design.models[switch.model.index()].remote_id.as_ref()?;
     let render = || Some(render(template, design, far.device, port_name, vlan).into());
     let is_switchs = |part: &IdPart| matches!(part, IdPart::Bytes(_) | IdPart::Name | IdPart::Location);
     if template.parts.iter().all(is_switchs) {
@@ -206,7 +216,7 @@ enum Relay<'a> {
     Gateway(SubnetId),
 }
 
-/// Two interfaces behind one identity: gathered by the switch's model, whose template is at fault.
+/// Two interfaces behind one identity.
 fn tell_same(
     design: &Design,
     subnets: &[Subnet],
@@ -214,31 +224,66 @@ fn tell_same(
     bindings: &[Binding],
     findings: &mut Vec<Finding>,
 ) {
-    let mut seen: HashMap<(Relay<'_>, &[u8], Option<bool>), &Binding> =
-        HashMap::with_capacity(bindings.len());
-    let mut same: BTreeMap<ModelId, (usize, &Binding, &Binding)> = BTreeMap::new();
-    for binding in bindings {
-        let subnet = addressed.interfaces[binding.interface.index()].subnet;
-        let has_own_address = |switch: DeviceId| {
-            let routers = &subnets[subnet.index()].routers;
-            routers
-                .iter()
-                .any(|router| router.switch == switch && (router.v4.is_some() || router.v6.is_some()))
-        };
+    let subnet_of = |binding: &Binding| addressed.interfaces[binding.interface.index()].subnet;
+    let has_own = |binding: &Binding, has: fn(&Router) -> bool| {
+        let routers = &subnets[subnet_of(binding).index()].routers;
+        routers.iter().any(|router| router.switch == binding.switch && has(router))
+    };
+    let by_option_82 = bindings.iter().map(|binding| {
         let relay = match &binding.remote_id {
             Some(remote_id) => Relay::Remote(remote_id),
-            None if has_own_address(binding.switch) => Relay::Switch(binding.switch),
-            None => Relay::Gateway(subnet),
+            None if has_own(binding, |router| router.v4.is_some() || router.v6.is_some()) => {
+                Relay::Switch(binding.switch)
+            }
+            None => Relay::Gateway(subnet_of(binding)),
         };
+        (relay, &*binding.circuit_id, binding)
+    });
+    tell_same_of(
+        design,
+        by_option_82,
+        "let `circuit_id` use `{port}`, and `remote_id` tell the switch, for example by `{name}`",
+        findings,
+    );
+    // What is not drawn apart for DHCPv6 is the same there.
+    let is_apart = |binding: &&Binding| binding.interface_id.is_some() || binding.remote_id6.is_some();
+    let by_version_6 = bindings.iter().filter(is_apart).map(|binding| {
+        let relay = match (&binding.remote_id6, &binding.remote_id) {
+            (Some(remote_id), _) => Relay::Remote(remote_id),
+            (None, _) if has_own(binding, |router| router.v6.is_some()) => Relay::Switch(binding.switch),
+            (None, Some(remote_id)) => Relay::Remote(remote_id),
+            (None, None) => Relay::Gateway(subnet_of(binding)),
+        };
+        (relay, binding.interface_id(), binding)
+    });
+    tell_same_of(
+        design,
+        by_version_6,
+        "let `interface_id` use `{port}`, and `remote_id6` tell the switch, for example by `{name}`",
+        findings,
+    );
+}
+
+/// Gathered by the switch's model, whose template is at fault.
+fn tell_same_of<'a>(
+    design: &Design,
+    identities: impl Iterator<Item = (Relay<'a>, &'a [u8], &'a Binding)>,
+    help: &str,
+    findings: &mut Vec<Finding>,
+) {
+    let mut seen: HashMap<(Relay<'_>, &[u8], Option<bool>), &Binding> =
+        HashMap::with_capacity(identities.size_hint().0);
+    let mut same: BTreeMap<ModelId, (usize, &[u8], &Binding, &Binding)> = BTreeMap::new();
+    for (relay, bytes, binding) in identities {
         let model = design.devices[binding.switch.index()].model;
-        match seen.insert((relay, &binding.circuit_id, binding.is_bmc_class), binding) {
+        match seen.insert((relay, bytes, binding.is_bmc_class), binding) {
             Some(other) if other.interface != binding.interface => {
-                same.entry(model).or_insert((0, other, binding)).0 += 1;
+                same.entry(model).or_insert((0, bytes, other, binding)).0 += 1;
             }
             _ => {}
         }
     }
-    for (model, (count, one, other)) in same {
+    for (model, (count, bytes, one, other)) in same {
         let port = |binding: &Binding| {
             let switch = &design.devices[binding.switch.index()];
             let name = &design.models[switch.model.index()].ports[binding.port.port.index()];
@@ -253,10 +298,10 @@ fn tell_same(
                     "{} and {} would send the same identity `{}`{others}, so a request could be either's",
                     port(one),
                     port(other),
-                    String::from_utf8_lossy(&other.circuit_id).escape_default(),
+                    String::from_utf8_lossy(bytes).escape_default(),
                 ),
             )
-            .help("let `circuit_id` use `{port}`, and `remote_id` tell the switch, for example by `{name}`"),
+            .help(help),
         );
     }
 }

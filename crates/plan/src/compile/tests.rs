@@ -289,6 +289,11 @@ fn what_is_wrong_is_told_in_words() {
             small(BOOT, PLAIN, &machines("u{1..2}", both)).replace("\"{port}\"", "\"{name}\""),
         ),
         (
+            "the same identity in DHCPv6 alone",
+            small(BOOT, PLAIN, &machines("u{1..2}", both))
+                .replace("  circuit_id", "  interface_id = \"hex:01\"\n  remote_id6 = \"{name}\"\n  circuit_id"),
+        ),
+        (
             "the same name",
             small(BOOT, PLAIN, &machines("u1", both)).replace("m-{unit}", "m")
                 .replace("leaf \"a\" \"b\" {", "leaf \"c\" {\n      model = \"sw\"\n      name = \"m-eno2\"\n    }\n    leaf \"a\" \"b\" {")
@@ -301,34 +306,37 @@ fn what_is_wrong_is_told_in_words() {
     check(
         &told,
         expect![[r#"
-        # a controller without a network
-        ZW0312: no controller of the zone has an address, so nobody would answer
-          cable it to a switch, and add a network `for` it
-        # too many controllers
-        ZW0308: controller z/ctl9 is number 9, but a zone has room for 8 controllers
-          one, three or five controllers serve a zone of any size
-        # two untagged
-        ZW0503: networks `boot` and `data` are both untagged on `eno1`, so which one DHCP answers on is not decided
-          give one of them a `vlan`, or limit it with `interfaces`
-        # no network
-        ZW0502: `eno1` of z/p1/r1/u1 and 2 more are cabled, but no network is for it, so they get no address
-          add a `network` block `for` it, or list the interface in an existing network's `interfaces`
-        ZW0502: `eno2` of z/p1/r1/u1 and 2 more are cabled, but no network is for it, so they get no address
-          add a `network` block `for` it, or list the interface in an existing network's `interfaces`
-        ZW0309: z/p1/r1/u1, z/p1/r1/u2, z/p1/r1/u3 are cabled to no switch that relays DHCP, so nothing can know them by place
-          cable a data interface that has an untagged network to a switch whose model has `circuit_id`
-        # not cabled
-        ZW0309: z/p1/r1/u1, z/p1/r1/u2, z/p1/r1/u3 and 2 more are cabled to no switch that relays DHCP, so nothing can know them by place
-          cable a data interface that has an untagged network to a switch whose model has `circuit_id`
-        # the supernet
-        ZW0501: 10.0.0.0/20 has 4096 addresses, but 2 pods of 4096 (2 racks of 2048 each) and 0 for the zone's own subnets are needed
-          a /19 would do; or lower the capacity, or use fewer networks
-        # the same identity
-        ZW0310: z/p1/r1/leaf-a swp1 and z/p1/r1/leaf-a swp2 would send the same identity `p1-r1-leaf-a` (and 1 more such pairs), so a request could be either's
-          let `circuit_id` use `{port}`, and `remote_id` tell the switch, for example by `{name}`
-        # the same name
-        ZW0301: `m-eno2` would name both mgmt of z/p1/r1/leaf-c and eno2 of z/p1/r1/u1
-    "#]],
+            # a controller without a network
+            ZW0312: no controller of the zone has an address, so nobody would answer
+              cable it to a switch, and add a network `for` it
+            # too many controllers
+            ZW0308: controller z/ctl9 is number 9, but a zone has room for 8 controllers
+              one, three or five controllers serve a zone of any size
+            # two untagged
+            ZW0503: networks `boot` and `data` are both untagged on `eno1`, so which one DHCP answers on is not decided
+              give one of them a `vlan`, or limit it with `interfaces`
+            # no network
+            ZW0502: `eno1` of z/p1/r1/u1 and 2 more are cabled, but no network is for it, so they get no address
+              add a `network` block `for` it, or list the interface in an existing network's `interfaces`
+            ZW0502: `eno2` of z/p1/r1/u1 and 2 more are cabled, but no network is for it, so they get no address
+              add a `network` block `for` it, or list the interface in an existing network's `interfaces`
+            ZW0309: z/p1/r1/u1, z/p1/r1/u2, z/p1/r1/u3 are cabled to no switch that relays DHCP, so nothing can know them by place
+              cable a data interface that has an untagged network to a switch whose model has `circuit_id`
+            # not cabled
+            ZW0309: z/p1/r1/u1, z/p1/r1/u2, z/p1/r1/u3 and 2 more are cabled to no switch that relays DHCP, so nothing can know them by place
+              cable a data interface that has an untagged network to a switch whose model has `circuit_id`
+            # the supernet
+            ZW0501: 10.0.0.0/20 has 4096 addresses, but 2 pods of 4096 (2 racks of 2048 each) and 0 for the zone's own subnets are needed
+              a /19 would do; or lower the capacity, or use fewer networks
+            # the same identity
+            ZW0310: z/p1/r1/leaf-a swp1 and z/p1/r1/leaf-a swp2 would send the same identity `p1-r1-leaf-a` (and 1 more such pairs), so a request could be either's
+              let `circuit_id` use `{port}`, and `remote_id` tell the switch, for example by `{name}`
+            # the same identity in DHCPv6 alone
+            ZW0310: z/p1/r1/leaf-a swp1 and z/p1/r1/leaf-a swp2 would send the same identity `\u{1}` (and 1 more such pairs), so a request could be either's
+              let `interface_id` use `{port}`, and `remote_id6` tell the switch, for example by `{name}`
+            # the same name
+            ZW0301: `m-eno2` would name both mgmt of z/p1/r1/leaf-c and eno2 of z/p1/r1/u1
+        "#]],
     );
 }
 

@@ -171,6 +171,8 @@ fn bindings(plan: &Plan) -> Vec<BindingRow<'_>> {
             port: port_name(design, binding.port).into(),
             circuit_id: Identity(binding.circuit_id.as_ref().into()),
             remote_id: binding.remote_id.as_ref().map(|remote_id| Identity(remote_id.as_ref().into())),
+            interface_id: binding.interface_id.as_ref().map(|id| Identity(id.as_ref().into())),
+            remote_id6: binding.remote_id6.as_ref().map(|id| Identity(id.as_ref().into())),
             is_bmc_class: binding.is_bmc_class,
         });
     }

@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 /// The shortest lease: below it T1 < T2 < lease cannot hold in whole seconds with room to try again between them.
-const LEASE_SECONDS_MIN: u32 = 8;
+pub(super) const LEASE_SECONDS_MIN: u32 = 8;
 
 /// What surely passes to a client, whatever its own network takes: relays stand on ordinary links.
 const PATH_MTU: u16 = 1500;
@@ -154,7 +154,7 @@ fn subnet_told(plan: &Plan, subnet: &model::plan::Subnet) -> Option<SubnetTold> 
 }
 
 /// T1 at a half and T2 at seven eighths of the lease (RFC 2131 §4.4.5), each surely below the next.
-fn timers(lease_seconds: u32) -> ([u8; 4], [u8; 4]) {
+pub(super) fn timers(lease_seconds: u32) -> ([u8; 4], [u8; 4]) {
     ((lease_seconds / 2).to_be_bytes(), (lease_seconds - lease_seconds / 8).to_be_bytes())
 }
 
@@ -171,7 +171,7 @@ fn addresses(list: &[IpAddr], servers: &[Ipv4Addr]) -> Vec<u8> {
 }
 
 /// A domain as Option 119 has it: labels after their lengths, and the root (RFC 3397 §2).
-fn search(zone: &Zone) -> Vec<u8> {
+pub(super) fn search(zone: &Zone) -> Vec<u8> {
     let mut name = Vec::new();
     for label in zone.domain.split('.').filter(|label| !label.is_empty()) {
         let Ok(length @ 1..=63) = u8::try_from(label.len()) else { return Vec::new() };
@@ -308,6 +308,8 @@ mod tests {
             own_port: PortRef { device: DeviceId(interface), port: PortIndex(0) },
             circuit_id: circuit_id.as_bytes().into(),
             remote_id: remote_id.map(|text| Arc::from(text.as_bytes())),
+            interface_id: None,
+            remote_id6: None,
             is_bmc_class: None,
         }
     }

@@ -1,0 +1,178 @@
+//! The part of the view that DHCPv6 is answered from: as `dhcp` has it, from the same plan, facts and site.
+
+use super::dhcp::{LEASE_SECONDS_MIN, search, timers};
+use model::design::{Audience, Zone};
+use model::facts::State;
+use model::view::dhcp::{PORT_KEY_MAX, Relay, Withheld, port_key};
+use model::view::dhcp6::{Told, Wiring};
+use model::view::{Dhcp6View, Site};
+use model::{DeviceId, Facts, InterfaceId, Plan};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+/// The shortest time after which a client without address asks again (IRT_MINIMUM, RFC 8415 §7.6).
+const REFRESH_SECONDS_MIN: u32 = 600;
+
+/// Prepares it.
+pub(super) fn view(plan: &Plan, facts: &Facts, site: &Site) -> Dhcp6View {
+    with_wiring(Arc::new(wiring(plan)), plan, facts, site)
+}
+
+/// The same for newer facts, or for another plan that is wired alike: the wiring, which is most of the work, is shared.
+pub(super) fn succeed(previous: &Dhcp6View, plan: &Plan, facts: &Facts, site: &Site) -> Dhcp6View {
+    with_wiring(Arc::clone(&previous.wiring), plan, facts, site)
+}
+
+fn with_wiring(wiring: Arc<Wiring>, plan: &Plan, facts: &Facts, site: &Site) -> Dhcp6View {
+    // Nothing asks, so nothing is prepared.
+    if wiring.addresses.is_empty() {
+        return Dhcp6View { wiring, ..Dhcp6View::default() };
+    }
+    let controllers =
+        || plan.interfaces.iter().filter(|interface| interface.audience == Audience::Controller);
+    let of_site = site.controllers.iter().copied().filter_map(v6);
+    let mut servers = Vec::new();
+    for address in of_site.chain(controllers().filter_map(|interface| interface.v6)) {
+        if !servers.contains(&address) {
+            servers.push(address);
+        }
+    }
+    let mut links: Vec<_> = controllers().map(|interface| interface.subnet).collect();
+    links.dedup();
+    Dhcp6View {
+        server_id: server_id(&plan.design.zone),
+        told: told(&plan.design.zone, &servers),
+        withheld: withheld(plan, facts),
+        servers,
+        wiring,
+        links,
+    }
+}
+
+fn v6(address: IpAddr) -> Option<Ipv6Addr> {
+    match address {
+        IpAddr::V6(address) => Some(address),
+        IpAddr::V4(_) => None,
+    }
+}
+
+/// A DUID-UUID (RFC 6355) of the zone's name and domain: their FNV-1a hash, as a UUID of the kind that anybody may make
+/// up (RFC 9562 §5.8). No hash of the standard library is the same in every release of it.
+fn server_id(zone: &Zone) -> [u8; 18] {
+    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    let octets = zone.name.bytes().chain([0]).chain(zone.domain.bytes());
+    let hash = octets.fold(OFFSET, |hash, octet| (hash ^ u128::from(octet)).wrapping_mul(PRIME));
+    let mut uuid = hash.to_be_bytes();
+    uuid[6] = uuid[6] & 0x0f | 0x80;
+    uuid[8] = uuid[8] & 0x3f | 0x80;
+    let mut duid = [0; 18];
+    duid[1] = 4;
+    duid[2..].copy_from_slice(&uuid);
+    duid
+}
+
+fn wiring(plan: &Plan) -> Wiring {
+    let mut wiring = Wiring::default();
+    for (position, interface) in plan.interfaces.iter().enumerate() {
+        let Some(address) = interface.v6 else { continue };
+        wiring.addresses.insert(address, InterfaceId::from_index(position));
+        if plan.design.devices[interface.device.index()].kind.is_switch() {
+            relay(&mut wiring, address, interface.device);
+        }
+    }
+    for (position, binding) in (0..).zip(&plan.bindings) {
+        if plan.interface(binding.interface).v6.is_none() {
+            continue;
+        }
+        let relay = match &binding.remote_id6 {
+            Some(remote_id) => Relay::Remote(remote_id),
+            None => Relay::Switch(binding.switch),
+        };
+        let mut buffer = [0; PORT_KEY_MAX];
+        // A template that writes more than we compare can match no request.
+        let Some(key) = port_key(relay, binding.interface_id(), &mut buffer) else { continue };
+        let port = wiring.ports.entry(key.into()).or_default();
+        let slot = if binding.is_bmc_class == Some(true) { &mut port.bmc } else { &mut port.machine };
+        match *slot {
+            None => *slot = Some(position),
+            Some(first) if plan.bindings[first as usize].interface == binding.interface => {}
+            Some(_) => port.is_ambiguous = true,
+        }
+    }
+    for subnet in &plan.subnets {
+        for router in &subnet.routers {
+            for address in [router.v6, subnet.gateway6].into_iter().flatten() {
+                relay(&mut wiring, address, router.switch);
+            }
+        }
+    }
+    wiring
+}
+
+fn relay(wiring: &mut Wiring, address: Ipv6Addr, switch: DeviceId) {
+    let switches = wiring.relays.entry(address).or_default();
+    if !switches.contains(&switch) {
+        switches.push(switch);
+    }
+}
+
+fn told(zone: &Zone, servers: &[Ipv6Addr]) -> Told {
+    let lease_seconds = zone.lease_seconds.max(LEASE_SECONDS_MIN);
+    let addresses = |list: &[IpAddr]| -> Vec<Ipv6Addr> {
+        if list.is_empty() { servers.to_vec() } else { list.iter().copied().filter_map(v6).collect() }
+    };
+    let octets = |list: &[Ipv6Addr]| list.iter().flat_map(Ipv6Addr::octets).collect();
+    let time_servers = addresses(&zone.time_servers);
+    // Sub-option 1, an address of sixteen octets (RFC 5908 §4.1).
+    let ntp =
+        time_servers.iter().flat_map(|address| [0, 1, 0, 16].into_iter().chain(address.octets())).collect();
+    let (first, second) = match lease_seconds {
+        // For ever is never extended.
+        u32::MAX => ([u8::MAX; 4], [u8::MAX; 4]),
+        seconds => timers(seconds),
+    };
+    let mut renewal = [0; 8];
+    renewal[..4].copy_from_slice(&first);
+    renewal[4..].copy_from_slice(&second);
+    Told {
+        resolvers: octets(&addresses(&zone.resolvers)),
+        search: search(zone),
+        time_servers: octets(&time_servers),
+        ntp,
+        lease: lease_seconds.to_be_bytes(),
+        renewal,
+        refresh: lease_seconds.max(REFRESH_SECONDS_MIN).to_be_bytes(),
+    }
+}
+
+/// Who is not served. Hardware that belongs elsewhere is in DHCPv4's part, which both families read.
+fn withheld(plan: &Plan, facts: &Facts) -> HashMap<InterfaceId, Withheld> {
+    let mut withheld = HashMap::new();
+    if facts.machines.is_empty() {
+        return withheld;
+    }
+    for (position, device) in plan.design.devices.iter().enumerate() {
+        let Some(machine) = facts.machines.get(&device.location) else { continue };
+        let is_retired = matches!(machine.state, State::Retired { .. });
+        if !is_retired && machine.conflicts.is_empty() {
+            continue;
+        }
+        let first = plan.first_interface[position] as usize;
+        for (offset, interface) in plan.interfaces_of(DeviceId::from_index(position)).iter().enumerate() {
+            let is_in_conflict =
+                || interface.v6.is_some_and(|address| machine.conflicts.contains_key(&IpAddr::V6(address)));
+            let why = match is_retired {
+                true => Withheld::Retired,
+                false if is_in_conflict() => Withheld::Conflict,
+                false => continue,
+            };
+            withheld.insert(InterfaceId::from_index(first + offset), why);
+        }
+    }
+    withheld
+}
+
+#[cfg(test)]
+mod tests;
