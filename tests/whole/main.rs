@@ -4,7 +4,7 @@
 //! |------------|--------------------------------------------------------------------------------------|
 //! | `abuse`    | floods, forgeries, and tools that others wrote to starve DHCP servers               |
 //! | `cases`    | every folder of `tests/cases` is a design and a transcript of commands; add a folder |
-//! | `clients`  | DHCP clients and a relay that we did not write                                       |
+//! | `clients`, `clients6` | DHCP clients and a relay that we did not write, of both families         |
 //! | `dns`      | `dig`, `named-checkzone`, `drill`, `dnsperf`                                         |
 //! | `dns_secondary` | BIND as a secondary, ldns as a judge of zones                                  |
 //! | `boot`     | TFTP and HTTP clients                                                                |
@@ -20,6 +20,7 @@ mod abuse;
 mod boot;
 mod cases;
 mod clients;
+mod clients6;
 mod dns;
 mod dns_secondary;
 mod examples;

@@ -30,6 +30,7 @@ pub(crate) const ZW: &str = env!("CARGO_BIN_EXE_zw");
 pub(crate) struct Zone {
     pub(crate) server: Option<Running>,
     relay: Option<Running>,
+    relay6: Option<Running>,
     pub(crate) network: Network,
     pub(crate) facts: Addresses,
 }
@@ -73,11 +74,27 @@ impl Addresses {
 
     /// The address that the plan gives to the machine in this unit.
     pub(crate) fn address_of(&self, unit: &str) -> String {
+        self.planned(unit, "v4")
+    }
+
+    /// Its IPv6 address.
+    pub(crate) fn address6_of(&self, unit: &str) -> String {
+        self.planned(unit, "v6")
+    }
+
+    /// The leaf's own IPv6 address on the machines' network: what its relay writes as link-address.
+    pub(crate) fn router6(&self) -> String {
+        let mut networks = self.plan["networks"].as_array().into_iter().flatten();
+        let boot = networks.find(|network| network["name"] == "boot").expect("a network `boot`");
+        boot["subnets"][0]["routers"][0]["v6"].as_str().expect("an address").to_owned()
+    }
+
+    fn planned(&self, unit: &str, family: &str) -> String {
         let rows = self.plan["interfaces"].as_array().into_iter().flatten();
         let mut rows =
             rows.filter(|row| row["location"].as_str().is_some_and(|at| at.ends_with(&format!("/{unit}"))));
         rows.next()
-            .and_then(|row| row["v4"].as_str())
+            .and_then(|row| row[family].as_str())
             .unwrap_or_else(|| panic!("{unit} has no address"))
             .to_owned()
     }
@@ -102,7 +119,7 @@ impl Zone {
         network.write(&format!("{LOADERS}/ipxe.efi"), noise(5, 1_000_000));
         let json = network.run(None, &[ZW, "plan", DESIGN, "--json"]).fine();
         let facts = Addresses::of(serde_json::from_str(&json).expect("`zw plan --json` prints JSON"));
-        let zone = Self { network, facts, server: None, relay: None };
+        let zone = Self { network, facts, server: None, relay: None, relay6: None };
         zone.build();
         Some(zone)
     }
@@ -225,6 +242,58 @@ impl Zone {
         relay.wait_for("Sending on   Socket/fallback");
     }
 
+    /// Lets a machine's port of the leaf speak IPv6, with the router's address of the plan.
+    pub(crate) fn route6(&self, place: &str) {
+        self.route6_port(&format!("swp{}", place.trim_start_matches(['u', '0'])));
+    }
+
+    /// Lets a place use its link-local address at once: some clients do not wait until nobody else claims it.
+    pub(crate) fn wake6(&self, place: &str) {
+        let settings = "/proc/sys/net/ipv6/conf/eth0";
+        self.network.sh(
+            Some(place),
+            &format!(
+                "echo 1 >{settings}/disable_ipv6
+                 echo 0 >{settings}/accept_dad
+                 echo 0 >{settings}/disable_ipv6"
+            ),
+        );
+        until(&format!("{place} to have a link-local address"), || {
+            let shown = self.network.sh(Some(place), "ip -6 -o address show dev eth0 scope link");
+            (!shown.is_empty() && !shown.contains("tentative")).then_some(())
+        });
+    }
+
+    pub(crate) fn route6_port(&self, port: &str) {
+        let router = self.facts.router6();
+        self.network.sh(Some("leaf"), &format!("ip address add {router}/128 dev {port} nodad"));
+    }
+
+    /// Starts `isc-dhcp-relay` for DHCPv6 on the ports that have something plugged in. It writes the number of a port.
+    pub(crate) fn relay6(&mut self, more: &[&str]) {
+        self.relay6 = None;
+        let (controller, leaf) = (self.facts.address6_of("ctl1"), self.facts.address6_of("leaf-a"));
+        self.network.sh(
+            Some("leaf"),
+            &format!(
+                "ip address replace {leaf}/128 dev uplink nodad
+                 ip -6 route replace {controller}/128 dev uplink src {leaf}"
+            ),
+        );
+        self.network.sh(Some("server"), &format!("ip -6 route replace {leaf}/128 dev eth0 src {controller}"));
+        let ports =
+            self.network.sh(Some("leaf"), "ip -o link | sed -n 's/^[0-9]*: \\(swp[0-9]*\\)@.*/\\1/p'");
+        let router = self.facts.router6();
+        let links: Vec<String> =
+            ports.lines().map(|port| format!("{router}%{port}#{}", port.trim_start_matches("swp"))).collect();
+        let upstream = format!("{controller}%uplink");
+        let mut words = vec!["dhcrelay", "-6", "-d", "--no-pid", "-I", "-u", &upstream];
+        words.extend(more);
+        words.extend(links.iter().flat_map(|link| ["-l", link.as_str()]));
+        let relay = self.relay6.insert(self.network.start("leaf", &words));
+        relay.wait_for("Sending on   Socket");
+    }
+
     /// Runs `zw` against the server.
     pub(crate) fn zw(&self, words: &[&str]) -> Ended {
         self.network.run(Some("server"), &[&[ZW], words].concat())
@@ -258,6 +327,23 @@ impl Zone {
     pub(crate) fn assert_no_address(&self, place: &str) {
         until(&format!("{place} to have no address"), || {
             let has = self.network.sh(Some(place), "ip -4 -o address show dev eth0 scope global");
+            has.is_empty().then_some(())
+        });
+    }
+
+    /// Waits until a place has exactly this IPv6 address beside its link-local one.
+    pub(crate) fn assert_address6(&self, place: &str, address: &str) {
+        let show = || self.network.sh(Some(place), "ip -6 -o address show dev eth0 scope global");
+        until(&format!("{place} to have {address}, beside {:?}", show()), || {
+            let shown = show();
+            (shown.lines().count() == 1 && shown.contains(&format!("inet6 {address}/"))).then_some(())
+        });
+    }
+
+    /// Waits until a place has no IPv6 address but its link-local one.
+    pub(crate) fn assert_no_address6(&self, place: &str) {
+        until(&format!("{place} to have no address"), || {
+            let has = self.network.sh(Some(place), "ip -6 -o address show dev eth0 scope global");
             has.is_empty().then_some(())
         });
     }

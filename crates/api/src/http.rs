@@ -38,6 +38,8 @@ pub struct Zone {
 pub struct Ports {
     /// DHCP, UDP.
     pub dhcp: u16,
+    /// DHCPv6, UDP; 0 on a host without IPv6.
+    pub dhcp6: u16,
     /// DNS, UDP and TCP.
     pub dns: u16,
     /// TFTP, UDP.

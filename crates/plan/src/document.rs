@@ -252,10 +252,10 @@ pub struct BindingRow<'a> {
     /// Option 82, sub-option 2; none if the relay is known by its address.
     pub remote_id: Option<Identity<'a>>,
     /// DHCPv6 Option 18; none if it is the circuit-id.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface_id: Option<Identity<'a>>,
     /// DHCPv6 Option 37, without the enterprise number; none if the link-address alone tells the relay.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_id6: Option<Identity<'a>>,
     /// On a port that a BMC shares: whether the request is the BMC's (`true`) or the machine's (`false`).
     pub is_bmc_class: Option<bool>,

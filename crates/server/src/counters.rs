@@ -9,6 +9,8 @@ use std::time::Duration;
 pub(crate) enum Protocol {
     /// DHCP for IPv4.
     Dhcp,
+    /// DHCP for IPv6.
+    Dhcp6,
     /// DNS.
     Dns,
     /// TFTP.
@@ -19,12 +21,13 @@ pub(crate) enum Protocol {
 
 impl Protocol {
     /// All, in order; `self as usize` is the position here.
-    pub(crate) const ALL: [Protocol; 4] = [Self::Dhcp, Self::Dns, Self::Tftp, Self::Http];
+    pub(crate) const ALL: [Protocol; 5] = [Self::Dhcp, Self::Dhcp6, Self::Dns, Self::Tftp, Self::Http];
 
     /// The metric's label.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Dhcp => "dhcp",
+            Self::Dhcp6 => "dhcp6",
             Self::Dns => "dns",
             Self::Tftp => "tftp",
             Self::Http => "http",

@@ -62,7 +62,7 @@ pub(crate) fn run(controller: &Controller, worker: &Worker, stop: &Stop) {
 }
 
 /// Tells the keeper what was seen, unless it was told the same just now.
-fn tell(controller: &Controller, view: &View, observed: Observed) {
+pub(crate) fn tell(controller: &Controller, view: &View, observed: Observed) {
     let now = clock::now();
     if controller.told.is_news(observed.interface, &observed, now)
         && !controller.tell(observed.event(&view.plan, now))

@@ -20,7 +20,7 @@
 //! | `site`        | boot loaders and images, listed and digested                                      |
 //! | `sockets`, `steering`, `udp`, `connections` | opening, and the loops around datagrams and the API's connections |
 //! | `published`, `told` | what packets read, and what they told                                      |
-//! | `dhcp`, `dns`, `tftp`, `boot_http` | one protocol each, between socket and `answer`               |
+//! | `dhcp`, `dhcp6`, `dns`, `tftp`, `boot_http` | one protocol each, between socket and `answer`      |
 //! | `boot_file`   | a file that TFTP and HTTP send, and whether it is still the same                  |
 //! | `agents`      | the agents' TLS listener                                                          |
 //! | `http`        | the API                                                                           |
@@ -34,6 +34,7 @@ mod connections;
 mod controller;
 mod counters;
 mod dhcp;
+mod dhcp6;
 mod dns;
 pub mod files;
 mod http;

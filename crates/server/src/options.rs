@@ -41,6 +41,8 @@ pub struct Options {
 pub struct BindPorts {
     /// DHCP (RFC 2131 §4.1).
     pub dhcp: u16,
+    /// DHCPv6 (RFC 8415 §7.2). 0 of a running server: this host has no IPv6.
+    pub dhcp6: u16,
     /// The second port that PXE asks a boot server on (PXE 2.1 §2.2.3).
     pub proxy_dhcp: u16,
     /// DNS, UDP and TCP.
@@ -55,13 +57,13 @@ pub struct BindPorts {
 
 impl Default for BindPorts {
     fn default() -> Self {
-        Self { dhcp: 67, proxy_dhcp: 4011, dns: 53, tftp: 69, boot: 80, agents: 8443 }
+        Self { dhcp: 67, dhcp6: 547, proxy_dhcp: 4011, dns: 53, tftp: 69, boot: 80, agents: 8443 }
     }
 }
 
 impl BindPorts {
     /// Any free port for each: for tests, and for trying it without privilege.
-    pub const ANY: Self = Self { dhcp: 0, proxy_dhcp: 0, dns: 0, tftp: 0, boot: 0, agents: 0 };
+    pub const ANY: Self = Self { dhcp: 0, dhcp6: 0, proxy_dhcp: 0, dns: 0, tftp: 0, boot: 0, agents: 0 };
 }
 
 impl Options {

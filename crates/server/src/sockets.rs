@@ -40,6 +40,21 @@ pub(crate) fn udp(
     each(addresses, port, purpose, |address| datagram_socket(address, interface, false))
 }
 
+/// A UDP socket on an IPv6 address; none on a host without IPv6.
+pub(crate) fn udp6(
+    address: Ipv6Addr,
+    port: u16,
+    interface: Option<&str>,
+    purpose: Purpose,
+) -> Result<Option<Socket>, StartError> {
+    let address = SocketAddr::new(address.into(), port);
+    match datagram_socket(address, interface, false) {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) if is_no_such_family(&error) => Ok(None),
+        Err(error) => Err(StartError::Bind(sentence(address, purpose, &error))),
+    }
+}
+
 /// Several UDP sockets on each address, all on one port, among which the kernel deals out what comes.
 ///
 /// The first of each is bound alone: `SO_REUSEPORT` from the start would let a second server share the port with us

@@ -10,7 +10,7 @@ use crate::reload::{self, Reading, Reloader, Words};
 use crate::site::Gatherer;
 use crate::sockets::{self, Purpose};
 use crate::udp::{self, Stop};
-use crate::{boot_http, clock, connections, dhcp, dns, steering, tftp};
+use crate::{boot_http, clock, connections, dhcp, dhcp6, dns, steering, tftp};
 use axum::Extension;
 use hyper_util::service::TowerToHyperService;
 use lifecycle::Zone;
@@ -20,7 +20,7 @@ use model::view::Ports;
 use model::{Generation, Plan};
 use socket2::Socket;
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ const AUTHORITY_SECRET: &str = "certificate-authority";
 
 /// A server that serves. Dropped, it goes on until the process ends: call [`Running::stop`].
 pub struct Running {
-    /// The ports that are served; none is 0.
+    /// The ports that are served; none is 0, but DHCPv6's on a host without IPv6.
     pub ports: BindPorts,
     /// Where the API listens on TCP.
     pub api_tcp: Option<SocketAddr>,
@@ -67,6 +67,7 @@ pub struct Running {
 /// Everything that is bound.
 struct Bound {
     dhcp: Vec<dhcp::Worker>,
+    dhcp6: Option<Socket>,
     tftp: Vec<Socket>,
     dns: Vec<Socket>,
     dns_tcp: Vec<std::net::TcpListener>,
@@ -87,7 +88,7 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     let loaded = store.load().map_err(StartError::State)?;
     let first = first_plan(&options, &mut store, &loaded, &journal)?;
     is_this_host(&options, &first.plan)?;
-    let bound = bind(&options)?;
+    let bound = bind(&options, &first.plan)?;
     let api_listeners = listen_for_api(&options)?;
     let (authority, secret) = Authority::open_or_found(
         store.secret(AUTHORITY_SECRET).map_err(StartError::State)?.as_deref(),
@@ -138,6 +139,14 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
         threads.push(thread("boot", move || boot_http::run(&controller, listeners, &stop))?);
     }
     let mut tasks = JoinSet::new();
+    if let Some(socket) = bound.dhcp6 {
+        if let Ok(socket) = socket.try_clone() {
+            let interface = controller.options.interface.clone();
+            tasks.spawn(dhcp6::join(socket, interface, is_stopping.clone()));
+        }
+        let (controller, stop) = (Arc::clone(&controller), stop.clone());
+        threads.push(thread("dhcp6", move || dhcp6::run(&controller, &socket, &stop))?);
+    }
     for socket in bound.dns_tcp {
         tasks.spawn(dns::tcp::run(Arc::clone(&controller), listener(socket)?, is_stopping.clone()));
     }
@@ -324,7 +333,7 @@ fn is_this_host(options: &Options, plan: &Plan) -> Result<(), StartError> {
     )))
 }
 
-fn bind(options: &Options) -> Result<Bound, StartError> {
+fn bind(options: &Options, plan: &Plan) -> Result<Bound, StartError> {
     let purpose = |service, transport| Purpose { service, transport };
     let ports = options.ports;
     // Always on every address: requests of clients without one are broadcast.
@@ -341,12 +350,13 @@ fn bind(options: &Options) -> Result<Bound, StartError> {
         let _ = steering::steer(first, workers);
     }
     let proxy = sockets::udp(&[on], ports.proxy_dhcp, interface, purpose("PXE", "udp"))?;
+    let dhcp6 = bind_dhcp6(options, plan)?;
     let addresses = sockets::addresses(options.address);
     let (dns, dns_tcp) = bind_dns(&addresses, ports.dns, workers)?;
     let tftp = sockets::udp(&addresses, ports.tftp, None, purpose("TFTP", "udp"))?;
     let boot = sockets::tcp(&addresses, ports.boot, purpose("HTTP boot", "tcp"))?;
     let agents = sockets::tcp(&addresses, ports.agents, purpose("the agents' listener", "tcp"))?;
-    for socket in dhcp.iter().chain(&proxy).chain(&tftp).chain(&dns) {
+    for socket in dhcp.iter().chain(&dhcp6).chain(&proxy).chain(&tftp).chain(&dns) {
         udp::prepare(socket)
             .map_err(|error| StartError::Bind(format!("failed to prepare a UDP socket: {error}")))?;
     }
@@ -356,6 +366,7 @@ fn bind(options: &Options) -> Result<Bound, StartError> {
     let udp_port = |sockets: &[Socket]| sockets.first().map_or(0, sockets::port);
     let ports = BindPorts {
         dhcp: udp_port(&dhcp),
+        dhcp6: dhcp6.as_ref().map_or(0, sockets::port),
         proxy_dhcp: udp_port(&proxy),
         dns: udp_port(&dns),
         tftp: udp_port(&tftp),
@@ -377,7 +388,26 @@ fn bind(options: &Options) -> Result<Bound, StartError> {
         port: wire::dhcp4::BOOT_SERVER_PORT,
         hears_broadcasts: true,
     });
-    Ok(Bound { dhcp: workers, tftp, dns, dns_tcp, boot, agents, ports })
+    Ok(Bound { dhcp: workers, dhcp6, tftp, dns, dns_tcp, boot, agents, ports })
+}
+
+/// Always on every address: clients and relays speak to groups.
+fn bind_dhcp6(options: &Options, plan: &Plan) -> Result<Option<Socket>, StartError> {
+    let address = match options.address {
+        Some(address) if address.is_loopback() => Ipv6Addr::LOCALHOST,
+        _ => Ipv6Addr::UNSPECIFIED,
+    };
+    let interface = options.interface.as_deref();
+    let purpose = Purpose { service: "DHCPv6", transport: "udp" };
+    let bound = sockets::udp6(address, options.ports.dhcp6, interface, purpose);
+    // A zone without IPv6 has nothing to say there, and whoever else has the port may keep it.
+    if plan.design.zone.supernet6.is_none() {
+        return Ok(bound.unwrap_or_default());
+    }
+    if let Ok(Some(socket)) = &bound {
+        dhcp6::join_now(socket, interface);
+    }
+    bound
 }
 
 /// Threads for each of DHCP and DNS: as many as there are processors for this process.

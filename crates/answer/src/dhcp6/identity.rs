@@ -4,6 +4,7 @@
 use super::Arrival;
 use crate::dhcp::boot;
 use crate::dhcp::identity::{Known, owner};
+use model::design::Audience;
 use model::facts::Stage;
 use model::view::dhcp::Relay as PortOf;
 use model::{DeviceId, InterfaceId, Mac, Reason, Refusal, View};
@@ -13,6 +14,10 @@ use wire::dhcp6::{AssociationKind, Message, MessageType, Packet, Relay};
 /// Finds out.
 pub(super) fn of(view: &View, packet: &Packet<'_>, arrival: Arrival) -> Result<Known, Refusal> {
     let Some(nearest) = packet.nearest() else { return by_address(view, &packet.message, arrival) };
+    // Relays send from many addresses, some of which no plan knows; but never from one that a machine has.
+    if let Some(interface) = clients(view, *arrival.source.ip()) {
+        return Err(Refusal { reason: Reason::UntrustedRelay, switch: None, interface: Some(interface) });
+    }
     // Relays take relayed messages from below, so whoever is plugged in at a port could send one that names another
     // port. A relay further out tells it: that message came in where a machine is drawn and no switch.
     for outer in packet.relays().rev().skip(1) {
@@ -107,6 +112,13 @@ fn by_address(view: &View, message: &Message<'_>, arrival: Arrival) -> Result<Kn
         Some(interface) if keeps && source.is_unicast_link_local() => Ok(known(*interface)),
         _ => Err(Reason::NoIdentity.into()),
     }
+}
+
+/// The machine's or BMC's interface that the plan gives this address to.
+fn clients(view: &View, address: Ipv6Addr) -> Option<InterfaceId> {
+    let interface = *view.dhcp6.wiring.addresses.get(&address)?;
+    let audience = view.plan.interface(interface).audience;
+    matches!(audience, Audience::Machine | Audience::Bmc).then_some(interface)
 }
 
 /// The switches whose relay may name a link by this address.

@@ -11,9 +11,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use lifecycle::Zone;
 use lifecycle::why::bytes_in_words;
+use model::plan::Binding;
 use model::{DeviceId, Plan, Reason};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use utoipa::IntoParams;
 
 /// Causes that are listed.
@@ -111,14 +113,17 @@ fn speaks_of(plan: &Plan, device: DeviceId, details: &Details) -> bool {
     if !details.remote.is_empty() {
         let mut own = plan.bindings.iter().filter(|binding| binding.switch == device);
         return own.any(|binding| {
-            binding.remote_id.as_ref().is_some_and(|bytes| bytes_in_words(bytes) == details.remote)
+            let written = binding.remote_id.iter().chain(&binding.remote_id6);
+            written.into_iter().any(|bytes| bytes_in_words(bytes) == details.remote)
         });
     }
     let mut routed =
         plan.subnets.iter().filter(|subnet| subnet.routers.iter().any(|router| router.switch == device));
     routed.any(|subnet| {
-        let own = subnet.routers.iter().filter(|router| router.switch == device).map(|router| router.v4);
-        own.chain([subnet.gateway4]).flatten().any(|address| address.to_string() == details.relay)
+        let own = || subnet.routers.iter().filter(|router| router.switch == device);
+        let own4 = own().map(|router| router.v4).chain([subnet.gateway4]).flatten().map(IpAddr::V4);
+        let own6 = own().map(|router| router.v6).chain([subnet.gateway6]).flatten().map(IpAddr::V6);
+        own4.chain(own6).any(|address| address.to_string() == details.relay)
     })
 }
 
@@ -130,23 +135,35 @@ fn shows(sample: &Sample, target: &str) -> bool {
 }
 
 /// What the plan expects that comes nearest to what a relay wrote.
-fn expected(plan: &Plan, reason: Reason, details: &Details) -> Option<String> {
+fn expected(plan: &Plan, protocol: Protocol, reason: Reason, details: &Details) -> Option<String> {
+    let is_version_6 = match protocol {
+        Protocol::Dhcp => false,
+        Protocol::Dhcp6 => true,
+        Protocol::Dns | Protocol::Tftp | Protocol::Http => return None,
+    };
     match reason {
         Reason::UnknownPort => {
             let switches = (0..plan.design.devices.len()).map(DeviceId::from_index);
             let mut switches = switches.filter(|id| plan.design.devices[id.index()].kind.is_switch());
             let switch = switches.find(|id| speaks_of(plan, *id, details))?;
             let own = plan.bindings.iter().filter(|binding| binding.switch == switch);
-            let near =
-                own.min_by_key(|binding| distance(&bytes_in_words(&binding.circuit_id), &details.circuit))?;
+            let written = |binding: &Binding| match is_version_6 {
+                true => bytes_in_words(binding.interface_id()),
+                false => bytes_in_words(&binding.circuit_id),
+            };
+            let near = own.min_by_key(|binding| distance(&written(binding), &details.circuit))?;
             let port = lifecycle::validate::port_in_words(&plan.design, near.port);
-            Some(format!("circuit-id {} of {port}", bytes_in_words(&near.circuit_id)))
+            let word = if is_version_6 { "interface-id" } else { "circuit-id" };
+            Some(format!("{word} {} of {port}", written(near)))
         }
         Reason::UnknownRelay if !details.remote.is_empty() => {
             let mut relays: Vec<_> = plan
                 .bindings
                 .iter()
-                .filter_map(|binding| Some((binding.remote_id.clone()?, binding.switch)))
+                .filter_map(|binding| {
+                    let version_6 = binding.remote_id6.as_ref().filter(|_| is_version_6);
+                    Some((version_6.or(binding.remote_id.as_ref())?.clone(), binding.switch))
+                })
                 .collect();
             relays.sort();
             relays.dedup();
@@ -178,7 +195,7 @@ fn refusal(plan: &Plan, sample: &Sample) -> Refusal {
     let Sample { protocol, reason, first, last, count, details } = sample.clone();
     Refusal {
         protocol: protocol.as_str().to_owned(),
-        expected: if protocol == Protocol::Dhcp { expected(plan, reason, &details) } else { None },
+        expected: expected(plan, protocol, reason, &details),
         reason: reason.as_str().to_owned(),
         meaning: reason.meaning().to_owned(),
         remedy: reason.remedy().to_owned(),

@@ -81,7 +81,7 @@ fn garbage_on_every_socket_keeps_it_alive() {
     }
     assert_eq!(Client::u01().lease(&server), Ipv4Addr::new(10, 64, 0, 6));
     assert_eq!(server.boot("/loader/ipxe.efi", "Range: bytes=0-9\r\n").body.len(), 10);
-    for protocol in ["dhcp", "dns", "tftp", "http"] {
+    for protocol in ["dhcp", "dhcp6", "dns", "tftp", "http"] {
         assert_eq!(server.metric(&format!("zonewright_panics_total{{protocol=\"{protocol}\"}}")), 0.0);
     }
     assert!(server.metric("zonewright_refusals_total{protocol=\"dhcp\",reason=\"malformed\"}") > 100.0);

@@ -52,7 +52,7 @@ pub(crate) struct Args {
     /// The API on TCP, for reading only; `none` for none.
     #[arg(long, default_value = "127.0.0.1:8480", value_name = "ADDRESS:PORT")]
     api_tcp: String,
-    /// Another port for a service: dhcp, proxy-dhcp, dns, tftp, boot or agents; 0 is any free one.
+    /// Another port for a service: dhcp, dhcp6, proxy-dhcp, dns, tftp, boot or agents; 0 is any free one.
     #[arg(long = "port", value_name = "SERVICE=PORT", value_parser = port)]
     ports: Vec<(Service, u16)>,
 }
@@ -61,6 +61,7 @@ pub(crate) struct Args {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Service {
     Dhcp,
+    Dhcp6,
     ProxyDhcp,
     Dns,
     Tftp,
@@ -72,13 +73,16 @@ fn port(text: &str) -> Result<(Service, u16), String> {
     let (service, port) = text.split_once('=').ok_or("write SERVICE=PORT")?;
     let service = match service {
         "dhcp" => Service::Dhcp,
+        "dhcp6" => Service::Dhcp6,
         "proxy-dhcp" => Service::ProxyDhcp,
         "dns" => Service::Dns,
         "tftp" => Service::Tftp,
         "boot" => Service::Boot,
         "agents" => Service::Agents,
         other => {
-            return Err(format!("there is no service {other}: dhcp, proxy-dhcp, dns, tftp, boot, agents"));
+            return Err(format!(
+                "there is no service {other}: dhcp, dhcp6, proxy-dhcp, dns, tftp, boot, agents"
+            ));
         }
     };
     let port = port.parse().map_err(|_| format!("{port} is no port: 0 to 65535"))?;
@@ -110,10 +114,11 @@ fn options(args: &Args) -> Result<Options, String> {
         "none" => None,
         text => Some(text.parse::<SocketAddr>().map_err(|_| format!("--api-tcp {text} is no ADDRESS:PORT"))?),
     };
-    let BindPorts { dhcp, proxy_dhcp, dns, tftp, boot, agents } = &mut options.ports;
+    let BindPorts { dhcp, dhcp6, proxy_dhcp, dns, tftp, boot, agents } = &mut options.ports;
     for (service, port) in &args.ports {
         *match service {
             Service::Dhcp => &mut *dhcp,
+            Service::Dhcp6 => &mut *dhcp6,
             Service::ProxyDhcp => &mut *proxy_dhcp,
             Service::Dns => &mut *dns,
             Service::Tftp => &mut *tftp,
@@ -160,9 +165,9 @@ async fn serve(args: &Args, options: Options) -> ExitCode {
 }
 
 fn announce(running: &Running) {
-    let BindPorts { dhcp, proxy_dhcp, dns, tftp, boot, agents } = running.ports;
+    let BindPorts { dhcp, dhcp6, proxy_dhcp, dns, tftp, boot, agents } = running.ports;
     say(&format!(
-        "plan {} is served: DHCP {dhcp} and {proxy_dhcp}, DNS {dns}, TFTP {tftp}, HTTP boot {boot}, agents {agents}",
+        "plan {} is served: DHCP {dhcp} and {proxy_dhcp}, DHCPv6 {dhcp6}, DNS {dns}, TFTP {tftp}, HTTP boot {boot}, agents {agents}",
         running.generation
     ));
     if let Some(socket) = &running.api_socket {
@@ -203,6 +208,9 @@ mod tests {
         assert_eq!(port("proxy-dhcp=0"), Ok((Service::ProxyDhcp, 0)));
         assert_eq!(port("dns"), Err("write SERVICE=PORT".to_owned()));
         assert_eq!(port("dns=65536"), Err("65536 is no port: 0 to 65535".to_owned()));
-        assert!(port("ftp=21").is_err_and(|said| said.contains("dhcp, proxy-dhcp, dns, tftp, boot, agents")));
+        assert!(
+            port("ftp=21")
+                .is_err_and(|said| said.contains("dhcp, dhcp6, proxy-dhcp, dns, tftp, boot, agents"))
+        );
     }
 }

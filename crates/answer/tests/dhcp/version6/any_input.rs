@@ -17,7 +17,7 @@ pub(crate) fn check(view: &View, input: &[u8], out: &mut Vec<u8>) -> bool {
         .ok()
         .and_then(|read| read.message.associations().flat_map(|association| association.addresses()).next());
     let source = match first & 6 {
-        0 => named.unwrap_or(Ipv6Addr::LOCALHOST),
+        0 if read.is_ok_and(|read| read.nearest().is_none()) => named.unwrap_or(Ipv6Addr::LOCALHOST),
         _ => Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, 0x11),
     };
     let arrival = Arrival { source: SocketAddrV6::new(source, 546, 0, 0), is_multicast: first & 1 == 0 };

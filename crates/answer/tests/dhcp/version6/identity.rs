@@ -106,6 +106,10 @@ fn a_relayed_message_from_a_machines_port_is_forged() {
     // The machine at u02 says that it is a relay, and names u01's port.
     let forged = through(&request(&view).encode(), 0, u01());
     assert_eq!(told(&view, &through(&forged, 1, u02())), "refused: untrusted-relay p01-r1-u02-eno1");
+    // Or it sends it to us by itself, from its own address.
+    let source = std::net::SocketAddrV6::new(others(&view), 547, 0, 0);
+    let arrival = answer::dhcp6::Arrival { source, is_multicast: false };
+    assert_eq!(outcome(&view, &forged, arrival), "refused: untrusted-relay p01-r1-u02-eno1\n");
     let uplink = Port { interface_id: b"swp48", link: FOREIGN, remote_id: None, peer: u01().link };
     let deeper = through(&through(&forged, 1, uplink), 2, u02());
     assert_eq!(told(&view, &deeper), "refused: untrusted-relay p01-r1-u02-eno1");

@@ -1,0 +1,114 @@
+//! DHCPv6 sockets: port 547, one thread each. Deciding is `answer::dhcp6`'s.
+
+use crate::clock;
+use crate::controller::Controller;
+use crate::counters::Protocol;
+use crate::dhcp::tell;
+use crate::refusals::Details;
+use crate::udp::{self, Path, Stop};
+use answer::dhcp::limit::Limiter;
+use answer::dhcp6::{self, Answer, Arrival, Refused};
+use lifecycle::why::bytes_in_words;
+use model::{Mac, View};
+use nix::net::if_::if_nameindex;
+use socket2::Socket;
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use tokio::sync::watch;
+use wire::dhcp6::{ALL_RELAYS_AND_SERVERS, ALL_SERVERS, Packet, SERVER_PORT};
+
+/// How often the groups are joined on network interfaces that have come since.
+const JOIN_EVERY: Duration = Duration::from_secs(10);
+
+/// Of a pressed server's refusals one in so many is kept as a sample: they are mostly alike, and take a lock.
+const SAMPLE_EVERY: u32 = 256;
+
+/// Answers on one socket until it is stopped.
+pub(crate) fn run(controller: &Controller, socket: &Socket, stop: &Stop) {
+    let traffic = controller.counters.of(Protocol::Dhcp6);
+    let is_bound_elsewhere = crate::sockets::port(socket) != SERVER_PORT;
+    let mut limiter = Limiter::new(RandomState::new().hash_one(SERVER_PORT));
+    let mut refusals_unsampled = 0_u32;
+    udp::serve_lanes(std::slice::from_ref(socket), true, stop, traffic, |packet, path, reply| {
+        let SocketAddr::V6(source) = path.from else { return None };
+        let view = controller.view.load();
+        let arrival = Arrival { source, is_multicast: path.to.is_multicast() };
+        let outcome = match path.is_pressed {
+            false => dhcp6::v6(&view, packet, arrival, reply),
+            true => dhcp6::v6_limited(&view, packet, arrival, &mut limiter, clock::now(), reply),
+        };
+        let (observed, destination) = match outcome {
+            Ok(Answer { observed, destination }) => (observed, Some(destination)),
+            Err(refused) => {
+                traffic.refused[refused.refusal.reason as usize].one();
+                refusals_unsampled = refusals_unsampled.wrapping_add(1);
+                if !path.is_pressed || refusals_unsampled.is_multiple_of(SAMPLE_EVERY) {
+                    sample(controller, &view, packet, path, &refused);
+                }
+                (refused.observed, refused.destination)
+            }
+        };
+        if let Some(observed) = observed {
+            tell(controller, &view, observed);
+        }
+        // Without privilege, nothing on this host is on the ports of relays and clients: who asks is answered where it is.
+        destination.map(|destination| match is_bound_elsewhere {
+            true => path.from,
+            false => SocketAddr::V6(destination.address()),
+        })
+    });
+}
+
+/// Joins the groups that clients and relays speak to, now and on interfaces that come later, until it is time to stop.
+pub(crate) async fn join(socket: Socket, interface: Option<String>, mut stopping: watch::Receiver<bool>) {
+    loop {
+        join_now(&socket, interface.as_deref());
+        tokio::select! {
+            () = tokio::time::sleep(JOIN_EVERY) => {}
+            _ = stopping.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Joins them on every interface, or on this one.
+pub(crate) fn join_now(socket: &Socket, interface: Option<&str>) {
+    let Ok(interfaces) = if_nameindex() else { return };
+    for found in &interfaces {
+        if interface.is_some_and(|wanted| found.name().to_bytes() != wanted.as_bytes()) {
+            continue;
+        }
+        for group in [ALL_RELAYS_AND_SERVERS, ALL_SERVERS] {
+            // It fails where it is joined already, and on what has no IPv6: nobody asks by multicast there.
+            let _ = socket.join_multicast_v6(&group, found.index());
+        }
+    }
+}
+
+fn sample(controller: &Controller, view: &View, packet: &[u8], path: Path, refused: &Refused) {
+    let refusal = refused.refusal;
+    let read = Packet::parse(packet).ok();
+    let nearest = read.as_ref().and_then(Packet::nearest);
+    let interface_id = nearest.and_then(|relay| relay.interface_id());
+    let remote_id = nearest.and_then(|relay| relay.remote_id());
+    // Not the client's identifier: a flood varies it. Who has no relay is told apart by where it speaks from.
+    let sender = nearest.map_or(path.from.ip(), |relay| IpAddr::V6(relay.link));
+    let design = &view.plan.design;
+    let cause = (sender, interface_id, remote_id);
+    controller.refusals.note(Protocol::Dhcp6, refusal.reason, cause, clock::now(), || {
+        let machine = refusal.interface.map(|interface| view.plan.interface(interface).device);
+        let location = |device: model::DeviceId| design.devices[device.index()].location.clone();
+        let peer = nearest.map_or(path.from.ip(), |relay| IpAddr::V6(relay.peer));
+        let mac = nearest.and_then(|relay| relay.client_mac());
+        let mac = mac.or_else(|| read.as_ref().and_then(|read| read.message.duid_mac()));
+        Details {
+            client: mac.map_or_else(|| peer.to_string(), |mac| Mac(mac).to_string()),
+            relay: sender.to_string(),
+            circuit: interface_id.map(bytes_in_words).unwrap_or_default(),
+            remote: remote_id.map(bytes_in_words).unwrap_or_default(),
+            switch: refusal.switch.map(location),
+            machine: machine.map(location),
+            subject: dhcp6::in_words(view, packet),
+        }
+    });
+}
