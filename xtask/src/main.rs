@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask ci` is the one gate; `.ci/run` and the README call the same commands.
 
+mod checklists;
 mod packages;
 mod reference;
 mod run;

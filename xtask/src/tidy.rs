@@ -2,7 +2,7 @@
 //!
 //! Each check gives every violation as a sentence, so that one run shows all; each is proved by a planted one below.
 
-use crate::run;
+use crate::{checklists, run};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -101,6 +101,7 @@ pub(crate) fn tidy() -> Result<(), String> {
             .push(format!("ARCHITECTURE.md should be there and at most {ARCHITECTURE_LINES_MAX} lines long"));
     }
     sources(&run::root(), &mut wrong);
+    wrong.extend(checklists::check());
     if wrong.is_empty() { Ok(()) } else { Err(format!("\n  {}", wrong.join("\n  "))) }
 }
 
