@@ -1,10 +1,10 @@
 //! DHCP through relays: whole exchanges, by our own generator at a given rate, and by `perfdhcp`.
 
-mod load;
+pub(crate) mod load;
 mod perfdhcp;
 mod rivals;
 pub(crate) mod storm;
-mod v4;
+pub(crate) mod v4;
 
 use crate::arena::{Cores, Place};
 use crate::page::{Spread, ratio, spread, table};

@@ -10,6 +10,7 @@ mod dhcp;
 mod dns;
 mod limit;
 mod memory;
+mod packet;
 mod page;
 mod process;
 mod settings;
@@ -30,6 +31,7 @@ const SECTIONS: &[(&str, bool)] = &[
     ("storm", true),
     ("memory", true),
     ("change", true),
+    ("packet", false),
     ("plan", false),
     ("lab", false),
 ];
@@ -89,6 +91,7 @@ fn sections(settings: &Settings) -> Result<String, String> {
         say(&format!("── {name}"));
         page += &match *name {
             _ if *needs_arena => arena::enter(name, settings)?,
+            "packet" => packet::section(settings)?,
             "plan" => whole::plan(settings)?,
             _ => whole::lab(settings)?,
         };
