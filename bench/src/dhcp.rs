@@ -5,6 +5,7 @@ mod perfdhcp;
 mod rivals;
 pub(crate) mod storm;
 pub(crate) mod v4;
+mod v6;
 
 use crate::arena::{Cores, Place};
 use crate::page::{Spread, ratio, spread, table};
@@ -14,10 +15,11 @@ use crate::zone::{Port, Zone, ten_thousand};
 pub(crate) use load::{Load, Speech as Spoken};
 pub(crate) use rivals::ours;
 pub(crate) use v4::{Judgement, Speech, option};
+pub(crate) use v6::turn;
 
 use load::Outcome;
 use rivals::Rival;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// Exchanges in a second at which all are compared.
@@ -42,7 +44,9 @@ struct Runner {
     rival: Rival,
     place: Place,
     server: Server,
-    speech: v4::Speech,
+    speech: Box<dyn Spoken>,
+    /// Where it answers.
+    to: SocketAddr,
     /// Ports served before anything was measured.
     warm: usize,
     /// What the rounds gave.
@@ -65,15 +69,35 @@ struct Figures {
     cost: f64,
 }
 
+/// Which of the two protocols.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    Four,
+    Six,
+}
+
 /// Everything about DHCPv4.
 pub(crate) fn section(settings: &Settings) -> Result<String, String> {
+    version(settings, Version::Four)
+}
+
+/// Everything about DHCPv6.
+pub(crate) fn section6(settings: &Settings) -> Result<String, String> {
+    version(settings, Version::Six)
+}
+
+fn version(settings: &Settings, version: Version) -> Result<String, String> {
     let cores = Cores::take()?;
     let mut zone = Zone::read(&ten_thousand(&settings.scratch)?)?;
     if settings.is_smoke {
         zone.ports = stride(zone.ports);
     }
-    let mut load = Load::open((std::net::Ipv4Addr::UNSPECIFIED, 67).into())?;
-    let (mut runners, absent) = start(settings, cores, &zone, &mut load, rivals::ALL)?;
+    let (listen, rivals): (SocketAddr, _) = match version {
+        Version::Four => ((Ipv4Addr::UNSPECIFIED, 67).into(), rivals::ALL),
+        Version::Six => ((Ipv6Addr::UNSPECIFIED, 547).into(), rivals::SIX),
+    };
+    let mut load = Load::open(listen)?;
+    let (mut runners, absent) = start(settings, cores, &zone, &mut load, version, rivals)?;
     if !settings.is_smoke {
         let rounds = settings.rounds(5);
         for round in 0..rounds {
@@ -87,8 +111,10 @@ pub(crate) fn section(settings: &Settings) -> Result<String, String> {
         }
     }
     drop(load);
-    let mut text = page(&runners, &absent, settings);
-    text += &perfdhcp::part(settings, cores, &zone, &runners)?;
+    let mut text = title(version).to_owned() + &page(&runners, &absent, settings);
+    if version == Version::Four {
+        text += &perfdhcp::part(settings, cores, &zone, &runners)?;
+    }
     Ok(text)
 }
 
@@ -104,6 +130,7 @@ fn start(
     cores: Cores,
     zone: &Zone,
     load: &mut Load,
+    version: Version,
     rivals: &[Rival],
 ) -> Result<(Vec<Runner>, Vec<String>), String> {
     let (mut runners, mut absent) = (Vec::new(), Vec::new());
@@ -111,18 +138,26 @@ fn start(
         if *rival != Rival::Limit && !settings.wants(rival.name()) {
             continue;
         }
-        if let Some(missing) = rival.missing() {
+        let missing = if version == Version::Four { rival.missing() } else { rival.missing6() };
+        if let Some(missing) = missing {
             absent.push(format!("{} ({missing} is not installed)", rival.name()));
             continue;
         }
         let place = Place::new(number, rival.name())?;
-        let started = rival.start(&place, cores, zone).and_then(|mut server| {
-            let mut speech = v4::Speech::new(zone, rival.judgement());
-            let to = SocketAddr::from((place.address, 67));
-            server.await_answer(|| load.one(&mut speech, to))?;
-            Ok((server, speech))
+        let judgement = rival.judgement();
+        let (to, mut speech): (SocketAddr, Box<dyn Spoken>) = match version {
+            Version::Four => ((place.address, 67).into(), Box::new(v4::Speech::new(zone, judgement))),
+            Version::Six => ((place.address6, 547).into(), Box::new(v6::Speech::new(zone, judgement))),
+        };
+        let started = match version {
+            Version::Four => rival.start(&place, cores, zone),
+            Version::Six => rival.start6(&place, cores, zone),
+        };
+        let started = started.and_then(|mut server| {
+            server.await_answer(|| load.one(&mut *speech, to))?;
+            Ok(server)
         });
-        let (server, mut speech) = match started {
+        let server = match started {
             Ok(started) => started,
             Err(why) if rival.is_ours() => return Err(format!("{} did not start: {why}", rival.name())),
             Err(why) => {
@@ -131,23 +166,22 @@ fn start(
                 continue;
             }
         };
-        let to = SocketAddr::from((place.address, 67));
         let patience = if settings.is_smoke { SMOKE_MAX } else { WARM_MAX };
-        let outcome = load.each(&mut speech, to, WARM_WINDOW, patience);
+        let outcome = load.each(&mut *speech, to, WARM_WINDOW, patience);
         crate::say(&format!("{}: {} of {} ports served", rival.name(), outcome.completed, zone.ports.len()));
         let is_complete = outcome.completed == zone.ports.len() as u64 && outcome.wrong.is_empty();
         if rival.is_ours() && !is_complete {
             return Err(format!("{}: not every port is served right: {outcome:?}", rival.name()));
         }
         let warm = usize::try_from(outcome.completed).unwrap_or(usize::MAX);
-        runners.push(Runner { rival: *rival, place, server, speech, warm, rounds: Vec::new() });
+        runners.push(Runner { rival: *rival, place, server, speech, to, warm, rounds: Vec::new() });
     }
     Ok((runners, absent))
 }
 
 /// One round of one server: at the common rate, at the highest clean one, and above it.
 fn measure(runner: &mut Runner, load: &mut Load) {
-    let to = SocketAddr::from((runner.place.address, 67));
+    let to = runner.to;
     let common = trial(runner, load, to, COMMON_RATE, 2.0);
     let mut first =
         runner.rounds.iter().filter_map(|round| round.clean.as_ref()).map(|clean| clean.outcome.rate);
@@ -222,16 +256,26 @@ fn settle(server: &Server) {
 
 fn trial(runner: &mut Runner, load: &mut Load, to: SocketAddr, rate: f64, seconds: f64) -> Figures {
     let before = runner.server.time();
-    let outcome = load.offer(&mut runner.speech, to, rate, seconds);
+    let outcome = load.offer(&mut *runner.speech, to, rate, seconds);
     let time = runner.server.time().saturating_sub(before);
     let cost = time.as_secs_f64() * 1e6 / outcome.completed as f64;
     Figures { outcome, cost }
 }
 
+fn title(version: Version) -> &'static str {
+    match version {
+        Version::Four => {
+            "## DHCPv4: DISCOVER, OFFER, REQUEST, ACK through relays\n\n10,080 ports behind 280 relays; each request carries its port's circuit-id and remote-id (Option 82).\n"
+        }
+        Version::Six => {
+            "## DHCPv6: Solicit, Advertise, Request, Reply through relays\n\n10,080 ports behind 280 relays; each request carries its port's interface-id (Option 18) and remote-id (Option 37).\n"
+        }
+    }
+}
+
 fn page(runners: &[Runner], absent: &[String], settings: &Settings) -> String {
     let mut text = String::from(
-        "## DHCPv4: DISCOVER, OFFER, REQUEST, ACK through relays\n\n10,080 ports behind 280 relays; each request carries its port's circuit-id and remote-id (Option 82). Every answer is\n\
-         checked. Cost: the time that the server ran, user and system, for each completed exchange.\n\n",
+        "Every answer is checked. Cost: the time that the server ran, user and system, for each completed exchange.\n\n",
     );
     if !absent.is_empty() {
         text += &format!("Left out: {}.\n\n", absent.join(", "));
@@ -271,13 +315,16 @@ fn page(runners: &[Runner], absent: &[String], settings: &Settings) -> String {
         ]);
     }
     text += &table(&rows);
-    text += "The clean rate is the highest at which at most 0.1 % were lost, late or wrong; `≥` where the generator can offer no\n\
+    text += "At a rate that is far from a server's limit most of the cost is to wake up for every packet; at its clean rate that is gone.\n\
+             The clean rate is the highest at which at most 0.1 % were lost, late or wrong; `≥` where the generator can offer no\n\
              more. Overload is three times that, or what the generator can offer.\n\n";
     let mut rows = vec![
         [
             "server",
             "clean rate, exchanges /s",
             "cost there, µs",
+            "÷ Kea",
+            "÷ reflector",
             "served at overload /s",
             "÷ clean",
             "wrong answers",
@@ -285,8 +332,11 @@ fn page(runners: &[Runner], absent: &[String], settings: &Settings) -> String {
         .map(str::to_owned)
         .to_vec(),
     ];
+    let at_clean = |rival| of(rival).and_then(|runner| costs(runner, |round| round.clean.as_ref()));
+    let (kea, limit) = (at_clean(Rival::Kea), at_clean(Rival::Limit));
     for runner in runners {
         let rounds = &runner.rounds;
+        let cost = costs(runner, |round| round.clean.as_ref());
         let rate = Spread::of(
             rounds.iter().filter_map(|round| round.clean.as_ref()).map(|clean| clean.outcome.per_second()),
         );
@@ -303,7 +353,9 @@ fn page(runners: &[Runner], absent: &[String], settings: &Settings) -> String {
         rows.push(vec![
             runner.rival.name().to_owned(),
             rate.map_or("none".to_owned(), |rate| format!("{ceiling}{}", rate.show(0))),
-            costs(runner, |round| round.clean.as_ref()).map_or("–".to_owned(), |cost| cost.show(1)),
+            cost.map_or("–".to_owned(), |cost| cost.show(1)),
+            ratio(cost, kea),
+            ratio(cost, limit),
             over.map_or("–".to_owned(), |over| over.show(0)),
             ratio(over, rate),
             wrong.to_string(),

@@ -3,6 +3,7 @@
 
 use crate::arena::{Cores, Place};
 use crate::datagrams::Datagrams;
+use crate::dhcp::turn;
 use crate::page::{spread, table};
 use crate::process::Server;
 use crate::settings::Settings;
@@ -16,13 +17,14 @@ const LENGTH: usize = 320;
 /// Datagrams in a second: low enough for the generator, high enough to meet in batches.
 const RATES: &[u32] = &[2_000, 10_000, 40_000];
 
-/// Becomes the reflector: `ADDRESS:PORT`, and `dhcp4` or `dns` if answers shall look like a server's. Never ends.
+/// Becomes the reflector: `ADDRESS:PORT`, and `dhcp4`, `dhcp6` or `dns` if answers shall look like a server's. Never ends.
 pub(crate) fn reflect(words: &[&str]) -> Result<(), String> {
     let [address, kind @ ..] = words else { return Err("reflect needs an address".to_owned()) };
     let address: SocketAddr = address.parse().map_err(|error| format!("{address}: {error}"))?;
     let mut datagrams = Datagrams::open(address)?;
     let turn: fn(&mut [u8], SocketAddr) = match kind {
         ["dhcp4"] => turn_dhcp4,
+        ["dhcp6"] => |message, _| turn(message),
         ["dns"] => turn_dns,
         _ => |_, _| {},
     };

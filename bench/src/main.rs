@@ -27,6 +27,7 @@ use std::process::ExitCode;
 const SECTIONS: &[(&str, bool)] = &[
     ("limit", true),
     ("dhcp", true),
+    ("dhcp6", true),
     ("dns", true),
     ("storm", true),
     ("memory", true),
@@ -104,6 +105,7 @@ fn inside(section: &str, settings: &Settings) -> Result<(), String> {
     let text = match section {
         "limit" => limit::section(settings)?,
         "dhcp" => dhcp::section(settings)?,
+        "dhcp6" => dhcp::section6(settings)?,
         "dns" => dns::section(settings)?,
         "storm" => dhcp::storm::section(settings)?,
         "memory" => memory::section(settings)?,

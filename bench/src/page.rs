@@ -6,13 +6,18 @@ use std::fs;
 /// The first lines: what this is, and on which machine.
 pub(crate) fn head(settings: &Settings) -> String {
     let kind = if settings.is_smoke {
-        "A smoke run: what is said here about speed means nothing.\n\n"
+        "A smoke run: what is said here about speed means nothing.\n".to_owned()
     } else {
-        "Processes of the release build, on a machine that other work may share. A figure is the median of several rounds,\n\
-         with its least and most; rounds of all servers are interleaved. How to read it, and how each server is configured:\n\
-         [docs/internals/benchmarks.md](../docs/internals/benchmarks.md).\n\n"
+        let rounds = settings
+            .rounds
+            .map_or("several rounds".to_owned(), |rounds| format!("{rounds} round(s), as was asked for"));
+        format!(
+            "Processes of the release build, on a machine that other work may share. A figure is the median of {rounds},\n\
+             with its least and most; rounds of all servers are interleaved. How to read it, and how each server is configured:\n\
+             [docs/internals/benchmarks.md](../docs/internals/benchmarks.md).\n"
+        )
     };
-    format!("# Results\n\nWritten by `cargo xtask bench`; run it to have your own. {kind}{}\n", machine())
+    format!("# Results\n\nWritten by `cargo xtask bench`; run it to have your own. {kind}\n{}\n", machine())
 }
 
 /// The median of some figures, the least and the most.

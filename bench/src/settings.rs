@@ -9,8 +9,8 @@ pub(crate) struct Settings {
     pub(crate) section: Option<String>,
     /// Tiny numbers, correctness asserted, nothing judged by time.
     pub(crate) is_smoke: bool,
-    /// Rounds, if they were said.
-    rounds: Option<usize>,
+    /// Rounds of every figure, if they were said.
+    pub(crate) rounds: Option<usize>,
     /// Only this server and the limit.
     pub(crate) only: Option<String>,
     /// Where designs and answers are written.
@@ -81,7 +81,7 @@ impl Settings {
 
     /// Whether its page may become `bench/results.md`.
     pub(crate) fn is_whole(&self) -> bool {
-        self.section.is_none() && !self.is_smoke && self.only.is_none() && self.rounds.is_none()
+        self.section.is_none() && !self.is_smoke && self.only.is_none()
     }
 }
 

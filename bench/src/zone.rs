@@ -2,11 +2,11 @@
 //! to trust a generator. What every port must be told is read from the plan's own document.
 
 use crate::process;
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -31,9 +31,11 @@ pub(crate) struct Zone {
 #[derive(Clone, Debug)]
 pub(crate) struct Subnet {
     pub(crate) v4: Ipv4Net,
+    pub(crate) v6: Ipv6Net,
     pub(crate) gateway4: Ipv4Addr,
     /// The switch that relays, in this network.
     pub(crate) relay4: Ipv4Addr,
+    pub(crate) relay6: Ipv6Addr,
 }
 
 impl Subnet {
@@ -55,8 +57,14 @@ pub(crate) struct Port {
     pub(crate) circuit_id: String,
     /// The same.
     pub(crate) remote_id: Option<String>,
+    /// What it writes into Option 18 of DHCPv6.
+    pub(crate) interface_id: String,
+    /// Into Option 37, behind the enterprise number.
+    pub(crate) remote_id6: Option<String>,
     /// What the plan gives the machine.
     pub(crate) address4: Ipv4Addr,
+    /// The same.
+    pub(crate) address6: Ipv6Addr,
     /// The machine's hardware address.
     pub(crate) mac: [u8; 6],
 }
@@ -98,6 +106,7 @@ struct NetworkRow {
 struct SubnetRow {
     location: String,
     v4: Option<Ipv4Net>,
+    v6: Option<Ipv6Net>,
     gateway4: Option<Ipv4Addr>,
     routers: Vec<RouterRow>,
 }
@@ -106,6 +115,7 @@ struct SubnetRow {
 struct RouterRow {
     switch: String,
     v4: Option<Ipv4Addr>,
+    v6: Option<Ipv6Addr>,
 }
 
 #[derive(Deserialize)]
@@ -115,6 +125,7 @@ struct InterfaceRow {
     network: String,
     subnet: String,
     v4: Option<Ipv4Addr>,
+    v6: Option<Ipv6Addr>,
 }
 
 #[derive(Deserialize)]
@@ -125,11 +136,18 @@ struct PortRow {
     switch: String,
     circuit_id: Option<String>,
     remote_id: Option<String>,
+    /// Null if it is the circuit-id.
+    interface_id: Option<String>,
+    remote_id6: Option<String>,
 }
 
 /// Who may have whole zones of the DNS: the bench's own addresses.
 const TRANSFER: (&str, &str) =
     ("lease    = \"12h\"", "lease    = \"12h\"\n  transfer_to = [\"198.18.0.0/15\"]");
+
+/// What switches write into DHCPv6.
+const REMOTE_ID: (&str, &str) =
+    ("remote_id  = \"{name}\"", "remote_id  = \"{name}\"\n  remote_id6 = \"{name}\"");
 
 /// The words that make 100,800 machines of 10,080.
 const HUNDRED_THOUSAND: &[(&str, &str)] = &[
@@ -143,7 +161,7 @@ const HUNDRED_THOUSAND: &[(&str, &str)] = &[
 
 /// 10,080 machines, as the example has them.
 pub(crate) fn ten_thousand(scratch: &Path) -> Result<String, String> {
-    copy_design(scratch, "examples/ten-thousand", "ten-thousand", &[TRANSFER])
+    copy_design(scratch, "examples/ten-thousand", "ten-thousand", &[TRANSFER, REMOTE_ID])
 }
 
 /// 100,800 machines.
@@ -152,7 +170,7 @@ pub(crate) fn hundred_thousand(scratch: &Path) -> Result<String, String> {
         scratch,
         "examples/ten-thousand",
         "hundred-thousand",
-        &[HUNDRED_THOUSAND, &[TRANSFER]].concat(),
+        &[HUNDRED_THOUSAND, &[TRANSFER, REMOTE_ID]].concat(),
     )
 }
 
@@ -214,7 +232,10 @@ fn ports(document: &Document) -> Result<(Vec<Subnet>, Vec<Port>), String> {
             subnet,
             circuit_id: row.circuit_id.clone().ok_or_else(odd)?,
             remote_id: row.remote_id.clone(),
+            interface_id: row.interface_id.as_ref().or(row.circuit_id.as_ref()).cloned().ok_or_else(odd)?,
+            remote_id6: row.remote_id6.clone(),
             address4: interface.v4.ok_or_else(odd)?,
+            address6: interface.v6.ok_or_else(odd)?,
             mac: [2, 0x5a, number[0], number[1], number[2], number[3]],
         });
     }
@@ -223,7 +244,7 @@ fn ports(document: &Document) -> Result<(Vec<Subnet>, Vec<Port>), String> {
 
 fn subnet(row: &SubnetRow, switch: &str) -> Option<Subnet> {
     let relay = row.routers.iter().find(|router| router.switch == switch)?;
-    Some(Subnet { v4: row.v4?, gateway4: row.gateway4?, relay4: relay.v4? })
+    Some(Subnet { v4: row.v4?, v6: row.v6?, gateway4: row.gateway4?, relay4: relay.v4?, relay6: relay.v6? })
 }
 
 /// The root of the checkout.

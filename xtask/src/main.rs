@@ -18,7 +18,7 @@ usage: cargo xtask COMMAND
   tidy        the rules that a program can check: who may depend on whom, a reason for each dependency, sizes
   reference   write docs/reference anew from the code; `--check` only says whether it is fresh
   bench       measure us and the servers that people use today, and write bench/results.md; with the name of a section
-              (limit, dhcp, dns, storm, memory, change, plan, lab), `--smoke`, `--rounds N` or `--only SERVER` it only prints
+              (limit, dhcp, dhcp6, dns, storm, memory, change, plan, lab), `--smoke`, `--rounds N` or `--only SERVER` it only prints
   packages    install the Debian packages that the tests use, or name them
 ";
 

@@ -24,6 +24,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("isc-dhcp-server", "a DHCP server to measure beside ours"),
     ("kea-admin", "perfdhcp, a judge of DHCP servers"),
     ("kea-dhcp4-server", "a DHCP server to measure beside ours"),
+    ("kea-dhcp6-server", "a DHCPv6 server to measure beside ours"),
     ("knot", "a DNS server to measure beside ours"),
     ("ldnsutils", "drill asks our DNS, by another library than dig's; ldns-verify-zone judges the zones"),
     ("nsd", "a DNS server to measure beside ours"),

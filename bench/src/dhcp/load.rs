@@ -125,7 +125,7 @@ impl Load {
     /// way gives that up: it is lost.
     pub(crate) fn offer(
         &mut self,
-        speech: &mut impl Speech,
+        speech: &mut dyn Speech,
         to: SocketAddr,
         rate: f64,
         seconds: f64,
@@ -160,7 +160,7 @@ impl Load {
     /// Serves every port once, so many at a time, asking again until it is answered or patience ends.
     pub(crate) fn each(
         &mut self,
-        speech: &mut impl Speech,
+        speech: &mut dyn Speech,
         to: SocketAddr,
         window: usize,
         patience: Duration,
@@ -190,7 +190,7 @@ impl Load {
     }
 
     /// Whether one exchange is completed soon: a server that has just started is asked so until it answers.
-    pub(crate) fn one(&mut self, speech: &mut impl Speech, to: SocketAddr) -> bool {
+    pub(crate) fn one(&mut self, speech: &mut dyn Speech, to: SocketAddr) -> bool {
         const SOON: Duration = Duration::from_millis(20);
         self.prepare(speech);
         let mut outcome = Outcome::default();
@@ -203,7 +203,7 @@ impl Load {
         outcome.completed > 0
     }
 
-    fn prepare(&mut self, speech: &impl Speech) {
+    fn prepare(&mut self, speech: &dyn Speech) {
         let now = Instant::now();
         self.exchanges.resize(speech.ports(), Exchange { number: 0, stage: Stage::Idle, began: now });
         for exchange in &mut self.exchanges {
@@ -212,7 +212,7 @@ impl Load {
         self.next = 0;
     }
 
-    fn begin(&mut self, speech: &mut impl Speech, to: SocketAddr, now: Instant) -> usize {
+    fn begin(&mut self, speech: &mut dyn Speech, to: SocketAddr, now: Instant) -> usize {
         let port = self.next;
         let ports = self.exchanges.len();
         // Every port has its turn, since no number of ports here has a factor in common with the stride.
@@ -221,14 +221,14 @@ impl Load {
         port
     }
 
-    fn begin_at(&mut self, port: usize, speech: &mut impl Speech, to: SocketAddr, now: Instant) {
+    fn begin_at(&mut self, port: usize, speech: &mut dyn Speech, to: SocketAddr, now: Instant) {
         let exchange = &mut self.exchanges[port];
         let number = (exchange.number + 1) % NUMBERS;
         *exchange = Exchange { number, stage: Stage::Asked, began: now };
         self.datagrams.push(speech.ask(port, number), to);
     }
 
-    fn hear(&mut self, speech: &mut impl Speech, to: SocketAddr, outcome: &mut Outcome) {
+    fn hear(&mut self, speech: &mut dyn Speech, to: SocketAddr, outcome: &mut Outcome) {
         let received = self.datagrams.receive(false);
         if received == 0 {
             std::hint::spin_loop();

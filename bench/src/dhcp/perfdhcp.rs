@@ -137,6 +137,9 @@ fn run(cores: Cores, zone: &Zone, runner: &Runner, rate: u32, seconds: u32) -> R
             "1",
             "-p",
             &seconds.to_string(),
+            // The client of this port, so that nobody else has its address.
+            "-b",
+            &format!("mac={}", port.mac.map(|octet| format!("{octet:02x}")).join(":")),
             // Microseconds: what is on its way in the end is no drop.
             "-W",
             "500000",

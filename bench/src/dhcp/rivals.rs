@@ -5,7 +5,7 @@ use crate::arena::{Cores, Place};
 use crate::limit;
 use crate::process::{Server, find, zw};
 use crate::zone::Zone;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Seconds: the lease that the example's zone gives.
 const LEASE: u32 = 43_200;
@@ -82,11 +82,72 @@ impl Rival {
     }
 }
 
+/// The servers of DHCPv6.
+pub(crate) const SIX: &[Rival] = &[Rival::Limit, Rival::Ours, Rival::Kea];
+
+impl Rival {
+    /// The program that it needs for DHCPv6 and that is not here.
+    pub(crate) fn missing6(self) -> Option<&'static str> {
+        (self == Self::Kea && find("kea-dhcp6").is_none()).then_some("kea-dhcp6")
+    }
+
+    /// Starts its DHCPv6.
+    pub(crate) fn start6(self, place: &Place, cores: Cores, zone: &Zone) -> Result<Server, String> {
+        match self {
+            Self::Limit => limit::start(place, cores, (place.address6, 547).into(), "dhcp6"),
+            Self::Ours => {
+                serve(place, cores, &zone.design.display().to_string(), "state", place.address6.into())
+            }
+            _ => kea6(place, cores, zone),
+        }
+    }
+}
+
+/// As for DHCPv4; a reservation by interface-id is not to be had without a hook.
+fn kea6(place: &Place, cores: Cores, zone: &Zone) -> Result<Server, String> {
+    let directory = place.directory()?.display().to_string();
+    let subnets: Vec<String> = (1..)
+        .zip(&zone.subnets)
+        .map(|(number, subnet)| {
+            let first = u128::from(subnet.v6.network()) + 0x1000;
+            let (first, last) = (Ipv6Addr::from(first), Ipv6Addr::from(first + 0xfff));
+            format!(
+                r#"{{ "id": {number}, "subnet": "{}", "pools": [ {{ "pool": "{first} - {last}" }} ] }}"#,
+                subnet.v6
+            )
+        })
+        .collect();
+    let text = format!(
+        r#"{{ "Dhcp6": {{
+  "interfaces-config": {{ "interfaces": [ "uplink/{address}" ] }},
+  "lease-database": {{ "type": "memfile", "persist": true, "name": "{directory}/leases.csv", "lfc-interval": 0 }},
+  "multi-threading": {{ "enable-multi-threading": false }},
+  "expired-leases-processing": {{ "reclaim-timer-wait-time": 0 }},
+  "preferred-lifetime": {LEASE}, "valid-lifetime": {LEASE},
+  "option-data": [
+    {{ "name": "dns-servers", "data": "{address}" }}, {{ "name": "domain-search", "data": "{domain}" }} ],
+  "loggers": [ {{ "name": "kea-dhcp6", "severity": "ERROR", "output_options": [ {{ "output": "stderr" }} ] }} ],
+  "subnet6": [
+    {subnets} ] }} }}
+"#,
+        address = place.address6,
+        domain = zone.domain,
+        subnets = subnets.join(",\n    ")
+    );
+    let configuration = place.write("kea6.conf", &text)?;
+    let (lock, pid) = (format!("KEA_LOCKFILE_DIR={directory}"), format!("KEA_PIDFILE_DIR={directory}"));
+    Server::start(place, cores, &["env", &lock, &pid, "kea-dhcp6", "-c", &configuration])
+}
+
 /// `zw serve`, as the first controller.
 pub(crate) fn ours(place: &Place, cores: Cores, design: &str, state: &str) -> Result<Server, String> {
+    serve(place, cores, design, state, place.address.into())
+}
+
+fn serve(place: &Place, cores: Cores, design: &str, state: &str, address: IpAddr) -> Result<Server, String> {
     let state = place.directory()?.join(state).display().to_string();
     let socket = place.directory()?.join("api.sock").display().to_string();
-    let address = place.address.to_string();
+    let address = address.to_string();
     Server::start(
         place,
         cores,
@@ -121,9 +182,15 @@ fn kea(place: &Place, cores: Cores, zone: &Zone, has_reservations: bool) -> Resu
     let subnets: Vec<String> = (1..)
         .zip(zone.subnets.iter().zip(&reservations))
         .map(|(number, (subnet, reservations))| {
+            // Reserved addresses need no pool, and outside of one Kea looks up less.
             let (first, last) = subnet.pool4();
+            let pool = if has_reservations {
+                String::new()
+            } else {
+                format!("{{ \"pool\": \"{first} - {last}\" }}")
+            };
             format!(
-                r#"{{ "id": {number}, "subnet": "{}", "pools": [ {{ "pool": "{first} - {last}" }} ],
+                r#"{{ "id": {number}, "subnet": "{}", "pools": [ {pool} ],
       "option-data": [ {{ "name": "routers", "data": "{}" }} ],
       "reservations": [ {} ] }}"#,
                 subnet.v4,
@@ -132,14 +199,14 @@ fn kea(place: &Place, cores: Cores, zone: &Zone, has_reservations: bool) -> Resu
             )
         })
         .collect();
-    let (in_subnet, out_of_pool) = (has_reservations, false);
     let text = format!(
         r#"{{ "Dhcp4": {{
   "interfaces-config": {{ "interfaces": [ "uplink" ], "dhcp-socket-type": "udp" }},
   "lease-database": {{ "type": "memfile", "persist": true, "name": "{directory}/leases.csv", "lfc-interval": 0 }},
   "multi-threading": {{ "enable-multi-threading": false }},
   "host-reservation-identifiers": [ "circuit-id" ],
-  "reservations-global": false, "reservations-in-subnet": {in_subnet}, "reservations-out-of-pool": {out_of_pool},
+  "reservations-global": false, "reservations-in-subnet": {has_reservations},
+  "reservations-out-of-pool": {has_reservations},
   "expired-leases-processing": {{ "reclaim-timer-wait-time": 0 }},
   "valid-lifetime": {LEASE},
   "option-data": [

@@ -4,7 +4,7 @@
 use super::load::{Heard, PORT_BITS, Speech as _};
 use super::rivals::Rival;
 use super::v4::Speech;
-use super::{Load, Runner, start, stride};
+use super::{Load, Runner, Version, start, stride};
 use crate::arena::Cores;
 use crate::datagrams::Datagrams;
 use crate::page::{spread, table};
@@ -101,7 +101,7 @@ pub(crate) fn section(settings: &Settings) -> Result<String, String> {
     }
     let (mut runners, absent) = {
         let mut load = Load::open((Ipv4Addr::UNSPECIFIED, 67).into())?;
-        start(settings, cores, &zone, &mut load, ALL)?
+        start(settings, cores, &zone, &mut load, Version::Four, ALL)?
     };
     let mut told: Vec<Vec<Told>> = runners.iter().map(|_| Vec::new()).collect();
     for round in 0..settings.rounds(3) {

@@ -202,13 +202,17 @@ impl Spoken for Speech {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::zone::{Port, Subnet};
+    use std::net::Ipv6Addr;
 
-    fn speech(judgement: Judgement) -> Speech {
+    /// A rack of two machines.
+    pub(crate) fn zone() -> Zone {
         let subnet = Subnet {
             v4: "10.0.0.0/26".parse().expect("a prefix"),
+            v6: "2001:db8::/64".parse().expect("a prefix"),
+            relay6: "2001:db8::2".parse().expect("an address"),
             gateway4: Ipv4Addr::new(10, 0, 0, 1),
             relay4: Ipv4Addr::new(10, 0, 0, 2),
         };
@@ -216,18 +220,24 @@ mod tests {
             subnet: 0,
             circuit_id: format!("swp{last}"),
             remote_id: Some("leaf".to_owned()),
+            interface_id: format!("swp{last}"),
+            remote_id6: Some("leaf".to_owned()),
             address4: Ipv4Addr::new(10, 0, 0, last),
+            address6: Ipv6Addr::from(0x2001_0db8_u128 << 96 | u128::from(last)),
             location: format!("z/u{last}"),
             mac: [2, 0, 0, 0, 0, last],
         };
-        let zone = Zone {
+        Zone {
             design: "z".into(),
             domain: "z.example.net".to_owned(),
             subnets: vec![subnet],
             ports: vec![port(10), port(11)],
             records: Vec::new(),
-        };
-        Speech::new(&zone, judgement)
+        }
+    }
+
+    fn speech(judgement: Judgement) -> Speech {
+        Speech::new(&zone(), judgement)
     }
 
     /// A server's answer to a message: type and address.
