@@ -4,6 +4,7 @@
 //! inside namespaces that end with it ([`arena`]); the figures come out as a page of Markdown.
 
 mod arena;
+mod boot;
 mod change;
 mod datagrams;
 mod dhcp;
@@ -29,6 +30,8 @@ const SECTIONS: &[(&str, bool)] = &[
     ("dhcp", true),
     ("dhcp6", true),
     ("dns", true),
+    ("http", true),
+    ("tftp", true),
     ("storm", true),
     ("memory", true),
     ("change", true),
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         ["reflect", rest @ ..] => limit::reflect(rest),
+        ["sendfile", rest @ ..] => boot::sendfile(rest),
         ["peak", rest @ ..] => whole::peak(rest),
         ["inside", section, rest @ ..] => {
             Settings::read(rest).and_then(|settings| inside(section, &settings))
@@ -110,6 +114,8 @@ fn inside(section: &str, settings: &Settings) -> Result<(), String> {
         "storm" => dhcp::storm::section(settings)?,
         "memory" => memory::section(settings)?,
         "change" => change::section(settings)?,
+        "http" => boot::http(settings)?,
+        "tftp" => boot::tftp(settings)?,
         _ => return Err(format!("{section} is no section that runs in the arena")),
     };
     std::io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())
