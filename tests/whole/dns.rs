@@ -178,6 +178,20 @@ fn nobody_else_gets_a_zone() {
 }
 
 #[test]
+fn a_stranger_is_truncated_and_comes_again_over_tcp() {
+    let Some(zone) = zone(&["dig"]) else { return };
+    zone.add_neighbour("stranger", "198.51.100.7");
+    let service = "_ssh._tcp.hypervisor.judged.example.net";
+    let told = dig(&zone, "stranger", &["+ignore", service, "SRV"]).fine();
+    assert!(told.contains(" tc") && told.contains("ANSWER: 0"), "{told}");
+    let told = dig(&zone, "stranger", &[service, "SRV"]).fine();
+    assert!(told.contains("Truncated, retrying in TCP mode") && told.contains("ANSWER: 12"), "{told}");
+    // Whom we know gets it at once.
+    let told = dig(&zone, "secondary", &["+ignore", service, "SRV"]).fine();
+    assert!(!told.contains(" tc") && told.contains("ANSWER: 12"), "{told}");
+}
+
+#[test]
 fn drill_of_ldns_traces_nothing_strange() {
     let Some(zone) = zone(&["drill"]) else { return };
     let server = format!("@{}", zone.facts.controller);
