@@ -37,6 +37,11 @@ impl Zone {
     /// may come back, and its history is worth more than its bytes.
     pub fn new(plan: Arc<Plan>, facts: Facts) -> Self {
         let roster = Arc::new(Roster::of(&plan));
+        Self::with_roster(plan, roster, facts)
+    }
+
+    /// The same where the plan's roster is there already.
+    pub fn with_roster(plan: Arc<Plan>, roster: Arc<Roster>, facts: Facts) -> Self {
         let sightings = Sightings::of(&facts);
         Self { plan, roster, facts, sightings }
     }

@@ -17,7 +17,7 @@ use lifecycle::Zone;
 use model::design::DeviceKind;
 use model::finding::File;
 use model::view::Ports;
-use model::{Generation, Plan};
+use model::{Generation, Plan, Roster};
 use socket2::Socket;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -113,10 +113,17 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     let newest = loaded.facts.machines.values().map(|machine| machine.since).max().unwrap_or_default();
     let clock_behind = Some(newest.since(clock::now())).filter(|behind| *behind > CLOCK_BEHIND_MAX);
     let condition = Condition { site_troubles, clock_behind, ..first.condition };
-    let zone = Zone::new(Arc::new(first.plan), loaded.facts);
+    let plan = Arc::new(first.plan);
     let began = Instant::now();
-    let view = plan::view(zone.plan(), zone.facts(), &site);
+    // Who is who, for people, beside the view, for packets: neither needs the other.
+    let (roster, view) = std::thread::scope(|scope| {
+        let roster = scope.spawn(|| Roster::of(&plan));
+        let view = plan::view(&plan, &loaded.facts, &site);
+        (roster.join(), view)
+    });
     let view_took = began.elapsed();
+    let roster = Arc::new(roster.unwrap_or_else(|bug| std::panic::resume_unwind(bug)));
+    let zone = Zone::with_roster(plan, roster, loaded.facts);
     let generation = zone.plan().generation;
     let history = store.history().map_err(StartError::State)?;
     let (inbox, queue) = sync_channel(keeper::QUEUE_MAX);

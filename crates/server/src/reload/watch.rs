@@ -43,7 +43,9 @@ impl Reloader {
                 notices.find_roots();
             }
             let now = look(&controller.options.design).await;
-            let is_whole = is_settled || now == seen;
+            // Nobody is in the middle of writing one, as far as the kernel tells.
+            let is_written = notices.as_mut().is_some_and(|notices| notices.is_being_written(is_design_file));
+            let is_whole = is_settled || now == seen && !is_written;
             seen = now;
             if is_whole && seen != taken_up {
                 taken_up.clone_from(&seen);
