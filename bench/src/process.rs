@@ -8,9 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a server may take until it answers.
-pub(crate) const START_MAX: Duration = Duration::from_secs(30);
+pub(crate) const START_MAX: Duration = Duration::from_secs(60);
 /// How long it may take to end.
-const STOP_MAX: Duration = Duration::from_secs(5);
+const STOP_MAX: Duration = Duration::from_secs(30);
 
 /// A running server. Dropped, it is ended.
 pub(crate) struct Server {
