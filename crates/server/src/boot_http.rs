@@ -40,9 +40,9 @@ const ACCEPTED_AT_ONCE: usize = 128;
 /// Idle connections that are closed when there is no room for another: some, so that a flood does not go through all of
 /// them for each of its connections.
 const CLOSED_AT_ONCE: usize = 64;
-/// What one connection is sent in its turn, at least, and what all are sent in a round: few get larger slices.
-const SLICE: u64 = 256 << 10;
-const ROUND: u64 = 2 << 20;
+/// What one connection is sent in its turn, at most; its socket seldom has room for more. Smaller slices leave the kernel
+/// many small packets, and cost as much again.
+const SLICE: u64 = 2 << 20;
 /// How often deadlines are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long transfers may go on after the server was told to stop.
@@ -116,8 +116,6 @@ impl Boot {
                 Err(error) => return Err(error.into()),
             };
             let now = Instant::now();
-            // The largest slice when one is sent to, the least when many are.
-            let slice = (ROUND / count.max(1) as u64).max(SLICE);
             let mut arrivals = false;
             for event in &events[..count] {
                 match event.data() {
@@ -130,7 +128,7 @@ impl Boot {
                         let flags = event.events();
                         let is_readable = flags
                             .intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR);
-                        self.turn(usize::try_from(token).unwrap_or(usize::MAX), is_readable, slice, now);
+                        self.turn(usize::try_from(token).unwrap_or(usize::MAX), is_readable, now);
                     }
                 }
             }
@@ -164,11 +162,11 @@ impl Boot {
     }
 
     /// One connection's turn. A panic in it costs that connection.
-    fn turn(&mut self, token: usize, is_readable: bool, slice: u64, now: Instant) {
+    fn turn(&mut self, token: usize, is_readable: bool, now: Instant) {
         let Some(Some(connection)) = self.connections.get_mut(token) else { return };
         let (service, scratch) = (&mut self.service, &mut self.scratch);
         let next =
-            catch_unwind(AssertUnwindSafe(|| connection.turn(service, is_readable, slice, scratch, now)));
+            catch_unwind(AssertUnwindSafe(|| connection.turn(service, is_readable, SLICE, scratch, now)));
         let wanted = match next {
             Ok(Next::Read) => EpollFlags::EPOLLIN,
             Ok(Next::Write) => EpollFlags::EPOLLOUT,
