@@ -18,7 +18,7 @@ pub(crate) mod words;
 pub use words::in_words;
 
 use identity::Known;
-use limit::{Claim, Limiter};
+use limit::Limiter;
 use model::event::{Event, What};
 use model::facts::Stage;
 use model::{InterfaceId, Mac, Plan, Reason, Refusal, Time, View};
@@ -139,7 +139,7 @@ struct Request<'a> {
 
 /// Answers one datagram. The reply, if one is due, is written over `out`.
 pub fn v4(view: &View, packet: &[u8], arrival: Arrival, out: &mut Vec<u8>) -> Result<Answer, Refused> {
-    decide(view, packet, arrival, |_| true, out)
+    decide(view, packet, arrival, None, out)
 }
 
 /// The same for a server that is pressed: who is over the budget of its port is refused.
@@ -151,14 +151,14 @@ pub fn v4_limited(
     now: Time,
     out: &mut Vec<u8>,
 ) -> Result<Answer, Refused> {
-    decide(view, packet, arrival, |claim| limiter.admits(claim, now), out)
+    decide(view, packet, arrival, Some((limiter, now)), out)
 }
 
 fn decide(
     view: &View,
     packet: &[u8],
     arrival: Arrival,
-    admits: impl FnOnce(Claim) -> bool,
+    pressed: Option<(&mut Limiter, Time)>,
     out: &mut Vec<u8>,
 ) -> Result<Answer, Refused> {
     out.clear();
@@ -168,7 +168,9 @@ fn decide(
     let mac = message.mac().map(Mac);
     let stage = boot::stage(view, &message, known.interface);
     let request = Request { view, message: &message, known, mac, stage };
-    if !admits(identity::claim(view, known, mac)) {
+    if let Some((limiter, now)) = pressed
+        && !limiter.admits(identity::claim(view, known, mac), now)
+    {
         // Nothing is learnt from it: a flood would be learning enough.
         return Err(request.refuse(Reason::TooMany));
     }

@@ -55,13 +55,20 @@ pub fn expected(now: Time) -> Machine {
     }
 }
 
-/// What an event does to a machine.
-pub fn step(plan: &Plan, roster: &Roster, device: DeviceId, machine: &mut Machine, event: &Event) -> Step {
+/// What an event does to a machine. `is_anothers`: who asks on its port was accepted at another location.
+pub fn step(
+    plan: &Plan,
+    roster: &Roster,
+    device: DeviceId,
+    machine: &mut Machine,
+    event: &Event,
+    is_anothers: bool,
+) -> Step {
     let now = event.at;
     match &event.what {
         What::Asked { interface, mac, uuid, stage, port } => {
             let sighting = Sighting { at: now, mac: *mac, uuid: *uuid, stage: *stage, port: port.clone() };
-            asked(machine, interface, sighting)
+            asked(machine, interface, sighting, is_anothers)
         }
         What::Declined { address, mac, .. } => {
             if machine.conflicts.len() >= CONFLICTS_MAX && !machine.conflicts.contains_key(address) {
@@ -115,7 +122,7 @@ pub fn judged(
     step
 }
 
-fn asked(machine: &mut Machine, interface: &str, sighting: Sighting) -> Step {
+fn asked(machine: &mut Machine, interface: &str, sighting: Sighting, is_anothers: bool) -> Step {
     let (now, stage, mac) = (sighting.at, sighting.stage, sighting.mac);
     let before = machine.sightings.get(interface);
     let mut step = Step {
@@ -140,6 +147,15 @@ fn asked(machine: &mut Machine, interface: &str, sighting: Sighting) -> Step {
             return step;
         }
         machine.stranger = None;
+    }
+    // Two swapped machines boot at the same time, each by its other port: what the neighbour's does on this one voids
+    // neither the boot under way nor its token.
+    let is_under_way = matches!(
+        machine.state,
+        State::Seen { .. } | State::Booting { .. } | State::Installing { .. } | State::Validating { .. }
+    );
+    if is_anothers && is_under_way {
+        return step;
     }
     let firmware = matches!(stage, Stage::BiosPxe | Stage::UefiPxe | Stage::UefiHttp);
     let entered = match machine.state {

@@ -79,10 +79,16 @@ impl Zone {
         if let What::Asked { interface, mac, .. } = &event.what {
             self.forget_elsewhere(*mac, &(event.location.clone(), interface.clone()), &mut applied);
         }
+        let is_anothers = match &event.what {
+            What::Asked { mac, .. } => {
+                self.sightings.home(*mac).is_some_and(|(home, _)| home != event.location)
+            }
+            _ => false,
+        };
         let step = {
             let machine = self.facts.machines.entry(event.location.clone());
             let machine = machine.or_insert_with(|| machine::expected(event.at));
-            let step = machine::step(&self.plan, &self.roster, device, machine, event);
+            let step = machine::step(&self.plan, &self.roster, device, machine, event, is_anothers);
             self.sightings.update(&event.location, machine);
             step
         };

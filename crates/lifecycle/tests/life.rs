@@ -268,6 +268,28 @@ fn two_swapped_machines_are_named_from_dhcp_alone_and_put_back_are_ready_again()
 }
 
 #[test]
+fn a_neighbours_machine_on_one_port_does_not_void_the_boot_by_another() {
+    let mut told = pocket();
+    told.becomes_ready(1, 1);
+    told.becomes_ready(2, 2);
+    told.tell(2, What::Lost);
+    // Its cables are swapped with its neighbour's while both boot: its own machine comes by the other port.
+    told.asks(2, "eno2", mac(2, 2), uuid(2), Stage::BiosPxe);
+    told.tell(2, What::ScriptFetched { generation: Generation(1) });
+    let until = told.now + Duration::from_secs(900);
+    assert_eq!(told.tell(2, What::TokenIssued { token_sha256: [2; 32], until }).refused, None);
+    told.asks(2, "eno1", mac(1, 1), uuid(1), Stage::BiosPxe);
+    assert_eq!(told.state(2), "booting");
+    let paid = What::Enrolled { key_sha256: [9; 32], token_sha256: Some([2; 32]) };
+    assert_eq!(told.tell(2, paid).refused, None);
+    // Once nothing is under way, whoever boots there is what the place shows.
+    told.becomes_ready(1, 1);
+    told.tell(1, What::Lost);
+    told.asks(1, "eno1", mac(2, 1), uuid(2), Stage::BiosPxe);
+    assert_eq!(told.state(1), "seen");
+}
+
+#[test]
 fn a_run_shifted_by_one_is_named_as_a_run() {
     let mut told = pocket();
     for unit in 1..=3 {

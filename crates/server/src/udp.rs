@@ -8,12 +8,14 @@
 //! A thread may serve several sockets of one port, in order of importance (`steering` sorts datagrams into them).
 
 mod batch;
+mod pace;
 
 use crate::counters::Traffic;
 pub(crate) use batch::{Inbound, Outbound};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::socket::{setsockopt, sockopt};
+use pace::Pace;
 use socket2::Socket;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -21,6 +23,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Instant;
 
 /// The largest datagram that is looked at; a longer one is cut, and so malformed.
 pub(crate) const DATAGRAM_MAX: usize = 4096;
@@ -108,6 +111,7 @@ pub(crate) fn serve_lanes(
         sockets.iter().map(|socket| Outbound::new(is_v4(socket).unwrap_or(true))).collect();
     let ports: Vec<u16> = sockets.iter().map(crate::sockets::port).collect();
     let (mut full_in_a_row, mut turn) = (0_u32, 0_u32);
+    let mut pace = Pace::new();
     // What was ready when it was last asked; after a full batch a socket is tried again without asking.
     let mut ready = vec![true; sockets.len()];
     loop {
@@ -121,7 +125,11 @@ pub(crate) fn serve_lanes(
         };
         let Some(lane) = lane else {
             full_in_a_row = 0;
-            wait(sockets, stop, &mut ready);
+            if pace.gathers(Instant::now()) {
+                ready.fill(true);
+            } else {
+                wait(sockets, stop, &mut ready);
+            }
             if stop.is_set() {
                 return;
             }
@@ -133,6 +141,7 @@ pub(crate) fn serve_lanes(
         let (socket, outbound) = (&sockets[lane], &mut outbound[lane]);
         let count = inbound.receive(socket);
         traffic.received.add(count as u64);
+        pace.received(count);
         let is_full = count == BATCH;
         ready[lane] = is_full;
         if is_full {
