@@ -19,6 +19,9 @@ pub(crate) const STRIDE: usize = 6_133;
 
 /// Numbers of a port's exchanges before they begin anew: 7 bits, since a transaction of DHCPv6 has 24 for all.
 const NUMBERS: u32 = 1 << 7;
+/// A port's exchanges that may be under way at once: under overload answers come late, but they come, and a client waits
+/// for them longer than a port's turn takes to come again.
+const UNDER_WAY: usize = 16;
 /// Bits of a transaction that tell the port.
 pub(crate) const PORT_BITS: u32 = 17;
 
@@ -100,7 +103,7 @@ enum Stage {
     Accepted,
 }
 
-/// One port's exchange.
+/// One of a port's exchanges.
 #[derive(Clone, Copy)]
 struct Exchange {
     number: u32,
@@ -111,18 +114,22 @@ struct Exchange {
 /// The generator and its socket.
 pub(crate) struct Load {
     datagrams: Datagrams,
+    /// [`UNDER_WAY`] of each port.
     exchanges: Vec<Exchange>,
+    /// The number of each port's newest exchange.
+    numbers: Vec<u32>,
+    /// Whose turn it is.
     next: usize,
 }
 
 impl Load {
     /// Listens as all relays.
     pub(crate) fn open(address: SocketAddr) -> Result<Self, String> {
-        Ok(Self { datagrams: Datagrams::open(address)?, exchanges: Vec::new(), next: 0 })
+        Ok(Self { datagrams: Datagrams::open(address)?, exchanges: Vec::new(), numbers: Vec::new(), next: 0 })
     }
 
-    /// Begins exchanges at this rate, whatever becomes of them. A port whose turn comes while its last exchange is under
-    /// way gives that up: it is lost.
+    /// Begins exchanges at this rate, whatever becomes of them. A port with [`UNDER_WAY`] exchanges gives up the oldest when
+    /// its turn comes again: that one is lost.
     pub(crate) fn offer(
         &mut self,
         speech: &mut dyn Speech,
@@ -172,9 +179,9 @@ impl Load {
         let mut under_way: Vec<usize> = Vec::new();
         while outcome.completed < ports as u64 && began.elapsed() < patience {
             let now = Instant::now();
-            under_way.retain(|port| self.exchanges[*port].stage != Stage::Idle);
+            under_way.retain(|port| self.newest(*port).stage != Stage::Idle);
             for port in under_way.iter().copied() {
-                if now - self.exchanges[port].began > AGAIN {
+                if now - self.newest(port).began > AGAIN {
                     self.begin_at(port, speech, to, now);
                 }
             }
@@ -201,7 +208,7 @@ impl Load {
         while began.elapsed() < SOON && outcome.completed == 0 {
             // The same exchange: an answer to either question counts, however late.
             if sent.elapsed() > AGAIN {
-                let Exchange { number, stage, .. } = self.exchanges[0];
+                let Exchange { number, stage, .. } = self.newest(0);
                 let question =
                     if stage == Stage::Asked { speech.ask(0, number) } else { speech.accept(0, number) };
                 self.datagrams.push(question, to);
@@ -213,9 +220,15 @@ impl Load {
         outcome.completed > 0
     }
 
+    fn newest(&self, port: usize) -> Exchange {
+        self.exchanges[place(port, self.numbers[port])]
+    }
+
     fn prepare(&mut self, speech: &dyn Speech) {
         let now = Instant::now();
-        self.exchanges.resize(speech.ports(), Exchange { number: 0, stage: Stage::Idle, began: now });
+        let idle = Exchange { number: 0, stage: Stage::Idle, began: now };
+        self.exchanges.resize(speech.ports() * UNDER_WAY, idle);
+        self.numbers.resize(speech.ports(), 0);
         for exchange in &mut self.exchanges {
             exchange.stage = Stage::Idle;
         }
@@ -224,7 +237,7 @@ impl Load {
 
     fn begin(&mut self, speech: &mut dyn Speech, to: SocketAddr, now: Instant) -> usize {
         let port = self.next;
-        let ports = self.exchanges.len();
+        let ports = self.numbers.len();
         // Every port has its turn, since no number of ports here has a factor in common with the stride.
         self.next = (port + STRIDE) % ports;
         self.begin_at(port, speech, to, now);
@@ -232,9 +245,9 @@ impl Load {
     }
 
     fn begin_at(&mut self, port: usize, speech: &mut dyn Speech, to: SocketAddr, now: Instant) {
-        let exchange = &mut self.exchanges[port];
-        let number = (exchange.number + 1) % NUMBERS;
-        *exchange = Exchange { number, stage: Stage::Asked, began: now };
+        let number = (self.numbers[port] + 1) % NUMBERS;
+        self.numbers[port] = number;
+        self.exchanges[place(port, number)] = Exchange { number, stage: Stage::Asked, began: now };
         self.datagrams.push(speech.ask(port, number), to);
     }
 
@@ -253,7 +266,7 @@ impl Load {
             }
             match speech.hear(octets) {
                 Heard::Offer(port, number) => {
-                    let exchange = &mut self.exchanges[port];
+                    let exchange = &mut self.exchanges[place(port, number)];
                     if exchange.stage == Stage::Asked && exchange.number == number {
                         exchange.stage = Stage::Accepted;
                         self.datagrams.push(speech.accept(port, number), to);
@@ -262,7 +275,7 @@ impl Load {
                     }
                 }
                 Heard::Done(port, number) => {
-                    let exchange = &mut self.exchanges[port];
+                    let exchange = &mut self.exchanges[place(port, number)];
                     if exchange.stage == Stage::Accepted && exchange.number == number {
                         exchange.stage = Stage::Idle;
                         outcome.completed += 1;
@@ -277,6 +290,11 @@ impl Load {
         }
         self.datagrams.flush();
     }
+}
+
+/// Where a port's exchange with this number is kept.
+fn place(port: usize, number: u32) -> usize {
+    port * UNDER_WAY + number as usize % UNDER_WAY
 }
 
 fn is_from(from: &SockaddrStorage, server: SocketAddr) -> bool {

@@ -12,8 +12,11 @@ use model::{Mac, View};
 use socket2::Socket;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 use wire::dhcp4::Message;
 
+/// What a request may wait for others where they come closely: a client waits a second at least.
+pub(crate) const GATHER: Duration = Duration::from_millis(1);
 /// Of a pressed server's refusals one in so many is kept as a sample: they are mostly alike, and take a lock.
 const SAMPLE_EVERY: u32 = 256;
 
@@ -34,31 +37,38 @@ pub(crate) fn run(controller: &Controller, worker: &Worker, stop: &Stop) {
     let is_bound_elsewhere = worker.sockets.first().is_none_or(|socket| crate::sockets::port(socket) != port);
     let mut limiter = Limiter::new(RandomState::new().hash_one(port));
     let mut refusals_unsampled = 0_u32;
-    udp::serve_lanes(&worker.sockets, worker.hears_broadcasts, stop, traffic, |packet, path, reply| {
-        let SocketAddr::V4(source) = path.from else { return None };
-        let view = controller.view.load();
-        let arrival = Arrival { source, port };
-        let outcome = match path.is_pressed {
-            false => dhcp::v4(&view, packet, arrival, reply),
-            true => dhcp::v4_limited(&view, packet, arrival, &mut limiter, clock::now(), reply),
-        };
-        let Answer { observed, destination } = outcome.unwrap_or_else(|refused| {
-            traffic.refused[refused.refusal.reason as usize].one();
-            refusals_unsampled = refusals_unsampled.wrapping_add(1);
-            if !path.is_pressed || refusals_unsampled.is_multiple_of(SAMPLE_EVERY) {
-                sample(controller, &view, packet, path, &refused);
+    udp::serve_lanes(
+        &worker.sockets,
+        worker.hears_broadcasts,
+        GATHER,
+        stop,
+        traffic,
+        |packet, path, reply| {
+            let SocketAddr::V4(source) = path.from else { return None };
+            let view = controller.view.load();
+            let arrival = Arrival { source, port };
+            let outcome = match path.is_pressed {
+                false => dhcp::v4(&view, packet, arrival, reply),
+                true => dhcp::v4_limited(&view, packet, arrival, &mut limiter, clock::now(), reply),
+            };
+            let Answer { observed, destination } = outcome.unwrap_or_else(|refused| {
+                traffic.refused[refused.refusal.reason as usize].one();
+                refusals_unsampled = refusals_unsampled.wrapping_add(1);
+                if !path.is_pressed || refusals_unsampled.is_multiple_of(SAMPLE_EVERY) {
+                    sample(controller, &view, packet, path, &refused);
+                }
+                Answer { observed: refused.observed, destination: refused.destination }
+            });
+            if let Some(observed) = observed {
+                tell(controller, &view, observed);
             }
-            Answer { observed: refused.observed, destination: refused.destination }
-        });
-        if let Some(observed) = observed {
-            tell(controller, &view, observed);
-        }
-        destination.map(|destination| match destination {
-            // Without privilege, nothing on this host is a relay on port 67: whoever asks is answered where it is.
-            Destination::Relay(_) if is_bound_elsewhere => path.from,
-            destination => SocketAddr::V4(destination.address()),
-        })
-    });
+            destination.map(|destination| match destination {
+                // Without privilege, nothing on this host is a relay on port 67: whoever asks is answered where it is.
+                Destination::Relay(_) if is_bound_elsewhere => path.from,
+                destination => SocketAddr::V4(destination.address()),
+            })
+        },
+    );
 }
 
 /// Tells the keeper what was seen, unless it was told the same just now.

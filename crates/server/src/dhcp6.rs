@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::controller::Controller;
 use crate::counters::Protocol;
-use crate::dhcp::tell;
+use crate::dhcp::{GATHER, tell};
 use crate::refusals::Details;
 use crate::udp::{self, Path, Stop};
 use answer::dhcp::limit::Limiter;
@@ -30,7 +30,7 @@ pub(crate) fn run(controller: &Controller, socket: &Socket, stop: &Stop) {
     let is_bound_elsewhere = crate::sockets::port(socket) != SERVER_PORT;
     let mut limiter = Limiter::new(RandomState::new().hash_one(SERVER_PORT));
     let mut refusals_unsampled = 0_u32;
-    udp::serve_lanes(std::slice::from_ref(socket), true, stop, traffic, |packet, path, reply| {
+    udp::serve_lanes(std::slice::from_ref(socket), true, GATHER, stop, traffic, |packet, path, reply| {
         let SocketAddr::V6(source) = path.from else { return None };
         let view = controller.view.load();
         let arrival = Arrival { source, is_multicast: path.to.is_multicast() };

@@ -12,12 +12,16 @@ use answer::dns::{Answer, Transport, answer};
 use model::{Reason, View};
 use socket2::Socket;
 use std::net::IpAddr;
+use std::time::Duration;
+
+/// What a query may wait for others where they come closely: as long as it is on its way through a switch or two.
+const GATHER: Duration = Duration::from_micros(100);
 
 /// Answers on one UDP socket until it is stopped.
 pub(crate) fn run_udp(controller: &Controller, socket: &Socket, stop: &Stop) {
     let traffic = controller.counters.of(Protocol::Dns);
     // Nobody asks a name server by broadcast; each thread would answer it.
-    udp::serve_lanes(std::slice::from_ref(socket), false, stop, traffic, |packet, path, reply| {
+    udp::serve_lanes(std::slice::from_ref(socket), false, GATHER, stop, traffic, |packet, path, reply| {
         let view = controller.view.load();
         let client = path.from.ip().to_canonical();
         match answer(&view, packet, client, Transport::Udp, reply) {

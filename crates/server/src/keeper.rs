@@ -24,6 +24,9 @@ use tokio::sync::oneshot;
 
 /// Events that may wait: what a zone of 10,000 machines sends while one batch is stored, several times over.
 pub(crate) const QUEUE_MAX: usize = 65_536;
+/// What one sighting waits for others: waking this thread for each would cost the thread that answers more than its
+/// answer does. Whoever waits for a verdict wakes it at once.
+const GATHER: Duration = Duration::from_millis(2);
 /// Events that are stored together.
 const BATCH_MAX: usize = 2_048;
 /// The shortest time between two views under load; one for 10,000 machines takes some milliseconds to make.
@@ -100,6 +103,9 @@ pub(crate) fn run(controller: Arc<Controller>, store: Store, site: Arc<Site>, qu
             Some(patience) => queue.recv_timeout(patience),
             None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
+        if matches!(first, Ok(Message::Event(_))) {
+            std::thread::sleep(GATHER);
+        }
         let mut stop = matches!(first, Err(RecvTimeoutError::Disconnected));
         let batch = first.into_iter().chain(queue.try_iter()).take(BATCH_MAX);
         for message in batch {

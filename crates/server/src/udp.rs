@@ -23,7 +23,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The largest datagram that is looked at; a longer one is cut, and so malformed.
 pub(crate) const DATAGRAM_MAX: usize = 4096;
@@ -98,10 +98,11 @@ fn is_v4(socket: &Socket) -> io::Result<bool> {
 /// Answers datagrams on several sockets of one port by one thread, until it is stopped. `answer` writes into the buffer
 /// and says where to; `None` sends nothing. A panic in it costs one datagram. What waits in an earlier socket is answered
 /// first. The kernel gives a broadcast to every socket of the port, of all threads; only the first one of the thread with
-/// `hears_broadcasts` listens to it.
+/// `hears_broadcasts` listens to it. Where datagrams come closely, each may wait for others as long as `gather`.
 pub(crate) fn serve_lanes(
     sockets: &[Socket],
     hears_broadcasts: bool,
+    gather: Duration,
     stop: &Stop,
     traffic: &Traffic,
     mut answer: impl FnMut(&[u8], Path, &mut Vec<u8>) -> Option<SocketAddr>,
@@ -111,7 +112,7 @@ pub(crate) fn serve_lanes(
         sockets.iter().map(|socket| Outbound::new(is_v4(socket).unwrap_or(true))).collect();
     let ports: Vec<u16> = sockets.iter().map(crate::sockets::port).collect();
     let (mut full_in_a_row, mut turn) = (0_u32, 0_u32);
-    let mut pace = Pace::new();
+    let mut pace = Pace::new(gather);
     // What was ready when it was last asked; after a full batch a socket is tried again without asking.
     let mut ready = vec![true; sockets.len()];
     loop {
@@ -188,8 +189,8 @@ mod tests {
     use std::collections::HashSet;
     use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
     use std::sync::Barrier;
-    use std::time::Duration;
 
+    const GATHER: Duration = Duration::from_micros(100);
     const PURPOSE: Purpose = Purpose { service: "a test", transport: "udp" };
 
     /// Serves an echo that panics on `!`, keeps silent on `-`, and says of everything else whether it was pressed, while
@@ -203,7 +204,7 @@ mod tests {
         client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                serve_lanes(&sockets[..1], true, &stop, &traffic, |packet, path, reply| {
+                serve_lanes(&sockets[..1], true, GATHER, &stop, &traffic, |packet, path, reply| {
                     assert_ne!(packet, b"!");
                     reply.extend_from_slice(packet);
                     (packet != b"-").then_some(path.from)
@@ -282,7 +283,7 @@ mod tests {
         let all = Barrier::new(2);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                serve_lanes(&lanes, true, &stop, &traffic, |packet, _, _| {
+                serve_lanes(&lanes, true, GATHER, &stop, &traffic, |packet, _, _| {
                     let mut order = order.lock().unwrap();
                     order.push(packet[0]);
                     if order.len() == 12 * BATCH {

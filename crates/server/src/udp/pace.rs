@@ -6,58 +6,56 @@
 
 use std::time::{Duration, Instant};
 
-/// What a datagram waits at most for others: little beside its way over any network.
-const GATHER: Duration = Duration::from_micros(60);
-/// So many in the time of a look, and they come closely.
-const CLOSE: usize = 16;
-/// How long is counted.
-const LOOK: Duration = Duration::from_millis(2);
-/// How much later than asked the kernel may wake the thread, in nanoseconds; by default it is as long as [`GATHER`].
+/// They come closely if so many are expected while the thread sleeps.
+const CLOSE: u32 = 2;
+/// How long is counted, in sleeps.
+const LOOK: u32 = 8;
+/// How much later than asked the kernel may wake the thread, in nanoseconds; by default it is 50 µs.
 const TIMER_SLACK: u64 = 1_000;
 
 pub(super) struct Pace {
+    /// How long a datagram may wait for others.
+    gather: Duration,
     began: Instant,
-    counted: usize,
+    counted: u32,
     are_close: bool,
-    /// Since the thread slept last.
-    since_sleep: usize,
+    /// Something came since the thread slept last.
+    has_come: bool,
 }
 
 impl Pace {
     /// For the calling thread.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(gather: Duration) -> Self {
         // Refused, it only makes sleeps longer.
         let _ = nix::sys::prctl::set_timerslack(TIMER_SLACK);
-        Self { began: Instant::now(), counted: 0, are_close: false, since_sleep: 0 }
+        Self { gather, began: Instant::now(), counted: 0, are_close: false, has_come: false }
     }
 
     /// So many were taken.
     pub(super) fn received(&mut self, count: usize) {
-        self.counted += count;
-        self.since_sleep += count;
+        self.counted = self.counted.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+        self.has_come |= count > 0;
     }
 
     /// Nothing is left to take. True if it slept for a while, and there may be something again; false if the thread is
     /// to wait until there is.
     pub(super) fn gathers(&mut self, now: Instant) -> bool {
-        if !self.is_time_to_sleep(now) {
-            return false;
+        let sleeps = self.is_time_to_sleep(now);
+        if sleeps {
+            std::thread::sleep(self.gather);
         }
-        std::thread::sleep(GATHER);
-        true
+        sleeps
     }
 
     fn is_time_to_sleep(&mut self, now: Instant) -> bool {
         let passed = now.duration_since(self.began);
-        if passed >= LOOK {
-            // A look that was long has a long wait in it: nothing came closely.
-            self.are_close = self.counted >= CLOSE && passed < 2 * LOOK;
+        if passed >= self.gather * LOOK {
+            // On average, in the time of a sleep. A long wait makes a long look, and few in it.
+            self.are_close = self.gather.saturating_mul(self.counted) >= passed * CLOSE;
             (self.began, self.counted) = (now, 0);
         }
         // Nothing came while it slept: now it waits.
-        let sleeps = self.are_close && self.since_sleep > 0;
-        self.since_sleep = 0;
-        sleeps
+        std::mem::take(&mut self.has_come) && self.are_close
     }
 }
 
@@ -65,44 +63,42 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// Whether the thread sleeps after each of `times` batches of `count`, so far apart.
-    fn sleeps(times: u32, count: usize, apart: Duration) -> Vec<bool> {
-        let mut pace = Pace::new();
+    const GATHER: Duration = Duration::from_micros(250);
+
+    /// After which of `times` batches of `count`, so far apart, the thread sleeps.
+    fn sleeps(times: u32, count: usize, apart: Duration) -> Vec<u32> {
+        let mut pace = Pace::new(GATHER);
         let began = pace.began;
-        (1..=times)
-            .map(|time| {
-                pace.received(count);
-                pace.is_time_to_sleep(began + apart * time)
-            })
-            .collect()
+        let slept = (1..=times).filter(|time| {
+            pace.received(count);
+            pace.is_time_to_sleep(began + apart * *time)
+        });
+        slept.collect()
     }
 
     #[test]
     fn what_comes_seldom_is_never_let_wait() {
-        assert!(!sleeps(1000, 1, Duration::from_micros(500)).contains(&true));
-        assert!(
-            !sleeps(1000, 40, Duration::from_millis(10)).contains(&true),
-            "bursts with a pause after each"
-        );
+        assert!(sleeps(1000, 1, GATHER).is_empty(), "one in the time of a sleep");
+        let bursts = sleeps(1000, 40, Duration::from_millis(10));
+        assert!(bursts.is_empty(), "bursts with a pause after each");
     }
 
     #[test]
     fn what_comes_closely_gathers_from_the_first_look_on() {
         let slept = sleeps(1000, 1, Duration::from_micros(50));
-        let first = slept.iter().position(|slept| *slept).expect("it slept");
-        assert_eq!(first, 39, "two milliseconds are forty datagrams");
-        assert!(slept[first..].iter().all(|slept| *slept));
+        // Eight sleeps' time is forty datagrams.
+        assert_eq!(slept, (40..=1000).collect::<Vec<_>>());
     }
 
     #[test]
     fn a_sleep_in_which_nothing_came_is_the_last() {
-        let mut pace = Pace::new();
+        let mut pace = Pace::new(GATHER);
         let mut now = pace.began;
         for _ in 0..100 {
             now += Duration::from_micros(50);
             pace.received(1);
             pace.is_time_to_sleep(now);
         }
-        assert!(!pace.is_time_to_sleep(now + GATHER));
+        assert!(pace.are_close && !pace.is_time_to_sleep(now + GATHER));
     }
 }
