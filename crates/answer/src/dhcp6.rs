@@ -16,7 +16,7 @@ pub use words::in_words;
 
 use crate::dhcp::Observed;
 use crate::dhcp::identity::{Known, claim, objection};
-use crate::dhcp::limit::{Claim, Limiter};
+use crate::dhcp::limit::Limiter;
 use model::facts::Stage;
 use model::{Mac, Reason, Refusal, Time, View};
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
@@ -105,7 +105,7 @@ struct Request<'a> {
 /// # Errors
 /// [`Refused`]: why it is not granted; `out` holds a reply that says no if there is somewhere to send it.
 pub fn v6(view: &View, packet: &[u8], arrival: Arrival, out: &mut Vec<u8>) -> Result<Answer, Refused> {
-    decide(view, packet, arrival, |_| true, out)
+    decide(view, packet, arrival, None, out)
 }
 
 /// The same while more comes than can be answered: what is beyond its budget is refused as [`Reason::TooMany`].
@@ -120,14 +120,14 @@ pub fn v6_limited(
     now: Time,
     out: &mut Vec<u8>,
 ) -> Result<Answer, Refused> {
-    decide(view, packet, arrival, |claim| limiter.admits(claim, now), out)
+    decide(view, packet, arrival, Some((limiter, now)), out)
 }
 
 fn decide(
     view: &View,
     packet: &[u8],
     arrival: Arrival,
-    admits: impl FnOnce(Claim) -> bool,
+    pressed: Option<(&mut Limiter, Time)>,
     out: &mut Vec<u8>,
 ) -> Result<Answer, Refused> {
     out.clear();
@@ -152,7 +152,9 @@ fn decide(
     let stage = identity::stage(view, message, known.interface);
     let mac = identity::mac(&packet, arrival, stage);
     let request = Request { view, packet: &packet, message, arrival, known, address, mac, stage };
-    if !admits(claim(view, known, mac)) {
+    if let Some((limiter, now)) = pressed
+        && !limiter.admits(claim(view, known, mac), now)
+    {
         // Nothing is learnt from it: a flood would be learning enough.
         return Err(request.refuse(Reason::TooMany));
     }

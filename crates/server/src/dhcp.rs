@@ -18,7 +18,7 @@ use wire::dhcp4::Message;
 /// What a request may wait for others where they come closely: a client waits a second at least.
 pub(crate) const GATHER: Duration = Duration::from_millis(1);
 /// Of a pressed server's refusals one in so many is kept as a sample: they are mostly alike, and take a lock.
-const SAMPLE_EVERY: u32 = 256;
+pub(crate) const SAMPLE_EVERY: u32 = 256;
 
 /// What one thread serves.
 pub(crate) struct Worker {

@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::controller::Controller;
 use crate::counters::Protocol;
-use crate::dhcp::{GATHER, tell};
+use crate::dhcp::{GATHER, SAMPLE_EVERY, tell};
 use crate::refusals::Details;
 use crate::udp::{self, Path, Stop};
 use answer::dhcp::limit::Limiter;
@@ -20,9 +20,6 @@ use wire::dhcp6::{ALL_RELAYS_AND_SERVERS, ALL_SERVERS, Packet, SERVER_PORT};
 
 /// How often the groups are joined on network interfaces that have come since.
 const JOIN_EVERY: Duration = Duration::from_secs(10);
-
-/// Of a pressed server's refusals one in so many is kept as a sample: they are mostly alike, and take a lock.
-const SAMPLE_EVERY: u32 = 256;
 
 /// Answers on one socket until it is stopped.
 pub(crate) fn run(controller: &Controller, socket: &Socket, stop: &Stop) {
