@@ -63,7 +63,7 @@ fn a_machine_gets_its_address_and_is_seen() {
     let event = events.machine();
     assert_eq!(event.location.as_str(), "lab1/p01/r1/u01");
     assert!(event.sentence.contains("52:54:00:00:00:01"), "{}", event.sentence);
-    assert_eq!(server.metric("zonewright_answers_total{protocol=\"dhcp6\"}"), 2.0);
+    server.await_answers("dhcp6", 2.0);
 }
 
 #[test]

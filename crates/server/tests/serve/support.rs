@@ -154,6 +154,14 @@ impl Server {
         line.rsplit(' ').next().unwrap().parse().unwrap()
     }
 
+    /// Waits for so many answers of a protocol: one is counted once it is sent, and may be read before.
+    pub(crate) fn await_answers(&self, protocol: &str, count: f64) {
+        let (name, began) = (format!("zonewright_answers_total{{protocol=\"{protocol}\"}}"), Instant::now());
+        while self.metric(&name) < count {
+            assert!(began.elapsed() < PATIENCE, "{} answers of {protocol}", self.metric(&name));
+        }
+    }
+
     /// A request to the boot port.
     pub(crate) fn boot(&self, path: &str, headers: &str) -> Reply {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.ports().boot)).unwrap();
