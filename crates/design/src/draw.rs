@@ -150,7 +150,7 @@ struct Pen<'r> {
     pod_ids: HashMap<String, PodId>,
     rack_ids: HashMap<(PodId, String), RackId>,
     /// Who has which place: pods, racks, switches, machines and controllers each count apart.
-    slots: HashMap<(Container, Counted, u32), (String, Source)>,
+    slots: HashMap<(Container, Counted, u32), (Location, Source)>,
     /// Places looked at so far, whether or not they became pods, racks or devices.
     tried: usize,
     full: bool,
@@ -335,12 +335,12 @@ impl Pen<'_> {
             value::wrong_value(self.report, place.source, format!("a zone has at most {PODS_MAX} pods"));
             return None;
         }
-        let location = format!("{}/{}", self.tables.zone.name, place.label);
+        let location = Location::new(&format!("{}/{}", self.tables.zone.name, place.label));
         let slot =
             self.slot(place, Container::Zone, Counted::Pod, self.tables.zone.capacity.pods, &location)?;
         let id = PodId::from_index(self.drawing.pods.len());
         self.pod_ids.insert(place.label.clone(), id);
-        self.drawing.pods.push(Pod { location: Location::new(&location), slot, source: place.source });
+        self.drawing.pods.push(Pod { location, slot, source: place.source });
         Some((id, &place.label, place.number.unwrap_or(0)))
     }
 
@@ -358,12 +358,12 @@ impl Pen<'_> {
             self.fill_up(place.source);
             return None;
         }
-        let location = format!("{}/{}/{}", self.tables.zone.name, pod.1, place.label);
+        let location = Location::new(&format!("{}/{}/{}", self.tables.zone.name, pod.1, place.label));
         let container = Container::Pod(pod.0);
         let slot = self.slot(place, container, Counted::Rack, self.tables.zone.capacity.racks, &location)?;
         let id = RackId::from_index(self.drawing.racks.len());
         self.rack_ids.insert(key, id);
-        let rack = Rack { location: Location::new(&location), pod: pod.0, slot, source: place.source };
+        let rack = Rack { location, pod: pod.0, slot, source: place.source };
         self.drawing.racks.push(rack);
         Some((id, &place.label, place.number.unwrap_or(0)))
     }
@@ -390,11 +390,12 @@ impl Pen<'_> {
     fn put(&mut self, devices: &Devices, here: Here<'_>) {
         let first = self.drawing.devices.len();
         let zone = &self.tables.zone.name;
-        let mut prefix = zone.clone();
+        let mut location = zone.clone();
         for label in [here.pod.map(|pod| pod.1), here.rack.map(|rack| rack.1)].into_iter().flatten() {
-            prefix.push('/');
-            prefix.push_str(label);
+            location.push('/');
+            location.push_str(label);
         }
+        let prefix = location.len();
         let word = match devices.kind {
             DeviceKind::Core => "core",
             DeviceKind::Spine => "spine",
@@ -415,8 +416,11 @@ impl Pen<'_> {
                 break;
             }
             let separator = if word.is_empty() || place.label.is_empty() { "" } else { "-" };
-            let location = format!("{prefix}/{word}{separator}{}", place.label);
-            self.device(devices, place, location, here);
+            location.truncate(prefix);
+            for part in ["/", word, separator, &place.label] {
+                location.push_str(part);
+            }
+            self.device(devices, place, &location, here);
         }
         let end = self.drawing.devices.len();
         if first < end {
@@ -424,7 +428,7 @@ impl Pen<'_> {
         }
     }
 
-    fn device(&mut self, devices: &Devices, place: &Place, location: String, here: Here<'_>) {
+    fn device(&mut self, devices: &Devices, place: &Place, location: &str, here: Here<'_>) {
         let within = &location[self.tables.zone.name.len() + 1..];
         let mut change = None;
         if !self.paths.is_empty()
@@ -446,6 +450,7 @@ impl Pen<'_> {
             ),
             None => (devices.model, devices.role, None, None, devices.head),
         };
+        let location = Location::new(location);
         let capacity = self.tables.zone.capacity;
         let numbered;
         let (place, slot) = match devices.kind {
@@ -499,7 +504,7 @@ impl Pen<'_> {
             number,
         });
         self.drawing.devices.push(Device {
-            location: Location::new(&location),
+            location,
             name,
             kind: devices.kind,
             pod: here.pod.map(|pod| pod.0),

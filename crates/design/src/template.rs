@@ -54,9 +54,22 @@ enum NamePart {
 }
 
 impl Naming {
+    /// How long the name is: a zone has many, and each is kept. A number may be shorter than is reckoned.
+    fn length(&self, labels: Labels<'_>) -> usize {
+        let of_part = |part: &NamePart| match part {
+            NamePart::Text(text) => text.len(),
+            NamePart::Field(Field::Zone) => labels.zone.len(),
+            NamePart::Field(Field::Pod) => labels.pod.len(),
+            NamePart::Field(Field::Rack) => labels.rack.len(),
+            NamePart::Field(Field::Unit | Field::Label) => labels.label.len(),
+            NamePart::Field(Field::Number) => 10,
+        };
+        self.parts.iter().map(of_part).sum()
+    }
+
     /// The name at one place.
     pub(crate) fn at(&self, labels: Labels<'_>) -> String {
-        let mut name = String::with_capacity(32);
+        let mut name = String::with_capacity(self.length(labels));
         for part in &self.parts {
             match part {
                 NamePart::Text(text) => name.push_str(text),

@@ -26,6 +26,7 @@ mod space;
 use model::finding::{Finding, Severity};
 use model::ids::{DeviceId, Generation};
 use model::{Design, Plan};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// Compiles a design. The design's own findings must hold no error.
@@ -84,6 +85,19 @@ fn list(named: &[String], count: usize) -> String {
         text.push_str(&format!(" and {} more", count - named.len()));
     }
     text
+}
+
+/// Whether surely no two of these are equal: no two have the same hash. Cheaper than a table of them all, which is only
+/// needed to say which two.
+fn are_distinct(keys: impl Iterator<Item = impl Hash>) -> bool {
+    let hash = |key| {
+        let mut hasher = DefaultHasher::new();
+        Hash::hash(&key, &mut hasher);
+        hasher.finish()
+    };
+    let mut hashes: Vec<u64> = keys.map(hash).collect();
+    hashes.sort_unstable();
+    hashes.windows(2).all(|two| two[0] != two[1])
 }
 
 /// How many things a sentence names before it only counts.

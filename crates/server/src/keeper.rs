@@ -64,6 +64,8 @@ pub(crate) struct Proposal {
     pub(crate) reason: String,
     pub(crate) files: Vec<(String, Arc<str>)>,
     pub(crate) digest: String,
+    /// The boot files and addresses, where they changed with it.
+    pub(crate) site: Option<Arc<Site>>,
     /// When its design was heard of.
     pub(crate) began: Instant,
 }
@@ -204,23 +206,34 @@ impl Keeper {
         !bucket.take(event.at)
     }
 
-    /// Makes a plan current: in the store first, then in the view, then in the facts.
+    /// Makes a plan current: in the store first, then in the view, then in the facts. The view is made while the disk
+    /// writes, and seen by nobody before it has.
     fn publish(&mut self, proposal: Proposal) -> Result<Generation, PublishError> {
-        let Proposal { mut plan, parent, author, reason, files, digest, began } = proposal;
+        let Proposal { mut plan, parent, author, reason, files, digest, site, began } = proposal;
         let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), &**text)).collect();
         let at = clock::now();
         let publication =
             Publication { parent, author: &author, reason: &reason, at, files: &files, digest: &digest };
-        let storing = Instant::now();
-        let generation = self.store.publish(&publication)?;
-        let stored = storing.elapsed();
-        plan.generation = generation;
+        // What the store numbers it, or else refuses it.
+        plan.generation = Generation(parent.0 + 1);
         let plan = Arc::new(plan);
+        let site = site.unwrap_or_else(|| Arc::clone(&self.site));
         let showing = Instant::now();
-        let view = {
-            let zone = self.controller.zone();
-            plan::view::succeed(&self.controller.view.load(), &plan, zone.facts(), &self.site)
-        };
+        let store = &mut self.store;
+        let (stored, view) = std::thread::scope(|scope| {
+            let storing = scope.spawn(|| {
+                let storing = Instant::now();
+                (store.publish(&publication), storing.elapsed())
+            });
+            let view = {
+                let zone = self.controller.zone();
+                plan::view::succeed(&self.controller.view.load(), &plan, zone.facts(), &site)
+            };
+            (storing.join().unwrap_or_else(|bug| std::panic::resume_unwind(bug)), view)
+        });
+        let (generation, stored) = (stored.0?, stored.1);
+        assert_eq!(generation, plan.generation, "the store numbers a plan one above its parent");
+        self.site = site;
         self.replace(view, showing);
         let phases =
             [(Phase::Store, stored), (Phase::View, showing.elapsed()), (Phase::Whole, began.elapsed())];

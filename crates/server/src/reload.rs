@@ -55,6 +55,22 @@ pub(crate) struct Reloaded {
     pub(crate) refused: Option<String>,
 }
 
+/// A design as it lies there, and what it takes to publish it.
+struct Draft {
+    /// Of its files; or why they cannot be read.
+    digest: String,
+    /// What was read; nothing, if it is what was known.
+    reading: Result<Option<Reading>, String>,
+    /// The boot files, if they changed with it.
+    site: Option<Arc<Site>>,
+}
+
+impl Draft {
+    fn failed(sentence: String) -> Self {
+        Self { digest: sentence.clone(), reading: Err(sentence), site: None }
+    }
+}
+
 /// Compiles a design against the plan in force.
 pub(crate) fn compile(files: Files, parent: Option<&Plan>, words: Words) -> Reading {
     let began = Instant::now();
@@ -146,35 +162,68 @@ impl Reloader {
     ) -> Reloaded {
         let began = Instant::now();
         let _one_at_a_time = self.inner.lock().await;
-        let (this, working) = (Arc::clone(self), Arc::clone(controller));
-        let read = tokio::task::spawn_blocking(move || this.read(&working, words)).await;
+        let draft = self.draft(controller, words, None).await;
+        self.take_up(controller, draft, author, reason, began).await
+    }
+
+    /// Reads and compiles. Files with the digest `known` are not compiled.
+    async fn draft(
+        self: &Arc<Self>,
+        controller: &Arc<Controller>,
+        words: Words,
+        known: Option<&str>,
+    ) -> Draft {
+        let (this, working, known) = (Arc::clone(self), Arc::clone(controller), known.map(str::to_owned));
+        let read = tokio::task::spawn_blocking(move || this.read(&working, words, known.as_deref())).await;
+        read.unwrap_or_else(|panicked| Draft::failed(format!("the design could not be compiled: {panicked}")))
+    }
+
+    /// Publishes a draft, if it may become current.
+    async fn take_up(
+        &self,
+        controller: &Controller,
+        draft: Draft,
+        author: &str,
+        reason: &str,
+        began: Instant,
+    ) -> Reloaded {
         let parent = controller.zone().plan().generation;
         let mut reloaded = Reloaded { generation: parent, changed: false, refused: None };
-        let (reading, new) = match read {
-            Ok(Ok(read)) => read,
-            Ok(Err(refused)) => {
+        let Draft { digest, reading, site } = draft;
+        let Reading { files, findings, plan, refused, .. } = match reading {
+            Ok(Some(reading)) => reading,
+            Ok(None) => return reloaded,
+            Err(refused) => {
                 controller.change_condition(|condition| condition.design_refused = Some(refused.clone()));
                 reloaded.refused = Some(refused);
                 return reloaded;
             }
-            Err(panicked) => {
-                reloaded.refused = Some(format!("the design could not be compiled: {panicked}"));
-                return reloaded;
-            }
         };
-        let Reading { files, findings, plan, refused, .. } = reading;
-        if let (Some(plan), Some(digest)) = (plan, new) {
+        if let Some(plan) = plan {
             let texts = files.iter().map(|file| (file.path.clone(), Arc::clone(&file.text))).collect();
             let (author, reason) = (author.to_owned(), reason.to_owned());
-            let proposal =
-                Proposal { plan, parent, author, reason, files: texts, digest: digest.clone(), began };
+            let proposal = Proposal {
+                plan,
+                parent,
+                author,
+                reason,
+                files: texts,
+                digest: digest.clone(),
+                site: site.clone(),
+                began,
+            };
             let (asker, outcome) = oneshot::channel();
             let sent = controller.inbox.try_send(Message::Publish(Box::new(proposal), asker)).is_ok();
             match (sent, outcome.await) {
                 (true, Ok(Ok(generation))) => {
                     reloaded.generation = generation;
                     reloaded.changed = true;
-                    self.state().digest = digest;
+                    let mut state = self.state();
+                    state.digest = digest;
+                    if let Some(site) = site {
+                        state.site = site;
+                    }
+                    drop(state);
                     controller.say(&format!("plan {generation} is in force"));
                 }
                 (true, Ok(Err(error))) => reloaded.refused = Some(error.to_string()),
@@ -197,42 +246,52 @@ impl Reloader {
         reloaded
     }
 
-    /// The blocking part. The digest is of a plan that is to become current, if there is one.
-    fn read(&self, controller: &Controller, words: Words) -> Result<(Reading, Option<String>), String> {
+    /// The blocking part of a draft.
+    fn read(&self, controller: &Controller, words: Words, known: Option<&str>) -> Draft {
         let began = Instant::now();
-        let files = read_design(&controller.options.design).map_err(|error| sentence(&error))?;
+        let files = match read_design(&controller.options.design) {
+            Ok(files) => files,
+            Err(error) => return Draft::failed(sentence(&error)),
+        };
+        let digest = digest(&files);
+        if known == Some(&*digest) {
+            return Draft { digest, reading: Ok(None), site: None };
+        }
         let read = began.elapsed();
         let parent = Arc::clone(controller.zone().plan());
         let mut reading = compile(files, Some(&parent), words);
-        self.gather(controller, reading.plan.as_ref().unwrap_or(&parent));
-        let digest = digest(&reading.files);
-        if reading.plan.is_some() && digest == self.state().digest {
-            reading.plan = None;
-            return Ok((reading, None));
-        }
-        if reading.plan.is_none() {
-            return Ok((reading, None));
-        }
+        let is_new = digest != self.state().digest;
+        reading.plan = reading.plan.filter(|_| is_new);
+        let Some(plan) = &reading.plan else {
+            self.gather(controller, &parent);
+            return Draft { digest, reading: Ok(Some(reading)), site: None };
+        };
         let [parse, compile] = reading.took;
         for (phase, took) in [(Phase::Read, read), (Phase::Parse, parse), (Phase::Compile, compile)] {
             controller.counters.phase_took(phase, took);
         }
-        Ok((reading, Some(digest)))
+        // Shown together with the plan that names them: one view and not two.
+        let site = self.look_at_boot_files(controller, plan);
+        Draft { digest, reading: Ok(Some(reading)), site }
     }
 
     /// Looks at the boot files again.
     fn gather(&self, controller: &Controller, plan: &Plan) {
+        let Some(site) = self.look_at_boot_files(controller, plan) else { return };
+        // A full queue means that it is tried again at the next look.
+        if controller.inbox.try_send(Message::Site(Arc::clone(&site))).is_ok() {
+            self.state().site = site;
+        }
+    }
+
+    /// The boot files that a plan needs, if they are others than those that are served.
+    fn look_at_boot_files(&self, controller: &Controller, plan: &Plan) -> Option<Arc<Site>> {
         let mut state = self.state();
         let (site, troubles) = state.gatherer.gather(&plan.design);
-        if *state.site != site {
-            let site = Arc::new(site);
-            // A full queue means that it is tried again at the next look.
-            if controller.inbox.try_send(Message::Site(Arc::clone(&site))).is_ok() {
-                state.site = site;
-            }
-        }
+        let site = (*state.site != site).then(|| Arc::new(site));
         drop(state);
         controller.change_condition(|condition| condition.site_troubles = troubles);
+        site
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

@@ -2,6 +2,7 @@
 
 use super::{Container, Pen, Place};
 use model::finding::{Code, Finding};
+use model::location::Location;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Counted {
@@ -41,7 +42,7 @@ impl Pen<'_> {
         container: Container,
         counted: Counted,
         capacity: u32,
-        location: &str,
+        location: &Location,
     ) -> Option<u32> {
         let what = counted.word();
         let Some(number) = place.number else {
@@ -88,9 +89,9 @@ impl Pen<'_> {
         container: Container,
         counted: Counted,
         slot: u32,
-        location: &str,
+        location: &Location,
     ) -> bool {
-        let new = (location.to_string(), place.source);
+        let new = (location.clone(), place.source);
         match self.slots.entry((container, counted, slot)) {
             std::collections::hash_map::Entry::Vacant(vacant) => {
                 vacant.insert(new);
@@ -123,7 +124,12 @@ impl Pen<'_> {
 
     /// Lights-out switches count from the top of the switches' places, so that they and the leaves of a rack never
     /// meet, however either grows.
-    pub(super) fn lom_slot(&mut self, place: &Place, container: Container, location: &str) -> Option<u32> {
+    pub(super) fn lom_slot(
+        &mut self,
+        place: &Place,
+        container: Container,
+        location: &Location,
+    ) -> Option<u32> {
         let capacity = self.tables.zone.capacity.switches;
         let Some(from_top) = place.number.and_then(|number| number.checked_sub(self.tables.zone.count_from))
         else {

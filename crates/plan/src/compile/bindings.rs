@@ -4,7 +4,7 @@ use super::ends::FarEnds;
 use super::interfaces::Addressed;
 use super::jacks::ModelJacks;
 use super::routers::relays;
-use super::{NAMED_MAX, devices, list};
+use super::{NAMED_MAX, are_distinct, devices, list};
 use model::design::{Audience, Design, DeviceKind, IdPart, IdTemplate, PortRef};
 use model::finding::{Code, Finding, Source};
 use model::ids::{DeviceId, InterfaceId, ModelId, SubnetId};
@@ -23,6 +23,7 @@ pub(super) fn of(
 ) -> Vec<Binding> {
     let mut bindings = Vec::with_capacity(2 * addressed.interfaces.len());
     let (mut remote_ids, mut remote_ids6) = (Known::new(), Known::new());
+    let mut written = Vec::new();
     for (index, interface) in addressed.interfaces.iter().enumerate() {
         let device = &design.devices[interface.device.index()];
         let model = &design.models[device.model.index()];
@@ -58,15 +59,19 @@ pub(super) fn of(
             let remote_id6 = remote(&switch_model.remote_id6, &mut remote_ids6);
             let interface_id = switch_model.interface_id.as_ref();
             let mut bind = |name: &str, is_bmc_class| {
+                let mut identity = |template| {
+                    written.clear();
+                    render(template, design, far.device, name, vlan, &mut written);
+                    Box::from(written.as_slice())
+                };
                 bindings.push(Binding {
                     interface: InterfaceId::from_index(index),
                     switch: far.device,
                     port: far,
                     own_port: *port,
-                    circuit_id: render(circuit_id, design, far.device, name, vlan).into_boxed_slice(),
+                    circuit_id: identity(circuit_id),
                     remote_id: remote_id.clone(),
-                    interface_id: interface_id
-                        .map(|template| render(template, design, far.device, name, vlan).into_boxed_slice()),
+                    interface_id: interface_id.map(identity),
                     remote_id6: remote_id6.clone(),
                     is_bmc_class,
                 });
@@ -110,7 +115,11 @@ fn remote_id(
     port_name: &str,
     vlan: u16,
 ) -> Option<Arc<[u8]>> {
-    let render = || Some(render(template, design, far.device, port_name, vlan).into());
+    let render = || {
+        let mut written = Vec::new();
+        render(template, design, far.device, port_name, vlan, &mut written);
+        Some(written.into())
+    };
     let is_switchs = |part: &IdPart| matches!(part, IdPart::Bytes(_) | IdPart::Name | IdPart::Location);
     if template.parts.iter().all(is_switchs) {
         known.entry(far.device).or_insert_with(render).clone()
@@ -119,10 +128,16 @@ fn remote_id(
     }
 }
 
-/// The bytes of a template for one port of one switch.
-fn render(template: &IdTemplate, design: &Design, switch: DeviceId, port_name: &str, vlan: u16) -> Vec<u8> {
+/// Writes the bytes of a template for one port of one switch.
+fn render(
+    template: &IdTemplate,
+    design: &Design,
+    switch: DeviceId,
+    port_name: &str,
+    vlan: u16,
+    bytes: &mut Vec<u8>,
+) {
     let switch = &design.devices[switch.index()];
-    let mut bytes = Vec::with_capacity(16);
     for part in &template.parts {
         match part {
             IdPart::Bytes(literal) => bytes.extend_from_slice(literal),
@@ -133,12 +148,11 @@ fn render(template: &IdTemplate, design: &Design, switch: DeviceId, port_name: &
             IdPart::Vlan => bytes.extend_from_slice(vlan.to_string().as_bytes()),
             IdPart::PortNumberBinary { octets, add } => {
                 let number: i64 = trailing_number(port_name).parse().unwrap_or(0);
-                push_binary(&mut bytes, number.saturating_add(i64::from(*add)), *octets);
+                push_binary(bytes, number.saturating_add(i64::from(*add)), *octets);
             }
-            IdPart::VlanBinary { octets } => push_binary(&mut bytes, i64::from(vlan), *octets),
+            IdPart::VlanBinary { octets } => push_binary(bytes, i64::from(vlan), *octets),
         }
     }
-    bytes
 }
 
 /// The digits at the end of a port's name; empty if there are none.
@@ -208,7 +222,7 @@ fn tell_unattached(
 }
 
 /// What tells one relay from another: its remote-id, or else the address it relays from.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Relay<'a> {
     Remote(&'a [u8]),
     Switch(DeviceId),
@@ -267,10 +281,14 @@ fn tell_same(
 /// Gathered by the switch's model, whose template is at fault.
 fn tell_same_of<'a>(
     design: &Design,
-    identities: impl Iterator<Item = (Relay<'a>, &'a [u8], &'a Binding)>,
+    identities: impl Iterator<Item = (Relay<'a>, &'a [u8], &'a Binding)> + Clone,
     help: &str,
     findings: &mut Vec<Finding>,
 ) {
+    let keys = identities.clone().map(|(relay, bytes, binding)| (relay, bytes, binding.is_bmc_class));
+    if are_distinct(keys) {
+        return;
+    }
     let mut seen: HashMap<(Relay<'_>, &[u8], Option<bool>), &Binding> =
         HashMap::with_capacity(identities.size_hint().0);
     let mut same: BTreeMap<ModelId, (usize, &[u8], &Binding, &Binding)> = BTreeMap::new();

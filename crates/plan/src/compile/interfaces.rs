@@ -42,7 +42,7 @@ pub(super) fn of(
         let place = Place::of(design, device);
         let mut is_first = true;
         for (number, jack) in jacks[device.model.index()].of_kind(device.kind).iter().enumerate() {
-            let ports = ports_of(design, far_ends, id, device, jack);
+            let mut ports = ports_of(design, far_ends, id, device, jack);
             let is_cabled = ports.iter().any(|port| is_at_switch(design, far_ends, *port));
             if !is_cabled && !device.kind.is_switch() {
                 continue;
@@ -62,7 +62,8 @@ pub(super) fn of(
                     interface.dns_name.push_str(&device.name);
                     interface.dns_name.push_str(&foot.dns_suffix);
                 }
-                interface.ports.clone_from(&ports);
+                let is_last = foot_number + 1 == jack.feet.len();
+                interface.ports = if is_last { std::mem::take(&mut ports) } else { ports.clone() };
                 addressed.interfaces.push(interface);
                 let short = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
                 addressed.jacks.push((short(number), short(foot_number)));

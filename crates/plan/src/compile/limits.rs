@@ -4,9 +4,9 @@
 //! address counted from a wrong slot would be another machine's. What only the address plan knows is a finding.
 
 use super::slots::CONTROLLERS_MAX;
+use model::Location;
 use model::design::{Design, DeviceKind};
 use model::finding::{Code, Finding};
-use std::collections::HashSet;
 
 /// The slots of a kind in a zone, above which offsets would no longer be exact. Far beyond an IPv4 supernet.
 const SLOTS_MAX: u128 = 1 << 30;
@@ -48,19 +48,17 @@ pub(super) fn check(design: &Design, findings: &mut Vec<Finding>) {
 
 fn assert_slots(design: &Design) {
     let capacity = design.zone.capacity;
-    let mut seats = HashSet::with_capacity(design.devices.len() + design.racks.len() + design.pods.len());
-    let mut take = |class: u8, pod: Option<u32>, rack: Option<u32>, slot: u32, limit: u32, location: &str| {
-        assert!(slot < limit, "{location} is within the capacity, the design has checked");
-        assert!(
-            seats.insert((class, pod, rack, slot)),
-            "{location} has its slot alone, the design has checked"
-        );
+    let mut seats = Vec::with_capacity(design.devices.len() + design.racks.len() + design.pods.len());
+    let mut take = |seat: Seat, limit: u32, location: &'_ Location| {
+        assert!(seat.slot < limit, "{location} is within the capacity, the design has checked");
+        seats.push(seat.key());
     };
     for pod in &design.pods {
-        take(0, None, None, pod.slot, capacity.pods, pod.location.as_str());
+        take(Seat { class: 0, pod: None, rack: None, slot: pod.slot }, capacity.pods, &pod.location);
     }
     for rack in &design.racks {
-        take(1, Some(rack.pod.0.into()), None, rack.slot, capacity.racks, rack.location.as_str());
+        let seat = Seat { class: 1, pod: Some(rack.pod.0), rack: None, slot: rack.slot };
+        take(seat, capacity.racks, &rack.location);
     }
     for device in &design.devices {
         let (class, limit) = match device.kind {
@@ -72,7 +70,26 @@ fn assert_slots(design: &Design) {
             DeviceKind::Controller => (4, u32::MAX),
             DeviceKind::Other => continue,
         };
-        let (pod, rack) = (device.pod.map(|pod| pod.0.into()), device.rack.map(|rack| rack.0));
-        take(class, pod, rack, device.slot, limit, device.location.as_str());
+        let (pod, rack) = (device.pod.map(|pod| pod.0), device.rack.map(|rack| rack.0));
+        take(Seat { class, pod, rack, slot: device.slot }, limit, &device.location);
+    }
+    seats.sort_unstable();
+    assert!(seats.windows(2).all(|two| two[0] != two[1]), "each has its slot alone, the design has checked");
+}
+
+/// What one thing alone may have.
+struct Seat {
+    class: u8,
+    pod: Option<u16>,
+    rack: Option<u32>,
+    slot: u32,
+}
+
+impl Seat {
+    /// All of it in one number, which sorts faster.
+    fn key(&self) -> u128 {
+        let pod = self.pod.map_or(0, |pod| u128::from(pod) + 1);
+        let rack = self.rack.map_or(0, |rack| u128::from(rack) + 1);
+        u128::from(self.class) << 96 | pod << 72 | rack << 32 | u128::from(self.slot)
     }
 }

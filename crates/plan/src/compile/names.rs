@@ -1,5 +1,6 @@
 //! That every DNS label is one, and is only one interface's.
 
+use super::are_distinct;
 use model::design::Design;
 use model::finding::{Code, Finding};
 use model::plan::Interface;
@@ -11,6 +12,10 @@ const LABEL_MAX: usize = 63;
 /// Adds a finding for each label that is too long or taken twice. Whether device names are labels at all, the design
 /// has checked; what is new here are the labels made from them.
 pub(super) fn check(design: &Design, interfaces: &[Interface], findings: &mut Vec<Finding>) {
+    let names = || interfaces.iter().map(|interface| interface.dns_name.as_str());
+    if names().all(|name| name.len() <= LABEL_MAX) && are_distinct(names()) {
+        return;
+    }
     let mut seen: HashMap<&str, &Interface> = HashMap::with_capacity(interfaces.len());
     for interface in interfaces {
         let name = interface.dns_name.as_str();

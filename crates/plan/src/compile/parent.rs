@@ -1,11 +1,12 @@
 //! What a plan would do to those who are there already: whom it renumbers, and whether too many disappear.
 
 use super::{NAMED_MAX, list};
-use model::Plan;
 use model::design::DeviceKind;
 use model::finding::{Code, Finding};
 use model::ids::DeviceId;
 use model::plan::Interface;
+use model::{Location, Plan};
+use std::cell::LazyCell;
 use std::collections::HashMap;
 
 /// So many machines may disappear at once without a word.
@@ -15,16 +16,23 @@ const SHRINK_ONE_IN: usize = 20;
 
 /// Adds [`Code::Renumbers`] and [`Code::Shrinks`], each at most once.
 pub(super) fn compare(plan: &Plan, parent: &Plan, findings: &mut Vec<Finding>) {
-    let mut now: HashMap<&str, DeviceId> = HashMap::with_capacity(plan.design.devices.len());
-    for (id, device) in super::devices(&plan.design) {
-        now.insert(device.location.as_str(), id);
-    }
+    // Most devices are where they were in the table too: the others are looked for in an index.
+    let index = LazyCell::new(|| -> HashMap<&str, DeviceId> {
+        super::devices(&plan.design).map(|(id, device)| (device.location.as_str(), id)).collect()
+    });
+    let now = |old_id: DeviceId, location: &Location| {
+        let there = plan.design.devices.get(old_id.index());
+        if there.is_some_and(|device| device.location == *location) {
+            return Some(old_id);
+        }
+        index.get(location.as_str()).copied()
+    };
     let (mut machines, mut gone, mut gone_named) = (0, 0, Vec::new());
     let (mut renumbered, mut renumbered_named) = (0, Vec::new());
     for (old_id, old) in super::devices(&parent.design) {
         let is_machine = old.kind == DeviceKind::Machine;
         machines += usize::from(is_machine);
-        let Some(&id) = now.get(old.location.as_str()) else {
+        let Some(id) = now(old_id, &old.location) else {
             if is_machine {
                 gone += 1;
                 if gone_named.len() < NAMED_MAX {

@@ -8,6 +8,9 @@ use model::design::{Audience, Design, DeviceKind, Scope};
 use model::ids::{DeviceId, PodId, RackId, SubnetId};
 use model::plan::{Interface, Router, Subnet};
 
+/// How many of the last pairs of subnet and switch are looked at for one that came already.
+const NEIGHBOURS: usize = 8;
+
 /// Sets the routers of every subnet: the relaying switches that its interfaces are cabled to. A subnet for switches,
 /// and one whose interfaces meet no relay, is routed where its scope has its exits: the root's switches for the
 /// zone, the pod's for a pod, the leaves for a rack.
@@ -18,10 +21,17 @@ pub(super) fn set(
     interfaces: &[Interface],
     far_ends: &FarEnds,
 ) {
-    let mut pairs: Vec<(SubnetId, DeviceId)> = Vec::with_capacity(2 * interfaces.len());
+    let mut pairs: Vec<(SubnetId, DeviceId)> = Vec::new();
     for interface in interfaces {
-        let fars = interface.ports.iter().filter_map(|port| far_ends.get(port.device, port.port));
-        pairs.extend(fars.filter(|far| relays(design, far.device)).map(|far| (interface.subnet, far.device)));
+        for port in &interface.ports {
+            let Some(far) = far_ends.get(port.device, port.port) else { continue };
+            let pair = (interface.subnet, far.device);
+            // Neighbours are plugged into the same switches.
+            let is_known = pairs.iter().rev().take(NEIGHBOURS).any(|known| *known == pair);
+            if !is_known && relays(design, far.device) {
+                pairs.push(pair);
+            }
+        }
     }
     pairs.sort_unstable();
     pairs.dedup();

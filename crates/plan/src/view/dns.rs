@@ -100,6 +100,8 @@ struct Table {
     addresses6: Vec<std::net::Ipv6Addr>,
     pointers4: Vec<DnsPointer<std::net::Ipv4Addr>>,
     pointers6: Vec<DnsPointer<std::net::Ipv6Addr>>,
+    /// Where a name is written before it is looked for.
+    wire: Vec<u8>,
 }
 
 impl Table {
@@ -109,23 +111,34 @@ impl Table {
             slots: vec![0; (2 * names).next_power_of_two()],
             ..DnsView::default()
         };
-        Self { view, rows: Vec::new(), addresses6: Vec::new(), pointers4: Vec::new(), pointers6: Vec::new() }
+        Self {
+            view,
+            rows: Vec::with_capacity(3 * names),
+            addresses6: Vec::with_capacity(names),
+            pointers4: Vec::with_capacity(names),
+            pointers6: Vec::with_capacity(names),
+            wire: Vec::new(),
+        }
     }
 
     /// The id of the name with these labels, first label first; the name and those above it are made if need be.
     fn name(&mut self, labels: &[&str]) -> DnsNameId {
-        let mut wire = Vec::with_capacity(64);
+        let mut wire = std::mem::take(&mut self.wire);
+        wire.clear();
         for label in labels {
             wire.push(u8::try_from(label.len()).expect("labels are at most 63 long, or there is no plan"));
-            wire.extend(label.bytes().map(|octet| octet.to_ascii_lowercase()));
+            wire.extend_from_slice(label.as_bytes());
         }
-        if let Some(known) = self.view.find(&wire) {
-            return known;
-        }
-        if labels.len() > 1 {
-            self.name(&labels[1..]);
-        }
-        self.add(&wire)
+        // No length is a letter: at most 63.
+        wire.make_ascii_lowercase();
+        let name = self.view.find(&wire).unwrap_or_else(|| {
+            if labels.len() > 1 {
+                self.name(&labels[1..]);
+            }
+            self.add(&wire)
+        });
+        self.wire = wire;
+        name
     }
 
     fn add(&mut self, wire: &[u8]) -> DnsNameId {
@@ -146,11 +159,14 @@ impl Table {
     }
 
     fn finish(self, plan: &Plan, servers: Vec<DnsNameId>) -> DnsView {
-        let Table { mut view, mut rows, addresses6, mut pointers4, mut pointers6 } = self;
+        let Table { mut view, mut rows, addresses6, mut pointers4, mut pointers6, .. } = self;
         // Stable: a name's records stay in the order they were made.
         rows.sort_by_key(|(name, _)| *name);
+        let mut before = 0;
         for (position, name) in view.names.iter_mut().enumerate() {
-            let before = rows.partition_point(|(row_of, _)| row_of.index() < position);
+            while rows.get(before).is_some_and(|(row_of, _)| row_of.index() < position) {
+                before += 1;
+            }
             name.rows = u32::try_from(before).expect("fewer rows than 2^32");
         }
         pointers4.sort_unstable_by_key(|pointer| pointer.address);

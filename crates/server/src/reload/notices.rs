@@ -1,8 +1,9 @@
 //! Word from the kernel (inotify) that something below some directories was saved, and that it is whole.
 //!
-//! In: directories. Out: [`Notices::settled`], when a file was closed after writing, put into place or taken away, and
-//! nothing more came for a moment; and [`Notices::is_being_written`], so that half a file is not taken up. Where the
-//! kernel gives no word (some network filesystems, no watches left) it never settles: the caller looks by itself too.
+//! In: directories. Out: [`Notices::touched`], when a file was closed after writing, put into place or taken away;
+//! [`Notices::is_quiet`], when nothing more came for a moment; and [`Notices::is_being_written`], so that half a file is
+//! not taken up. Where the kernel gives no word (some network filesystems, no watches left) nothing is ever touched: the
+//! caller looks by itself too.
 
 use crate::files::{DEPTH_MAX, is_design_file};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
@@ -15,6 +16,8 @@ use tokio::io::unix::AsyncFd;
 
 /// How long nothing must come before what came counts as whole: editors and `git` write several files in a row.
 const QUIET: Duration = Duration::from_millis(10);
+/// How long nothing must come before it is worth reading: what is read is of no use if more comes before it is quiet.
+const PAUSE: Duration = Duration::from_millis(2);
 /// A file that nobody wrote to for so long is not being written any more, even if it is still held open.
 const WRITING: Duration = Duration::from_secs(5);
 /// Directories that are watched at most, of all those named together.
@@ -39,6 +42,8 @@ pub(super) struct Notices {
     unfinished: HashMap<PathBuf, Instant>,
     /// Something changed and was not told yet.
     is_touched: bool,
+    /// When that was heard last.
+    heard: Instant,
 }
 
 /// What tokio waits on.
@@ -63,6 +68,7 @@ impl Notices {
             directories: HashMap::new(),
             unfinished: HashMap::new(),
             is_touched: false,
+            heard: Instant::now(),
         };
         for root in notices.roots.clone() {
             match notices.add(&root, 0) {
@@ -96,17 +102,17 @@ impl Notices {
             let Ok(watch) = self.inotify.get_ref().0.add_watch(&root, EVENTS) else { continue };
             // Of a directory that is watched already the kernel gives the same number again.
             if self.directories.get(&watch) != Some(&root) {
-                self.is_touched = true;
+                self.touch();
                 let _ = self.add(&root, 0);
             }
         }
     }
 
-    /// Until something changed and is whole. May be dropped and called again: nothing is lost.
-    pub(super) async fn settled(&mut self) {
+    /// Until something changed and no file of a design is being written. May be dropped and called again: nothing is lost.
+    pub(super) async fn touched(&mut self) {
         loop {
             if self.is_touched && !self.is_being_written(is_design_file) {
-                match tokio::time::timeout(QUIET, self.more()).await {
+                match tokio::time::timeout(PAUSE, self.more()).await {
                     Ok(()) => continue,
                     Err(_) => {
                         self.is_touched = false;
@@ -115,6 +121,24 @@ impl Notices {
                 }
             }
             self.more().await;
+        }
+    }
+
+    /// Waits until what was [`Notices::touched`] counts as whole. False if more came: it is touched again then.
+    pub(super) async fn is_quiet(&mut self) -> bool {
+        // What came in the meantime is there already, whatever the runtime has heard of it.
+        if let Ok(events) = self.inotify.get_ref().0.read_events() {
+            events.into_iter().for_each(|event| self.take(event));
+        }
+        loop {
+            if self.is_touched || self.is_being_written(is_design_file) {
+                self.is_touched = true;
+                return false;
+            }
+            let left = QUIET.saturating_sub(self.heard.elapsed());
+            if tokio::time::timeout(left, self.more()).await.is_err() {
+                return true;
+            }
         }
     }
 
@@ -139,12 +163,17 @@ impl Notices {
         }
     }
 
+    fn touch(&mut self) {
+        self.is_touched = true;
+        self.heard = Instant::now();
+    }
+
     fn take(&mut self, event: InotifyEvent) {
         let has = |flags| event.mask.intersects(flags);
         if has(AddWatchFlags::IN_Q_OVERFLOW) {
             // Some are lost: as if everything had changed.
             self.unfinished.clear();
-            self.is_touched = true;
+            self.touch();
             return;
         }
         if has(AddWatchFlags::IN_IGNORED) {
@@ -169,7 +198,9 @@ impl Notices {
             let _ = self.add(&path, 1);
         }
         // A hidden name put into place may be a link to everything; one that was only written is an editor's own.
-        self.is_touched |= !(is_hidden && has(AddWatchFlags::IN_CLOSE_WRITE));
+        if !(is_hidden && has(AddWatchFlags::IN_CLOSE_WRITE)) {
+            self.touch();
+        }
     }
 }
 
@@ -208,6 +239,15 @@ mod tests {
         }
     }
 
+    async fn settled(notices: &mut Notices) {
+        loop {
+            notices.touched().await;
+            if notices.is_quiet().await {
+                return;
+            }
+        }
+    }
+
     impl Drop for Place {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
@@ -219,14 +259,14 @@ mod tests {
         let place = Place::new();
         let mut notices = place.notices();
         fs::write(place.at("zone.hcl"), "over the old").unwrap();
-        notices.settled().await;
+        settled(&mut notices).await;
         fs::write(place.at(".zone.hcl.new"), "beside it, then in its place").unwrap();
         fs::rename(place.at(".zone.hcl.new"), place.at("zone.hcl")).unwrap();
-        notices.settled().await;
+        settled(&mut notices).await;
         fs::remove_file(place.at("zone.hcl")).unwrap();
-        notices.settled().await;
+        settled(&mut notices).await;
         std::os::unix::fs::symlink("elsewhere", place.at(".data")).unwrap();
-        notices.settled().await;
+        settled(&mut notices).await;
         assert!(!notices.is_touched);
     }
 
@@ -243,7 +283,7 @@ mod tests {
         assert!(notices.is_being_written(is_design_file));
         half.write_all(b"}").unwrap();
         drop(half);
-        notices.settled().await;
+        settled(&mut notices).await;
         assert!(!notices.is_being_written(|_| true));
     }
 
@@ -256,11 +296,28 @@ mod tests {
         let mut swap = File::create(place.at(".zone.hcl.swp")).unwrap();
         swap.write_all(b"an editor is open").unwrap();
         fs::write(place.at("zone.hcl"), "whole").unwrap();
-        notices.settled().await;
+        settled(&mut notices).await;
         assert!(notices.is_being_written(|_| true));
         drop(image);
-        notices.settled().await;
+        settled(&mut notices).await;
         assert!(!notices.is_being_written(|_| true));
+    }
+
+    #[tokio::test]
+    async fn what_comes_while_it_is_read_is_told_again() {
+        let place = Place::new();
+        let mut notices = place.notices();
+        fs::write(place.at("zone.hcl"), "one").unwrap();
+        notices.touched().await;
+        fs::write(place.at("other.hcl"), "and another").unwrap();
+        assert!(!notices.is_quiet().await, "it was read before the other was there");
+        notices.touched().await;
+        let mut half = File::create(place.at("third.hcl")).unwrap();
+        half.write_all(b"zone \"ams1\" {").unwrap();
+        assert!(!notices.is_quiet().await, "somebody writes");
+        drop(half);
+        notices.touched().await;
+        assert!(notices.is_quiet().await);
     }
 
     #[tokio::test]
@@ -268,13 +325,13 @@ mod tests {
         let place = Place::new();
         let mut notices = place.notices();
         fs::create_dir_all(place.at("pods/one")).unwrap();
-        notices.settled().await;
+        settled(&mut notices).await;
         fs::write(place.at("pods/one/p01.hcl"), "new").unwrap();
-        notices.settled().await;
+        settled(&mut notices).await;
         fs::rename(place.at("pods"), place.at("halls")).unwrap();
-        notices.settled().await;
+        settled(&mut notices).await;
         fs::write(place.at("halls/one/p01.hcl"), "again").unwrap();
-        notices.settled().await;
+        settled(&mut notices).await;
     }
 
     #[tokio::test]
@@ -287,10 +344,10 @@ mod tests {
         fs::create_dir_all(place.0.join("design")).unwrap();
         fs::create_dir_all(place.0.join("not-there-yet")).unwrap();
         notices.find_roots();
-        notices.settled().await;
+        settled(&mut notices).await;
         for path in ["design/zone.hcl", "not-there-yet/ipxe.efi"] {
             fs::write(place.0.join(path), "new").unwrap();
-            notices.settled().await;
+            settled(&mut notices).await;
         }
     }
 }

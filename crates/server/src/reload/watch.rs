@@ -9,12 +9,16 @@ use crate::controller::Controller;
 use crate::files::{is_design_file, read_design};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// How often the files are looked at without a word from the kernel. Such a change is taken up when two looks in a row
 /// agree, so that a file is not read while it is still written.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Who publishes what is taken up here, and why.
+const AUTHOR: &str = "zw serve";
+const REASON: &str = "the design's files changed";
 
 impl Reloader {
     /// Watches the files until it is stopped.
@@ -34,26 +38,46 @@ impl Reloader {
         let mut next_look = tokio::time::interval(LOOK_EVERY);
         next_look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let is_settled = tokio::select! {
-                () = settled(notices.as_mut()) => true,
+            let is_told = tokio::select! {
+                () = touched(notices.as_mut()) => true,
                 _ = next_look.tick() => false,
                 _ = stop.wait_for(|stop| *stop) => return,
             };
-            if let (Some(notices), false) = (&mut notices, is_settled) {
-                notices.find_roots();
+            let mut is_taken_up = false;
+            if let (Some(notices), true) = (&mut notices, is_told) {
+                let began = Instant::now();
+                let _one_at_a_time = self.inner.lock().await;
+                // Compiled at once, while it shows whether more comes.
+                let draft = self.draft(&controller, Words::default(), Some(&taken_up)).await;
+                if !notices.is_quiet().await {
+                    continue;
+                }
+                seen.clone_from(&draft.digest);
+                if seen != taken_up {
+                    taken_up.clone_from(&seen);
+                    self.take_up(&controller, draft, AUTHOR, REASON, began).await;
+                    is_taken_up = true;
+                }
+            } else {
+                if let Some(notices) = &mut notices {
+                    notices.find_roots();
+                }
+                let now = look(&controller.options.design).await;
+                // Nobody is in the middle of writing one, as far as the kernel tells.
+                let is_written =
+                    notices.as_mut().is_some_and(|notices| notices.is_being_written(is_design_file));
+                let is_whole = now == seen && !is_written;
+                seen = now;
+                if is_whole && seen != taken_up {
+                    taken_up.clone_from(&seen);
+                    self.reload(&controller, Words::default(), AUTHOR, REASON).await;
+                    is_taken_up = true;
+                }
             }
-            let now = look(&controller.options.design).await;
-            // Nobody is in the middle of writing one, as far as the kernel tells.
-            let is_written = notices.as_mut().is_some_and(|notices| notices.is_being_written(is_design_file));
-            let is_whole = is_settled || now == seen && !is_written;
-            seen = now;
-            if is_whole && seen != taken_up {
-                taken_up.clone_from(&seen);
-                self.reload(&controller, Words::default(), "zw serve", "the design's files changed").await;
-            } else if !notices
-                .as_mut()
-                .is_some_and(|notices| notices.is_being_written(|path| !is_design_file(path)))
-            {
+            let mut is_written = || {
+                notices.as_mut().is_some_and(|notices| notices.is_being_written(|path| !is_design_file(path)))
+            };
+            if !is_taken_up && !is_written() {
                 let (this, working) = (Arc::clone(&self), Arc::clone(&controller));
                 let _ = tokio::task::spawn_blocking(move || {
                     let plan = Arc::clone(working.zone().plan());
@@ -66,9 +90,9 @@ impl Reloader {
 }
 
 /// Until the kernel tells of a change, if it does at all.
-async fn settled(notices: Option<&mut Notices>) {
+async fn touched(notices: Option<&mut Notices>) {
     match notices {
-        Some(notices) => notices.settled().await,
+        Some(notices) => notices.touched().await,
         None => std::future::pending().await,
     }
 }

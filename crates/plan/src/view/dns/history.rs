@@ -86,6 +86,12 @@ impl<'v> Side<'v> {
         }
     }
 
+    /// A name, first looked for where the other side has it: most names stay where they were.
+    fn find(self, labels: &[u8], other: DnsNameId) -> Option<DnsNameId> {
+        let is_there = other.index() + 1 < self.dns.names.len() && self.dns.labels_of(other) == labels;
+        if is_there { Some(other) } else { self.dns.find(labels) }
+    }
+
     fn servers(self) -> Vec<&'v [u8]> {
         self.dns.servers.iter().map(|server| self.dns.labels_of(*server)).collect()
     }
@@ -131,12 +137,12 @@ fn contents(zone: &DnsZone, old: Side<'_>, new: Side<'_>, change: &mut DnsZoneCh
         DnsZoneKind::Forward => {
             for name in old.names() {
                 let labels = old.dns.labels_of(name);
-                let after = new.dns.find(labels).map_or(&[][..], |name| new.dns.rows_of(name));
+                let after = new.find(labels, name).map_or(&[][..], |name| new.dns.rows_of(name));
                 rows(labels, (old, old.dns.rows_of(name)), (new, after), change);
             }
             for name in new.names() {
                 let labels = new.dns.labels_of(name);
-                if old.dns.find(labels).is_none() {
+                if old.find(labels, name).is_none() {
                     rows(labels, (old, &[]), (new, new.dns.rows_of(name)), change);
                 }
             }
