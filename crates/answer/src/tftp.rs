@@ -103,12 +103,14 @@ pub fn open(view: &View, packet: &Packet<'_>, client: IpAddr, now: Time) -> Resu
     })
 }
 
-/// The packet that tells a client of a refusal; `None` where an answer would serve an attacker only.
+/// The packet that tells a client of a refusal; `None` where an answer would serve an attacker only, or would keep the
+/// client from asking again.
 pub fn refused(refusal: Refusal) -> Option<Packet<'static>> {
     let (code, message): (u16, &'static str) = match refusal.reason {
+        // An ERROR ends the client's transfer (RFC 1350 §7); unanswered it asks again, and by then there may be room.
+        Reason::TooMany => return None,
         Reason::Malformed | Reason::NoIdentity => return None,
         Reason::NotServed => (error::NOT_FOUND, "no such file, or it is binary and needs mode octet"),
-        Reason::TooMany => (error::OTHER, "too many transfers, try again"),
         reason => (error::ACCESS, reason.meaning()),
     };
     Some(Packet::Error { code, message: message.as_bytes() })

@@ -1,6 +1,7 @@
 //! DNS sockets: threads for UDP, a task for each TCP connection, one that tells secondaries. Deciding is `answer::dns`'s.
 
 pub(crate) mod notify;
+mod places;
 pub(crate) mod tcp;
 
 use crate::clock;

@@ -15,6 +15,7 @@ use crate::tftp::window::Window;
 use crate::udp::{Inbound, Outbound, Path, Stop};
 use crate::{boot_http, clock, sockets};
 use answer::http::Body;
+use answer::http::admission::Party;
 use answer::tftp::{self, Opened, Outcome, Places, TRANSFERS_MAX};
 use model::view::SiteFile;
 use model::{Reason, Refusal, Time, View};
@@ -56,7 +57,8 @@ struct Server {
     ports: Vec<Port>,
     inbound: Inbound,
     jobs: HashMap<u64, (Job, SocketAddr)>,
-    by_client: HashMap<SocketAddr, u64>,
+    /// Mostly one for each client.
+    by_client: HashMap<SocketAddr, Vec<u64>>,
     places: Places,
     next: u64,
     /// When to look at which transfer, at the latest; one entry for each, which may be early.
@@ -178,7 +180,8 @@ impl Server {
         let controller = Arc::clone(&self.controller);
         let view = controller.view.load();
         let now = clock::now();
-        let Ok(packet) = decode(packet) else {
+        let octets = packet;
+        let Ok(packet) = decode(octets) else {
             refuse(&controller, &view, Reason::Malformed.into(), path, "", now);
             return None;
         };
@@ -186,13 +189,15 @@ impl Server {
             Packet::Read(request) | Packet::Write(request) => request.file,
             _ => "",
         };
-        // The same request again while its transfer goes on: the first packet is on its way, or is sent again in time.
-        if self.by_client.contains_key(&path.from) {
+        // The same request again: the first packet is on its way, or is sent again in time. Any other begins a transfer
+        // beside what there is from this port, for a client that went on to another file or starts anew; which one it
+        // means shows when it answers.
+        if self.transfers_of(path.from).any(|job| !job.transfer.is_answered() && *job.request == *octets) {
             return None;
         }
         let begun = tftp::open(&view, &packet, path.from.ip(), self.now()).and_then(|opened| {
             let refused = opened.refused;
-            self.begin(&view, opened, path).map(|()| refused)
+            self.begin(&view, opened, octets, path).map(|()| refused)
         });
         match begun {
             Ok(None) => None,
@@ -208,7 +213,7 @@ impl Server {
         }
     }
 
-    fn begin(&mut self, view: &View, opened: Opened, path: Path) -> Result<(), Refusal> {
+    fn begin(&mut self, view: &View, opened: Opened, request: &[u8], path: Path) -> Result<(), Refusal> {
         let id = self.next;
         self.next += 1;
         let content = match opened.body {
@@ -221,7 +226,8 @@ impl Server {
                 Content::File { file, name: known.name.clone() }
             }
         };
-        let gave_way = self.places.take(id, path.from.ip()).map_err(|_| Reason::TooMany)?;
+        let party = Party::of(view, path.from.ip());
+        let gave_way = self.places.take(id, party).map_err(|_| Reason::TooMany)?;
         if let Some(other) = gave_way {
             self.forget(other);
         }
@@ -232,11 +238,12 @@ impl Server {
         let machine = opened.machine.map(|device| view.plan.design.devices[device.index()].location.clone());
         let script_of = opened.is_boot_script.then_some(view.generation);
         let added = self.epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, id));
-        let job = Job { socket, transfer: opened.transfer, content, machine, script_of, is_blocked: false };
+        let (transfer, request) = (opened.transfer, request.into());
+        let job = Job { socket, request, transfer, content, machine, script_of, is_blocked: false };
         if let (Ok(()), Some(deadline)) = (added, job.transfer.deadline()) {
             self.timers.push(Reverse((deadline, id)));
             self.jobs.insert(id, (job, path.from));
-            self.by_client.insert(path.from, id);
+            self.by_client.entry(path.from).or_default().push(id);
             self.turn(id, false);
         } else {
             self.places.leave(id);
@@ -249,8 +256,9 @@ impl Server {
         let now = self.now();
         let controller = Arc::clone(&self.controller);
         let traffic = controller.counters.of(Protocol::Tftp);
-        let Some((job, _)) = self.jobs.get_mut(&id) else { return };
+        let Some((job, client)) = self.jobs.get_mut(&id) else { return };
         let (window, buffer, was_blocked) = (&mut self.window, &mut self.buffer, job.is_blocked);
+        let (client, was_answered) = (*client, job.transfer.is_answered());
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             if is_readable {
                 job.receive(buffer, now)?;
@@ -265,18 +273,21 @@ impl Server {
                 return self.forget(id);
             }
         }
+        let is_answered = job.transfer.is_answered() && !was_answered;
         if job.transfer.outcome().is_some() {
-            return self.finish(id);
-        }
-        if job.transfer.is_answered() {
-            self.places.answered(id);
-        }
-        if job.is_blocked != was_blocked {
+            self.finish(id);
+        } else if job.is_blocked != was_blocked {
             let writable = if job.is_blocked { EpollFlags::EPOLLOUT } else { EpollFlags::empty() };
             let mut event = EpollEvent::new(EpollFlags::EPOLLIN | writable, id);
             if self.epoll.modify(&job.socket, &mut event).is_err() {
                 self.forget(id);
             }
+        }
+        if is_answered {
+            self.places.answered(id);
+            // It is this one that the client means.
+            let others = self.by_client.get(&client).cloned().unwrap_or_default();
+            others.into_iter().filter(|other| *other != id).for_each(|other| self.forget(other));
         }
     }
 
@@ -299,8 +310,19 @@ impl Server {
     fn remove(&mut self, id: u64) -> Option<Job> {
         self.places.leave(id);
         let (job, client) = self.jobs.remove(&id)?;
-        self.by_client.remove(&client);
+        if let Some(own) = self.by_client.get_mut(&client) {
+            own.retain(|other| *other != id);
+            if own.is_empty() {
+                self.by_client.remove(&client);
+            }
+        }
         Some(job)
+    }
+
+    /// What is being sent to this address and port.
+    fn transfers_of(&self, client: SocketAddr) -> impl Iterator<Item = &Job> {
+        let own = self.by_client.get(&client).into_iter().flatten();
+        own.filter_map(|id| self.jobs.get(id)).map(|(job, _)| job)
     }
 
     /// An open file, one for all who are sent it.

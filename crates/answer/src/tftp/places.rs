@@ -4,21 +4,22 @@
 //! gives way, the oldest first: a client that is there answers within a round trip, so a flood of forged requests takes
 //! places only from itself.
 
+use crate::http::admission::Party;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
 
 /// Transfers under way at once, all together: two for each machine of a pod of a thousand.
 pub const TRANSFERS_MAX: usize = 2048;
-/// Transfers of one client: firmware asks for the size and then for the file, and may not end the first politely.
+/// Transfers of one client, which is a machine or a stranger as [`Party`] has it: firmware asks
+/// for the size and then for the file, and may not end the first politely.
 const CLIENT_MAX: usize = 4;
 
 /// The transfers that are under way, by a number that grows with each.
 #[derive(Debug)]
 pub struct Places {
     transfers_max: usize,
-    clients: BTreeMap<u64, IpAddr>,
+    clients: BTreeMap<u64, Box<str>>,
     unanswered: BTreeSet<u64>,
-    by_client: HashMap<IpAddr, Vec<u64>>,
+    by_client: HashMap<Box<str>, Vec<u64>>,
 }
 
 /// There is no room, and none can be made.
@@ -40,7 +41,8 @@ impl Places {
     ///
     /// # Errors
     /// [`Full`]: everybody who has a place uses it.
-    pub fn take(&mut self, transfer: u64, client: IpAddr) -> Result<Option<u64>, Full> {
+    pub fn take(&mut self, transfer: u64, client: Party) -> Result<Option<u64>, Full> {
+        let client = client.who;
         let own = self.by_client.get(&client).map_or(&[][..], Vec::as_slice);
         let gives_way = if own.len() >= CLIENT_MAX {
             Some(*own.iter().find(|own| self.unanswered.contains(own)).ok_or(Full)?)
@@ -52,7 +54,7 @@ impl Places {
         if let Some(other) = gives_way {
             self.leave(other);
         }
-        self.clients.insert(transfer, client);
+        self.clients.insert(transfer, client.clone());
         self.unanswered.insert(transfer);
         self.by_client.entry(client).or_default().push(transfer);
         Ok(gives_way)
@@ -80,8 +82,8 @@ impl Places {
 mod tests {
     use super::*;
 
-    fn client(number: u32) -> IpAddr {
-        IpAddr::V4((0x0a00_0000 + number).into())
+    fn client(number: u32) -> Party {
+        Party { who: format!("z/p1/r1/u{number}").into(), pod: "p1".into() }
     }
 
     #[test]

@@ -4,7 +4,8 @@ mod pair;
 
 use crate::zone;
 use answer::http::Body;
-use answer::tftp::{Outcome, Outgoing, Transfer, open, refused};
+use answer::http::admission::Party;
+use answer::tftp::{Outcome, Outgoing, Places, Transfer, open, refused};
 use model::{Reason, Time, View};
 use std::net::IpAddr;
 use wire::tftp::{Mode, Options, Packet, Request, error};
@@ -125,6 +126,36 @@ fn what_may_not_be_is_told_with_the_right_error() {
     ] {
         assert_eq!(code(&packet, "hv-u1"), None);
     }
+}
+
+#[test]
+fn who_should_ask_again_is_not_told_that_it_is_over() {
+    assert_eq!(refused(Reason::TooMany.into()), None);
+}
+
+#[test]
+fn a09_many_addresses_of_one_client_have_the_places_of_one() {
+    let view = zone::view();
+    let mut places = Places::new(100);
+    let mut taken = 0..;
+    let mut stays = |places: &mut Places, client: IpAddr| {
+        let transfer = taken.next().unwrap();
+        let stays = places.take(transfer, Party::of(&view, client)).is_ok();
+        places.answered(transfer);
+        stays
+    };
+    // A /64 is as easy to have as one address.
+    let of_one = |number: u16| IpAddr::from([0x2001, 0xdb8, 0xffff, 1, 0, 0, 0, number]);
+    assert_eq!((0..50).filter(|number| stays(&mut places, of_one(*number))).count(), 4);
+    assert!(stays(&mut places, "2001:db8:ffff:2::1".parse().unwrap()));
+    // A machine is one by whichever of its addresses it asks, and its neighbour another.
+    let addresses = |name: &str| -> [IpAddr; 2] {
+        [zone::v4(&view.plan, name).into(), zone::v6(&view.plan, name).into()]
+    };
+    let own = addresses("hv-u1");
+    let count = own.iter().cycle().take(10).filter(|address| stays(&mut places, **address)).count();
+    assert_eq!(count, 4);
+    assert!(stays(&mut places, addresses("st-2")[0]));
 }
 
 #[test]

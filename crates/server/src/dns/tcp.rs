@@ -3,11 +3,12 @@
 //! Queries that come together are answered together, in their order and with as few writes as they need; a transfer is
 //! written message by message as the client takes it.
 
+use super::places::Places;
 use super::refuse;
 use crate::controller::Controller;
 use crate::counters::Protocol;
 use answer::dns::{Answer, Transport, answer};
-use std::collections::HashMap;
+use answer::http::admission::Party;
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,18 +16,18 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 /// Connections that are open at once.
 const CONNECTIONS_MAX: usize = 1024;
-/// Of those, one client's: there are places left for others.
+/// Of those, one client's, which is a machine, an IPv4 address or a /64 of IPv6: there are places left for others.
 const CLIENT_CONNECTIONS_MAX: usize = 128;
 /// A connection on which nothing was asked for this long is closed (RFC 7766 §6.2.3 advises some seconds).
 const IDLE_MAX: Duration = Duration::from_secs(10);
-/// How long a client may take nothing of a reply.
-const STALL_MAX: Duration = Duration::from_secs(10);
+/// How long a client may take for what is written at once: a message of a transfer, or short replies together.
+const WRITE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Octets of a query: a name and some options. Who announces more is let go.
 const QUERY_OCTETS_MAX: u16 = 4_096;
 /// Octets that are read at once: some hundred queries.
@@ -35,40 +36,47 @@ const READ_OCTETS: usize = 8_192;
 const GATHER_OCTETS: usize = 16_384;
 
 /// Accepts connections until it is stopped.
-pub(crate) async fn run(controller: Arc<Controller>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+pub(crate) async fn run(controller: Arc<Controller>, listener: TcpListener, stop: watch::Receiver<bool>) {
+    let who = |client| Party::of(&controller.view.load(), client).who;
+    let places = Arc::new(Places::new(CONNECTIONS_MAX, CLIENT_CONNECTIONS_MAX));
+    accept(&places, listener, stop, who, |socket, client| {
+        let controller = Arc::clone(&controller);
+        async move {
+            // A client that breaks off or stalls is its own trouble.
+            let _ = connection(&controller, socket, client).await;
+        }
+    })
+    .await;
+}
+
+/// Gives each connection a place and a task, until it is stopped; with that the tasks end too.
+async fn accept<Served: Future<Output = ()> + Send + 'static>(
+    places: &Arc<Places>,
+    listener: TcpListener,
+    mut stop: watch::Receiver<bool>,
+    who: impl Fn(IpAddr) -> Box<str>,
+    serve: impl Fn(TcpStream, IpAddr) -> Served,
+) {
     let mut open = JoinSet::new();
-    let mut clients: HashMap<IpAddr, usize> = HashMap::new();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let next = async {
+            // While there is no place, the kernel's queue holds who comes.
+            let any = places.any().await;
+            (any, listener.accept().await)
+        };
+        let (any, accepted) = tokio::select! {
+            next = next => next,
             _ = stop.wait_for(|stop| *stop) => return,
         };
-        while let Some(ended) = open.try_join_next() {
-            if let Ok(client) = ended
-                && let Some(count) = clients.get_mut(&client)
-            {
-                *count -= 1;
-                if *count == 0 {
-                    clients.remove(&client);
-                }
-            }
-        }
+        while open.try_join_next().is_some() {}
         match accepted {
             Ok((socket, peer)) => {
                 let client = peer.ip().to_canonical();
-                let count = clients.entry(client).or_default();
-                if *count >= CLIENT_CONNECTIONS_MAX {
-                    continue;
-                }
-                *count += 1;
-                let controller = Arc::clone(&controller);
+                let Some(place) = places.take(any, who(client)) else { continue };
+                let served = serve(socket, client);
                 open.spawn(async move {
                     let _place = place;
-                    // A client that breaks off or stalls is its own trouble.
-                    let _ = connection(&controller, socket, client).await;
-                    client
+                    served.await;
                 });
             }
             // Out of file descriptors, or the client has gone: neither is mended by asking again at once.
@@ -100,11 +108,16 @@ async fn connection(controller: &Controller, socket: TcpStream, client: IpAddr) 
                     }
                     output.put(&reply).await?;
                 }
-                Ok(Ok(Answer::Transfer(mut transfer))) => {
-                    while transfer.next_message(&mut reply) {
-                        output.put(&reply).await?;
+                Ok(Ok(Answer::Transfer(mut transfer))) => loop {
+                    match catch_unwind(AssertUnwindSafe(|| transfer.next_message(&mut reply))) {
+                        Ok(true) => output.put(&reply).await?,
+                        Ok(false) => break,
+                        Err(_) => {
+                            traffic.panicked.one();
+                            return output.flush().await;
+                        }
                     }
-                }
+                },
                 Ok(Err(refusal)) => {
                     refuse(controller, &view, refusal.reason, client);
                     return output.flush().await;
@@ -166,7 +179,7 @@ impl Output<'_> {
             socket.write_all(&length[written.min(2)..]).await?;
             socket.write_all(&reply[written.saturating_sub(2)..]).await
         };
-        timeout(STALL_MAX, whole).await??;
+        timeout(WRITE_TIME_MAX, whole).await??;
         self.count(2 + reply.len());
         Ok(())
     }
@@ -174,7 +187,7 @@ impl Output<'_> {
     /// Writes what was kept.
     async fn flush(&mut self) -> io::Result<()> {
         if !self.gathered.is_empty() {
-            timeout(STALL_MAX, self.socket.write_all(&self.gathered)).await??;
+            timeout(WRITE_TIME_MAX, self.socket.write_all(&self.gathered)).await??;
             self.count(self.gathered.len());
             self.gathered.clear();
         }
@@ -183,5 +196,80 @@ impl Output<'_> {
 
     fn count(&self, octets: usize) {
         self.controller.counters.of(Protocol::Dns).octets.add(octets as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::mpsc;
+
+    /// A listener on this host, and where it is.
+    async fn listener() -> (TcpListener, std::net::SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// Far longer than anything here takes.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn it_stops_while_every_place_is_taken() {
+        let (listener, address) = listener().await;
+        let (stop, stopping) = watch::channel(false);
+        let (begun, mut have_begun) = mpsc::unbounded_channel();
+        let accepting = tokio::spawn(async move {
+            let places = Arc::new(Places::new(1, 1));
+            accept(
+                &places,
+                listener,
+                stopping,
+                |client| client.to_string().into(),
+                |socket, _| {
+                    let begun = begun.clone();
+                    async move {
+                        begun.send(()).unwrap();
+                        std::future::pending::<()>().await;
+                        drop(socket);
+                    }
+                },
+            )
+            .await;
+        });
+        let mut client = TcpStream::connect(address).await.unwrap();
+        have_begun.recv().await.unwrap();
+        stop.send_replace(true);
+        timeout(PATIENCE, accepting).await.expect("it stops").unwrap();
+        // Its connections end with it.
+        assert_eq!(timeout(PATIENCE, client.read(&mut [0])).await.unwrap().unwrap_or(0), 0);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_panics_gives_its_place_back() {
+        let (listener, address) = listener().await;
+        let (_stop, stopping) = watch::channel(false);
+        let (begun, mut have_begun) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let places = Arc::new(Places::new(1, 1));
+            accept(
+                &places,
+                listener,
+                stopping,
+                |client| client.to_string().into(),
+                |_, _| {
+                    let begun = begun.clone();
+                    async move {
+                        begun.send(()).unwrap();
+                        panic!("as a test wants it");
+                    }
+                },
+            )
+            .await;
+        });
+        for _ in 0..3 {
+            let _client = TcpStream::connect(address).await.unwrap();
+            timeout(PATIENCE, have_begun.recv()).await.expect("a place").unwrap();
+        }
     }
 }

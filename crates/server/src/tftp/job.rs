@@ -23,6 +23,8 @@ pub(super) enum Content {
 
 pub(super) struct Job {
     pub(super) socket: UdpSocket,
+    /// The octets that asked for it.
+    pub(super) request: Box<[u8]>,
     pub(super) transfer: Transfer,
     pub(super) content: Content,
     pub(super) machine: Option<Location>,

@@ -204,16 +204,66 @@ fn a_client_uses_four_places_at_most() {
         })
         .collect();
     let fifth = Client::new(&server, Ipv4Addr::LOCALHOST);
+    // An error would end it. It hears nothing, and asks again as it would after a loss.
     fifth.request("ipxe.efi", options(512, 1));
-    assert_eq!(fifth.next().0, format!("error {}", error::OTHER));
+    fifth.request("nothing", options(512, 1));
+    assert_eq!(fifth.next().0, format!("error {}", error::NOT_FOUND));
+    assert_eq!(server.metric("zonewright_refusals_total{protocol=\"tftp\",reason=\"too-many\"}"), 1.0);
     // One that ends makes room.
     begun[0].0.send(&Packet::Error { code: 0, message: b"" }, begun[0].1);
     loop {
         fifth.request("ipxe.efi", options(512, 1));
+        fifth.request("nothing", options(512, 1));
         if fifth.next().0.starts_with("Oack") {
             break;
         }
     }
+}
+
+#[test]
+fn a_client_may_go_on_to_another_file_from_the_same_port() {
+    let server = Server::start();
+    let client = Client::new(&server, Ipv4Addr::LOCALHOST);
+    // Firmware asks for the size, says nothing more, and asks anew; it takes what answers that.
+    client.request("ipxe.efi", Options { tsize: Some(0), ..Options::default() });
+    assert!(client.next().0.contains("tsize: Some(100000)"));
+    assert_eq!(client.fetch("undionly.kpxe", options(1428, 1), |_| false), loader());
+}
+
+#[test]
+fn a_client_that_starts_anew_in_the_middle_is_served_from_the_same_port() {
+    let server = Server::start();
+    let client = Client::new(&server, Ipv4Addr::LOCALHOST);
+    client.request("ipxe.efi", options(1000, 1));
+    let (_, old) = client.next();
+    client.send(&Packet::Ack { block: 0 }, old);
+    assert_eq!(client.next(), ("block 1 of 1000".to_owned(), old));
+    // The power went: the same request from the same port.
+    client.request("ipxe.efi", options(1000, 1));
+    let (oack, new) = client.next();
+    assert!(oack.starts_with("Oack") && new != old, "{oack}");
+    client.send(&Packet::Ack { block: 0 }, new);
+    assert_eq!(client.next(), ("block 1 of 1000".to_owned(), new));
+    // With that the first one is over.
+    client.send(&Packet::Ack { block: 1 }, old);
+    client.send(&Packet::Ack { block: 1 }, new);
+    assert_eq!(client.next(), ("block 2 of 1000".to_owned(), new));
+}
+
+#[test]
+fn a09_a_forged_request_from_a_clients_own_port_does_not_end_its_transfer() {
+    let server = Server::start();
+    let client = Client::new(&server, Ipv4Addr::LOCALHOST);
+    client.request("ipxe.efi", options(1000, 1));
+    let (_, own) = client.next();
+    client.send(&Packet::Ack { block: 0 }, own);
+    assert_eq!(client.next(), ("block 1 of 1000".to_owned(), own));
+    client.request("snponly.efi", options(1000, 64));
+    let (_, forged) = client.next();
+    // RFC 1350 §4: what comes from elsewhere is told so, and the transfer goes on.
+    client.send(&Packet::Error { code: error::UNKNOWN_TRANSFER, message: b"" }, forged);
+    client.send(&Packet::Ack { block: 1 }, own);
+    assert_eq!(client.next(), ("block 2 of 1000".to_owned(), own));
 }
 
 #[test]
