@@ -46,8 +46,11 @@ fn by_port(
 ) -> Result<Known, Refusal> {
     let relays = view.dhcp.wiring.relays.get(&giaddr).map_or(&[][..], Vec::as_slice);
     let refuse = |reason, switch| Refusal { reason, switch, interface: None };
-    // Relays send from many addresses, some of which no plan knows; but never from one that a machine has.
-    if agent.is_doubled() || is_clients(view, *arrival.source.ip()) {
+    // Relays send from many addresses, some of which no plan knows; but never from one that a machine has or could take,
+    // nor from none, as a machine on our own link could.
+    let source = *arrival.source.ip();
+    let is_clients = source.is_unspecified() || view.dhcp.wiring.may_be_clients(&view.plan, source);
+    if agent.is_doubled() || is_clients {
         return Err(refuse(Reason::UntrustedRelay, only_switch(view, giaddr)));
     }
     let Some(circuit_id) = agent.circuit_id() else {
@@ -145,12 +148,6 @@ fn by_address(
         return Err(Refusal { reason: Reason::NoIdentity, switch: None, interface: Some(interface) });
     }
     Ok(Known { interface, binding: None, switch: None })
-}
-
-/// Whether the plan gives this address to a machine or a BMC.
-fn is_clients(view: &View, address: Ipv4Addr) -> bool {
-    let interface = view.dhcp.wiring.addresses.get(&address).map(|id| view.plan.interface(*id));
-    interface.is_some_and(|interface| matches!(interface.audience, Audience::Machine | Audience::Bmc))
 }
 
 /// The switch that has this relay address, if it is only one.

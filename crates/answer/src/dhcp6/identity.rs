@@ -4,7 +4,6 @@
 use super::Arrival;
 use crate::dhcp::boot;
 use crate::dhcp::identity::{Known, owner};
-use model::design::Audience;
 use model::facts::Stage;
 use model::view::dhcp::Relay as PortOf;
 use model::{DeviceId, InterfaceId, Mac, Reason, Refusal, View};
@@ -14,16 +13,21 @@ use wire::dhcp6::{AssociationKind, Message, MessageType, Packet, Relay};
 /// Finds out.
 pub(super) fn of(view: &View, packet: &Packet<'_>, arrival: Arrival) -> Result<Known, Refusal> {
     let Some(nearest) = packet.nearest() else { return by_address(view, &packet.message, arrival) };
-    // Relays send from many addresses, some of which no plan knows; but never from one that a machine has.
-    if let Some(interface) = clients(view, *arrival.source.ip()) {
-        return Err(Refusal { reason: Reason::UntrustedRelay, switch: None, interface: Some(interface) });
+    // Relays send from many addresses, some of which no plan knows; but never from one that a machine has or could take.
+    let source = *arrival.source.ip();
+    if may_be_clients(view, source, || is_beside_clients(view)) {
+        return Err(forged(view, source));
     }
     // Relays take relayed messages from below, so whoever is plugged in at a port could send one that names another
-    // port. A relay further out tells it: that message came in where a machine is drawn and no switch.
+    // port. A relay further out tells it: that message came in where a machine is drawn and no switch, or from an
+    // address that a machine has or could take.
     for outer in packet.relays().rev().skip(1) {
         if let Ok(known) = by_port(view, &packet.message, outer) {
             let (switch, interface) = (known.switch, Some(known.interface));
             return Err(Refusal { reason: Reason::UntrustedRelay, switch, interface });
+        }
+        if may_be_clients(view, outer.peer, || is_drawn(view, outer.link)) {
+            return Err(forged(view, outer.peer));
         }
     }
     by_port(view, &packet.message, nearest)
@@ -114,11 +118,30 @@ fn by_address(view: &View, message: &Message<'_>, arrival: Arrival) -> Result<Kn
     }
 }
 
-/// The machine's or BMC's interface that the plan gives this address to.
-fn clients(view: &View, address: Ipv6Addr) -> Option<InterfaceId> {
-    let interface = *view.dhcp6.wiring.addresses.get(&address)?;
-    let audience = view.plan.interface(interface).audience;
-    matches!(audience, Audience::Machine | Audience::Bmc).then_some(interface)
+/// Whether it may be a machine or BMC that sent a relayed message from this address. A link-local one is anybody's who
+/// stands on the link; `is_clients_link` tells of that.
+fn may_be_clients(view: &View, sender: Ipv6Addr, is_clients_link: impl FnOnce() -> bool) -> bool {
+    if sender.is_unicast_link_local() || sender.is_unspecified() {
+        return is_clients_link();
+    }
+    view.dhcp6.wiring.may_be_clients(&view.plan, sender)
+}
+
+/// Whether machines or BMCs stand on a link of ours.
+fn is_beside_clients(view: &View) -> bool {
+    view.dhcp6.servers.iter().any(|server| view.dhcp6.wiring.is_beside_clients(*server))
+}
+
+/// Whether a relay's link is none, so that nothing tells where a message came in, or of a drawn switch or subnet: which
+/// of its ports lead to switches is not known.
+fn is_drawn(view: &View, link: Ipv6Addr) -> bool {
+    let wiring = &view.dhcp6.wiring;
+    link.is_unspecified() || wiring.relays.contains_key(&link) || wiring.is_beside_clients(link)
+}
+
+fn forged(view: &View, sender: Ipv6Addr) -> Refusal {
+    let interface = view.dhcp6.wiring.addresses.get(&sender).copied();
+    Refusal { reason: Reason::UntrustedRelay, switch: None, interface }
 }
 
 /// The switches whose relay may name a link by this address.
@@ -135,13 +158,16 @@ fn only(switches: &[DeviceId]) -> Option<DeviceId> {
 
 /// What asks on this interface.
 pub(super) fn stage(view: &View, message: &Message<'_>, interface: InterfaceId) -> Stage {
-    let class = message
-        .vendor_classes()
-        .find(|class| class.starts_with(b"HTTPClient") || class.starts_with(b"PXEClient"));
-    let first = boot::values(class.unwrap_or_default(), message.architectures()).next();
+    let (class, _) = firmware_class(message).unwrap_or_default();
+    let first = boot::values(class, message.architectures()).next();
     // There is no DHCPv6 in a BIOS, so who does not say is UEFI.
     let first = Some(first.unwrap_or(boot::UEFI));
-    boot::stage_of(view, interface, message.has_user_class(b"iPXE"), class.unwrap_or_default(), first)
+    boot::stage_of(view, interface, message.has_user_class(b"iPXE"), class, first)
+}
+
+/// The class by which firmware asks to boot, and the Option 16 that has it: others may stand before it.
+pub(super) fn firmware_class<'m>(message: &Message<'m>) -> Option<(&'m [u8], &'m [u8])> {
+    message.vendor_class(|class| class.starts_with(b"HTTPClient") || class.starts_with(b"PXEClient"))
 }
 
 /// The hardware address of the interface that asks: as the relay saw it (RFC 6939), or as the link-local address that it

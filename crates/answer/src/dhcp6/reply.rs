@@ -1,5 +1,6 @@
 //! The messages that go out: ADVERTISE and REPLY.
 
+use super::identity::firmware_class;
 use super::{Answer, Refused, Request};
 use crate::dhcp::boot;
 use model::design::Audience;
@@ -198,9 +199,10 @@ impl Request<'_> {
             reply.option(code::BOOT_FILE_URL, url.as_bytes());
             // A firmware that boots by HTTP takes no offer without it (UEFI 2.10 §24.7.3.1). Its own octets go back,
             // enterprise number and all.
-            if self.stage == Stage::UefiHttp {
-                let classes = self.message.options.iter().filter(|(code, _)| *code == code::VENDOR_CLASS);
-                classes.take(1).for_each(|(code, data)| reply.option(code, data));
+            if self.stage == Stage::UefiHttp
+                && let Some((_, option)) = firmware_class(self.message)
+            {
+                reply.option(code::VENDOR_CLASS, option);
             }
         }
     }
@@ -228,7 +230,7 @@ impl Request<'_> {
             return None;
         }
         let server = *view.dhcp6.servers.first()?;
-        let class = self.message.vendor_classes().next().unwrap_or_default();
+        let (class, _) = firmware_class(self.message).unwrap_or_default();
         let loader = || boot::loader(boot::values(class, self.message.architectures()));
         let url = match self.stage {
             Stage::BiosPxe | Stage::UefiPxe => format!("tftp://[{server}]/{}", loader()?),

@@ -458,7 +458,19 @@ fn a04_what_a_client_says_of_its_port_counts_for_nothing() {
     send(&view, &packet, SocketAddrV4::new(neighbours, 67), 67).assert_silent(Reason::UntrustedRelay);
     let bmc = address(&view, U01, "bmc");
     send(&view, &packet, SocketAddrV4::new(bmc, 67), 67).assert_silent(Reason::UntrustedRelay);
-    for relay in [zone::leaf_a(0), zone::leaf_b(0), zone::gateway(0), Ipv4Addr::new(192, 0, 2, 77)] {
+    // From an address that the plan gives nobody: one that it may take on its own subnet, or on the BMCs', or none.
+    let decline = Request { requested_address: Some(its), ..request(MessageType::Decline) };
+    let free = [Ipv4Addr::new(10, 1, 0, 250), Ipv4Addr::new(11, 1, 0, 250), Ipv4Addr::UNSPECIFIED];
+    for source in free.map(|free| SocketAddrV4::new(free, 67)) {
+        send(&view, &packet, source, 67).assert_silent(Reason::UntrustedRelay);
+        let declined = send(&view, &through(&decline, u01()), source, 67);
+        declined.assert_silent(Reason::UntrustedRelay);
+        assert_eq!(declined.result.expect_err("refused").observed, None, "{source}");
+    }
+    // The switches' own addresses, those of a subnet that no machine stands on, and those that nothing is known of.
+    let management = address(&view, "ams1/p01/r1/leaf-a", "mgmt");
+    let (transit, loopback) = (Ipv4Addr::new(10, 0, 0, 77), Ipv4Addr::new(192, 0, 2, 77));
+    for relay in [zone::leaf_a(0), zone::leaf_b(0), zone::gateway(0), management, transit, loopback] {
         assert_eq!(send(&view, &packet, SocketAddrV4::new(relay, 67), 67).granted(), its);
     }
 }

@@ -4,8 +4,11 @@
 //! so nothing is parsed or guessed while serving. What follows from the plan alone is shared between the views of one
 //! plan (it is most of the work); what follows from the facts is small.
 
+use crate::design::Audience;
 use crate::ids::{DeviceId, InterfaceId, SubnetId};
 use crate::mac::Mac;
+use crate::plan::Plan;
+use ipnet::Ipv4Net;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -36,6 +39,8 @@ pub struct Wiring {
     pub relays: HashMap<Ipv4Addr, Vec<DeviceId>>,
     /// Whose address it is.
     pub addresses: HashMap<Ipv4Addr, InterfaceId>,
+    /// The subnets that are for machines or BMCs, in order. None holds another.
+    pub client_subnets: Vec<Ipv4Net>,
 }
 
 /// Whose requests come by one port: positions in [`crate::Plan::bindings`].
@@ -139,5 +144,18 @@ impl Wiring {
     pub fn port(&self, relay: Relay<'_>, circuit_id: &[u8]) -> Option<Port> {
         let mut buffer = [0; PORT_KEY_MAX];
         self.ports.get(port_key(relay, circuit_id, &mut buffer)?).copied()
+    }
+
+    /// Whether an address may be that of a machine or BMC: the plan gives it one, or gives it nobody on a subnet where they
+    /// stand, so that they may take it.
+    pub fn may_be_clients(&self, plan: &Plan, address: Ipv4Addr) -> bool {
+        if self.relays.contains_key(&address) {
+            return false;
+        }
+        if let Some(interface) = self.addresses.get(&address) {
+            return matches!(plan.interface(*interface).audience, Audience::Machine | Audience::Bmc);
+        }
+        let after = self.client_subnets.partition_point(|subnet| subnet.network() <= address);
+        after > 0 && self.client_subnets[after - 1].contains(&address)
     }
 }

@@ -3,7 +3,10 @@
 //! What both families share stands there: who was accepted where, and why an interface is not served.
 
 use super::dhcp::{PORT_KEY_MAX, Port, Relay, Withheld, port_key};
+use crate::design::Audience;
 use crate::ids::{DeviceId, InterfaceId, SubnetId};
+use crate::plan::Plan;
+use ipnet::Ipv6Net;
 use std::collections::HashMap;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
@@ -37,6 +40,8 @@ pub struct Wiring {
     pub relays: HashMap<Ipv6Addr, Vec<DeviceId>>,
     /// Whose address it is.
     pub addresses: HashMap<Ipv6Addr, InterfaceId>,
+    /// The subnets that are for machines or BMCs, in order. None holds another.
+    pub client_subnets: Vec<Ipv6Net>,
 }
 
 impl Wiring {
@@ -44,6 +49,24 @@ impl Wiring {
     pub fn port(&self, relay: Relay<'_>, interface_id: &[u8]) -> Option<Port> {
         let mut buffer = [0; PORT_KEY_MAX];
         self.ports.get(port_key(relay, interface_id, &mut buffer)?).copied()
+    }
+
+    /// Whether an address may be that of a machine or BMC: the plan gives it one, or gives it nobody on a subnet where they
+    /// stand, so that they may take it.
+    pub fn may_be_clients(&self, plan: &Plan, address: Ipv6Addr) -> bool {
+        if self.relays.contains_key(&address) {
+            return false;
+        }
+        if let Some(interface) = self.addresses.get(&address) {
+            return matches!(plan.interface(*interface).audience, Audience::Machine | Audience::Bmc);
+        }
+        self.is_beside_clients(address)
+    }
+
+    /// Whether machines or BMCs stand on the subnet of an address.
+    pub fn is_beside_clients(&self, address: Ipv6Addr) -> bool {
+        let after = self.client_subnets.partition_point(|subnet| subnet.network() <= address);
+        after > 0 && self.client_subnets[after - 1].contains(&address)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use model::design::{Audience, Zone};
 use model::facts::State;
+use model::plan::Subnet;
 use model::view::dhcp::{PORT_KEY_MAX, Relay, SubnetTold, Told, Wiring, Withheld, port_key};
 use model::view::{DhcpView, Site};
 use model::{Facts, InterfaceId, Plan};
@@ -52,6 +53,19 @@ fn is_wired_alike(before: &Plan, plan: &Plan) -> bool {
         && before.subnets == plan.subnets
         && before.interfaces == plan.interfaces
         && switches(before) == switches(plan)
+        && for_clients(before).eq(for_clients(plan))
+}
+
+/// Of each network, whether machines or BMCs stand on it.
+fn for_clients(plan: &Plan) -> impl Iterator<Item = bool> {
+    let is_client = |audience: &Audience| matches!(audience, Audience::Machine | Audience::Bmc);
+    plan.design.networks.iter().map(move |network| network.audience.iter().any(is_client))
+}
+
+/// The subnets of the networks that are for machines or BMCs.
+pub(super) fn client_subnets(plan: &Plan) -> impl Iterator<Item = &Subnet> {
+    let networks: Vec<bool> = for_clients(plan).collect();
+    plan.subnets.iter().filter(move |subnet| networks[subnet.network.index()])
 }
 
 fn with_wiring(wiring: Arc<Wiring>, plan: &Plan, facts: &Facts, site: &Site) -> DhcpView {
@@ -87,7 +101,9 @@ fn wiring(plan: &Plan) -> Wiring {
         ports: HashMap::with_capacity(plan.bindings.len()),
         relays: HashMap::new(),
         addresses: HashMap::with_capacity(plan.interfaces.len()),
+        client_subnets: client_subnets(plan).filter_map(|subnet| subnet.v4).collect(),
     };
+    wiring.client_subnets.sort_unstable();
     for (position, binding) in (0..).zip(&plan.bindings) {
         let relay = match &binding.remote_id {
             Some(remote_id) => Relay::Remote(remote_id),
@@ -141,7 +157,7 @@ fn told(plan: &Plan, servers: &[Ipv4Addr]) -> Told {
     }
 }
 
-fn subnet_told(plan: &Plan, subnet: &model::plan::Subnet) -> Option<SubnetTold> {
+fn subnet_told(plan: &Plan, subnet: &Subnet) -> Option<SubnetTold> {
     let prefix = subnet.v4?;
     let mtu = plan.design.networks[subnet.network.index()].mtu;
     Some(SubnetTold {
@@ -360,6 +376,24 @@ mod tests {
         assert_eq!(of(2), Some(vec![LEAF_A]));
         assert_eq!(of(3), Some(vec![LEAF_B]));
         assert_eq!(of(11), None, "a machine is no relay");
+    }
+
+    #[test]
+    fn whoever_stands_on_a_subnet_may_have_its_free_addresses() {
+        let plan = plan(Vec::new());
+        let before = view_of(&plan);
+        let may = |view: &DhcpView, plan: &Plan, last| {
+            view.wiring.may_be_clients(plan, Ipv4Addr::new(10, 0, 0, last))
+        };
+        let of = |view: &DhcpView, plan: &Plan| [1, 2, 9, 11, 77].map(|last| may(view, plan, last));
+        assert_eq!(of(&before, &plan), [false, false, false, true, true]);
+        assert!(!before.wiring.may_be_clients(&plan, Ipv4Addr::new(10, 0, 1, 0)));
+        // The same places on a network that is for switches.
+        let mut design = (*plan.design).clone();
+        design.networks[0].audience = vec![Audience::Switch];
+        let after = Plan { design: Arc::new(design), ..plan.clone() };
+        let view = succeed(&before, &plan, &after, &Facts::default(), &Site::default());
+        assert_eq!(of(&view, &after), [false, false, false, true, false]);
     }
 
     fn check_told(change: impl FnOnce(&mut Zone), expected: Expect) {

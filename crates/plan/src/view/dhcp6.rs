@@ -1,6 +1,6 @@
 //! The part of the view that DHCPv6 is answered from: as `dhcp` has it, from the same plan, facts and site.
 
-use super::dhcp::{LEASE_SECONDS_MIN, search, timers};
+use super::dhcp::{LEASE_SECONDS_MIN, client_subnets, search, timers};
 use model::design::{Audience, Zone};
 use model::facts::State;
 use model::view::dhcp::{PORT_KEY_MAX, Relay, Withheld, port_key};
@@ -74,7 +74,9 @@ fn server_id(zone: &Zone) -> [u8; 18] {
 }
 
 fn wiring(plan: &Plan) -> Wiring {
-    let mut wiring = Wiring::default();
+    let client_subnets = client_subnets(plan).filter_map(|subnet| subnet.v6).collect();
+    let mut wiring = Wiring { client_subnets, ..Wiring::default() };
+    wiring.client_subnets.sort_unstable();
     for (position, interface) in plan.interfaces.iter().enumerate() {
         let Some(address) = interface.v6 else { continue };
         wiring.addresses.insert(address, InterfaceId::from_index(position));
@@ -82,10 +84,11 @@ fn wiring(plan: &Plan) -> Wiring {
             relay(&mut wiring, address, interface.device);
         }
     }
+    if wiring.addresses.is_empty() {
+        return wiring;
+    }
+    // Also the ports of those who have no IPv6 address: they are drawn, and what comes by them is told apart by it.
     for (position, binding) in (0..).zip(&plan.bindings) {
-        if plan.interface(binding.interface).v6.is_none() {
-            continue;
-        }
         let relay = match &binding.remote_id6 {
             Some(remote_id) => Relay::Remote(remote_id),
             None => Relay::Switch(binding.switch),

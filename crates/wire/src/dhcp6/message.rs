@@ -193,6 +193,17 @@ impl<'a> Message<'a> {
             .flat_map(|(_, data)| pieces(data.get(4..).unwrap_or_default()))
     }
 
+    /// The first class that is wanted, and the data of the Option 16 that has it, enterprise number and all.
+    pub fn vendor_class(&self, is_wanted: impl Fn(&[u8]) -> bool) -> Option<(&'a [u8], &'a [u8])> {
+        let options = self.options.iter().filter(|(code, _)| *code == code::VENDOR_CLASS);
+        options
+            .filter_map(|(_, data)| {
+                let class = pieces(data.get(4..)?).find(|class| is_wanted(class))?;
+                Some((class, data))
+            })
+            .next()
+    }
+
     /// Whether Option 15 has this class.
     pub fn has_user_class(&self, wanted: &[u8]) -> bool {
         let data = self.options.get(code::USER_CLASS).unwrap_or_default();

@@ -57,6 +57,19 @@ fn http_firmware_gets_a_url_and_its_class_again() {
           http://[2001:db8:a00::2]/boot/loader/ipxe.efi
           16: \x00\x00\x01W\x00!HTTPClient:Arch:00016:UNDI:003000"#]],
     );
+    // A class of another vendor before it, and the architecture nowhere but in the class.
+    let second = |request: Request| {
+        request
+            .with(code::VENDOR_CLASS, b"\0\0\0\x09\0\x05other")
+            .with(code::VENDOR_CLASS, class("HTTPClient:Arch:00016:UNDI:003000"))
+    };
+    check(
+        u01(),
+        second,
+        expect![[r#"
+          http://[2001:db8:a00::2]/boot/loader/ipxe.efi
+          16: \x00\x00\x01W\x00!HTTPClient:Arch:00016:UNDI:003000"#]],
+    );
 }
 
 #[test]

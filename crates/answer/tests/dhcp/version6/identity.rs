@@ -2,10 +2,12 @@
 
 use super::client::*;
 use crate::zone::{self, Settings, six, view_of};
+use model::design::Audience;
 use model::facts::Facts;
 use model::view::dhcp::PORT_KEY_MAX;
 use model::{Mac, View};
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 use wire::dhcp6::{MessageType, Request, code, relay_forward};
 
 fn request(view: &View) -> Request {
@@ -113,6 +115,62 @@ fn a_relayed_message_from_a_machines_port_is_forged() {
     let uplink = Port { interface_id: b"swp48", link: FOREIGN, remote_id: None, peer: u01().link };
     let deeper = through(&through(&forged, 1, uplink), 2, u02());
     assert_eq!(told(&view, &deeper), "refused: untrusted-relay p01-r1-u02-eno1");
+}
+
+/// An address of u01's link that the plan gives nobody, so that any machine there may take it.
+const FREE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xa01, 0, 0, 0xff, 0xfe00, 0x99);
+
+#[test]
+fn a04_a_relayed_message_from_an_address_that_a_machine_may_take_is_forged() {
+    let view = zone::view();
+    let its = request(&view).encode();
+    let forged = through(&its, 0, u01());
+    let from = |source| {
+        let source = std::net::SocketAddrV6::new(source, 547, 0, 0);
+        outcome(&view, &forged, answer::dhcp6::Arrival { source, is_multicast: false })
+    };
+    assert_eq!(from(FREE), "refused: untrusted-relay\n");
+    for relay in [six(zone::gateway(0)), six(zone::leaf_b(0)), FOREIGN, OPAQUE] {
+        assert!(from(relay).contains("Address 7"), "{relay}");
+    }
+    // Or at a port where nothing is drawn, to the leaf, which hands it on.
+    let undrawn = Port { interface_id: b"swp40", ..u01() };
+    for peer in [OPAQUE, FREE, Ipv6Addr::UNSPECIFIED] {
+        for link in [u01().link, six(zone::gateway(0)), FREE, Ipv6Addr::UNSPECIFIED] {
+            let told = told(&view, &through(&forged, 1, Port { peer, link, ..undrawn }));
+            assert_eq!(told, "refused: untrusted-relay", "{peer} {link}");
+        }
+    }
+    // A switch below may be drawn, or may not be: then it is at a switch that is not drawn either.
+    for (peer, link) in [(u01().link, u01().link), (FOREIGN, u01().link), (OPAQUE, FOREIGN)] {
+        let told = told(&view, &through(&forged, 1, Port { peer, link, ..undrawn }));
+        assert_eq!(told, "p01-r1-u01-eno1", "{peer} {link}");
+    }
+}
+
+#[test]
+fn on_a_link_of_ours_with_machines_a_relay_has_an_address_of_its_own() {
+    let mut plan = zone::plan_of(&Settings::default());
+    let mut design = (*plan.design).clone();
+    design.networks[0].audience.push(Audience::Machine);
+    plan.design = Arc::new(design);
+    let view = plan::view(&Arc::new(plan), &Facts::default(), &Arc::default());
+    let packet = through(&request(&view).encode(), 0, u01());
+    let source = std::net::SocketAddrV6::new(OPAQUE, 547, 0, 1);
+    let arrival = answer::dhcp6::Arrival { source, is_multicast: true };
+    assert_eq!(outcome(&view, &packet, arrival), "refused: untrusted-relay\n");
+    assert_eq!(told(&view, &packet), "p01-r1-u01-eno1");
+}
+
+#[test]
+fn a_drawn_port_without_version_6_is_known_and_not_served() {
+    let mut plan = zone::plan_of(&Settings::default());
+    let bare = plan.bindings.iter().find(|binding| &*binding.circuit_id == b"swp2").expect("drawn").interface;
+    plan.interfaces[bare.index()].v6 = None;
+    let view = plan::view(&Arc::new(plan), &Facts::default(), &Arc::default());
+    assert_eq!(given(&view, u02()), "refused: not-served p01-r1-u02-eno1");
+    let forged = through(&request(&view).encode(), 0, u01());
+    assert_eq!(told(&view, &through(&forged, 1, u02())), "refused: untrusted-relay p01-r1-u02-eno1");
 }
 
 #[test]

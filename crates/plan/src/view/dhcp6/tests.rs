@@ -36,6 +36,16 @@ fn a_port_is_known_by_the_bytes_of_the_circuit_id_on_its_switch() {
 }
 
 #[test]
+fn a_port_without_version_6_is_known_too() {
+    let mut plan = plan(POCKET);
+    let first = plan.bindings[0].interface;
+    plan.interfaces[first.index()].v6 = None;
+    let (switch, wiring) = (plan.bindings[0].switch, view_of(&plan).wiring);
+    let port = wiring.port(Relay::Switch(switch), plan.bindings[0].interface_id()).expect("drawn");
+    assert_eq!(port.machine.or(port.bmc), Some(0));
+}
+
+#[test]
 fn a_model_says_what_its_relay_writes_for_version_6() {
     let words =
         "remote_id  = \"{name}\"\n  interface_id = \"hex:{port:1}000000\"\n  remote_id6 = \"6-{name}\"";
