@@ -27,6 +27,10 @@ ip -6 route add local 2001:db8::/32 dev lo
 exec "$@"
 "#;
 
+/// What servers' TCP goes by, whatever the host has set: the kernel's own default. One that paces (`bbr`) measures its
+/// timers, and gives each connection another rate on a cable without a delay.
+const CONGESTION_CONTROL: &str = "cubic";
+
 /// Where servers keep files, in memory.
 pub(crate) const DIRECTORY: &str = "/run/bench";
 
@@ -133,7 +137,8 @@ impl Place {
              ip -n {name} address add {address}/30 dev uplink
              ip address add {generator6}/64 dev {cable} nodad
              ip -n {name} address add {address6}/64 dev uplink nodad
-             ip -n {name} route add default via {generator}
+             ip -n {name} route add default via {generator} congctl {CONGESTION_CONTROL} ||
+               ip -n {name} route add default via {generator}
              ip -n {name} -6 route add default via {generator6}"
         ))?;
         Ok(place)

@@ -16,6 +16,8 @@ struct Connection {
     socket: Socket,
     at: usize,
     end: usize,
+    /// What the `epoll` was told to wait for.
+    waits_for: EpollFlags,
 }
 
 /// Becomes the loop: `ADDRESS:PORT FILE`. Never ends.
@@ -42,7 +44,8 @@ fn run(address: SocketAddr, path: &str) -> std::io::Result<()> {
                 socket.set_nonblocking(true)?;
                 socket.set_tcp_nodelay(true)?;
                 epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, next))?;
-                connections.insert(next, Connection { socket, at: 0, end: 0 });
+                connections
+                    .insert(next, Connection { socket, at: 0, end: 0, waits_for: EpollFlags::EPOLLIN });
                 next += 1;
                 continue;
             }
@@ -64,8 +67,9 @@ impl Connection {
             }
             (self.at, self.end) = range(&String::from_utf8_lossy(&request[..length]), size);
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", self.end - self.at);
+            // Whole segments from head to end.
+            self.socket.set_tcp_cork(true)?;
             (&self.socket).write_all(head.as_bytes())?;
-            epoll.modify(&self.socket, &mut EpollEvent::new(EpollFlags::EPOLLOUT, token))?;
         }
         let length = NonZeroUsize::new((self.end - self.at).min(SLICE));
         match self.socket.sendfile(file, self.at, length) {
@@ -73,8 +77,15 @@ impl Connection {
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
-        if self.at == self.end {
-            epoll.modify(&self.socket, &mut EpollEvent::new(EpollFlags::EPOLLIN, token))?;
+        let wanted = if self.at == self.end {
+            self.socket.set_tcp_cork(false)?;
+            EpollFlags::EPOLLIN
+        } else {
+            EpollFlags::EPOLLOUT
+        };
+        if self.waits_for != wanted {
+            self.waits_for = wanted;
+            epoll.modify(&self.socket, &mut EpollEvent::new(wanted, token))?;
         }
         Ok(())
     }

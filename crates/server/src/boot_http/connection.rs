@@ -5,7 +5,6 @@
 use crate::boot_http::respond::Service;
 use crate::boot_http::sending::{Sending, Sent};
 use answer::http::head::{self, HEAD_MAX};
-use nix::libc::MSG_MORE;
 use nix::sys::epoll::EpollFlags;
 use socket2::Socket;
 use std::io::{self, Read};
@@ -65,6 +64,8 @@ pub(super) struct Connection {
     /// Octets taken since `since`.
     taken: u64,
     keep_alive: bool,
+    /// Whether the kernel holds back segments that are not whole.
+    is_corked: bool,
 }
 
 impl Connection {
@@ -81,6 +82,7 @@ impl Connection {
             written: 0,
             taken: 0,
             keep_alive: true,
+            is_corked: false,
         }
     }
 
@@ -169,10 +171,13 @@ impl Connection {
         if self.phase != Phase::Reply {
             return Ok(true);
         }
+        if self.sending.is_some() && !self.is_corked {
+            // From head to end only whole segments go out. Else a cut one does each time that the socket is full, and
+            // packets are smaller.
+            self.cork(true)?;
+        }
         while self.written < self.output.len() {
-            // The head travels with the beginning of its file.
-            let flags = if self.sending.is_some() { MSG_MORE } else { 0 };
-            match self.socket.send_with_flags(&self.output[self.written..], flags) {
+            match self.socket.send(&self.output[self.written..]) {
                 Ok(length) => {
                     self.written += length;
                     (self.taken, self.since) = progress(self.taken + length as u64, self.since, now);
@@ -187,16 +192,22 @@ impl Connection {
                 if *slice == 0 {
                     return Ok(false);
                 }
+                let wanted = sending.left().min(*slice);
                 match sending.send(&self.socket, *slice) {
                     Ok(Sent::Part(length)) => {
                         *slice -= length.min(*slice);
                         service.sent(length);
                         (self.taken, self.since) = progress(self.taken + length, self.since, now);
+                        if length < wanted {
+                            // The socket is full. What drips out of it meanwhile is not worth a call for each drop.
+                            return Ok(false);
+                        }
                     }
                     Ok(Sent::All) => break,
                     Err(error) => return would_block(error),
                 }
             }
+            self.cork(false)?;
             service.done(self.sending.take());
         }
         if self.keep_alive {
@@ -215,6 +226,12 @@ impl Connection {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Next::Read,
             Err(_) => Next::Close,
         }
+    }
+
+    fn cork(&mut self, is_corked: bool) -> io::Result<()> {
+        self.socket.set_tcp_cork(is_corked)?;
+        self.is_corked = is_corked;
+        Ok(())
     }
 
     fn enter(&mut self, phase: Phase, now: Instant) {

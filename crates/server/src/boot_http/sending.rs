@@ -53,9 +53,14 @@ impl Sending {
         Ok(sending)
     }
 
+    /// Octets that were not taken yet.
+    pub(super) fn left(&self) -> u64 {
+        self.end - self.at
+    }
+
     /// Sends at most `slice` octets of what is left.
     pub(super) fn send(&mut self, socket: &Socket, slice: u64) -> io::Result<Sent> {
-        let left = self.end - self.at;
+        let left = self.left();
         if left > 0 && left <= slice {
             // Looked at before the last octets go: without them the client knows that it has not got the file.
             self.file.is_unchanged()?;

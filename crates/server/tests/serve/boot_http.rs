@@ -5,6 +5,7 @@ use socket2::{Domain, Socket, Type};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Instant;
 
 /// Octets that tell where they stand, whatever page they are on.
 fn pattern(length: usize) -> Vec<u8> {
@@ -257,6 +258,80 @@ fn one_address_does_not_take_all_places() {
     let mut other = connect(&server, Ipv4Addr::new(127, 0, 1, 2), None);
     ask(&mut other, "GET /loader/large.img", "");
     assert_eq!(reply(&mut other).0.status, 200);
+}
+
+/// Machines whose addresses loopback has, so that a test can be each of them.
+const P01: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 64, 0, 6), Ipv4Addr::new(127, 64, 0, 7)];
+const P02: Ipv4Addr = Ipv4Addr::new(127, 64, 32, 6);
+
+/// The pocket zone in 127.64.0.0/16, with a large file.
+fn zone_on_loopback() -> Server {
+    let mut server = Server::prepared();
+    server.edit("10.64.0.0/16", "127.64.0.0/16");
+    fs::write(server.options.loaders.join("large.img"), vec![7; LARGE]).unwrap();
+    server.resume().unwrap();
+    server
+}
+
+/// Asks for the large file and reads the head alone: the status, and what keeps its place while it is held.
+fn begin(server: &Server, from: Ipv4Addr) -> (u16, BufReader<TcpStream>) {
+    let mut connection = connect(server, from, Some(WINDOW));
+    ask(&mut connection, "GET /loader/large.img", "");
+    (Head::read(&mut connection).status, connection)
+}
+
+#[test]
+fn a_machine_has_two_images_at_once_and_its_neighbour_two_of_its_own() {
+    let server = zone_on_loopback();
+    let mut held = Vec::new();
+    for address in P01 {
+        for expected in [200, 200, 503, 503] {
+            let (status, connection) = begin(&server, address);
+            assert_eq!(status, expected, "{address}");
+            held.push(connection);
+        }
+        // Its script and its loader come all the same.
+        let mut connection = connect(&server, address, None);
+        ask(&mut connection, "GET /loader/ipxe.efi", "");
+        assert_eq!(reply(&mut connection).1, loader());
+        ask(&mut connection, "GET /boot/auto.ipxe", "");
+        assert_eq!(reply(&mut connection).0.status, 200);
+    }
+    // What it does not want any more is given back. That it closed is seen some time after that it did.
+    drop(held);
+    let began = Instant::now();
+    while begin(&server, P01[0]).0 == 503 {
+        assert!(began.elapsed() < PATIENCE, "places of closed connections are not given back");
+    }
+}
+
+#[test]
+fn when_places_are_short_a_pod_that_waits_comes_before_one_that_has_its_share() {
+    let server = zone_on_loopback();
+    // Those who are no machines are one pod, and take all.
+    let stranger = |number: u32| Ipv4Addr::from(0x7f00_0101 + number / 8);
+    let mut held: Vec<_> = (0..512)
+        .map(|number| {
+            let (status, connection) = begin(&server, stranger(number));
+            assert_eq!(status, 200);
+            connection
+        })
+        .collect();
+    for machine in [P01[0], P02] {
+        assert_eq!(begin(&server, machine).0, 503);
+    }
+    let another = Ipv4Addr::new(127, 0, 2, 1);
+    for machine in [P01[0], P02] {
+        let mut body = vec![0; LARGE];
+        held.swap_remove(0).read_exact(&mut body).unwrap();
+        // There is one place now, and it is no stranger's, though it asks first.
+        assert_eq!(begin(&server, another).0, 503, "before {machine}");
+        let (status, connection) = begin(&server, machine);
+        assert_eq!(status, 200, "{machine}");
+        held.push(connection);
+    }
+    // Nobody waits now but strangers, and there is no place.
+    assert_eq!(begin(&server, P01[1]).0, 503);
 }
 
 #[test]
