@@ -15,7 +15,9 @@ pub struct Roster {
     locations: HashMap<Location, DeviceId>,
     names: HashMap<String, DeviceId>,
     addresses: HashMap<IpAddr, InterfaceId>,
-    far_ends: HashMap<PortRef, PortRef>,
+    /// Where each device's ports start in `far_ends`; one longer than the devices.
+    first_port: Vec<u32>,
+    far_ends: Vec<Option<PortRef>>,
 }
 
 /// What a target that a person wrote turned out to be.
@@ -35,23 +37,39 @@ impl Roster {
             locations: HashMap::with_capacity(devices.len()),
             names: HashMap::with_capacity(devices.len()),
             addresses: HashMap::with_capacity(2 * plan.interfaces.len()),
-            far_ends: HashMap::with_capacity(2 * plan.design.cables.len()),
+            first_port: Vec::with_capacity(devices.len() + 1),
+            far_ends: Vec::new(),
         };
+        let mut ports = 0;
+        roster.first_port.push(0);
         for (index, device) in devices.iter().enumerate() {
             let id = DeviceId::from_index(index);
             roster.locations.insert(device.location.clone(), id);
             roster.names.insert(device.name.clone(), id);
+            ports += plan.design.models.get(device.model.index()).map_or(0, |model| model.ports.len());
+            roster.first_port.push(u32::try_from(ports).expect("the design bounds the ports of a zone"));
         }
         for (index, interface) in plan.interfaces.iter().enumerate() {
             let id = InterfaceId::from_index(index);
             roster.addresses.extend(interface.v4.map(|address| (IpAddr::V4(address), id)));
             roster.addresses.extend(interface.v6.map(|address| (IpAddr::V6(address), id)));
         }
+        roster.far_ends.resize(ports, None);
         for cable in &plan.design.cables {
-            roster.far_ends.insert(cable.a, cable.b);
-            roster.far_ends.insert(cable.b, cable.a);
+            for (near, far) in [(cable.a, cable.b), (cable.b, cable.a)] {
+                if let Some(socket) = roster.socket(near) {
+                    roster.far_ends[socket] = Some(far);
+                }
+            }
         }
         roster
+    }
+
+    /// Where a port stands in `far_ends`, if there is such a port.
+    fn socket(&self, port: PortRef) -> Option<usize> {
+        let first = *self.first_port.get(port.device.index())? as usize;
+        let end = *self.first_port.get(port.device.index() + 1)? as usize;
+        Some(first + port.port.index()).filter(|socket| *socket < end)
     }
 
     /// The device at a location.
@@ -66,7 +84,7 @@ impl Roster {
 
     /// The port at the other end of the cable in `port`.
     pub fn far_end(&self, port: PortRef) -> Option<PortRef> {
-        self.far_ends.get(&port).copied()
+        self.far_ends[self.socket(port)?]
     }
 
     /// The switch ports that a device is plugged into, in the order of its own ports: `(own port, switch port)`.

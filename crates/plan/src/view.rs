@@ -74,8 +74,11 @@ pub fn refresh(previous: &View, facts: &Facts) -> View {
 mod tests {
     use super::*;
     use crate::testing::{POCKET, plan};
-    use model::Generation;
-    use model::view::{DnsHistory, DnsView};
+    use model::design::DeviceKind;
+    use model::facts::{Machine, State};
+    use model::ids::ImageId;
+    use model::view::{Boot, DnsHistory, DnsView};
+    use model::{Generation, Location};
 
     /// What is shared with the view before is what would be made anew.
     fn check(edit: impl Fn(&str) -> String, shares_wiring: bool, shares_names: bool) {
@@ -126,5 +129,31 @@ mod tests {
         check(|text| text.replace("u{01..04}", "u{01..05}"), false, false);
         check(|text| text.replace("circuit_id = \"{port}\"", "circuit_id = \"{name}:{port}\""), false, true);
         check(|text| text.replace("console=ttyS0", "console=ttyS1"), true, true);
+    }
+
+    #[test]
+    fn what_a_machine_boots_follows_from_its_own_facts() {
+        let retired = || Machine {
+            state: State::Retired { reason: String::new(), by: String::new() },
+            ..Machine::default()
+        };
+        let plan = Arc::new(plan(POCKET));
+        let machines: Vec<_> =
+            plan.design.devices.iter().filter(|device| device.kind == DeviceKind::Machine).collect();
+        let last = machines.last().expect("it has machines").location.clone();
+        // Places that the plan does not have, before, between and behind those that it has.
+        let elsewhere = ["a", "lab1/p01/r1/u02a", "z"].map(Location::new);
+        let facts = Facts {
+            machines: elsewhere.into_iter().chain([last.clone()]).map(|place| (place, retired())).collect(),
+        };
+        let view = view(&plan, &facts, &Arc::new(Site::default()));
+        for (device, boot) in plan.design.devices.iter().zip(&view.boot.boots) {
+            let expected = match device.kind {
+                DeviceKind::Machine if device.location == last => Boot::Retired,
+                DeviceKind::Machine => Boot::Image(ImageId(0)),
+                _ => Boot::Nothing,
+            };
+            assert_eq!(*boot, expected, "{}", device.location);
+        }
     }
 }

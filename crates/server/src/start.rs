@@ -2,7 +2,7 @@
 
 use crate::agents::{self, Agents, Authority};
 use crate::controller::{Condition, Controller, Opened};
-use crate::files::read_design;
+use crate::files::{ReadError, read_design};
 use crate::http::{self, Api};
 use crate::keeper::{self, Message};
 use crate::options::{BindPorts, Journal, Options, StartError};
@@ -81,12 +81,14 @@ struct Bound {
 /// # Errors
 /// [`StartError`], each a sentence for the operator. Nothing is left open.
 pub async fn start(options: Options, journal: Journal) -> Result<Running, StartError> {
-    let mut store = Store::open(&options.state).map_err(StartError::Store)?;
-    if let Some(octets) = options.state_bytes_max {
-        store.limit_size(octets).map_err(StartError::State)?;
-    }
-    let loaded = store.load().map_err(StartError::State)?;
-    let first = first_plan(&options, &mut store, &loaded, &journal)?;
+    // Neither needs the other, until it is known what was in force.
+    let (opened, drawn) = std::thread::scope(|scope| {
+        let drawn = scope.spawn(|| Drawn::read(&options));
+        (open(&options), drawn.join())
+    });
+    let (mut store, loaded) = opened?;
+    let drawn = drawn.unwrap_or_else(|bug| std::panic::resume_unwind(bug));
+    let first = first_plan(&options, &mut store, &loaded, drawn, &journal)?;
     is_this_host(&options, &first.plan)?;
     let bound = bind(&options, &first.plan)?;
     let api_listeners = listen_for_api(&options)?;
@@ -205,6 +207,29 @@ impl Running {
     }
 }
 
+/// The store, and what it holds.
+fn open(options: &Options) -> Result<(Store, Loaded), StartError> {
+    let mut store = Store::open(&options.state).map_err(StartError::Store)?;
+    if let Some(octets) = options.state_bytes_max {
+        store.limit_size(octets).map_err(StartError::State)?;
+    }
+    let loaded = store.load().map_err(StartError::State)?;
+    Ok((store, loaded))
+}
+
+/// The design as it lies there, compared with nothing yet.
+struct Drawn {
+    digest: String,
+    reading: Reading,
+}
+
+impl Drawn {
+    fn read(options: &Options) -> Result<Self, ReadError> {
+        let files = read_design(&options.design)?;
+        Ok(Self { digest: reload::digest(&files), reading: reload::compile(files, None, Words::default()) })
+    }
+}
+
 /// The plan to start with.
 struct First {
     plan: Plan,
@@ -217,10 +242,10 @@ fn first_plan(
     options: &Options,
     store: &mut Store,
     loaded: &Loaded,
+    drawn: Result<Drawn, ReadError>,
     journal: &Journal,
 ) -> Result<First, StartError> {
-    let read = read_design(&options.design);
-    let digest_now = read.as_ref().ok().map(reload::digest);
+    let digest_now = drawn.as_ref().ok().map(|drawn| drawn.digest.clone());
     let is_in_force = |published: &Published| Some(&published.digest) == digest_now.as_ref();
     // An unchanged design is compiled once.
     let unchanged = loaded.published.as_ref().filter(|published| is_in_force(published));
@@ -236,9 +261,12 @@ fn first_plan(
         Some((plan, published.digest.clone()))
     });
     let parent = loaded.published.as_ref().map_or(Generation(0), |published| published.generation);
-    let (reading, trouble) = match read {
-        Ok(files) => {
-            let reading = reload::compile(files, last.as_ref().map(|(plan, _)| plan), Words::default());
+    let (reading, trouble) = match drawn {
+        Ok(Drawn { reading, .. }) => {
+            let reading = match &last {
+                Some((plan, _)) => reload::compile(reading.files, Some(plan), Words::default()),
+                None => reading,
+            };
             let trouble = reading.refused.clone();
             (Some(reading), trouble)
         }

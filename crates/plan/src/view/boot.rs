@@ -1,7 +1,7 @@
 //! The part of the view that TFTP and HTTP boot are answered from.
 
-use model::design::{Audience, DeviceKind};
-use model::facts::State;
+use model::design::{Audience, Device, DeviceKind};
+use model::facts::{Machine, State};
 use model::ids::ImageId;
 use model::view::{Boot, BootImage, BootView, FileId, Site};
 use model::{DeviceId, Facts, Plan};
@@ -30,7 +30,7 @@ pub(super) fn view(plan: &Plan, facts: &Facts, site: &Arc<Site>) -> BootView {
         .sort_unstable_by(|a, b| design.devices[a.index()].location.cmp(&design.devices[b.index()].location));
     BootView {
         images: design.images.iter().map(|image| boot_image(image, &files)).collect(),
-        boots: (0..design.devices.len()).map(|index| boot(plan, facts, index)).collect(),
+        boots: boots(plan, facts, &by_location),
         controllers: controllers(plan, site),
         site: Arc::clone(site),
         files,
@@ -60,13 +60,22 @@ fn boot_image(image: &model::design::Image, files: &HashMap<String, FileId>) -> 
     BootImage { name: image.name.clone(), kernel, initrd, args: image.args.clone(), missing }
 }
 
-/// What the device of position `index` boots.
-fn boot(plan: &Plan, facts: &Facts, index: usize) -> Boot {
-    let device = &plan.design.devices[index];
-    if device.kind != DeviceKind::Machine {
-        return Boot::Nothing;
+/// What each device boots. The machines come by location, as the facts do, so that neither is searched.
+fn boots(plan: &Plan, facts: &Facts, by_location: &[DeviceId]) -> Vec<Boot> {
+    let devices = &plan.design.devices;
+    let mut boots = vec![Boot::Nothing; devices.len()];
+    let mut known = facts.machines.iter().peekable();
+    for id in by_location {
+        let device = &devices[id.index()];
+        while known.next_if(|(location, _)| **location < device.location).is_some() {}
+        let machine = known.peek().filter(|(location, _)| **location == device.location);
+        boots[id.index()] = boot(plan, device, machine.map(|(_, machine)| *machine));
     }
-    let machine = facts.machines.get(&device.location);
+    boots
+}
+
+/// What a machine boots.
+fn boot(plan: &Plan, device: &Device, machine: Option<&Machine>) -> Boot {
     match machine.map(|machine| &machine.state) {
         Some(State::Retired { .. }) => return Boot::Retired,
         Some(State::Maintenance { reason, by }) => {
@@ -83,7 +92,7 @@ fn boot(plan: &Plan, facts: &Facts, index: usize) -> Boot {
 }
 
 /// An image that writes disks: only an armed machine gets it, and what is installed already boots from its disk.
-fn installer(plan: &Plan, image: ImageId, machine: Option<&model::facts::Machine>) -> Boot {
+fn installer(plan: &Plan, image: ImageId, machine: Option<&Machine>) -> Boot {
     let armed = machine.and_then(|machine| machine.armed).filter(|armed| armed.generation == plan.generation);
     if let Some(armed) = armed {
         return Boot::Installer { image, until: armed.until };

@@ -131,17 +131,21 @@ impl Table {
         }
         // No length is a letter: at most 63.
         wire.make_ascii_lowercase();
-        let name = self.view.find(&wire).unwrap_or_else(|| {
-            if labels.len() > 1 {
+        let name = match slot(&self.view, &wire) {
+            Ok(known) => known,
+            Err(free) if labels.len() <= 1 => self.add(&wire, free),
+            Err(_) => {
                 self.name(&labels[1..]);
+                // Those above it may have taken the slot, or moved all.
+                slot(&self.view, &wire).unwrap_or_else(|free| self.add(&wire, free))
             }
-            self.add(&wire)
-        });
+        };
         self.wire = wire;
         name
     }
 
-    fn add(&mut self, wire: &[u8]) -> DnsNameId {
+    /// A name that is not there yet, in the slot that is free for it.
+    fn add(&mut self, wire: &[u8], free: usize) -> DnsNameId {
         let view = &mut self.view;
         let id = u32::try_from(view.names.len() - 1).expect("fewer names than 2^32");
         view.labels.extend_from_slice(wire);
@@ -149,12 +153,14 @@ impl Table {
         view.names.push(DnsName { labels: end, rows: 0 });
         if 2 * view.names.len() > view.slots.len() {
             view.slots = vec![0; 2 * view.slots.len()];
-            for id in 0..id {
-                let labels = view.labels_of(DnsNameId(id)).to_vec();
-                occupy(&mut view.slots, &labels, id);
+            for id in 0..=id {
+                if let Err(free) = slot(view, view.labels_of(DnsNameId(id))) {
+                    view.slots[free] = id + 1;
+                }
             }
+        } else {
+            view.slots[free] = id + 1;
         }
-        occupy(&mut view.slots, wire, id);
         DnsNameId(id)
     }
 
@@ -169,8 +175,9 @@ impl Table {
             }
             name.rows = u32::try_from(before).expect("fewer rows than 2^32");
         }
-        pointers4.sort_unstable_by_key(|pointer| pointer.address);
-        pointers6.sort_unstable_by_key(|pointer| pointer.address);
+        // Numbers sort faster than addresses, and alike.
+        pointers4.sort_unstable_by_key(|pointer| u32::from(pointer.address));
+        pointers6.sort_unstable_by_key(|pointer| u128::from(pointer.address));
         DnsView {
             zones: zones(&plan.design.zone),
             serial: serial(plan),
@@ -184,14 +191,17 @@ impl Table {
     }
 }
 
-/// Puts a name that is not there yet into the first free slot of its run.
-fn occupy(slots: &mut [u32], labels: &[u8], id: u32) {
-    let mask = slots.len() - 1;
+/// The name with these labels, or the first free slot of its run.
+fn slot(view: &DnsView, labels: &[u8]) -> Result<DnsNameId, usize> {
+    let mask = view.slots.len() - 1;
     let mut slot = dns_hash(labels) & mask;
-    while slots[slot] != 0 {
+    loop {
+        let Some(name) = view.slots[slot].checked_sub(1).map(DnsNameId) else { return Err(slot) };
+        if view.labels_of(name) == labels {
+            return Ok(name);
+        }
         slot = (slot + 1) & mask;
     }
-    slots[slot] = id + 1;
 }
 
 /// The forward zone, and reverse zones that cover the supernets exactly. A supernet longer than /24 gets the whole /24
