@@ -149,6 +149,7 @@ impl Bench {
         let agents = Agents {
             submit: Arc::new(submit),
             look: Arc::new(look),
+            foreign: Arc::new(<[_]>::to_vec),
             now: Arc::new(move || time(&clock, runs)),
             authority: Arc::clone(&self.authority),
             published: self.published.subscribe(),

@@ -5,7 +5,7 @@ use crate::client::{Client, Identity, enrolled, hello, key, renew};
 use api::agent::{Because, FromAgent, FromController, VERSION};
 use model::Mac;
 use model::event::{What, Wish};
-use model::facts::{CheckResult, Hardware};
+use model::facts::{CheckResult, DhcpServer, Hardware};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -162,7 +162,7 @@ async fn new_plans_and_pushes_reach_the_machine() {
     let mut client = welcomed(&bench, &identity).await;
     bench.publish(2, "port: {}");
     match client.receive().await {
-        Some(FromController::NewGeneration { generation, checks }) => {
+        Some(FromController::NewGeneration { generation, checks, .. }) => {
             assert_eq!((generation.0, checks.len()), (2, 1));
         }
         other => panic!("{other:?}"),
@@ -183,4 +183,29 @@ async fn agents_of_other_versions_are_answered_or_told_why_not() {
     };
     assert!(matches!(said(0).await, Some(FromController::Refused { because: Because::Version, .. })));
     assert!(matches!(said(99).await, Some(FromController::Welcome { version: VERSION, .. })));
+}
+
+#[tokio::test]
+async fn foreign_servers_are_told_once_and_forgotten_when_they_are_gone() {
+    let bench = Bench::new().await;
+    bench.boot(&u01(), MAC);
+    let identity = enrolled(&bench, U01, &u01()).await;
+    let mut client = welcomed(&bench, &identity).await;
+    let server = DhcpServer {
+        identifier: std::net::Ipv4Addr::new(10, 9, 9, 9).into(),
+        mac: MAC,
+        interface: "eno1".into(),
+        offered: None,
+    };
+    let mut hears = async |servers: Vec<DhcpServer>| {
+        client.send(&FromAgent::Servers { servers }).await;
+        assert!(matches!(client.ask(&FromAgent::Heartbeat).await, Some(FromController::Heartbeat { .. })));
+        let is_told = |event: &&model::Event| matches!(event.what, What::ServersHeard { .. });
+        let told = bench.events.lock().expect("whole").iter().filter(is_told).count();
+        (told, bench.machine(&u01()).foreign_servers)
+    };
+    assert_eq!(hears(vec![]).await, (0, vec![]), "nobody, as before");
+    assert_eq!(hears(vec![server.clone()]).await, (1, vec![server.clone()]));
+    assert_eq!(hears(vec![server.clone()]).await, (1, vec![server]), "the same again is no event");
+    assert_eq!(hears(vec![]).await, (2, vec![]));
 }

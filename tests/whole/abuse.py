@@ -183,6 +183,41 @@ def reflect(server, domain):
     tell(**told)
 
 
+def option6(code, data):
+    return struct.pack("!HH", code, len(data)) + data
+
+
+def reflect6(server, link):
+    """The same of DHCPv6: as a client, and as relays that name a link and port of the zone or of nowhere."""
+    client = option6(1, b"\0\3\0\1" + own_mac(9))
+    wants = option6(6, struct.pack("!6H", 23, 24, 31, 32, 56, 59))
+    named = [b"\1\0\0\1" + client + option6(3, bytes(12)), b"\1\0\0\1" + client + wants, b"\x0b\0\0\1" + wants]
+    shortest = [b"\1\0\0\1" + option6(1, b"x"), b"\x0b\0\0\1", b"\4\0\0\1" + option6(3, bytes(12))]
+    told = []
+    for message in named + shortest:
+        shells = [
+            b"\x0c\0" + socket.inet_pton(socket.AF_INET6, at) + bytes(16) + option6(18, port) + option6(9, message)
+            for at, port in ((link, b"swp1"), (link, b"swp40"), ("2001:db8:ffff::1", b"swp1"))
+        ]
+        for packet in [message] + shells:
+            handles = []
+            for port in (546, 547):
+                handle = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+                handle.bind(("::", port))
+                handles.append(handle)
+            handles[1].sendto(packet, (server, 547))
+            came = 0
+            while True:
+                ready, _, _ = select.select(handles, [], [], 0.3)
+                if not ready:
+                    break
+                came += sum(len(handle.recv(65535)) for handle in ready)
+            for handle in handles:
+                handle.close()
+            told.append([len(packet), came])
+    tell(exchanges=told)
+
+
 def bombs(server, router):
     """Packets that are all options, nested, empty, endless or as large as UDP carries; noise under a right head."""
     handle = udp(router, 67, 0.2)

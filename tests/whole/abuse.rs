@@ -2,7 +2,7 @@
 //! servers down, against `zw serve`, while machines of the zone go on asking.
 
 use crate::network::{have, until};
-use crate::served::Zone;
+use crate::served::{ZW, Zone};
 use serde_json::Value;
 
 /// The machines of the rack.
@@ -132,6 +132,61 @@ fn a04_a07_a_machine_that_poses_as_a_relay_gets_nothing() {
     assert_unharmed(&zone);
 }
 
+/// A real agent on a machine with a second cable, behind which somebody else serves DHCP.
+#[test]
+fn a06_a_dhcp_server_that_is_not_ours_is_heard_by_an_agent_and_told() {
+    if !have(&["dhcrelay", "udhcpc", "curl", "dnsmasq"]) {
+        return;
+    }
+    let Some(mut zone) = Zone::drawn_with(|text| {
+        let two = text.replacen("u{01..12}", "u{01..02}", 1);
+        two.replacen("lease       = \"1h\"", "lease = \"1h\"\n  dhcp_probe = \"10s\"", 1)
+    }) else {
+        return;
+    };
+    zone.serve();
+    let address = zone.plug_machine("u01");
+    zone.relay(&[]);
+    // Its firmware boots, and its system asks for the script that says whom an agent may trust.
+    let firmware = ["-V", "PXEClient:Arch:00007:UNDI:003016", "-s", "/bin/true"];
+    let client = ["udhcpc", "-f", "-q", "-n", "-i", "eth0", "-t", "5", "-T", "1"];
+    zone.network.run(Some("u01"), &[&client[..], &firmware].concat()).fine();
+    zone.settle("u01", &address);
+    let url = format!("http://{}/boot/auto.ipxe", zone.facts.controller);
+    let script = zone.network.run(Some("u01"), &["curl", "--silent", "--fail", &url]).fine();
+    let word = |key: &str| {
+        let found = script.split_whitespace().find_map(|word| word.strip_prefix(key));
+        found.unwrap_or_else(|| panic!("no {key} in {script}")).to_owned()
+    };
+    let (controller, pin) = (word("zw.controller="), word("zw.ca="));
+
+    zone.network.add_place("other");
+    zone.network.add_cable(("u01", "eth1"), ("other", "eth0"));
+    zone.network.sh(Some("other"), "ip address add 10.9.9.9/24 dev eth0");
+    let serves = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--port=0"];
+    let range = ["--no-ping", "--dhcp-range=10.9.9.50,10.9.9.99", "--dhcp-leasefile=/run/other.leases"];
+    let _other = zone.network.start("other", &[&serves[..], &range].concat());
+    let answers = "zonewright_answers_total{protocol=\"dhcp\"}";
+    let before = metric(&zone, answers);
+    let words = ["agent", "--controller", &controller, "--ca-pin", &pin, "--location", "judged/p01/r1/u01"];
+    let mut agent = zone.network.start("u01", &[&[ZW][..], &words, &["--state", "/run/agent"]].concat());
+    agent.wait_for("connected to");
+
+    until(&format!("the server to be told, which {} hears", agent.said()), || {
+        let told = zone.zw(&["status"]).fine();
+        told.contains("p01/r1/u01: a DHCP server that is not ours answers at eth1: 10.9.9.9 (").then_some(())
+    });
+    // Ours answered the same question on the other cable, and is no news; nor did the question begin a boot.
+    let why = zone.zw(&["why", "p01/r1/u01"]).fine();
+    assert_eq!(why.matches("a DHCP server").count(), 1, "{why}");
+    assert!(why.contains(", and offers 10.9.9."), "{why}");
+    assert_eq!(metric(&zone, "zonewright_foreign_dhcp_servers"), 1.0);
+    assert!(metric(&zone, answers) > before, "ours did not answer");
+    let machine = zone.get("/v1/machines/p01/r1/u01");
+    let stage = &machine["interfaces"][0]["seen"][0]["stage"];
+    assert_eq!((&machine["state"], stage), (&"ready".into(), &"uefi-pxe".into()), "{machine}");
+}
+
 #[test]
 fn a07_a09_a_stranger_gets_back_little_more_than_it_sent() {
     let Some(zone) = zone() else { return };
@@ -144,6 +199,46 @@ fn a07_a09_a_stranger_gets_back_little_more_than_it_sent() {
             assert!(came <= 3 * sent, "port {port}: {came} octets for {sent}");
             assert!(port == "53" || came == 0, "port {port} answers a stranger");
         }
+    }
+}
+
+#[test]
+fn a07_a_stranger_that_speaks_dhcpv6_gets_back_little_more_than_it_sent() {
+    for (says, is_let) in [("", true), ("\n  relays_from = []", false)] {
+        if !have(&["python3"]) {
+            return;
+        }
+        let zone = Zone::drawn_with(|text| text.replacen("\n  lease ", &format!("{says}\n  lease "), 1));
+        let Some(mut zone) = zone else { return };
+        let controller = zone.facts.address6_of("ctl1");
+        zone.network.add_place("stranger");
+        zone.network.add_cable(("server", "stranger"), ("stranger", "eth0"));
+        zone.network.sh(
+            Some("server"),
+            &format!(
+                "ip address add {controller}/128 dev stranger nodad
+                 ip -6 route add 2001:db8:99::7 dev stranger src {controller}"
+            ),
+        );
+        zone.network.sh(
+            Some("stranger"),
+            &format!(
+                "ip address add 2001:db8:99::7/128 dev eth0 nodad
+                 ip -6 route add {controller} dev eth0 src 2001:db8:99::7"
+            ),
+        );
+        zone.serve();
+        zone.network.write("/run/abuse.py", include_str!("abuse.py"));
+        let told = script(&zone, "stranger", &["reflect6", &controller, &zone.facts.router6()]);
+        let exchanges = told["exchanges"].as_array().expect("exchanges");
+        let octets = |exchange: &Value, at: usize| exchange[at].as_u64().expect("octets");
+        for exchange in exchanges {
+            let (sent, came) = (octets(exchange, 0), octets(exchange, 1));
+            assert!(came <= 3 * sent, "{came} octets for {sent}: {told}");
+        }
+        let is_answered = exchanges.iter().any(|exchange| octets(exchange, 1) > 0);
+        assert_eq!(is_answered, is_let, "as a relay on a link of the zone: {told}");
+        assert_eq!(metric(&zone, "zonewright_panics_total"), 0.0, "{}", zone.log());
     }
 }
 

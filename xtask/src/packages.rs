@@ -14,7 +14,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("dhcpig", "tries to use up the addresses of a DHCP server"),
     ("dhcpstarv", "the same, in another way"),
     ("dhcpcd-base", "a DHCP client"),
-    ("dnsmasq-base", "a DHCP server to measure beside ours"),
+    ("dnsmasq-base", "a DHCP server to measure beside ours, and one that is not ours for agents to find"),
     ("dnsperf", "asks our DNS quickly and counts what is lost"),
     ("faketime", "runs the server with a clock that is far off"),
     ("graphviz", "dot draws our graph of cables"),

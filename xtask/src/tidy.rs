@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("render", &["model", "design", "plan"]),
     ("api", &["model"]),
     ("store", &["model", "design", "plan"]),
-    ("agent", &["model", "lifecycle", "api"]),
+    ("agent", &["model", "lifecycle", "wire", "api"]),
     (
         "server",
         &["model", "design", "plan", "lifecycle", "wire", "answer", "render", "api", "store", "agent"],

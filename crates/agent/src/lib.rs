@@ -17,6 +17,7 @@
 //! | `observer`   | looks at the machine: on orders, on a timer, when a neighbour changes        |
 //! | `hardware`   | what is in the box                                                         |
 //! | `lldp`       | who is at the other end of its cables                                       |
+//! | `probe`      | which DHCP servers answer in its networks                                   |
 //! | `checks`     | the role's checks: read, run                                                |
 
 mod attempt;
@@ -29,6 +30,7 @@ mod identity;
 pub mod lldp;
 mod observer;
 pub mod options;
+mod probe;
 mod session;
 mod trust;
 

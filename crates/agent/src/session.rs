@@ -4,12 +4,13 @@
 //! state directory. It ends with the reason why, or, if the agent runs once, when the controller has taken everything.
 
 use crate::attempt::Agent;
-use crate::backoff::scaled;
+use crate::backoff::{Jitter, scaled};
 use crate::connection::{Connection, Lost, REPLY_TIME_MAX};
 use crate::enrolment::renewal;
 use crate::identity::Orders;
 use crate::observer::Observed;
 use crate::options::{Controller, Notice};
+use crate::probe::Prober;
 use api::agent::{Because, FromAgent, FromController, VERSION, VERSION_OLDEST};
 use model::design::CheckFile;
 use model::facts::{CheckResult, Hardware};
@@ -61,8 +62,15 @@ pub(crate) async fn run(
         generation: agent.wanted.borrow().orders.as_ref().map(|orders| orders.generation),
     };
     let asked = Instant::now();
-    let FromController::Welcome { version, generation, checks, heartbeat_seconds, check_seconds, now } =
-        connection.ask(&hello).await?
+    let FromController::Welcome {
+        version,
+        generation,
+        checks,
+        heartbeat_seconds,
+        check_seconds,
+        probe_seconds,
+        now,
+    } = connection.ask(&hello).await?
     else {
         return Err(Lost::Unexpected);
     };
@@ -84,11 +92,13 @@ pub(crate) async fn run(
         said_all: false,
     };
     session.order(Some((generation, checks, check_seconds)));
-    session.run(Duration::from_secs(heartbeat_seconds.into()).max(HEARTBEAT_MIN), now).await
+    let heartbeat = Duration::from_secs(heartbeat_seconds.into()).max(HEARTBEAT_MIN);
+    session.run(heartbeat, probe_seconds, now).await
 }
 
 impl Session<'_> {
-    async fn run(&mut self, heartbeat: Duration, now: Time) -> Result<(), Lost> {
+    async fn run(&mut self, heartbeat: Duration, probe_seconds: u32, now: Time) -> Result<(), Lost> {
+        let mut prober = Prober::new(probe_seconds, Jitter(self.agent.jitter.next()));
         let patience = heartbeat * HEARTBEATS_MISSED_MAX;
         let mut silent_at = Instant::now() + patience.max(REPLY_TIME_MAX);
         let mut beat_at = Instant::now() + scaled(heartbeat, self.agent.jitter.next());
@@ -114,8 +124,9 @@ impl Session<'_> {
                             (self.reported, self.checked) = (None, None);
                             self.order(None);
                         }
-                        FromController::NewGeneration { generation, checks } => {
+                        FromController::NewGeneration { generation, checks, probe_seconds } => {
                             self.generation = generation;
+                            prober.set(probe_seconds);
                             self.order(Some((generation, checks, self.check_seconds())));
                         }
                         frame @ FromController::Certificate { now, .. } => {
@@ -137,6 +148,12 @@ impl Session<'_> {
                         self.connection.send(&FromAgent::Heartbeat).await?;
                     }
                 }
+                heard = prober.heard() => match heard {
+                    Ok(servers) => self.connection.send(&FromAgent::Servers { servers }).await?,
+                    Err(error) => (self.agent.options.tell)(&Notice::Trouble(format!(
+                        "failed to look for dhcp servers, other than ours stay unknown: {error}"
+                    ))),
+                },
                 () = tokio::time::sleep_until(beat_at) => {
                     self.connection.send(&FromAgent::Heartbeat).await?;
                     // Earlier by up to a tenth, never later.

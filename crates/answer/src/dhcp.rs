@@ -19,7 +19,7 @@ pub use words::in_words;
 
 use identity::Known;
 use limit::Limiter;
-use model::event::{Event, What};
+use model::event::{Event, PROBE_CLASS, What};
 use model::facts::Stage;
 use model::{InterfaceId, Mac, Plan, Reason, Refusal, Time, View};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
@@ -273,8 +273,12 @@ impl Request<'_> {
         Ok(Answer { destination: None, observed })
     }
 
-    /// What the packet shows of its place; nothing for hardware without an Ethernet address.
+    /// What the packet shows of its place; nothing for hardware without an Ethernet address, and for an agent's probe.
     fn observed(&self) -> Option<Observed> {
+        let is_discover = self.message.message_type() == Some(MessageType::Discover);
+        if is_discover && self.message.vendor_class() == PROBE_CLASS {
+            return None;
+        }
         Some(Observed {
             interface: self.known.interface,
             binding: self.known.binding,

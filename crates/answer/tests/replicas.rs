@@ -6,16 +6,18 @@
 //! others; `ZW_REPLICAS` is another number.
 
 use answer::dhcp::{Arrival, v4};
+use answer::dhcp6;
 use answer::dns::{Answer, Transport};
 use answer::http::{self, Method};
 use model::facts::{Conflict, Facts, Machine, State};
 use model::finding::File;
 use model::view::{Site, SiteFile};
 use model::{Location, Mac, Plan, Time, View};
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::path::Path;
 use std::sync::Arc;
 use wire::dhcp4::{MessageType, Request, insert_relay_agent};
+use wire::dhcp6 as version6;
 
 const NOW: Time = Time(1_700_000_000_000);
 
@@ -167,6 +169,55 @@ fn dhcp(plan: &Plan, dice: &mut Dice) -> (Vec<u8>, Arrival) {
     (packet, Arrival { source, port: if dice.below(8) == 0 { 4011 } else { 67 } })
 }
 
+/// The same of DHCPv6.
+fn dhcp6(plan: &Plan, view: &View, dice: &mut Dice) -> (Vec<u8>, dhcp6::Arrival) {
+    let binding = dice.of(&plan.bindings);
+    let interface = plan.interface(binding.interface);
+    let its = interface.v6.unwrap_or(Ipv6Addr::LOCALHOST);
+    let kinds = [
+        version6::MessageType::Solicit,
+        version6::MessageType::Request,
+        version6::MessageType::Confirm,
+        version6::MessageType::Renew,
+        version6::MessageType::Rebind,
+        version6::MessageType::Release,
+        version6::MessageType::Decline,
+        version6::MessageType::InformationRequest,
+    ];
+    let kind = *dice.of(&kinds);
+    let number = dice.next();
+    let mac = [2, 0, 0, 0, 0, number.to_le_bytes()[4]];
+    let mut request = version6::Request::new(kind, number as u32).from(mac);
+    if dice.below(4) > 0 {
+        request = request.with(version6::code::SERVER_ID, view.dhcp6.server_id.to_vec());
+    }
+    for association in 0..dice.below(3) as u32 {
+        request = request.association(association, &vec![its; dice.below(3)]);
+    }
+    if dice.below(2) == 0 {
+        let wanted: Vec<u16> = (0..dice.below(9)).map(|_| dice.below(70) as u16).collect();
+        request = request.wants(&wanted).with(version6::code::CLIENT_ARCHITECTURE, [0, *dice.of(&[7, 16])]);
+    }
+    let mut packet = request.encode();
+    let routers = &plan.subnet(interface.subnet).routers;
+    let link = routers.iter().find(|router| router.switch == binding.switch).and_then(|router| router.v6);
+    let mut source = its;
+    if let (0..4, Some(link)) = (dice.below(5), link) {
+        let remote_id = [&[0, 0, 0, 9], binding.remote_id6.as_deref().unwrap_or(b"?")].concat();
+        let says = [
+            (version6::code::INTERFACE_ID, binding.interface_id()),
+            (version6::code::REMOTE_ID, &remote_id[..]),
+        ];
+        packet = version6::relay_forward(0, link, Ipv6Addr::LOCALHOST, &says, &packet);
+        source = link;
+    }
+    if dice.below(3) == 0 {
+        dice.spoil(&mut packet);
+    }
+    let source = SocketAddrV6::new(source, 547, 0, 0);
+    (packet, dhcp6::Arrival { source, is_multicast: dice.below(2) == 0 })
+}
+
 /// A query for a name of the zone, an address of it, or something near.
 fn query(plan: &Plan, dice: &mut Dice) -> Vec<u8> {
     let interface = dice.of(&plan.interfaces);
@@ -210,10 +261,10 @@ fn two_replicas_answer_byte_for_byte_alike() {
     let plan = &one.plan;
     let mut dice = Dice(0x2545_f491_4f6c_dd1d);
     let (mut here, mut there) = (Vec::new(), Vec::new());
-    let mut answered = [0_usize; 3];
+    let mut answered = [0_usize; 4];
     let rounds = rounds();
     for round in 0..rounds {
-        let what = dice.below(5) / 2;
+        let what = dice.below(7) / 2;
         match what {
             0 => {
                 let (packet, arrival) = dhcp(plan, &mut dice);
@@ -236,6 +287,13 @@ fn two_replicas_answer_byte_for_byte_alike() {
                     (Err(a), Err(b)) => assert_eq!(a, b, "{packet:x?}"),
                     (a, b) => panic!("{a:?} and {b:?} for {packet:x?}"),
                 }
+                answered[what] += usize::from(!here.is_empty());
+            }
+            2 => {
+                let (packet, arrival) = dhcp6(plan, &one, &mut dice);
+                let outcome = dhcp6::v6(&one, &packet, arrival, &mut here);
+                assert_eq!(outcome, dhcp6::v6(&other, &packet, arrival, &mut there), "{packet:x?}");
+                assert_eq!(here, there, "{packet:x?}");
                 answered[what] += usize::from(!here.is_empty());
             }
             _ => {

@@ -8,7 +8,7 @@
 //! version. Controllers are upgraded first and speak to agents two releases back.
 
 use model::design::CheckFile;
-use model::facts::{CheckResult, Hardware};
+use model::facts::{CheckResult, DhcpServer, Hardware};
 use model::{Generation, Location, Mac, Time};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -91,6 +91,11 @@ pub enum FromAgent {
         /// One for each check.
         results: Vec<CheckResult>,
     },
+    /// The DHCP servers that answered a probe, this zone's own among them.
+    Servers {
+        /// One for each server and interface.
+        servers: Vec<DhcpServer>,
+    },
     /// Still here.
     Heartbeat,
 }
@@ -129,6 +134,9 @@ pub enum FromController {
         heartbeat_seconds: u32,
         /// The checks are run again this often.
         check_seconds: u32,
+        /// The networks are asked for their DHCP servers this often; 0: never.
+        #[serde(default)]
+        probe_seconds: u32,
         /// The controller's clock.
         now: Time,
     },
@@ -138,6 +146,9 @@ pub enum FromController {
         generation: Generation,
         /// The role's checks in it.
         checks: Vec<CheckFile>,
+        /// As in the welcome.
+        #[serde(default)]
+        probe_seconds: u32,
     },
     /// Look at the hardware and run the checks now, and say so even if nothing changed.
     CheckAgain,
@@ -300,6 +311,12 @@ pub fn within_limits(frame: &FromAgent) -> Result<(), BadFrame> {
                 .chain(hardware.nics.iter().map(|nic| &nic.name))
                 .chain(neighbours.flat_map(|neighbour| [&neighbour.system, &neighbour.port]));
             if texts.into_iter().any(long) { Err(BadFrame::TooMuch("long a text")) } else { Ok(()) }
+        }
+        FromAgent::Servers { servers } if servers.len() > LIST_MAX => {
+            Err(BadFrame::TooMuch("many DHCP servers"))
+        }
+        FromAgent::Servers { servers } if servers.iter().any(|server| long(&server.interface)) => {
+            Err(BadFrame::TooMuch("long a text"))
         }
         FromAgent::Checks { results, .. } if results.len() > LIST_MAX => {
             Err(BadFrame::TooMuch("many check results"))

@@ -65,7 +65,7 @@ pub(crate) const KINDS: &[BlockKind] = &[
         "zone",
         Labels::One,
         &["domain", "supernet", "capacity"],
-        &["count_from", "lease", "resolvers", "time_servers", "transfer_to"],
+        &["count_from", "lease", "resolvers", "time_servers", "transfer_to", "relays_from", "dhcp_probe"],
         &[],
     ),
     kind(

@@ -21,6 +21,10 @@ use std::net::IpAddr;
 /// without any controller before the first address lapses.
 const LEASE_SECONDS: u32 = 12 * 3600;
 
+/// How soon a DHCP server that is not the zone's is heard of when the zone does not say: before firmware that it misleads
+/// has given up.
+const DHCP_PROBE_SECONDS: u32 = 30;
+
 /// Switches in each rack, pod and at the root when `capacity` states none.
 const SWITCHES: u32 = 4;
 
@@ -164,6 +168,7 @@ fn read_zone(report: &mut Report, blocks: &[Block], tables: &mut Tables) {
     zone.source = block.head;
     zone.count_from = 1;
     zone.lease_seconds = LEASE_SECONDS;
+    zone.dhcp_probe_seconds = DHCP_PROBE_SECONDS;
     if let Some(label) = block.labels.first() {
         zone.name = label.value.clone();
         check_segment(report, label);
@@ -194,10 +199,26 @@ fn read_zone(report: &mut Report, blocks: &[Block], tables: &mut Tables) {
             }
         }
     }
+    if let Some(probe) = block.get("dhcp_probe").and_then(|attribute| value::text(report, attribute)) {
+        let seconds = match probe.value.as_str() {
+            "never" => Some(0),
+            text => size::seconds(text).filter(|seconds| (10..=86_400).contains(seconds)),
+        };
+        match seconds {
+            Some(seconds) => zone.dhcp_probe_seconds = seconds as u32,
+            None => {
+                let expected = "`dhcp_probe` is a time from `10s` to `1d`, such as `30s`, or `never`";
+                wrong_value(report, probe.source, expected);
+            }
+        }
+    }
     zone.resolvers = addresses(report, block.get("resolvers"));
     zone.time_servers = addresses(report, block.get("time_servers"));
-    zone.transfer_to =
-        prefixes(report, block.get("transfer_to")).into_iter().map(|prefix| prefix.value).collect();
+    let mut networks = |name| -> Vec<IpNet> {
+        prefixes(report, block.get(name)).into_iter().map(|prefix| prefix.value).collect()
+    };
+    zone.transfer_to = networks("transfer_to");
+    zone.relays_from = block.get("relays_from").map(|_| networks("relays_from"));
 }
 
 fn read_supernet(report: &mut Report, attribute: &Attribute, zone: &mut Zone) {

@@ -51,6 +51,7 @@ pub fn expected(now: Time) -> Machine {
         key_sha256: None,
         armed: None,
         conflicts: BTreeMap::new(),
+        foreign_servers: Vec::new(),
         miscabled: None,
     }
 }
@@ -96,6 +97,11 @@ pub fn step(
         What::Lost => lost(machine, now),
         What::Reported { hardware } => reported(plan, roster, device, machine, hardware, now),
         What::Checked { results } => checked(plan, roster, device, machine, results, now),
+        What::ServersHeard { servers } => {
+            let changed = machine.foreign_servers != *servers;
+            machine.foreign_servers.clone_from(servers);
+            Step { changed, ..Step::default() }
+        }
         What::Operator { by, wish } => operator(machine, by, wish, now),
         What::Tick => Step::default(),
     }

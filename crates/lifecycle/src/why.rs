@@ -90,6 +90,11 @@ fn troubles(machine: &Machine, now: Time, sentences: &mut Vec<String>) {
             duration(now.since(conflict.at))
         ));
     }
+    let stale = if machine.connected { "" } else { ", as its agent last said" };
+    for server in &machine.foreign_servers {
+        let code = model::Code::ForeignServer;
+        sentences.push(format!("{}{stale} [{code}]", crate::probe::in_words(server)));
+    }
     for (interface, seen) in &machine.sightings {
         let accepted = match machine.accepted.get(interface) {
             Some(mac) if *mac == seen.mac => "",

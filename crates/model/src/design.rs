@@ -58,6 +58,10 @@ pub struct Zone {
     pub time_servers: Vec<std::net::IpAddr>,
     /// Hosts outside the zone that may transfer its DNS zones.
     pub transfer_to: Vec<IpNet>,
+    /// Where DHCP relays send from besides the switches' addresses of the plan; `None`: from anywhere.
+    pub relays_from: Option<Vec<IpNet>>,
+    /// How soon agents are to hear of a DHCP server that is not the zone's, in seconds; 0: they do not look for any.
+    pub dhcp_probe_seconds: u32,
     /// Where the block stands.
     #[serde(skip)]
     pub source: Source,
@@ -70,6 +74,12 @@ impl Zone {
             std::net::IpAddr::V4(address) => self.supernet4.is_some_and(|net| net.contains(&address)),
             std::net::IpAddr::V6(address) => self.supernet6.is_some_and(|net| net.contains(&address)),
         }
+    }
+
+    /// Whether the zone lets DHCP relays send from this address, whoever has it.
+    pub fn may_relay(&self, address: std::net::IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.relays_from.as_ref().is_none_or(|from| from.iter().any(|net| net.contains(&address)))
     }
 }
 

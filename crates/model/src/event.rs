@@ -1,12 +1,16 @@
 //! What happened: the one input of a machine's life, and what the store keeps of it.
 
-use crate::facts::{CheckResult, Hardware, Stage};
+use crate::facts::{CheckResult, DhcpServer, Hardware, Stage};
 use crate::ids::Generation;
 use crate::location::Location;
 use crate::mac::Mac;
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+
+/// The vendor class (DHCP Option 60) of an agent that asks which DHCP servers there are. Its DISCOVER is answered as any
+/// other, and teaches nothing about the machine: it boots nothing, and nothing new is plugged in.
+pub const PROBE_CLASS: &[u8] = b"zonewright-probe";
 
 /// Something that happened to one machine.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -92,6 +96,11 @@ pub enum What {
     Checked {
         /// One for each check.
         results: Vec<CheckResult>,
+    },
+    /// Its agent heard other DHCP servers that are not the zone's than before, or none any more.
+    ServersHeard {
+        /// All that it heard the last time.
+        servers: Vec<DhcpServer>,
     },
     /// An operator asked for something.
     Operator {

@@ -50,6 +50,9 @@ pub struct Machine {
     pub armed: Option<Armed>,
     /// Addresses that it, or somebody on its port, declined: somebody else uses them.
     pub conflicts: BTreeMap<IpAddr, Conflict>,
+    /// DHCP servers that its agent last heard and that are not the zone's.
+    #[serde(default)]
+    pub foreign_servers: Vec<DhcpServer>,
     /// Why its cabling is doubted, in plain words, with the finding's code; it is not ready while this stands.
     pub miscabled: Option<(crate::finding::Code, String)>,
 }
@@ -254,6 +257,19 @@ pub struct Neighbour {
     pub system: String,
     /// Port id.
     pub port: String,
+}
+
+/// A DHCP server, as it answers a machine's probe.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct DhcpServer {
+    /// What it calls itself (Option 54); the address it sent from if it says nothing.
+    pub identifier: IpAddr,
+    /// The hardware address that its answer came from: its own, or that of the relay before it.
+    pub mac: Mac,
+    /// The machine's interface that heard it.
+    pub interface: String,
+    /// The address that it offered, if any.
+    pub offered: Option<IpAddr>,
 }
 
 /// What one check said.

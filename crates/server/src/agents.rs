@@ -29,7 +29,7 @@ use api::agent::{Because, FromController};
 use lifecycle::enrolment::{No, Peer};
 use model::design::CheckFile;
 use model::event::What;
-use model::facts::Machine;
+use model::facts::{DhcpServer, Machine};
 use model::{DeviceId, Event, Generation, Location, Plan, Time};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -79,6 +79,11 @@ impl Situation {
         Peer { plan: &self.plan, device: self.device, machine: self.machine.as_ref(), source }
     }
 
+    /// How often the place's agent looks for DHCP servers, in seconds; 0: never.
+    fn probe_seconds(&self) -> u32 {
+        self.device.map_or(0, |device| lifecycle::probe::every_seconds(&self.plan, device))
+    }
+
     /// The checks of the place's role.
     fn checks(&self) -> Vec<CheckFile> {
         let design = &self.plan.design;
@@ -86,6 +91,9 @@ impl Situation {
         role.map(|role| design.roles[role.index()].checks.clone()).unwrap_or_default()
     }
 }
+
+/// Which of these DHCP servers are not this zone's.
+pub type Foreign = dyn Fn(&[DhcpServer]) -> Vec<DhcpServer> + Send + Sync;
 
 /// Everything that the listener needs.
 #[derive(Clone)]
@@ -95,6 +103,8 @@ pub struct Agents {
     pub submit: Arc<dyn Fn(Event, oneshot::Sender<Verdict>) -> bool + Send + Sync>,
     /// What is planned and known of a place at this moment.
     pub look: Arc<dyn Fn(&Location) -> Situation + Send + Sync>,
+    /// Tells the DHCP servers that an agent heard apart.
+    pub foreign: Arc<Foreign>,
     /// The clock.
     pub now: Arc<dyn Fn() -> Time + Send + Sync>,
     /// The certificate authority.

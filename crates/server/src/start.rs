@@ -560,12 +560,13 @@ fn serve_agents(
     stopping: &watch::Receiver<bool>,
 ) -> Result<(), StartError> {
     let addresses = controller.view.load().boot.controllers.clone();
-    let (submitting, looking) = (Arc::clone(controller), Arc::clone(controller));
+    let [submitting, looking, hearing] = [(); 3].map(|()| Arc::clone(controller));
     let agents = Agents {
         submit: Arc::new(move |event, verdict| {
             submitting.inbox.try_send(Message::Ask(event, verdict)).is_ok()
         }),
         look: Arc::new(move |location| looking.look(location)),
+        foreign: Arc::new(move |heard| lifecycle::probe::foreign(&hearing.view.load(), heard)),
         now: Arc::new(clock::now),
         authority: Arc::new(authority),
         published: controller.published.subscribe(),

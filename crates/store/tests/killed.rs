@@ -59,6 +59,7 @@ fn machine(seq: u64) -> Machine {
         key_sha256: None,
         armed: None,
         conflicts: BTreeMap::new(),
+        foreign_servers: Vec::new(),
         miscabled: None,
         stranger: None,
     }

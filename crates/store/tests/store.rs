@@ -2,11 +2,12 @@
 
 use expect_test::expect;
 use model::event::What;
-use model::facts::{Machine, State, Token};
-use model::{Event, Facts, Generation, Location, Time};
+use model::facts::{DhcpServer, Machine, State, Token};
+use model::{Event, Facts, Generation, Location, Mac, Time};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -57,6 +58,12 @@ fn machine(mark: u64) -> Machine {
         key_sha256: None,
         armed: None,
         conflicts: BTreeMap::new(),
+        foreign_servers: vec![DhcpServer {
+            identifier: IpAddr::from([10, 9, 9, 9]),
+            mac: Mac([2, 0, 0, 0, 0, 9]),
+            interface: "eno1".into(),
+            offered: None,
+        }],
         miscabled: None,
         stranger: None,
     }

@@ -47,10 +47,12 @@ fn by_port(
     let relays = view.dhcp.wiring.relays.get(&giaddr).map_or(&[][..], Vec::as_slice);
     let refuse = |reason, switch| Refusal { reason, switch, interface: None };
     // Relays send from many addresses, some of which no plan knows; but never from one that a machine has or could take,
-    // nor from none, as a machine on our own link could.
+    // nor from none, as a machine on our own link could; and only from where the zone lets them if it says so.
     let source = *arrival.source.ip();
     let is_clients = source.is_unspecified() || view.dhcp.wiring.may_be_clients(&view.plan, source);
-    if agent.is_doubled() || is_clients {
+    let may_relay =
+        view.plan.design.zone.may_relay(source.into()) || view.dhcp.wiring.relays.contains_key(&source);
+    if agent.is_doubled() || is_clients || !may_relay {
         return Err(refuse(Reason::UntrustedRelay, only_switch(view, giaddr)));
     }
     let Some(circuit_id) = agent.circuit_id() else {

@@ -13,9 +13,11 @@ use wire::dhcp6::{AssociationKind, Message, MessageType, Packet, Relay};
 /// Finds out.
 pub(super) fn of(view: &View, packet: &Packet<'_>, arrival: Arrival) -> Result<Known, Refusal> {
     let Some(nearest) = packet.nearest() else { return by_address(view, &packet.message, arrival) };
-    // Relays send from many addresses, some of which no plan knows; but never from one that a machine has or could take.
+    // Relays send from many addresses, some of which no plan knows; but never from one that a machine has or could take,
+    // and only from where the zone lets them if it says so.
     let source = *arrival.source.ip();
-    if may_be_clients(view, source, || is_beside_clients(view)) {
+    let may_relay = view.plan.design.zone.may_relay(source.into()) || !switches(view, source).is_empty();
+    if !may_relay || may_be_clients(view, source, || is_beside_clients(view)) {
         return Err(forged(view, source));
     }
     // Relays take relayed messages from below, so whoever is plugged in at a port could send one that names another

@@ -3,7 +3,7 @@
 use crate::client::*;
 use crate::zone::{self, CONTROLLERS, Settings, address, interface};
 use answer::dhcp::Destination;
-use model::event::What;
+use model::event::{PROBE_CLASS, What};
 use model::facts::{Facts, Stage};
 use model::{Location, Mac, Reason, Time};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
@@ -476,6 +476,29 @@ fn a04_what_a_client_says_of_its_port_counts_for_nothing() {
 }
 
 #[test]
+fn a04_relays_send_from_where_the_zone_says() {
+    let elsewhere = Ipv4Addr::new(192, 0, 2, 77);
+    let packet = through(&discover(), u01());
+    let reason = |relays_from: Option<&[&str]>, source| {
+        let view = zone::relayed_from(relays_from);
+        send(&view, &packet, SocketAddrV4::new(source, 67), 67).reason()
+    };
+    for (relays_from, from_elsewhere) in [
+        (None, None),
+        (Some(&["192.0.2.0/24", "2001:db8::/32"][..]), None),
+        (Some(&["192.0.2.0/26"]), Some(Reason::UntrustedRelay)),
+        (Some(&[]), Some(Reason::UntrustedRelay)),
+    ] {
+        assert_eq!(reason(relays_from, elsewhere), from_elsewhere, "{relays_from:?}");
+        assert_eq!(reason(relays_from, zone::leaf_b(0)), None, "{relays_from:?}: an address of a switch");
+    }
+    // A prefix that holds machines lets none of them relay.
+    let view = zone::relayed_from(Some(&["0.0.0.0/0"]));
+    let neighbours = address(&view, U02, "eno1");
+    assert_eq!(reason(Some(&["0.0.0.0/0"]), neighbours), Some(Reason::UntrustedRelay));
+}
+
+#[test]
 fn a03_who_gives_back_or_declines_for_another_changes_nothing() {
     let view = zone::view();
     let its = address(&view, U01, "eno1");
@@ -702,4 +725,17 @@ fn an_ack_by_a_port_is_an_event_of_its_machine() {
     };
     assert_eq!(event.what, asked, "the member that the cable leads to, not the bond");
     assert_eq!(relayed(&view, &discover(), by_leaf_b).result.expect("offered").observed, None);
+}
+
+#[test]
+fn an_agents_probe_is_answered_and_teaches_nothing() {
+    let view = zone::view();
+    let probe = Request { vendor_class: PROBE_CLASS.to_vec(), ..discover() };
+    let outcome = relayed(&view, &probe, u01());
+    assert_eq!((outcome.sent(), outcome.granted()), (Some(MessageType::Offer), address(&view, U01, "eno1")));
+    assert_eq!(outcome.result.expect("an offer").observed, None);
+    // Whoever takes an address is seen, whatever it calls itself.
+    let its = address(&view, U01, "eno1");
+    let taker = Request { vendor_class: PROBE_CLASS.to_vec(), ..selecting(its) };
+    assert!(relayed(&view, &taker, u01()).result.expect("an address").observed.is_some());
 }

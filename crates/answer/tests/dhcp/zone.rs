@@ -73,6 +73,14 @@ pub(crate) fn view_of(settings: &Settings, facts: &Facts) -> View {
     plan::view(&Arc::new(plan_of(settings)), facts, &Arc::new(Site::default()))
 }
 
+/// The zone where relays send from these prefixes.
+pub(crate) fn relayed_from(prefixes: Option<&[&str]>) -> View {
+    let mut plan = plan_of(&Settings::default());
+    let parsed = |text: &&str| text.parse().expect("a prefix");
+    Arc::make_mut(&mut plan.design).zone.relays_from = prefixes.map(|all| all.iter().map(parsed).collect());
+    plan::view(&Arc::new(plan), &Facts::default(), &Arc::new(Site::default()))
+}
+
 /// Facts in which one machine is as `change` leaves it.
 pub(crate) fn facts(location: &str, change: impl FnOnce(&mut Machine)) -> Facts {
     let mut machine = Machine::default();

@@ -315,7 +315,7 @@ fn values() {
         "#]],
     );
     alone(
-        "zone \"z\" {\n  domain = \"-z\"\n  supernet = [\"10.0.0.1/8\", \"10.0.0.0\", \"10.0.0.0/8\", \"11.0.0.0/8\"]\n  capacity = { pods = 0, rack = 1 }\n  lease = \"1 year\"\n  resolvers = \"here\"\n  count_from = 2\n}\n",
+        "zone \"z\" {\n  domain = \"-z\"\n  supernet = [\"10.0.0.1/8\", \"10.0.0.0\", \"10.0.0.0/8\", \"11.0.0.0/8\"]\n  capacity = { pods = 0, rack = 1 }\n  lease = \"1 year\"\n  dhcp_probe = \"5s\"\n  resolvers = \"here\"\n  count_from = 2\n}\n",
         expect![[r#"
             a.hcl:1:1 "zone \"z\"" warning[ZW0312] zone `z` has no controller, so nobody would answer
               help: add `controller "ctl1" {` with its `model` and `cable`
@@ -330,8 +330,9 @@ fn values() {
             a.hcl:4:26 "rack" error[ZW0202] `capacity` has no attribute `rack`
               help: did you mean `racks`?
             a.hcl:5:11 "\"1 year\"" error[ZW0205] `lease` is a time from `60s` to `365d`, such as `12h`
-            a.hcl:6:15 "\"here\"" error[ZW0205] `here` is not an IP address
-            a.hcl:7:16 "2" error[ZW0205] `count_from` is 2, outside 0 to 1
+            a.hcl:6:16 "\"5s\"" error[ZW0205] `dhcp_probe` is a time from `10s` to `1d`, such as `30s`, or `never`
+            a.hcl:7:15 "\"here\"" error[ZW0205] `here` is not an IP address
+            a.hcl:8:16 "2" error[ZW0205] `count_from` is 2, outside 0 to 1
         "#]],
     );
     added(

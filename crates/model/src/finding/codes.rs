@@ -166,6 +166,10 @@ codes! {
     "ZW0705" Miscabled
         "A machine known from one port is on another."
         "Put the cable back where the sentence says; or `zw accept` the location if it is to stay."
+
+    "ZW0801" ForeignServer
+        "A DHCP server that is not the zone's answers its machines."
+        "Find its hardware address in the switches' tables and take it off; let switches drop DHCP replies that come from machines' ports."
 }
 
 impl fmt::Display for Code {

@@ -107,6 +107,7 @@ fn welcome(
         checks: situation.checks(),
         heartbeat_seconds: seconds(agents.heartbeat),
         check_seconds: seconds(agents.check_every),
+        probe_seconds: situation.probe_seconds(),
         now: (agents.now)(),
     })
 }
@@ -193,6 +194,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 self.reports.take().await;
                 self.report(What::Checked { results }).await?;
             }
+            FromAgent::Servers { servers } => {
+                self.reports.take().await;
+                let servers = (self.agents.foreign)(&servers);
+                let machine = (self.agents.look)(location).machine;
+                // Told after each probe; an event only if it is news.
+                if machine.is_none_or(|machine| machine.foreign_servers != servers) {
+                    self.report(What::ServersHeard { servers }).await?;
+                }
+            }
             FromAgent::Heartbeat => {
                 // Retired, moved or enrolled anew since: the heartbeat is where an idle agent hears of it.
                 let situation = (self.agents.look)(location);
@@ -228,8 +238,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             .map_err(Refused::from)?;
         let told = (situation.plan.generation, situation.checks());
         if told != self.told {
+            let probe_seconds = situation.probe_seconds();
             let (generation, checks) = told.clone();
-            self.stream.send(&FromController::NewGeneration { generation, checks }).await?;
+            self.stream.send(&FromController::NewGeneration { generation, checks, probe_seconds }).await?;
             self.told = told;
         }
         Ok(())

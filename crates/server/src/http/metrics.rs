@@ -140,6 +140,12 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
         "Machines that wait longer than is ordinary.",
         overdue,
     );
+    text.single(
+        "zonewright_foreign_dhcp_servers",
+        "gauge",
+        "DHCP servers that machines hear and that are not the zone's.",
+        lifecycle::probe::heard(&zone).len(),
+    );
     text.single("zonewright_machines_miscabled", "gauge", "Machines whose cabling is doubted.", miscabled);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text.0).into_response()
 }

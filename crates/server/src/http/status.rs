@@ -8,8 +8,9 @@ use api::http::{Findings, PodMap, RackMap, Status, Trouble, UnitMap};
 use axum::Json;
 use axum::extract::State;
 use lifecycle::Zone;
+use lifecycle::probe::Heard;
 use model::facts;
-use model::{Reason, Time};
+use model::{Code, Reason, Time};
 use std::collections::BTreeMap;
 
 /// Troubles that are listed; the map shows the rest.
@@ -54,6 +55,7 @@ pub(super) async fn status(State(api): State<Api>) -> Json<Status> {
         }
     }
     let mut troubles = troubles(controller, &condition, now);
+    troubles.extend(lifecycle::probe::heard(&zone).into_iter().map(foreign_server));
     troubles.extend(of_machines);
     troubles.truncate(TROUBLES_MAX);
     let traffic = Protocol::ALL.map(|protocol| controller.counters.of(protocol));
@@ -80,6 +82,7 @@ pub(super) async fn findings(State(api): State<Api>) -> Json<Findings> {
     let now = clock::now();
     let mut troubles = troubles(&api.controller, &condition, now);
     let zone = api.controller.zone();
+    troubles.extend(lifecycle::probe::heard(&zone).into_iter().map(foreign_server));
     let rows = machines::booted(zone.plan()).map(|(id, device)| machines::row(&zone, id, device, now));
     troubles.extend(rows.filter_map(|row| trouble(&zone, &row)).take(TROUBLES_MAX));
     Json(Findings {
@@ -89,6 +92,21 @@ pub(super) async fn findings(State(api): State<Api>) -> Json<Findings> {
         findings: words::findings(&condition.files, &condition.findings),
         troubles,
     })
+}
+
+/// Of a network.
+fn foreign_server(heard: Heard) -> Trouble {
+    let others = match heard.others {
+        0 => String::new(),
+        1 => "; 1 other machine hears it too".to_owned(),
+        others => format!("; {others} other machines hear it too"),
+    };
+    Trouble {
+        about: "dhcp".to_owned(),
+        location: Some(heard.by),
+        code: Some(Code::ForeignServer.to_string()),
+        sentence: lifecycle::probe::in_words(&heard.server) + &others,
+    }
 }
 
 /// Of one machine, if it has one.

@@ -61,6 +61,13 @@ fn told(what: &What) -> (&'static str, String) {
             let passed = results.iter().filter(|result| result.passed).count();
             ("checked", format!("{passed} of its {} checks passed", results.len()))
         }
+        What::ServersHeard { servers } if servers.is_empty() => {
+            ("servers-heard", "it hears no DHCP server any more that is not the zone's".to_owned())
+        }
+        What::ServersHeard { servers } => {
+            let servers: Vec<String> = servers.iter().map(lifecycle::probe::in_words).collect();
+            ("servers-heard", servers.join("; "))
+        }
         What::Operator { by, wish } => ("operator", format!("{by} asked: {}", wish_in_words(wish))),
         What::Tick => ("tick", "time passed".to_owned()),
     }

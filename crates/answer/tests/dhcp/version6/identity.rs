@@ -2,11 +2,12 @@
 
 use super::client::*;
 use crate::zone::{self, Settings, six, view_of};
+use answer::dhcp6::Arrival;
 use model::design::Audience;
 use model::facts::Facts;
 use model::view::dhcp::PORT_KEY_MAX;
 use model::{Mac, View};
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddrV6};
 use std::sync::Arc;
 use wire::dhcp6::{MessageType, Request, code, relay_forward};
 
@@ -227,4 +228,21 @@ fn the_uuid_is_in_the_duid_that_is_made_of_it() {
         .association(7, &[]);
     let packet = through(&request.encode(), 0, u01());
     assert!(send(&view, &packet).contains("uuid: Some([7, 7, 7"));
+}
+
+#[test]
+fn relays_send_from_where_the_zone_says() {
+    let told = |relays_from: Option<&[&str]>, source: Ipv6Addr| {
+        let view = zone::relayed_from(relays_from);
+        let packet = through(&request(&view).encode(), 0, u01());
+        let arrival = Arrival { source: SocketAddrV6::new(source, 547, 0, 0), is_multicast: false };
+        outcome(&view, &packet, arrival).lines().next().expect("a line").to_owned()
+    };
+    let elsewhere = Ipv6Addr::new(0x2001, 0xdb8, 0x99, 0, 0, 0, 0, 7);
+    let answered = "to [2001:db8:99::7]:547";
+    assert_eq!(told(None, elsewhere), answered);
+    assert_eq!(told(Some(&["2001:db8:99::/64"]), elsewhere), answered);
+    assert_eq!(told(Some(&["192.0.2.0/24"]), elsewhere), "refused: untrusted-relay");
+    let leaf = six(zone::leaf_b(0));
+    assert_eq!(told(Some(&[]), leaf), format!("to [{leaf}]:547"), "an address of a switch");
 }
