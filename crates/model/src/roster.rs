@@ -7,14 +7,16 @@ use crate::ids::{DeviceId, InterfaceId, PortIndex};
 use crate::location::Location;
 use crate::plan::Plan;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The indices.
 #[derive(Clone, Debug, Default)]
 pub struct Roster {
     locations: HashMap<Location, DeviceId>,
     names: HashMap<String, DeviceId>,
-    addresses: HashMap<IpAddr, InterfaceId>,
+    /// Sorted by address, as are those of the other family: only people ask, and a table of hashes takes longer to make.
+    addresses4: Vec<(Ipv4Addr, InterfaceId)>,
+    addresses6: Vec<(Ipv6Addr, InterfaceId)>,
     /// Where each device's ports start in `far_ends`; one longer than the devices.
     first_port: Vec<u32>,
     far_ends: Vec<Option<PortRef>>,
@@ -36,7 +38,8 @@ impl Roster {
         let mut roster = Self {
             locations: HashMap::with_capacity(devices.len()),
             names: HashMap::with_capacity(devices.len()),
-            addresses: HashMap::with_capacity(2 * plan.interfaces.len()),
+            addresses4: Vec::with_capacity(plan.interfaces.len()),
+            addresses6: Vec::with_capacity(plan.interfaces.len()),
             first_port: Vec::with_capacity(devices.len() + 1),
             far_ends: Vec::new(),
         };
@@ -51,9 +54,11 @@ impl Roster {
         }
         for (index, interface) in plan.interfaces.iter().enumerate() {
             let id = InterfaceId::from_index(index);
-            roster.addresses.extend(interface.v4.map(|address| (IpAddr::V4(address), id)));
-            roster.addresses.extend(interface.v6.map(|address| (IpAddr::V6(address), id)));
+            roster.addresses4.extend(interface.v4.map(|address| (address, id)));
+            roster.addresses6.extend(interface.v6.map(|address| (address, id)));
         }
+        roster.addresses4.sort_unstable_by_key(|(address, _)| u32::from(*address));
+        roster.addresses6.sort_unstable_by_key(|(address, _)| u128::from(*address));
         roster.far_ends.resize(ports, None);
         for cable in &plan.design.cables {
             for (near, far) in [(cable.a, cable.b), (cable.b, cable.a)] {
@@ -79,7 +84,16 @@ impl Roster {
 
     /// The interface that holds an address.
     pub fn interface_of(&self, address: IpAddr) -> Option<InterfaceId> {
-        self.addresses.get(&address).copied()
+        match address {
+            IpAddr::V4(address) => {
+                let at = self.addresses4.binary_search_by_key(&address, |(address, _)| *address).ok()?;
+                Some(self.addresses4[at].1)
+            }
+            IpAddr::V6(address) => {
+                let at = self.addresses6.binary_search_by_key(&address, |(address, _)| *address).ok()?;
+                Some(self.addresses6[at].1)
+            }
+        }
     }
 
     /// The port at the other end of the cable in `port`.

@@ -19,6 +19,8 @@ use model::view::Site;
 use model::{Finding, Generation, Plan};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -139,6 +141,19 @@ pub(crate) fn sentence(error: &ReadError) -> String {
 pub(crate) struct Reloader {
     inner: tokio::sync::Mutex<()>,
     state: Mutex<State>,
+    drafts: Sender<Job>,
+}
+
+/// A reading of the design, to be done by the thread that [`run`] is.
+pub(crate) type Job = Box<dyn FnOnce() + Send>;
+
+/// Reads and compiles, until no [`Reloader`] is left to ask. All of it in one thread, because the allocator keeps what
+/// each thread freed for that thread: of several, each would keep room for a whole plan.
+pub(crate) fn run(jobs: &Receiver<Job>) {
+    for job in jobs {
+        // Whoever asked hears nothing, and says so.
+        let _ = std::panic::catch_unwind(AssertUnwindSafe(job));
+    }
 }
 
 struct State {
@@ -148,8 +163,10 @@ struct State {
 }
 
 impl Reloader {
-    pub(crate) fn new(digest: String, site: Arc<Site>, gatherer: Gatherer) -> Self {
-        Self { inner: tokio::sync::Mutex::new(()), state: Mutex::new(State { digest, site, gatherer }) }
+    /// Jobs are for [`run`].
+    pub(crate) fn new(digest: String, site: Arc<Site>, gatherer: Gatherer, drafts: Sender<Job>) -> Self {
+        let state = Mutex::new(State { digest, site, gatherer });
+        Self { inner: tokio::sync::Mutex::new(()), state, drafts }
     }
 
     /// Reads, compiles and publishes.
@@ -174,8 +191,16 @@ impl Reloader {
         known: Option<&str>,
     ) -> Draft {
         let (this, working, known) = (Arc::clone(self), Arc::clone(controller), known.map(str::to_owned));
-        let read = tokio::task::spawn_blocking(move || this.read(&working, words, known.as_deref())).await;
-        read.unwrap_or_else(|panicked| Draft::failed(format!("the design could not be compiled: {panicked}")))
+        let (asker, draft) = oneshot::channel();
+        let job = move || {
+            // Nobody waits any more: the server ends.
+            let _ = asker.send(this.read(&working, words, known.as_deref()));
+        };
+        // Without a thread nobody answers.
+        let _ = self.drafts.send(Box::new(job));
+        draft
+            .await
+            .unwrap_or_else(|_| Draft::failed("the design could not be compiled: see the log".to_owned()))
     }
 
     /// Publishes a draft, if it may become current.

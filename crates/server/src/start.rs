@@ -132,7 +132,10 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     let opened = Opened { zone, view, history, last_seq: store.last_seq(), condition };
     let controller = Arc::new(Controller::new(options, journal, inbox, opened));
     controller.counters.view_made(view_took);
-    let reloader = Arc::new(Reloader::new(first.digest, Arc::clone(&site), gatherer));
+    let (drafts, jobs) = std::sync::mpsc::channel();
+    let reloader = Arc::new(Reloader::new(first.digest, Arc::clone(&site), gatherer, drafts));
+    // It ends with the reloader.
+    drop(thread("design", move || reload::run(&jobs))?);
 
     let stop = Stop::new()
         .map_err(|error| StartError::Bind(format!("failed to make an event descriptor: {error}")))?;
