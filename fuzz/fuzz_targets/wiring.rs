@@ -1,13 +1,9 @@
-//! Any wiring file: read as the cabling of a small zone; a port holds one plug.
+//! Any wiring file: read as the cabling of a small zone that stands; a port holds one plug.
 //!
-//! The checks, and their twin with a fixed seed, are in `crates/design/tests/any_input.rs`.
+//! The checks are in `crates/design/src/fuzzing.rs`, their twin with a fixed seed in `crates/design/src/tests/wiring.rs`.
 
 #![no_main]
 
-#[path = "../../crates/design/tests/any_input.rs"]
-#[allow(dead_code)]
-mod any_input;
-
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|text: &str| any_input::wiring(text));
+fuzz_target!(|text: &str| design::fuzzing::wiring(text));

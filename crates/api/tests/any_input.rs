@@ -48,11 +48,15 @@ fn frames<T: DeserializeOwned>(stream: &[u8], piece: usize) -> (Vec<T>, Option<B
 }
 
 #[cfg(test)]
+#[path = "../../../fuzz/corpus.rs"]
+mod corpus;
+#[cfg(test)]
 #[path = "../../../fuzz/spoil.rs"]
 mod spoil;
 
 #[cfg(test)]
 mod with_a_fixed_seed {
+    use super::corpus;
     use super::spoil::spoil;
 
     #[test]
@@ -105,6 +109,11 @@ mod with_a_fixed_seed {
             b"\xff",
         ];
         spoil(&samples, &pieces, 40_000, super::agent_frames);
+    }
+
+    #[test]
+    fn what_the_fuzzer_kept() {
+        corpus::run("agent_frames", super::agent_frames);
     }
 
     #[test]

@@ -22,11 +22,14 @@
 //! | `format`     | text → the same text in its canonical layout                                      |
 //! | `report`     | findings, gathered                                                                |
 //! | `limits`     | named bounds                                                                      |
+//! | `fuzzing`    | a wiring file → what always holds of it; no part of the product                   |
 
 mod arithmetic;
 mod cable;
 mod draw;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod limits;
 mod models;
 mod pattern;
@@ -46,7 +49,7 @@ mod tests;
 
 pub use format::format;
 
-use model::design::Design;
+use model::design::{Cable, Design};
 use model::finding::{Code, File, Finding, Source};
 use report::Report;
 
@@ -57,12 +60,42 @@ use report::Report;
 /// sorted by path. There is a Design if no finding is an error. Findings come in the order of the text.
 pub fn parse(files: &[File]) -> (Option<Design>, Vec<Finding>) {
     let mut report = Report::default();
-    let design = read(files, &mut report);
+    let design = Drawn::read(files, &mut report).map(|drawn| {
+        let cables = drawn.connect(&mut report, files);
+        drawn.with(cables)
+    });
     let design = design.filter(|_| !report.has_errors());
     (design, report.into_findings())
 }
 
-fn read(files: &[File], report: &mut Report) -> Option<Design> {
+/// A design that stands, and is not yet cabled.
+struct Drawn {
+    blocks: Vec<syntax::Block>,
+    tables: tables::Tables,
+    drawing: draw::Drawing,
+}
+
+impl Drawn {
+    fn read(files: &[File], report: &mut Report) -> Option<Self> {
+        let blocks = blocks(files, report)?;
+        let tables = tables::read(report, &blocks, files);
+        let drawing = draw::draw(report, &blocks, &tables);
+        Some(Self { blocks, tables, drawing })
+    }
+
+    fn connect(&self, report: &mut Report, files: &[File]) -> Vec<Cable> {
+        cable::connect(report, &self.blocks, files, &self.tables, &self.drawing)
+    }
+
+    fn with(self, cables: Vec<Cable>) -> Design {
+        let tables::Tables { zone, models, networks, images, roles, views, .. } = self.tables;
+        let draw::Drawing { pods, racks, devices, .. } = self.drawing;
+        Design { zone, models, networks, images, roles, dns_views: views, pods, racks, devices, cables }
+    }
+}
+
+/// The blocks of all files, if every one could be read.
+fn blocks(files: &[File], report: &mut Report) -> Option<Vec<syntax::Block>> {
     if files.len() > limits::FILES_MAX {
         let sentence =
             format!("a design has at most {} files, and here are {}", limits::FILES_MAX, files.len());
@@ -113,10 +146,5 @@ fn read(files: &[File], report: &mut Report) -> Option<Design> {
         // A block that could not be read would be missed by those that name it: false findings.
         return None;
     }
-    let tables = tables::read(report, &blocks, files);
-    let drawing = draw::draw(report, &blocks, &tables);
-    let cables = cable::connect(report, &blocks, files, &tables, &drawing);
-    let tables::Tables { zone, models, networks, images, roles, views, .. } = tables;
-    let draw::Drawing { pods, racks, devices, .. } = drawing;
-    Some(Design { zone, models, networks, images, roles, dns_views: views, pods, racks, devices, cables })
+    Some(blocks)
 }

@@ -4,11 +4,17 @@ use crate::parse;
 use expect_test::{Expect, expect};
 use model::finding::{File, Finding, Severity};
 
+#[path = "../../../fuzz/corpus.rs"]
+#[expect(clippy::disallowed_methods, reason = "a corpus is a folder of files")]
+mod corpus;
 mod drawing;
 mod examples;
 mod findings;
 mod garbage;
 mod reference;
+#[path = "../../../fuzz/spoil.rs"]
+mod spoil;
+mod wiring;
 
 /// The findings of a design, each as `file:line:col severity code sentence`, label, related places and help.
 fn shown(files: &[File], findings: &[Finding]) -> String {

@@ -1,5 +1,5 @@
 //! Any text is read, told what is wrong with it, and written in its canonical layout. The checks are those of the fuzz
-//! targets `design` and `wiring`, which include this file; here they run with a fixed seed.
+//! targets `design` and `wiring_zone`, which include this file; here they run with a fixed seed.
 
 use model::Design;
 use model::finding::{Code, File, Finding, Severity, Source};
@@ -26,8 +26,8 @@ pub(crate) fn design(text: &str) {
     assert_eq!(design.map(plain), design_then.map(plain), "layout changes nothing that is read");
 }
 
-/// A wiring file, of a zone whose machines and switch stand.
-pub(crate) fn wiring(text: &str) {
+/// A wiring file and its zone, read together.
+pub(crate) fn wiring_zone(text: &str) {
     for wrong_rows in ["refuse", "skip"] {
         let zone = format!("{ZONE}\ncabling \"wires.csv\" {{ wrong_rows = \"{wrong_rows}\" }}\n");
         let (design, findings) = read(vec![file("wires.csv", text), file("zone.hcl", &zone)]);
@@ -114,11 +114,16 @@ fn plain(mut design: Design) -> impl PartialEq + std::fmt::Debug {
 }
 
 #[cfg(test)]
+#[path = "../../../fuzz/corpus.rs"]
+#[expect(clippy::disallowed_methods, reason = "a corpus is a folder of files")]
+mod corpus;
+#[cfg(test)]
 #[path = "../../../fuzz/spoil.rs"]
 mod spoil;
 
 #[cfg(test)]
 mod with_a_fixed_seed {
+    use super::corpus;
     use super::spoil::spoil;
 
     const PIECES: [&[u8]; 30] = [
@@ -168,28 +173,19 @@ mod with_a_fixed_seed {
 
     #[test]
     fn wiring_files() {
+        let pieces: [&[u8]; 4] = [b"\"", b",", b"\n", b"swp1"];
         let samples = [
-            "StartDevice,StartPort,EndDevice,EndPort,BandWidth,VlanID,VlanMode\n\
-             p1-r1-u1,eno1,p1-r1-leaf-a,swp1,25000,1681-1712,Trunk\np1-r1-u1,eno2,p1-r1-leaf-b,swp1,,\n",
+            "StartDevice,StartPort,EndDevice,EndPort,BandWidth,VlanID\n\
+             p1-r1-u1,eno1,p1-r1-leaf-a,swp1,25000,1681-1712\np1-r1-u1,eno2,p1-r1-leaf-b,swp1,,\n",
             "start_device;start port\n",
-            "\u{feff}end-port,END_DEVICE,start_port,start_device,note\r\nswp3,p1/r1/leaf-a,bmc,ams1/p1/r1/u3,\"a, b\"\r\n\
-             # why\r\n\r\nswp4,ams1/p1/r1/leaf-b,\"eno1\",P1-R1-U4\r\n",
         ]
         .map(|text| text.as_bytes().to_vec());
-        let pieces: [&[u8]; 12] = [
-            b"\"",
-            b",",
-            b"\n",
-            b"\r",
-            b"\"\"",
-            b"p1-r1-u1",
-            b"swp1",
-            b"4294967296",
-            b"#",
-            b" ",
-            b"\t",
-            b"\xe2\x80\x8b",
-        ];
-        spoil(&samples, &pieces, 3_000, |bytes| super::wiring(&String::from_utf8_lossy(bytes)));
+        spoil(&samples, &pieces, 300, |bytes| super::wiring_zone(&String::from_utf8_lossy(bytes)));
+    }
+
+    #[test]
+    fn what_the_fuzzers_kept() {
+        corpus::run("design", |bytes| super::design(&String::from_utf8_lossy(bytes)));
+        corpus::run("wiring_zone", |bytes| super::wiring_zone(&String::from_utf8_lossy(bytes)));
     }
 }

@@ -164,40 +164,9 @@ pub(crate) fn http_head(view: &View, bytes: &[u8], out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod with_a_fixed_seed {
-    use crate::zone;
+    use crate::{corpus, spoil, zone};
 
     const ROUNDS: usize = 120_000;
-
-    /// Calls `check` with seeds, spoiled seeds, mixtures of seeds, and noise.
-    fn spoil(seeds: &[Vec<u8>], mut check: impl FnMut(&[u8])) {
-        let mut state = 0x5eed_u64;
-        let mut chance = |limit: usize| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            usize::try_from(state >> 33).unwrap() % limit.max(1)
-        };
-        for round in 0..ROUNDS {
-            let mut bytes = seeds[round % seeds.len()].clone();
-            match round / seeds.len() % 4 {
-                0 => bytes.iter_mut().for_each(|octet| {
-                    if chance(10) == 0 {
-                        *octet = u8::try_from(chance(256)).unwrap();
-                    }
-                }),
-                1 => {
-                    let position = chance(bytes.len());
-                    bytes[position] ^= 1 << chance(8);
-                    bytes.truncate(bytes.len() - chance(bytes.len()) * chance(2));
-                }
-                2 => {
-                    let other = &seeds[chance(seeds.len())];
-                    bytes.truncate(chance(bytes.len()));
-                    bytes.extend_from_slice(&other[chance(other.len())..]);
-                }
-                _ => bytes = (0..chance(80)).map(|_| u8::try_from(chance(256)).unwrap()).collect(),
-            }
-            check(&bytes);
-        }
-    }
 
     #[test]
     fn dns() {
@@ -220,8 +189,17 @@ mod with_a_fixed_seed {
         notified[2] |= 0x80;
         seeds.push(notified);
         let mut out = Vec::new();
-        seeds.iter().for_each(|seed| super::dns(&view, seed, &mut out));
-        spoil(&seeds, |bytes| super::dns(&view, bytes, &mut out));
+        let pieces: [&[u8]; 8] = [
+            &[0xc0, 12],
+            &[0, 0, 41, 2, 0],
+            &[0, 252, 0, 1],
+            &[0, 251, 0, 1],
+            &[63],
+            b"\x04ams1",
+            &[0, 255, 0, 255],
+            &[0],
+        ];
+        spoil::spoil(&seeds, &pieces, ROUNDS, |bytes| super::dns(&view, bytes, &mut out));
     }
 
     #[test]
@@ -239,7 +217,9 @@ mod with_a_fixed_seed {
         ]
         .map(<[u8]>::to_vec);
         let mut out = Vec::new();
-        spoil(&seeds, |bytes| super::tftp(&view, bytes, &mut out));
+        let pieces: [&[u8]; 6] =
+            [b"\0", b"\0blksize\0", b"65464", b"4294967296", b"windowsize\x000\0", b"%00"];
+        spoil::spoil(&seeds, &pieces, ROUNDS, |bytes| super::tftp(&view, bytes, &mut out));
     }
 
     #[test]
@@ -254,7 +234,9 @@ mod with_a_fixed_seed {
             b"/../../etc/passwd",
         ]
         .map(<[u8]>::to_vec);
-        spoil(&seeds, |bytes| super::http(&view, bytes));
+        let pieces: [&[u8]; 8] =
+            [b"\n", b"%2f", b"..", b"\nbytes=", b"-", b",0-0", b"18446744073709551616", b"\"\r"];
+        spoil::spoil(&seeds, &pieces, ROUNDS, |bytes| super::http(&view, bytes));
     }
 
     #[test]
@@ -269,7 +251,26 @@ mod with_a_fixed_seed {
         ]
         .map(<[u8]>::to_vec);
         let mut out = Vec::new();
-        seeds.iter().for_each(|seed| super::http_head(&view, seed, &mut out));
-        spoil(&seeds, |bytes| super::http_head(&view, bytes, &mut out));
+        let pieces: [&[u8]; 8] = [
+            b"\r\n",
+            b"\r\n\r\n",
+            b":",
+            b" ",
+            b"Content-Length: 1\r\n",
+            b"Range: bytes=1-\r\n",
+            b"Host:\r\n",
+            b"\0",
+        ];
+        spoil::spoil(&seeds, &pieces, ROUNDS, |bytes| super::http_head(&view, bytes, &mut out));
+    }
+
+    #[test]
+    fn what_the_fuzzers_kept() {
+        let (view, renamed) = (zone::view(), zone::view_renamed());
+        let mut out = Vec::new();
+        corpus::run("dns", |bytes| super::dns(&renamed, bytes, &mut out));
+        corpus::run("tftp", |bytes| super::tftp(&view, bytes, &mut out));
+        corpus::run("http", |bytes| super::http(&view, bytes));
+        corpus::run("http_head", |bytes| super::http_head(&view, bytes, &mut out));
     }
 }

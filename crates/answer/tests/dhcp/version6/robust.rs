@@ -1,10 +1,7 @@
 //! Nonsense, and packets that are nearly right: the check that the fuzz target drives, and its twin of fixed seed.
 
-#[path = "../../../../../fuzz/spoil.rs"]
-mod spoil;
-
 use super::client::*;
-use crate::zone;
+use crate::{corpus, spoil, zone};
 use wire::dhcp6::{MessageType, code};
 
 #[path = "any_input.rs"]
@@ -59,4 +56,13 @@ fn any_datagram_is_answered_within_bounds_or_refused() {
         false => refused += 1,
     });
     assert!(answered > 5_000 && refused > 5_000, "the inputs reach both: {answered} {refused}");
+}
+
+#[test]
+fn what_the_fuzzer_kept() {
+    let view = zone::view();
+    let mut out = Vec::new();
+    corpus::run("dhcp6", |input| {
+        any_input::check(&view, input, &mut out);
+    });
 }
