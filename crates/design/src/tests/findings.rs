@@ -192,6 +192,14 @@ fn words() {
             a.hcl:6:1 "stray" error[ZW0202] `stray` stands outside of every block
         "#]],
     );
+    // Lines of another system end as these do; after a text of several lines, too.
+    added(
+        "stray = 1\r\nlong = <<END\r\nx\r\nEND \r\nrole \"r\" {}\r\n",
+        expect![[r#"
+            a.hcl:1:1 "stray" error[ZW0202] `stray` stands outside of every block
+            a.hcl:2:1 "long" error[ZW0202] `long` stands outside of every block
+        "#]],
+    );
     added(
         "model \"m\" {\n  kind = \"switch\"\n  ports = \"p1\"\n  nics = \"e1\"\n}\n",
         expect![[r#"
