@@ -14,6 +14,7 @@ use nix::net::if_::if_nameindex;
 use socket2::Socket;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use wire::dhcp6::{ALL_RELAYS_AND_SERVERS, ALL_SERVERS, Packet, SERVER_PORT};
@@ -55,6 +56,24 @@ pub(crate) fn run(controller: &Controller, socket: &Socket, stop: &Stop) {
             false => SocketAddr::V6(destination.address()),
         })
     });
+}
+
+/// Where there is no socket: says why, once, as soon as the zone has something to say there.
+pub(crate) async fn say_why_not(
+    controller: Arc<Controller>,
+    why: String,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let mut published = controller.published.subscribe();
+    while controller.view.load().plan.design.zone.supernet6.is_none() {
+        tokio::select! {
+            changed = published.changed() => if changed.is_err() {
+                return;
+            },
+            _ = stopping.wait_for(|stop| *stop) => return,
+        }
+    }
+    controller.say(&format!("{why}; the zone has IPv6, and machines get no answer until a new start"));
 }
 
 /// Joins the groups that clients and relays speak to, now and on interfaces that come later, until it is time to stop.

@@ -67,7 +67,8 @@ pub struct Running {
 /// Everything that is bound.
 struct Bound {
     dhcp: Vec<dhcp::Worker>,
-    dhcp6: Option<Socket>,
+    /// Or why there is none.
+    dhcp6: Result<Socket, String>,
     tftp: Vec<Socket>,
     dns: Vec<Socket>,
     dns_tcp: Vec<std::net::TcpListener>,
@@ -151,13 +152,18 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
         threads.push(thread("boot", move || boot_http::run(&controller, listeners, &stop))?);
     }
     let mut tasks = JoinSet::new();
-    if let Some(socket) = bound.dhcp6 {
-        if let Ok(socket) = socket.try_clone() {
-            let interface = controller.options.interface.clone();
-            tasks.spawn(dhcp6::join(socket, interface, is_stopping.clone()));
+    match bound.dhcp6 {
+        Ok(socket) => {
+            if let Ok(socket) = socket.try_clone() {
+                let interface = controller.options.interface.clone();
+                tasks.spawn(dhcp6::join(socket, interface, is_stopping.clone()));
+            }
+            let (controller, stop) = (Arc::clone(&controller), stop.clone());
+            threads.push(thread("dhcp6", move || dhcp6::run(&controller, &socket, &stop))?);
         }
-        let (controller, stop) = (Arc::clone(&controller), stop.clone());
-        threads.push(thread("dhcp6", move || dhcp6::run(&controller, &socket, &stop))?);
+        Err(why) => {
+            tasks.spawn(dhcp6::say_why_not(Arc::clone(&controller), why, is_stopping.clone()));
+        }
     }
     for socket in bound.dns_tcp {
         tasks.spawn(dns::tcp::run(Arc::clone(&controller), listener(socket)?, is_stopping.clone()));
@@ -430,7 +436,7 @@ fn bind(options: &Options, plan: &Plan) -> Result<Bound, StartError> {
 }
 
 /// Always on every address: clients and relays speak to groups.
-fn bind_dhcp6(options: &Options, plan: &Plan) -> Result<Option<Socket>, StartError> {
+fn bind_dhcp6(options: &Options, plan: &Plan) -> Result<Result<Socket, String>, StartError> {
     let address = match options.address {
         Some(address) if address.is_loopback() => Ipv6Addr::LOCALHOST,
         _ => Ipv6Addr::UNSPECIFIED,
@@ -439,13 +445,18 @@ fn bind_dhcp6(options: &Options, plan: &Plan) -> Result<Option<Socket>, StartErr
     let purpose = Purpose { service: "DHCPv6", transport: "udp" };
     let bound = sockets::udp6(address, options.ports.dhcp6, interface, purpose);
     // A zone without IPv6 has nothing to say there, and whoever else has the port may keep it.
-    if plan.design.zone.supernet6.is_none() {
-        return Ok(bound.unwrap_or_default());
+    let is_needed = plan.design.zone.supernet6.is_some();
+    match bound {
+        Ok(Some(socket)) => {
+            if is_needed {
+                dhcp6::join_now(&socket, interface);
+            }
+            Ok(Ok(socket))
+        }
+        Ok(None) => Ok(Err("DHCPv6 cannot be served: this host has no IPv6".to_owned())),
+        Err(error) if is_needed => Err(error),
+        Err(error) => Ok(Err(error.to_string())),
     }
-    if let Ok(Some(socket)) = &bound {
-        dhcp6::join_now(socket, interface);
-    }
-    bound
 }
 
 /// Threads for each of DHCP and DNS: as many as there are processors for this process.

@@ -1,9 +1,10 @@
 //! What keeps a server from starting is one clear sentence.
 
-use crate::support::Server;
+use crate::support::{PATIENCE, Server};
 use server::StartError;
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
+use std::time::Instant;
 
 fn refused(server: &mut Server) -> String {
     let error = server.resume().expect_err("a server that cannot start");
@@ -88,4 +89,24 @@ fn no_design_and_a_broken_one() {
     fs::remove_dir_all(&server.options.design).unwrap();
     let said = refused(&mut server);
     assert!(said.starts_with("failed to read SCRATCH/design: "), "{said}");
+}
+
+#[test]
+fn dhcpv6_that_cannot_be_served_is_told_when_the_zone_gets_it() {
+    let Ok(taken) = UdpSocket::bind("[::1]:0") else { return };
+    let mut server = Server::prepared();
+    server.options.ports.dhcp6 = taken.local_addr().unwrap().port();
+    let both = fs::read_to_string(server.zone_file()).unwrap();
+    server.edit(", \"2001:db8:64::/48\"", "");
+    server.resume().unwrap();
+    let said = || server.journal.lock().unwrap().iter().filter(|line| line.contains("DHCPv6")).count();
+    assert_eq!(said(), 0, "nothing is missing yet");
+    fs::write(server.zone_file(), both).unwrap();
+    let reloaded: api::http::Reloaded = server.post("/v1/reload", r#"{"renumber": true}"#);
+    assert_eq!((reloaded.changed, reloaded.refused), (true, None));
+    let began = Instant::now();
+    while said() == 0 {
+        assert!(began.elapsed() < PATIENCE, "{:?}", server.journal.lock().unwrap());
+        std::thread::yield_now();
+    }
 }
