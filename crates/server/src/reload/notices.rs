@@ -112,16 +112,21 @@ impl Notices {
     pub(super) async fn touched(&mut self) {
         loop {
             if self.is_touched && !self.is_being_written(is_design_file) {
-                match tokio::time::timeout(PAUSE, self.more()).await {
-                    Ok(()) => continue,
-                    Err(_) => {
-                        self.is_touched = false;
-                        return;
-                    }
+                if self.has_paused(PAUSE).await {
+                    self.is_touched = false;
+                    return;
                 }
+            } else {
+                self.more().await;
             }
-            self.more().await;
         }
+    }
+
+    /// Waits for more, but no longer than until nothing touched for so long; true if it did not. Whoever writes a boot
+    /// file gives word all the time and touches nothing.
+    async fn has_paused(&mut self, pause: Duration) -> bool {
+        let left = pause.saturating_sub(self.heard.elapsed());
+        left.is_zero() || tokio::time::timeout(left, self.more()).await.is_err()
     }
 
     /// Waits until what was [`Notices::touched`] counts as whole. False if more came: it is touched again then.
@@ -135,8 +140,7 @@ impl Notices {
                 self.is_touched = true;
                 return false;
             }
-            let left = QUIET.saturating_sub(self.heard.elapsed());
-            if tokio::time::timeout(left, self.more()).await.is_err() {
+            if self.has_paused(QUIET).await {
                 return true;
             }
         }
@@ -214,7 +218,8 @@ mod tests {
     use super::*;
     use std::fs::{self, File};
     use std::io::Write;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
     /// A directory with `zone.hcl` in it, that goes with the test.
     struct Place(PathBuf);
@@ -318,6 +323,24 @@ mod tests {
         drop(half);
         notices.touched().await;
         assert!(notices.is_quiet().await);
+    }
+
+    #[tokio::test]
+    async fn a_boot_file_that_is_written_all_the_time_does_not_hold_up_the_design() {
+        let place = Place::new();
+        let mut notices = place.notices();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let (is_over_now, mut image) = (Arc::clone(&is_over), File::create(place.at("initrd.img")).unwrap());
+        let writer = std::thread::spawn(move || {
+            while !is_over_now.load(Ordering::Relaxed) {
+                image.write_all(b"more").unwrap();
+            }
+        });
+        fs::write(place.at("zone.hcl"), "whole").unwrap();
+        let told = tokio::time::timeout(Duration::from_secs(20), settled(&mut notices)).await;
+        is_over.store(true, Ordering::Relaxed);
+        writer.join().unwrap();
+        told.expect("the design was saved");
     }
 
     #[tokio::test]
