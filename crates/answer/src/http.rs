@@ -183,18 +183,16 @@ fn text(method: Method, script: Script) -> Reply {
 fn send_file(view: &View, file: FileId, request: &Request<'_>, machine: Option<DeviceId>) -> Reply {
     let known = view.boot.site.file(file);
     let size = known.size;
-    let etag = etag(&known.sha256);
-    let mut headers = vec![
-        ("Content-Type", "application/octet-stream".to_owned()),
-        ("Accept-Ranges", "bytes".to_owned()),
-        ("ETag", etag.clone()),
-    ];
-    if request.if_none_match.is_some_and(|sent| matches_any(sent, &etag)) {
+    let etag = known.sha256.as_ref().map(etag);
+    let mut headers =
+        vec![("Content-Type", "application/octet-stream".to_owned()), ("Accept-Ranges", "bytes".to_owned())];
+    headers.extend(etag.clone().map(|etag| ("ETag", etag)));
+    if request.if_none_match.is_some_and(|sent| matches_any(sent, etag.as_deref())) {
         return reply(304, headers, machine);
     }
     // §14.2: a Range means something to GET alone. §13.1.5: with an If-Range that does not match, the whole file.
-    let may_be_part =
-        request.method == Method::Get && request.if_range.is_none_or(|sent| sent.trim() == etag);
+    let may_be_part = request.method == Method::Get
+        && request.if_range.is_none_or(|sent| Some(sent.trim()) == etag.as_deref());
     let asked = request.range.filter(|_| may_be_part).map_or(Asked::Whole, |range| range::parse(range, size));
     let (status, range) = match asked {
         Asked::Whole => (200, 0..size),
@@ -225,8 +223,9 @@ fn etag(sha256: &[u8; 32]) -> String {
 }
 
 /// Whether an `If-None-Match` names this tag; weak comparison (RFC 9110 §13.1.2).
-fn matches_any(sent: &str, etag: &str) -> bool {
-    sent.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+fn matches_any(sent: &str, etag: Option<&str>) -> bool {
+    let is_it = |tag: &str| tag == "*" || Some(tag.strip_prefix("W/").unwrap_or(tag)) == etag;
+    sent.split(',').map(str::trim).any(is_it)
 }
 
 /// The path without leading slash and query, percent-decoded once. `None` if it cannot be a name of ours.

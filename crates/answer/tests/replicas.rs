@@ -112,7 +112,7 @@ fn site(plan: &Plan) -> Site {
     let file = |name: String| SiteFile {
         size: 1_000_000,
         modified: (0, 0),
-        sha256: [7; 32],
+        sha256: Some([7; 32]),
         source: format!("/nowhere/{name}").into(),
         name,
     };

@@ -12,7 +12,7 @@ use crate::controller::Controller;
 use crate::counters::Phase;
 use crate::files::{ReadError, read_design};
 use crate::keeper::{Message, Proposal};
-use crate::site::Gatherer;
+use crate::site::{self, Gatherer};
 use model::design::DeviceKind;
 use model::finding::{Code, Files, Severity};
 use model::view::Site;
@@ -23,7 +23,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch as watch_channel};
 
 /// What an operator explicitly allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -55,6 +55,8 @@ pub(crate) struct Reloaded {
     pub(crate) changed: bool,
     /// Why the design is not in force.
     pub(crate) refused: Option<String>,
+    /// Nothing is wrong with the design: what stood in the way may pass by itself.
+    pub(crate) may_pass: bool,
 }
 
 /// A design as it lies there, and what it takes to publish it.
@@ -213,7 +215,7 @@ impl Reloader {
         began: Instant,
     ) -> Reloaded {
         let parent = controller.zone().plan().generation;
-        let mut reloaded = Reloaded { generation: parent, changed: false, refused: None };
+        let mut reloaded = Reloaded { generation: parent, changed: false, refused: None, may_pass: false };
         let Draft { digest, reading, site } = draft;
         let Reading { files, findings, plan, refused, .. } = match reading {
             Ok(Some(reading)) => reading,
@@ -254,6 +256,7 @@ impl Reloader {
                 (true, Ok(Err(error))) => reloaded.refused = Some(error.to_string()),
                 _ => reloaded.refused = Some("the controller is too busy to publish; ask again".to_owned()),
             }
+            reloaded.may_pass = reloaded.refused.is_some();
         } else {
             reloaded.refused = refused;
         }
@@ -298,6 +301,17 @@ impl Reloader {
         // Shown together with the plan that names them: one view and not two.
         let site = self.look_at_boot_files(controller, plan);
         Draft { digest, reading: Ok(Some(reading)), site }
+    }
+
+    /// Reads the boot files whose content is not known yet, and shows them with it. It may take minutes, and nobody waits.
+    fn read_boot_files(&self, controller: &Controller, stop: &watch_channel::Receiver<bool>) {
+        let unread = self.state().gatherer.unread().to_vec();
+        for path in unread {
+            let Some(known) = site::read(&path, || *stop.borrow()) else { return };
+            self.state().gatherer.learn(path, known);
+        }
+        let plan = Arc::clone(controller.zone().plan());
+        self.gather(controller, &plan);
     }
 
     /// Looks at the boot files again.

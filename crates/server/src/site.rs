@@ -13,6 +13,13 @@ use std::path::{Path, PathBuf};
 /// Boot loaders that are offered at most: a directory of iPXE has some twenty.
 const LOADERS_MAX: usize = 256;
 
+/// Octets of files that are read in the way of a look, all together: loaders, as a rule. What is left is read beside it
+/// ([`Gatherer::unread`]), and served meanwhile.
+const AT_ONCE_MAX: u64 = 32 << 20;
+
+/// Files of which a digest is remembered at most.
+const KNOWN_MAX: usize = 4096;
+
 /// What a site is gathered from, and what is remembered so that unchanged files are not read again.
 pub(crate) struct Gatherer {
     pub(crate) design: PathBuf,
@@ -20,12 +27,16 @@ pub(crate) struct Gatherer {
     pub(crate) controllers: Vec<IpAddr>,
     pub(crate) ports: Ports,
     pub(crate) ca_sha256: [u8; 32],
-    known: HashMap<PathBuf, (Version, [u8; 32])>,
+    known: HashMap<PathBuf, Known>,
+    unread: Vec<PathBuf>,
 }
+
+/// What is known of a file's content: its digest in a version, or why it cannot be read.
+pub(crate) type Known = Result<(Version, [u8; 32]), String>;
 
 /// What changes when a file's content does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Version {
+pub(crate) struct Version {
     inode: u64,
     size: u64,
     modified: (i64, i64),
@@ -40,13 +51,16 @@ impl Gatherer {
         ports: Ports,
         ca_sha256: [u8; 32],
     ) -> Self {
-        Self { design, loaders, controllers, ports, ca_sha256, known: HashMap::new() }
+        Self { design, loaders, controllers, ports, ca_sha256, known: HashMap::new(), unread: Vec::new() }
     }
 
-    /// The site as it is now, and what is missing from it, a sentence each.
+    /// The site as it is now, and what is missing from it, a sentence each. Reads little: what is new and large has no
+    /// digest yet.
     pub(crate) fn gather(&mut self, design: &Design) -> (Site, Vec<String>) {
         let mut troubles = Vec::new();
         let mut known = HashMap::new();
+        let mut at_once = AT_ONCE_MAX;
+        self.unread.clear();
         let mut files = Vec::new();
         let loaders = loaders(&self.loaders);
         if loaders.is_empty() {
@@ -64,9 +78,15 @@ impl Gatherer {
             paths.map(|path| (format!("image/{}/{path}", image.name), self.design.join(path)))
         });
         for (name, source) in wanted.chain(images) {
-            match self.digest(&source) {
+            // Two images may have a file in common.
+            let before = self.known.remove(&source).or_else(|| known.get(&source).cloned());
+            match look(&source, before.as_ref(), &mut at_once) {
                 Ok((version, sha256)) => {
-                    known.insert(source.clone(), (version, sha256));
+                    match sha256 {
+                        Some(sha256) => drop(known.insert(source.clone(), Ok((version, sha256)))),
+                        None if self.unread.contains(&source) => {}
+                        None => self.unread.push(source.clone()),
+                    }
                     files.push(SiteFile {
                         name,
                         size: version.size,
@@ -75,10 +95,23 @@ impl Gatherer {
                         source,
                     });
                 }
-                Err(error) => troubles
-                    .push(format!("{} cannot be read, so it cannot be booted: {error}", source.display())),
+                Err(error) => {
+                    troubles.push(format!(
+                        "{} cannot be read, so it cannot be booted: {error}",
+                        source.display()
+                    ));
+                    if let Some(Err(_)) = before {
+                        // Found by reading, so it takes reading to find it mended.
+                        if !self.unread.contains(&source) {
+                            self.unread.push(source.clone());
+                        }
+                        known.extend(before.map(|before| (source, before)));
+                    }
+                }
             }
         }
+        // Of files that this plan does not name: another may again.
+        known.extend(self.known.drain().take(KNOWN_MAX.saturating_sub(known.len())));
         self.known = known;
         let site = Site {
             controllers: self.controllers.clone(),
@@ -89,27 +122,60 @@ impl Gatherer {
         (site, troubles)
     }
 
-    fn digest(&self, path: &Path) -> io::Result<(Version, [u8; 32])> {
+    /// The files whose content is not known yet.
+    pub(crate) fn unread(&self) -> &[PathBuf] {
+        &self.unread
+    }
+
+    /// Takes what was [`read`]; the next look shows it.
+    pub(crate) fn learn(&mut self, path: PathBuf, known: Known) {
+        self.known.insert(path, known);
+    }
+}
+
+/// A file as it is now, and its digest if that is known or cheap.
+fn look(path: &Path, known: Option<&Known>, at_once: &mut u64) -> io::Result<(Version, Option<[u8; 32]>)> {
+    let mut file = File::open(path)?;
+    let version = version_of(&file)?;
+    match known {
+        Some(Ok((read, sha256))) if *read == version => return Ok((version, Some(*sha256))),
+        Some(Err(error)) => return Err(io::Error::other(error.clone())),
+        _ => {}
+    }
+    let Some(left) = at_once.checked_sub(version.size) else { return Ok((version, None)) };
+    *at_once = left;
+    Ok((version, digest(&mut file, || false)?))
+}
+
+/// Reads a file, however large. `None` if it is to end before that.
+pub(crate) fn read(path: &Path, is_ended: impl Fn() -> bool) -> Option<Known> {
+    let read = || {
         let mut file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::other("it is not a file"));
+        // Before the content: what is written meanwhile makes it another version.
+        let version = version_of(&file)?;
+        Ok(digest(&mut file, is_ended)?.map(|sha256| (version, sha256)))
+    };
+    read().map_err(|error: io::Error| error.to_string()).transpose()
+}
+
+/// `None` if it is to end before the end of the file.
+fn digest(file: &mut File, is_ended: impl Fn() -> bool) -> io::Result<Option<[u8; 32]>> {
+    let mut hasher = Sha256::new();
+    let mut piece = vec![0; 1 << 20];
+    while !is_ended() {
+        match file.read(&mut piece)? {
+            0 => return Ok(Some(hasher.finalize().into())),
+            length => hasher.update(&piece[..length]),
         }
-        let version = version(&metadata);
-        if let Some((known, sha256)) = self.known.get(path)
-            && *known == version
-        {
-            return Ok((version, *sha256));
-        }
-        let mut hasher = Sha256::new();
-        let mut piece = vec![0; 1 << 20];
-        loop {
-            match file.read(&mut piece)? {
-                0 => break,
-                length => hasher.update(&piece[..length]),
-            }
-        }
-        Ok((version, hasher.finalize().into()))
+    }
+    Ok(None)
+}
+
+fn version_of(file: &File) -> io::Result<Version> {
+    let metadata = file.metadata()?;
+    match metadata.is_file() {
+        true => Ok(version(&metadata)),
+        false => Err(io::Error::other("it is not a file")),
     }
 }
 
@@ -133,4 +199,52 @@ fn loaders(directory: &Path) -> Vec<PathBuf> {
     found.sort();
     found.truncate(LOADERS_MAX);
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::design::Image;
+    use model::finding::Source;
+
+    #[test]
+    fn a_large_file_is_listed_at_once_and_its_digest_when_it_was_read() {
+        let directory = std::env::temp_dir().join(format!("zonewright-site-{}", std::process::id()));
+        fs::create_dir_all(directory.join("loaders")).unwrap();
+        let large = directory.join("initrd");
+        fs::write(directory.join("vmlinuz"), "small").unwrap();
+        File::create(&large).unwrap().set_len(AT_ONCE_MAX + 1).unwrap();
+        let image = |name: &str| Image {
+            name: name.to_owned(),
+            kernel: "vmlinuz".to_owned(),
+            initrd: vec!["initrd".to_owned()],
+            args: String::new(),
+            installs: false,
+            source: Source::default(),
+        };
+        let design = Design { images: vec![image("one"), image("two")], ..Design::default() };
+        let ports = Ports { boot: 80, agents: 8443 };
+        let mut gatherer =
+            Gatherer::new(directory.clone(), directory.join("loaders"), Vec::new(), ports, [0; 32]);
+        let digests = |gatherer: &mut Gatherer| -> Vec<bool> {
+            gatherer.gather(&design).0.files.iter().map(|file| file.sha256.is_some()).collect()
+        };
+        assert_eq!(digests(&mut gatherer), [true, false, true, false]);
+        assert_eq!(gatherer.unread(), std::slice::from_ref(&large));
+        assert_eq!(read(&large, || true), None, "it was to end");
+        let known = read(&large, || false).unwrap();
+        gatherer.learn(large.clone(), known);
+        assert_eq!(digests(&mut gatherer), [true; 4]);
+        assert!(gatherer.unread().is_empty());
+        // Another content is another version.
+        File::create(&large).unwrap().set_len(AT_ONCE_MAX + 2).unwrap();
+        assert_eq!(digests(&mut gatherer), [true, false, true, false]);
+        // One that cannot be read is not offered, and told of until it can.
+        gatherer.learn(large.clone(), Err("the disk is broken".to_owned()));
+        let (site, troubles) = gatherer.gather(&design);
+        assert_eq!(site.files.len(), 2);
+        assert!(troubles.iter().any(|trouble| trouble.ends_with("the disk is broken")), "{troubles:?}");
+        assert_eq!(gatherer.unread(), [large]);
+        fs::remove_dir_all(directory).unwrap();
+    }
 }

@@ -249,6 +249,25 @@ fn p10_parts_of_a_file() {
 }
 
 #[test]
+fn a_file_that_was_not_read_yet_is_sent_without_a_tag() {
+    let mut view = zone::view();
+    let mut site = (*view.boot.site).clone();
+    for file in &mut site.files {
+        file.sha256 = None;
+    }
+    view.boot.site = std::sync::Arc::new(site);
+    let client = zone::v4(&view.plan, "hv-u1").into();
+    let whole = request(Method::Get, "/boot/loader/undionly.kpxe", client);
+    let reply = boot(&view, &whole, NOW).unwrap();
+    assert_eq!((reply.status, header(&reply, "etag")), (200, None));
+    let status = |request: &Request<'_>| boot(&view, request, NOW).unwrap().status;
+    assert_eq!(status(&Request { range: Some("bytes=0-9"), ..whole }), 206);
+    assert_eq!(status(&Request { range: Some("bytes=0-9"), if_range: Some("\"a\""), ..whole }), 200);
+    assert_eq!(status(&Request { if_none_match: Some("\"a\""), ..whole }), 200);
+    assert_eq!(status(&Request { if_none_match: Some("*"), ..whole }), 304);
+}
+
+#[test]
 fn p10_a_client_that_has_the_file_is_told_so() {
     let view = zone::view();
     let client = zone::v4(&view.plan, "hv-u1").into();

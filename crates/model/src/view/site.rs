@@ -64,8 +64,9 @@ pub struct SiteFile {
     /// When the content was last written, as its file system says: seconds and nanoseconds since 1970. With another
     /// time it is another content, and not served until it was listed anew.
     pub modified: (i64, i64),
-    /// Digest of the content; its ETag, so that a file that changes is never resumed as if it were the same.
-    pub sha256: [u8; 32],
+    /// Digest of the content; its ETag, so that a file that changes is never resumed as if it were the same. `None` while
+    /// it was not read yet.
+    pub sha256: Option<[u8; 32]>,
     /// Where the server finds the bytes.
     pub source: PathBuf,
 }

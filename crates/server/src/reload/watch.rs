@@ -11,10 +11,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// How often the files are looked at without a word from the kernel. Such a change is taken up when two looks in a row
 /// agree, so that a file is not read while it is still written.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long after a design could not be published, for no fault of its own, it is tried again.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// Who publishes what is taken up here, and why.
 const AUTHOR: &str = "zw serve";
@@ -35,6 +39,8 @@ impl Reloader {
         // What was read at the start, not what lies there now: it may have changed in between.
         let mut taken_up = self.state().digest.clone();
         let mut seen = taken_up.clone();
+        let mut again: Option<Instant> = None;
+        let mut reading: Option<JoinHandle<()>> = None;
         let mut next_look = tokio::time::interval(LOOK_EVERY);
         next_look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -43,7 +49,11 @@ impl Reloader {
                 _ = next_look.tick() => false,
                 _ = stop.wait_for(|stop| *stop) => return,
             };
-            let mut is_taken_up = false;
+            if again.is_some_and(|again| again <= Instant::now()) {
+                again = None;
+                taken_up.clone_from(&self.state().digest);
+            }
+            let mut reloaded = None;
             if let (Some(notices), true) = (&mut notices, is_told) {
                 let began = Instant::now();
                 let _one_at_a_time = self.inner.lock().await;
@@ -55,8 +65,7 @@ impl Reloader {
                 seen.clone_from(&draft.digest);
                 if seen != taken_up {
                     taken_up.clone_from(&seen);
-                    self.take_up(&controller, draft, AUTHOR, REASON, began).await;
-                    is_taken_up = true;
+                    reloaded = Some(self.take_up(&controller, draft, AUTHOR, REASON, began).await);
                 }
             } else {
                 if let Some(notices) = &mut notices {
@@ -69,21 +78,34 @@ impl Reloader {
                 let is_whole = now == seen && !is_written;
                 seen = now;
                 if is_whole && seen != taken_up {
+                    let began = Instant::now();
+                    let _one_at_a_time = self.inner.lock().await;
+                    let draft = self.draft(&controller, Words::default(), Some(&taken_up)).await;
+                    // What was read, which need not be what was seen.
+                    seen.clone_from(&draft.digest);
                     taken_up.clone_from(&seen);
-                    self.reload(&controller, Words::default(), AUTHOR, REASON).await;
-                    is_taken_up = true;
+                    reloaded = Some(self.take_up(&controller, draft, AUTHOR, REASON, began).await);
                 }
+            }
+            if let Some(reloaded) = &reloaded {
+                again = reloaded.may_pass.then(|| Instant::now() + AGAIN_AFTER);
             }
             let mut is_written = || {
                 notices.as_mut().is_some_and(|notices| notices.is_being_written(|path| !is_design_file(path)))
             };
-            if !is_taken_up && !is_written() {
+            if reloaded.is_none() && !is_written() {
                 let (this, working) = (Arc::clone(&self), Arc::clone(&controller));
                 let _ = tokio::task::spawn_blocking(move || {
                     let plan = Arc::clone(working.zone().plan());
                     this.gather(&working, &plan);
                 })
                 .await;
+                let is_reading = reading.as_ref().is_some_and(|reading| !reading.is_finished());
+                if !is_reading && !self.state().gatherer.unread().is_empty() {
+                    let (this, working, stop) = (Arc::clone(&self), Arc::clone(&controller), stop.clone());
+                    let read = move || this.read_boot_files(&working, &stop);
+                    reading = Some(tokio::task::spawn_blocking(read));
+                }
             }
         }
     }

@@ -1,9 +1,11 @@
 //! The design changes while it is served.
 
-use crate::support::{Client, Server};
+use crate::support::{Client, PATIENCE, Server};
 use api::http::{Findings, Machines, Reloaded, Status};
+use model::Time;
 use std::fs;
 use std::net::Ipv4Addr;
+use std::time::Instant;
 
 const U01: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 6);
 
@@ -93,4 +95,47 @@ fn what_shrinks_needs_the_number() {
     assert_eq!((reloaded.generation, reloaded.refused), (2, None));
     let machines: Machines = server.get("/v1/machines");
     assert_eq!(machines.machines.len(), 1);
+}
+
+#[test]
+fn images_that_take_long_to_read_are_in_nobodys_way() {
+    let mut server = Server::prepared();
+    // No octet of it is on the disk, and reading it takes minutes.
+    let image = fs::File::create(server.options.design.join("images/kvm/initrd.img")).unwrap();
+    image.set_len(256 << 30).unwrap();
+    server.resume().unwrap();
+    let part = server.boot("/image/kvm/images/kvm/initrd.img", "Range: bytes=9-12\r\n");
+    assert_eq!((part.status, &part.body[..], part.header("etag")), (206, &[0; 4][..], None));
+    assert!(server.boot("/loader/ipxe.efi", "").header("etag").is_some());
+    let mut events = server.events("", "");
+    server.edit("machines \"u{01..04}\"", "machines \"u{01..06}\"");
+    assert_eq!(events.plan(), 2);
+    assert_eq!(Client::u01().lease(&server), U01);
+    let reloaded: Reloaded = server.post("/v1/reload", "{}");
+    assert_eq!((reloaded.changed, reloaded.refused), (false, None));
+}
+
+#[test]
+fn a_design_that_could_not_be_stored_is_tried_again() {
+    let server = Server::start_with(|options| options.state_bytes_max = Some(256 << 10));
+    let text = fs::read_to_string(server.zone_file()).unwrap();
+    fs::write(server.zone_file(), format!("{text}\n# {}\n", "x".repeat(512 << 10))).unwrap();
+    let read = || {
+        let findings: Findings = server.get("/v1/findings");
+        (findings.in_force, findings.read)
+    };
+    let until = |holds: &dyn Fn((bool, Time)) -> bool| {
+        let began = Instant::now();
+        loop {
+            let now = read();
+            if holds(now) {
+                return now;
+            }
+            assert!(began.elapsed() < PATIENCE, "{now:?}");
+        }
+    };
+    let (_, first) = until(&|(is_in_force, _)| !is_in_force);
+    // Nobody touched the files since.
+    let (is_in_force, _) = until(&|(_, read)| read > first);
+    assert!(!is_in_force, "there is still no room");
 }
