@@ -7,27 +7,28 @@
 
 mod connection;
 mod respond;
+mod room;
 mod sending;
 
 use crate::boot_http::connection::{Connection, Next};
 use crate::boot_http::respond::Service;
+use crate::boot_http::room::Open;
 use crate::controller::Controller;
 use crate::counters::Protocol;
 use crate::udp::Stop;
+use answer::http::admission::network;
 use answer::http::head::HEAD_MAX;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::Socket;
-use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Connections that are open at once: each machine holds one or two while it boots. When they are all taken, those
-/// that have been idle longest give way.
+/// Connections that are open at once: each machine holds one or two while it boots. When they are all taken, [`room`]
+/// says who gives way.
 const CONNECTIONS_MAX: usize = 8192;
 /// Descriptors that are left for everything else, where the system grants less than are wanted.
 const DESCRIPTORS_LEFT: u64 = 512;
@@ -37,9 +38,6 @@ const NICE: i32 = 5;
 const EVENTS_MAX: usize = 256;
 /// Connections that are accepted before the others have their turn again.
 const ACCEPTED_AT_ONCE: usize = 128;
-/// Idle connections that are closed when there is no room for another: some, so that a flood does not go through all of
-/// them for each of its connections.
-const CLOSED_AT_ONCE: usize = 64;
 /// What one connection is sent in its turn, at most; its socket seldom has room for more. Smaller slices leave the kernel
 /// many small packets, and cost as much again.
 const SLICE: u64 = 2 << 20;
@@ -189,8 +187,8 @@ impl Boot {
         for _ in 0..ACCEPTED_AT_ONCE {
             let Some((socket, client)) = self.accepted() else { return };
             let open = self.connections.len() - self.free.len();
-            // Without an idle one everybody is being served: who comes last comes back.
-            if open >= self.connections_max && !self.close_idlest() {
+            // Without one that gives way everybody is being served: who comes last comes back.
+            if open >= self.connections_max && !self.make_room() {
                 continue;
             }
             let token = self.free.pop().unwrap_or_else(|| {
@@ -232,24 +230,19 @@ impl Boot {
         None
     }
 
-    /// Closes some of the connections that have waited longest, of the clients that have most: one client with
-    /// thousands of sockets takes them from itself. False if none waits.
-    fn close_idlest(&mut self) -> bool {
-        let mut open: HashMap<IpAddr, usize> = HashMap::new();
-        for connection in self.connections.iter().flatten() {
-            *open.entry(connection.client).or_default() += 1;
-        }
-        let idle = self.connections.iter().enumerate().filter_map(|(token, connection)| {
-            let connection = connection.as_ref().filter(|connection| connection.is_idle())?;
-            Some((Reverse(open[&connection.client]), connection.since, token))
+    /// Closes some connections. False if none gives way.
+    fn make_room(&mut self) -> bool {
+        let open = self.connections.iter().enumerate().filter_map(|(token, connection)| {
+            let connection = connection.as_ref()?;
+            let (client, since) = (network(connection.client), connection.since);
+            Some(Open { token, client, since, is_idle: connection.is_idle() })
         });
-        let mut idle: Vec<_> = idle.collect();
-        idle.sort_unstable();
-        idle.truncate(CLOSED_AT_ONCE);
-        for (_, _, token) in &idle {
+        let open: Vec<Open> = open.collect();
+        let give_way = room::who_give_way(&open);
+        for token in &give_way {
             self.close(*token);
         }
-        !idle.is_empty()
+        !give_way.is_empty()
     }
 
     fn close_where(&mut self, which: impl Fn(&Connection) -> bool) {
@@ -293,15 +286,13 @@ impl Boot {
 /// As many as are wanted, or as the system lets this process have.
 fn connections_max() -> usize {
     // A connection that is sent a file has two descriptors, a transfer by TFTP one.
-    let others = u64::from(answer::http::admission::TRANSFERS_MAX)
-        + answer::tftp::TRANSFERS_MAX as u64
-        + DESCRIPTORS_LEFT;
-    let wanted = CONNECTIONS_MAX as u64 + others;
+    let others = answer::tftp::TRANSFERS_MAX as u64 + DESCRIPTORS_LEFT;
+    let wanted = 2 * CONNECTIONS_MAX as u64 + others;
     let granted = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, hard)| {
         let raised = wanted.min(hard).max(soft);
         if setrlimit(Resource::RLIMIT_NOFILE, raised, hard).is_ok() { raised } else { soft }
     });
-    let left = granted.saturating_sub(others).max(granted / 4);
+    let left = granted.saturating_sub(others).max(granted / 4) / 2;
     usize::try_from(left).unwrap_or(CONNECTIONS_MAX).min(CONNECTIONS_MAX)
 }
 

@@ -351,7 +351,8 @@ fn connected(path: Path) -> io::Result<UdpSocket> {
 fn refuse(controller: &Controller, view: &View, refusal: Refusal, path: Path, subject: &str, now: Time) {
     controller.counters.of(Protocol::Tftp).refused[refusal.reason as usize].one();
     let client = path.from.ip();
-    controller.refusals.note(Protocol::Tftp, refusal.reason, (client, subject), now, || {
+    // Not the subject, which the client chooses: one client would push out the samples of all others.
+    controller.refusals.note(Protocol::Tftp, refusal.reason, client, now, || {
         let machine = view.boot.machine_at(client);
         Details {
             client: client.to_string(),

@@ -5,12 +5,14 @@
 //! Scripts and boot loaders are small and are not counted.
 
 use model::{Time, View};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 /// Files of this size and more are counted; below it a transfer is over before counting helps.
-pub const COUNTED_FROM: u64 = 1 << 20;
+const COUNTED_FROM: u64 = 1 << 20;
+/// Parts of them that are smaller are not: a look at a header, which a socket takes at once.
+const COUNTED_PART: u64 = 64 << 10;
 /// Large files that are sent at once: each then has at least 20 Mb/s of 10 Gb/s, and the last is not starved.
 pub const TRANSFERS_MAX: u32 = 512;
 /// To one machine: the file it boots, and one that it left without a word.
@@ -23,10 +25,27 @@ const WAITING: Duration = Duration::from_secs(40);
 const RETRY_LEAST: u32 = 2;
 const RETRY_MOST: u32 = 30;
 
+/// Waiting clients that are remembered of each pod; more would change nothing.
+const WAITING_MAX: usize = 512;
+
+/// Whether sending so many octets of a file of so many counts. It is the file that does: in parts it would be sent to
+/// anyone at any rate.
+pub fn counts(size: u64, octets: u64) -> bool {
+    size >= COUNTED_FROM && octets >= COUNTED_PART
+}
+
+/// Who has an address, as far as limits go: of IPv6 its /64, which is as easy to have as one address.
+pub fn network(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
+    }
+}
+
 /// For whom a file is sent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Party {
-    /// A machine's location, or an address (of IPv6 its /64, which is as easy to have as one address).
+    /// A machine's location, or its [`network`].
     pub who: Box<str>,
     /// The machine's pod; everybody who is no machine is one pod together, with no name.
     pub pod: Box<str>,
@@ -40,11 +59,7 @@ impl Party {
             let pod = location.within_zone().split('/').next().unwrap_or_default();
             return Self { who: location.as_str().into(), pod: pod.into() };
         }
-        let who = match client.to_canonical() {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).to_string(),
-        };
-        Self { who: who.into(), pod: "".into() }
+        Self { who: network(client).to_string().into(), pod: "".into() }
     }
 }
 
@@ -67,8 +82,9 @@ pub struct Admission {
 #[derive(Debug, Default)]
 struct Pod {
     sending: u32,
-    /// Requests that were refused and not let in since.
-    waiting: u32,
+    /// Who was refused and not let in since.
+    waiting: HashSet<Box<str>>,
+    /// The last refusal.
     refused: Time,
 }
 
@@ -84,11 +100,12 @@ impl Admission {
     /// [`Busy`]: now it may not.
     pub fn begin(&mut self, party: &Party, now: Time) -> Result<(), Busy> {
         for pod in self.pods.values_mut() {
-            if now.since(pod.refused) >= WAITING {
-                pod.waiting = 0;
+            // A refusal that is yet to come was before the clock went back.
+            if now < pod.refused || now.since(pod.refused) >= WAITING {
+                pod.waiting.clear();
             }
         }
-        self.pods.retain(|_, pod| pod.sending > 0 || pod.waiting > 0);
+        self.pods.retain(|_, pod| pod.sending > 0 || !pod.waiting.is_empty());
         let own_max = if party.pod.is_empty() { STRANGER_MAX } else { MACHINE_MAX };
         if self.by_who.get(&party.who).is_some_and(|own| *own >= own_max) {
             // No room would help it, so its pod does not wait.
@@ -96,11 +113,15 @@ impl Admission {
         }
         let share = self.share(&party.pod);
         let own = self.pods.get(&party.pod).map_or(0, |pod| pod.sending);
-        let others_wait =
-            self.pods.iter().any(|(name, pod)| *name != party.pod && pod.waiting > 0 && pod.sending < share);
+        let others_wait = self
+            .pods
+            .iter()
+            .any(|(name, pod)| *name != party.pod && !pod.waiting.is_empty() && pod.sending < share);
         if self.sending >= self.transfers_max || (others_wait && own >= share) {
             let pod = self.pods.entry(party.pod.clone()).or_default();
-            pod.waiting = pod.waiting.saturating_add(1);
+            if pod.waiting.len() < WAITING_MAX {
+                pod.waiting.insert(party.who.clone());
+            }
             pod.refused = now;
             return Err(self.busy(party, now));
         }
@@ -108,7 +129,7 @@ impl Admission {
         *self.by_who.entry(party.who.clone()).or_default() += 1;
         let pod = self.pods.entry(party.pod.clone()).or_default();
         pod.sending += 1;
-        pod.waiting = pod.waiting.saturating_sub(1);
+        pod.waiting.remove(&party.who);
         Ok(())
     }
 
@@ -140,8 +161,8 @@ impl Admission {
 
     fn busy(&self, party: &Party, now: Time) -> Busy {
         // More who wait are spread over a longer time.
-        let waiting: u32 = self.pods.values().map(|pod| pod.waiting).fold(0, u32::saturating_add);
-        let window = (4 + waiting / 16).min(RETRY_MOST - RETRY_LEAST + 1);
+        let waiting: usize = self.pods.values().map(|pod| pod.waiting.len()).sum();
+        let window = u32::try_from(4 + waiting / 16).unwrap_or(u32::MAX).min(RETRY_MOST - RETRY_LEAST + 1);
         Busy { retry_after_seconds: RETRY_LEAST + spread(&party.who, now) % window }
     }
 }
@@ -229,6 +250,49 @@ mod tests {
     }
 
     #[test]
+    fn who_was_refused_often_and_then_let_in_waits_no_more() {
+        let mut admission = Admission::new(10);
+        for number in 0..10 {
+            admission.begin(&machine("p1", number), NOW).unwrap();
+        }
+        for number in 0..15 {
+            assert!(admission.begin(&machine("p2", number % 5), NOW).is_err());
+        }
+        for number in 0..5 {
+            admission.end(&machine("p1", number));
+            assert_eq!(admission.begin(&machine("p2", number), NOW), Ok(()));
+        }
+        // p2 has its share of places, and nobody of it waits: what it leaves is anybody's.
+        admission.end(&machine("p2", 0));
+        assert_eq!(admission.begin(&machine("p1", 11), NOW), Ok(()));
+    }
+
+    #[test]
+    fn a13_a_clock_that_goes_back_keeps_no_room() {
+        let mut admission = Admission::new(10);
+        for number in 0..10 {
+            admission.begin(&machine("p1", number), NOW).unwrap();
+        }
+        assert!(admission.begin(&machine("p2", 1), NOW).is_err());
+        admission.end(&machine("p1", 0));
+        assert_eq!(admission.begin(&machine("p1", 11), Time(NOW.0 - 1)), Ok(()));
+    }
+
+    #[test]
+    fn a10_a_large_file_counts_in_whatever_parts_it_is_asked_for() {
+        const MIB: u64 = 1 << 20;
+        for (size, octets, expected) in [
+            (MIB, MIB, true),
+            (1000 * MIB, MIB - 1, true),
+            (1000 * MIB, COUNTED_PART, true),
+            (1000 * MIB, 100, false),
+            (MIB - 1, MIB - 1, false),
+        ] {
+            assert_eq!(counts(size, octets), expected, "{octets} of {size}");
+        }
+    }
+
+    #[test]
     fn those_who_were_refused_together_do_not_return_together() {
         let mut admission = Admission::new(1);
         admission.begin(&machine("p1", 0), NOW).unwrap();
@@ -258,5 +322,9 @@ mod tests {
             }
         }
         assert!(admission.by_who.len() <= 4 && admission.pods.len() <= 7);
+        for number in 0..10_000 {
+            let _ = admission.begin(&machine("p1", number), NOW);
+        }
+        assert_eq!(admission.pods["p1"].waiting.len(), WAITING_MAX);
     }
 }

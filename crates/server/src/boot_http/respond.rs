@@ -5,9 +5,9 @@ use crate::clock;
 use crate::controller::Controller;
 use crate::counters::Protocol;
 use crate::refusals::Details;
-use answer::http::admission::{Admission, COUNTED_FROM, Party, TRANSFERS_MAX};
+use answer::http::admission::{Admission, Party, TRANSFERS_MAX, counts};
 use answer::http::head::{self, BadHead, Head};
-use answer::http::{self, Body, Reply};
+use answer::http::{self, Body, Method, Reply};
 use model::event::What;
 use model::{Event, Location, Time, View};
 use std::net::IpAddr;
@@ -49,6 +49,10 @@ impl Service {
                 Ok(opened) => sending = Some(opened),
                 Err(retry_after_seconds) => reply = http::later(retry_after_seconds),
             }
+        }
+        if head.method == Method::Head {
+            // RFC 9110 §9.3.2: also of a refusal the head alone, or the body would be taken for the next reply.
+            reply.body = Body::Empty;
         }
         self.count(&reply, client, asked.path, machine.as_ref(), now);
         if reply.is_boot_script
@@ -105,11 +109,11 @@ impl Service {
         now: Time,
     ) -> Result<Sending, u32> {
         let Body::File { file, range } = &reply.body else { return Err(REPLACED_SECONDS) };
-        let party = (range.end - range.start >= COUNTED_FROM).then(|| Party::of(view, client));
+        let known = view.boot.site.file(*file);
+        let party = counts(known.size, range.end - range.start).then(|| Party::of(view, client));
         if let Some(party) = &party {
             self.admission.begin(party, now).map_err(|busy| busy.retry_after_seconds)?;
         }
-        let known = view.boot.site.file(*file);
         Sending::open(known, range.clone(), party.clone(), machine).map_err(|_| {
             self.leave(party.as_ref());
             REPLACED_SECONDS
@@ -123,7 +127,8 @@ impl Service {
         }
         let Some(reason) = reply.refused else { return traffic.answered.one() };
         traffic.refused[reason as usize].one();
-        self.controller.refusals.note(Protocol::Http, reason, (client, path), now, || Details {
+        // Not the path, which the client chooses: one client would push out the samples of all others.
+        self.controller.refusals.note(Protocol::Http, reason, client, now, || Details {
             client: client.to_string(),
             machine: machine.cloned(),
             subject: path.to_owned(),

@@ -111,6 +111,43 @@ fn requests_on_one_connection_are_answered_in_their_order() {
 }
 
 #[test]
+fn a_refused_head_has_no_body_and_the_connection_goes_on() {
+    let server = Server::start();
+    let mut connection = local(&server);
+    ask(&mut connection, "HEAD /nothing", "");
+    let head = Head::read(&mut connection);
+    assert_eq!((head.status, head.field("connection")), (404, Some("keep-alive")));
+    assert!(head.length() > 0);
+    ask(&mut connection, "GET /loader/ipxe.efi", "");
+    assert_eq!(reply(&mut connection).1, loader());
+}
+
+#[test]
+fn a_file_of_no_octets_is_a_reply_too() {
+    let server = serving("empty.img", b"");
+    let mut connection = local(&server);
+    for _ in 0..2 {
+        ask(&mut connection, "GET /loader/empty.img", "");
+        let head = Head::read(&mut connection);
+        assert_eq!((head.status, head.length()), (200, 0));
+    }
+    ask(&mut connection, "GET /loader/ipxe.efi", "");
+    assert_eq!(reply(&mut connection).1, loader());
+}
+
+#[test]
+fn one_client_that_asks_for_many_paths_is_one_sample() {
+    let server = Server::start();
+    let mut connection = local(&server);
+    for number in 0..20 {
+        ask(&mut connection, &format!("GET /{number}"), "");
+        assert_eq!(reply(&mut connection).0.status, 404);
+    }
+    let refusals: api::http::Refusals = server.get("/v1/refusals");
+    assert_eq!(refusals.recent.iter().map(|refusal| refusal.count).collect::<Vec<_>>(), [20]);
+}
+
+#[test]
 fn an_old_client_gets_one_reply_unless_it_asks_to_go_on() {
     let server = Server::start();
     let mut connection = local(&server);
