@@ -35,7 +35,7 @@ fn program(workers: u32) -> [sock_filter; 15] {
     [
         op(BPF_LD | BPF_W | BPF_ABS, XID),
         op(BPF_ALU | BPF_MOD | BPF_K, workers),
-        op(BPF_ALU | BPF_MUL | BPF_K, 2),
+        op(BPF_ALU | BPF_MUL | BPF_K, LANES as u32),
         op(BPF_ST, 0),
         op(BPF_LD | BPF_W | BPF_LEN, 0),
         jump(BPF_JGE, FIRST_OPTION + 3, 0, 4),

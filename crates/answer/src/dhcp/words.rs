@@ -1,7 +1,8 @@
 //! The same in words, for events and for people. Nothing here is on the path of a packet.
 
 use model::design::{Audience, PortRef};
-use model::{InterfaceId, Plan, View};
+use model::plan::Binding;
+use model::{DeviceId, InterfaceId, Plan, View};
 use std::fmt::Write as _;
 use wire::dhcp4::{Message, MessageType};
 
@@ -25,7 +26,7 @@ pub(super) fn own_port(plan: &Plan, interface: InterfaceId, binding: Option<u32>
     plan.design.models[device.model.index()].ports.get(own.port.index()).cloned()
 }
 
-pub(crate) fn port_name(plan: &Plan, port: PortRef) -> String {
+fn port_name(plan: &Plan, port: PortRef) -> String {
     let device = &plan.design.devices[port.device.index()];
     let name = plan.design.models[device.model.index()].ports.get(port.port.index());
     format!("{} {}", device.name, name.map_or("?", String::as_str))
@@ -84,15 +85,30 @@ pub fn in_words(view: &View, packet: &[u8]) -> String {
         return line;
     };
     push(&mut line, format_args!(", circuit-id {}", text(circuit_id)));
-    let drawn = |binding: &&model::plan::Binding| relays.contains(&binding.switch);
-    let of_relay = view.plan.bindings.iter().filter(drawn);
-    let is_drawn = of_relay.clone().any(|binding| *binding.circuit_id == *circuit_id);
-    let nearest = of_relay.min_by_key(|binding| distance(&binding.circuit_id, circuit_id));
-    if let (false, Some(binding)) = (is_drawn, nearest) {
-        let port = port_name(&view.plan, binding.port);
-        push(&mut line, format_args!("; nearest drawn: {} of {port}", text(&binding.circuit_id)));
-    }
+    push_nearest(&mut line, &view.plan, relays, circuit_id, |binding| &binding.circuit_id);
     line
+}
+
+/// What is drawn of these switches and comes nearest to what a relay wrote, unless that is drawn itself. Of a relay that
+/// nobody knows nothing is drawn, and it is not searched for: anybody can name one, in each packet another.
+pub(crate) fn push_nearest(
+    line: &mut String,
+    plan: &Plan,
+    relays: &[DeviceId],
+    written: &[u8],
+    drawn: impl Fn(&Binding) -> &[u8],
+) {
+    if relays.is_empty() {
+        return;
+    }
+    let of_relays = plan.bindings.iter().filter(|binding| relays.contains(&binding.switch));
+    let nearest = of_relays
+        .map(|binding| (distance(drawn(binding), written), binding))
+        .min_by_key(|(distance, _)| *distance);
+    if let Some((1.., binding)) = nearest {
+        let port = port_name(plan, binding.port);
+        push(line, format_args!("; nearest drawn: {} of {port}", text(drawn(binding))));
+    }
 }
 
 pub(crate) fn push(line: &mut String, words: std::fmt::Arguments<'_>) {
@@ -115,7 +131,7 @@ pub(crate) fn text(octets: &[u8]) -> String {
 }
 
 /// How unlike two identities are: what is left when their common beginning and end are taken off.
-pub(crate) fn distance(a: &[u8], b: &[u8]) -> usize {
+fn distance(a: &[u8], b: &[u8]) -> usize {
     let start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     let (a, b) = (&a[start..], &b[start..]);
     let end = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();

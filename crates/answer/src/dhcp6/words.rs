@@ -1,7 +1,8 @@
 //! The same in words, for people. Nothing here is on the path of a packet.
 
 use super::identity::switches;
-use crate::dhcp::words::{distance, port_name, push, text};
+use crate::dhcp::words::{push, push_nearest, text};
+use model::plan::Binding;
 use model::{Mac, View};
 use wire::dhcp6::Packet;
 
@@ -43,12 +44,6 @@ pub fn in_words(view: &View, packet: &[u8]) -> String {
         return line;
     };
     push(&mut line, format_args!(", interface-id {}", text(interface_id)));
-    let of_relay = view.plan.bindings.iter().filter(|binding| relays.contains(&binding.switch));
-    let is_drawn = of_relay.clone().any(|binding| binding.interface_id() == interface_id);
-    let nearest = of_relay.min_by_key(|binding| distance(binding.interface_id(), interface_id));
-    if let (false, Some(binding)) = (is_drawn, nearest) {
-        let port = port_name(&view.plan, binding.port);
-        push(&mut line, format_args!("; nearest drawn: {} of {port}", text(binding.interface_id())));
-    }
+    push_nearest(&mut line, &view.plan, relays, interface_id, Binding::interface_id);
     line
 }

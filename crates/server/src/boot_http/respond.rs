@@ -81,6 +81,7 @@ impl Service {
     /// A file was sent to its end.
     pub(super) fn done(&mut self, sending: Option<Sending>) {
         let Some(mut sending) = sending else { return };
+        self.controller.counters.of(Protocol::Http).answered.one();
         let party = sending.party.take();
         if let Some(event) = sending.event(clock::now()) {
             self.controller.tell(event);
@@ -125,7 +126,13 @@ impl Service {
         if let Body::Text(text) = &reply.body {
             traffic.octets.add(text.len() as u64);
         }
-        let Some(reason) = reply.refused else { return traffic.answered.one() };
+        let Some(reason) = reply.refused else {
+            // A file is counted when it is sent.
+            if !matches!(reply.body, Body::File { .. }) {
+                traffic.answered.one();
+            }
+            return;
+        };
         traffic.refused[reason as usize].one();
         // Not the path, which the client chooses: one client would push out the samples of all others.
         self.controller.refusals.note(Protocol::Http, reason, client, now, || Details {

@@ -136,6 +136,24 @@ fn a_file_of_no_octets_is_a_reply_too() {
 }
 
 #[test]
+fn an_answer_is_counted_when_it_is_sent() {
+    let server = serving("large.img", &vec![7; LARGE]);
+    let mut broken = connect(&server, Ipv4Addr::LOCALHOST, Some(WINDOW));
+    ask(&mut broken, "GET /loader/large.img", "");
+    assert_eq!(Head::read(&mut broken).status, 200);
+    drop(broken);
+    let mut connection = local(&server);
+    for request in ["HEAD /loader/ipxe.efi", "GET /loader/ipxe.efi", "GET /loader/large.img"] {
+        ask(&mut connection, request, "");
+        let head = Head::read(&mut connection);
+        let length = if request.starts_with("GET") { head.length() } else { 0 };
+        connection.read_exact(&mut vec![0; length]).unwrap();
+    }
+    server.await_answers("http", 3.0);
+    assert_eq!(server.metric("zonewright_answers_total{protocol=\"http\"}"), 3.0);
+}
+
+#[test]
 fn one_client_that_asks_for_many_paths_is_one_sample() {
     let server = Server::start();
     let mut connection = local(&server);

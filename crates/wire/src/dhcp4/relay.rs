@@ -62,11 +62,6 @@ impl<'a> RelayAgent<'a> {
     pub fn server_identifier_override(self) -> Option<Ipv4Addr> {
         address(self.sub_option(11)?)
     }
-
-    /// Sub-option 151: the VPN of the client (RFC 6607). Zones have none; 152 beside it is a wish for a confirmation.
-    pub fn virtual_subnet(self) -> Option<&'a [u8]> {
-        self.sub_option(151)
-    }
 }
 
 fn address(octets: &[u8]) -> Option<Ipv4Addr> {

@@ -99,21 +99,11 @@ impl<'o> Writer<'o> {
         self.out.extend_from_slice(octets);
     }
 
-    /// A whole record in wire form, with no name in it shortened.
-    pub fn whole(&mut self, section: Section, record: &[u8]) {
-        self.out.extend_from_slice(record);
-        self.close(section);
-    }
-
     /// The record is complete. Gives whether there is room for others: an additional record that does not fit is left
     /// out again, quietly, since nobody asked for it.
     pub fn end(&mut self, section: Section) -> bool {
         let length = u16::try_from(self.out.len() - self.data_at).unwrap_or(u16::MAX);
         self.out[self.data_at - 2..self.data_at].copy_from_slice(&length.to_be_bytes());
-        self.close(section)
-    }
-
-    fn close(&mut self, section: Section) -> bool {
         let fits = self.out.len() <= self.limit;
         if section == Section::Additional {
             if !fits {
