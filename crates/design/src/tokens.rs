@@ -93,9 +93,12 @@ fn next(text: &str, at: usize) -> (TokenKind, usize) {
             (TokenKind::Word, at + count(rest, in_word))
         }
         _ => {
-            let long = ["...", "==", "!=", "<=", ">=", "&&", "||", "=>"];
-            let length =
-                long.iter().find(|mark| rest.starts_with(mark.as_bytes())).map_or(1, |mark| mark.len());
+            let length = match rest {
+                [b'.', b'.', b'.', ..] => 3,
+                [b'=', b'=' | b'>', ..] | [b'!' | b'<' | b'>', b'=', ..] => 2,
+                [b'&', b'&', ..] | [b'|', b'|', ..] => 2,
+                _ => 1,
+            };
             (TokenKind::Punctuation, at + length)
         }
     }
