@@ -1,6 +1,9 @@
 //! A server as a process: started, asked for its time and memory, stopped by its number.
 
 use crate::arena::{Cores, Place};
+use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,6 +19,7 @@ const STOP_MAX: Duration = Duration::from_secs(30);
 pub(crate) struct Server {
     child: Child,
     log: PathBuf,
+    core: usize,
 }
 
 /// The words of `taskset` for one core.
@@ -62,7 +66,7 @@ impl Server {
             .stderr(errors)
             .spawn()
             .map_err(|error| format!("failed to start {}: {error}", words.join(" ")))?;
-        Ok(Self { child, log })
+        Ok(Self { child, log, core: cores.server })
     }
 
     /// Asks until `answers` says yes; fails with the log when it ends before, or in the end.
@@ -77,7 +81,29 @@ impl Server {
             }
             thread::sleep(Duration::from_millis(2));
         }
+        self.confine()
+    }
+
+    /// Puts every thread on the server's core: some servers (Knot) spread theirs over all processors, whatever they were
+    /// started with, and one beside the generator would be woken for less.
+    fn confine(&self) -> Result<(), String> {
+        let mut core = CpuSet::new();
+        core.set(self.core).map_err(|error| error.to_string())?;
+        for task in self.tasks() {
+            let Some(number) = task.file_name().and_then(|name| name.to_str()?.parse().ok()) else { continue };
+            match sched_setaffinity(Pid::from_raw(number), &core) {
+                // It ended meanwhile.
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(error) => return Err(format!("failed to keep it on core {}: {error}", self.core)),
+            }
+        }
         Ok(())
+    }
+
+    /// All its threads, as directories of `/proc`.
+    fn tasks(&self) -> impl Iterator<Item = PathBuf> {
+        let of = |process| fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+        family(self.child.id()).into_iter().flat_map(of).map(|entry| entry.path())
     }
 
     /// The end of its log.
@@ -89,12 +115,7 @@ impl Server {
 
     /// The time that all its processes and threads ran, user and system.
     pub(crate) fn time(&self) -> Duration {
-        let nanoseconds = family(self.child.id())
-            .into_iter()
-            .flat_map(|process| fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten())
-            .filter_map(|task| run_time(&task.path()))
-            .sum();
-        Duration::from_nanos(nanoseconds)
+        Duration::from_nanos(self.tasks().filter_map(|task| run_time(&task)).sum())
     }
 
     /// What its processes hold in memory now, in octets.
@@ -123,7 +144,7 @@ impl Server {
     fn end(&self, signal: nix::sys::signal::Signal) {
         if let Ok(number) = i32::try_from(self.child.id()) {
             // It may have ended by itself.
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(number), signal);
+            let _ = nix::sys::signal::kill(Pid::from_raw(number), signal);
         }
     }
 }
@@ -133,7 +154,7 @@ impl Drop for Server {
         for process in family(self.child.id()) {
             if let Ok(number) = i32::try_from(process) {
                 let _ = nix::sys::signal::kill(
-                    nix::unistd::Pid::from_raw(number),
+                    Pid::from_raw(number),
                     nix::sys::signal::Signal::SIGKILL,
                 );
             }

@@ -5,6 +5,7 @@
 
 use crate::agents::{Present, Push, Situation, Verdict};
 use crate::counters::Counters;
+use crate::inbox::Inbox;
 use crate::keeper::Message;
 use crate::options::{Journal, Options};
 use crate::published::Published;
@@ -13,7 +14,6 @@ use crate::told::Told;
 use lifecycle::Zone;
 use model::finding::Files;
 use model::{Event, Finding, Generation, Location, Time, View};
-use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 use store::History;
@@ -31,7 +31,7 @@ pub(crate) struct Controller {
     /// The plan in force and what was observed of it.
     pub(crate) zone: RwLock<Zone>,
     /// The keeper's queue.
-    pub(crate) inbox: SyncSender<Message>,
+    pub(crate) inbox: Inbox,
     /// Tells that there is something new to read.
     pub(crate) news: watch::Sender<News>,
     /// The plan in force, for agents.
@@ -87,7 +87,7 @@ impl Controller {
     pub(crate) fn new(
         options: Options,
         journal: Journal,
-        inbox: SyncSender<Message>,
+        inbox: Inbox,
         opened: Opened,
     ) -> Self {
         let Opened { zone, view, history, last_seq, condition } = opened;
@@ -118,7 +118,7 @@ impl Controller {
     /// Tells the keeper something that nobody waits for. Never blocks: an event that finds the queue full is counted
     /// and gone, as a packet would be; false then.
     pub(crate) fn tell(&self, event: Event) -> bool {
-        let is_taken = self.inbox.try_send(Message::Event(event)).is_ok();
+        let is_taken = self.inbox.hear(event);
         if !is_taken {
             self.counters.events_dropped.one();
         }
@@ -128,8 +128,7 @@ impl Controller {
     /// Tells the keeper something and waits until it is stored, or refused; `None` if it could not be stored.
     pub(crate) async fn ask(&self, event: Event) -> Option<Verdict> {
         let (asker, verdict) = oneshot::channel();
-        self.inbox.try_send(Message::Ask(event, asker)).ok()?;
-        verdict.await.ok()
+        if self.inbox.send(Message::Ask(event, asker)) { verdict.await.ok() } else { None }
     }
 
     /// A machine's agent should look again.

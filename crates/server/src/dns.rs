@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// What a query may wait for others where they come closely: as long as it is on its way through a switch or two.
-const GATHER: Duration = Duration::from_micros(100);
+const GATHER: Duration = Duration::from_micros(200);
 
 /// Answers on one UDP socket until it is stopped.
 pub(crate) fn run_udp(controller: &Controller, socket: &Socket, stop: &Stop) {

@@ -1,7 +1,7 @@
 //! The one deciding loop: events in, one at a time, in order; facts, history and views out.
 //!
-//! Everything that changes facts comes through this thread's queue: what DHCP saw, what agents said, what operators
-//! wish, a new plan. A batch is applied, stored in one transaction, shown, and only then acknowledged. It decides
+//! Everything that changes facts comes through this thread's queue (`inbox`): what DHCP saw, what agents said, what
+//! operators wish, a new plan. A batch is applied, stored in one transaction, shown, and only then acknowledged. It decides
 //! nothing itself: `lifecycle` says what an event does and `plan` what a view is.
 //!
 //! When the store fails, serving goes on from memory: what is unsaved is kept (machines by name, so that it is bounded
@@ -11,22 +11,17 @@ use crate::agents::Verdict;
 use crate::clock;
 use crate::controller::{Controller, News};
 use crate::counters::Phase;
+use crate::inbox::Queue;
 use lifecycle::machine::Action;
 use model::event::What;
 use model::view::Site;
 use model::{Event, Generation, Location, Plan, Roster, Time, View};
-use std::collections::{BTreeSet, HashMap};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use store::{Publication, PublishError, Record, Store};
 use tokio::sync::oneshot;
 
-/// Events that may wait: what a zone of 10,000 machines sends while one batch is stored, several times over.
-pub(crate) const QUEUE_MAX: usize = 65_536;
-/// What one sighting waits for others: waking this thread for each would cost the thread that answers more than its
-/// answer does. Whoever waits for a verdict wakes it at once.
-const GATHER: Duration = Duration::from_millis(2);
 /// Events that are stored together.
 const BATCH_MAX: usize = 2_048;
 /// The shortest time between two views under load; one for 10,000 machines takes some milliseconds to make.
@@ -44,8 +39,6 @@ const SIGHTINGS_PER_SECOND: f64 = 2.0;
 
 /// What the keeper is told.
 pub(crate) enum Message {
-    /// Something happened.
-    Event(Event),
     /// Something happened, and somebody waits until it is stored.
     Ask(Event, oneshot::Sender<Verdict>),
     /// A plan is to become current.
@@ -75,7 +68,7 @@ struct Keeper {
     store: Store,
     site: Arc<Site>,
     /// History that the store does not have yet.
-    records: Vec<Record>,
+    records: VecDeque<Record>,
     /// Machines whose stored form is older than the facts.
     machines: BTreeSet<Location>,
     /// Who waits for the store.
@@ -87,12 +80,12 @@ struct Keeper {
 }
 
 /// Until its queue is closed or it is told to stop.
-pub(crate) fn run(controller: Arc<Controller>, store: Store, site: Arc<Site>, queue: &Receiver<Message>) {
+pub(crate) fn run(controller: Arc<Controller>, store: Store, site: Arc<Site>, queue: &Queue) {
     let mut keeper = Keeper {
         controller,
         store,
         site,
-        records: Vec::new(),
+        records: VecDeque::new(),
         machines: BTreeSet::new(),
         waiting: Vec::new(),
         damped: HashMap::new(),
@@ -101,16 +94,11 @@ pub(crate) fn run(controller: Arc<Controller>, store: Store, site: Arc<Site>, qu
         store_failed: None,
     };
     loop {
-        let first = match keeper.patience() {
-            Some(patience) => queue.recv_timeout(patience),
-            None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        };
-        if matches!(first, Ok(Message::Event(_))) {
-            std::thread::sleep(GATHER);
-        }
-        let mut stop = matches!(first, Err(RecvTimeoutError::Disconnected));
-        let batch = first.into_iter().chain(queue.try_iter()).take(BATCH_MAX);
-        for message in batch {
+        let first = queue.wait(keeper.patience());
+        let mut stop = first.is_err();
+        keeper.hear_all(queue);
+        for message in first.into_iter().flatten().chain(queue.messages()).take(BATCH_MAX) {
+            keeper.hear_all(queue);
             stop |= keeper.take(message);
         }
         keeper.save(stop);
@@ -130,16 +118,23 @@ impl Keeper {
         view.into_iter().chain(retry).chain(sweep).min()
     }
 
+    /// Takes all that was heard until now.
+    fn hear_all(&mut self, queue: &Queue) {
+        for event in queue.heard() {
+            if self.is_flood(&event) {
+                self.controller.counters.events_damped.one();
+                continue;
+            }
+            self.apply(event);
+            if self.records.len() >= BATCH_MAX {
+                self.save(false);
+            }
+        }
+    }
+
     /// Takes one message; true if it was the last.
     fn take(&mut self, message: Message) -> bool {
         match message {
-            Message::Event(event) => {
-                if self.is_flood(&event) {
-                    self.controller.counters.events_damped.one();
-                } else {
-                    self.apply(event);
-                }
-            }
             Message::Ask(event, asker) => {
                 self.hear_again(&event.location);
                 match self.apply(event) {
@@ -182,9 +177,9 @@ impl Keeper {
         }
         if !applied.changed.is_empty() {
             if self.records.len() >= UNSAVED_MAX {
-                self.records.remove(0);
+                self.records.pop_front();
             }
-            self.records.push(Record { event, state });
+            self.records.push_back(Record { event, state });
             self.machines.extend(applied.changed);
         }
         applied.refused
@@ -264,7 +259,7 @@ impl Keeper {
                 let zone = self.controller.zone();
                 let machines = &zone.facts().machines;
                 let changed = self.machines.iter().filter_map(|location| machines.get_key_value(location));
-                self.store.append(&self.records, changed)
+                self.store.append(self.records.make_contiguous(), changed)
             };
             match outcome {
                 Ok(seq) => {

@@ -14,7 +14,7 @@
 //! | `options`     | what a server is started with, and why it could not start                         |
 //! | `start`       | opens everything in order, and ends it                                            |
 //! | `controller`  | what the parts below share                                                        |
-//! | `keeper`      | the deciding loop: events in, facts and views out                                 |
+//! | `inbox`, `keeper` | the deciding loop: events in, facts and views out                             |
 //! | `reload`      | the design's files, read again                                                    |
 //! | `files`       | the design's directory, read                                                      |
 //! | `site`        | boot loaders and images, listed and digested                                      |
@@ -38,6 +38,7 @@ mod dhcp6;
 mod dns;
 pub mod files;
 mod http;
+mod inbox;
 mod keeper;
 mod options;
 mod published;

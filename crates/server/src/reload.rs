@@ -240,7 +240,7 @@ impl Reloader {
                 began,
             };
             let (asker, outcome) = oneshot::channel();
-            let sent = controller.inbox.try_send(Message::Publish(Box::new(proposal), asker)).is_ok();
+            let sent = controller.inbox.send(Message::Publish(Box::new(proposal), asker));
             match (sent, outcome.await) {
                 (true, Ok(Ok(generation))) => {
                     reloaded.generation = generation;
@@ -318,7 +318,7 @@ impl Reloader {
     fn gather(&self, controller: &Controller, plan: &Plan) {
         let Some(site) = self.look_at_boot_files(controller, plan) else { return };
         // A full queue means that it is tried again at the next look.
-        if controller.inbox.try_send(Message::Site(Arc::clone(&site))).is_ok() {
+        if controller.inbox.send(Message::Site(Arc::clone(&site))) {
             self.state().site = site;
         }
     }

@@ -4,6 +4,7 @@ use crate::agents::{self, Agents, Authority};
 use crate::controller::{Condition, Controller, Opened};
 use crate::files::{ReadError, read_design};
 use crate::http::{self, Api};
+use crate::inbox::inbox;
 use crate::keeper::{self, Message};
 use crate::options::{BindPorts, Journal, Options, StartError};
 use crate::reload::{self, Reading, Reloader, Words};
@@ -24,7 +25,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use store::{Loaded, Publication, PublishError, Published, Store};
@@ -129,7 +129,7 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     let zone = Zone::with_roster(plan, roster, loaded.facts);
     let generation = zone.plan().generation;
     let history = store.history().map_err(StartError::State)?;
-    let (inbox, queue) = sync_channel(keeper::QUEUE_MAX);
+    let (inbox, queue) = inbox();
     let opened = Opened { zone, view, history, last_seq: store.last_seq(), condition };
     let controller = Arc::new(Controller::new(options, journal, inbox, opened));
     controller.counters.view_made(view_took);
@@ -209,7 +209,7 @@ impl Running {
                 let _ = thread.join();
             }
             // Last, so that everything that was told before is stored.
-            let _ = inbox.send(Message::Stop);
+            inbox.stop();
             let _ = keeper.join();
         })
         .await;
@@ -576,9 +576,7 @@ fn serve_agents(
     let addresses = controller.view.load().boot.controllers.clone();
     let [submitting, looking, hearing] = [(); 3].map(|()| Arc::clone(controller));
     let agents = Agents {
-        submit: Arc::new(move |event, verdict| {
-            submitting.inbox.try_send(Message::Ask(event, verdict)).is_ok()
-        }),
+        submit: Arc::new(move |event, verdict| submitting.inbox.send(Message::Ask(event, verdict))),
         look: Arc::new(move |location| looking.look(location)),
         foreign: Arc::new(move |heard| lifecycle::probe::foreign(&hearing.view.load(), heard)),
         now: Arc::new(clock::now),

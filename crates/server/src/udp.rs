@@ -141,7 +141,6 @@ pub(crate) fn serve_lanes(
         }
         let (socket, outbound) = (&sockets[lane], &mut outbound[lane]);
         let count = inbound.receive(socket);
-        traffic.received.add(count as u64);
         pace.received(count);
         let is_full = count == BATCH;
         ready[lane] = is_full;
@@ -151,11 +150,17 @@ pub(crate) fn serve_lanes(
             full_in_a_row = full_in_a_row.saturating_add(1);
         }
         let is_pressed = full_in_a_row > PRESSED_AFTER;
+        let mut elsewhere = 0;
         for position in 0..count {
             let Some((packet, arrival)) = inbound.get(position) else { continue };
+            // It counts once, however many sockets hear it.
+            if arrival.is_broadcast && !(hears_broadcasts && lane == 0) {
+                elsewhere += 1;
+                continue;
+            }
             // A sender that claims to be this very socket would make us talk to ourselves for ever.
             let is_echo = arrival.from.port() == ports[lane] && arrival.from.ip() == arrival.to;
-            if is_echo || (arrival.is_broadcast && !(hears_broadcasts && lane == 0)) {
+            if is_echo {
                 continue;
             }
             let path = Path { from: arrival.from, to: arrival.to, interface: arrival.interface, is_pressed };
@@ -166,6 +171,7 @@ pub(crate) fn serve_lanes(
                 Err(_) => traffic.panicked.one(),
             }
         }
+        traffic.received.add((count - elsewhere) as u64);
         outbound.flush(socket, traffic);
     }
 }

@@ -12,6 +12,10 @@ use std::io::{IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::AsRawFd;
 
+/// From one room of an inbound datagram to the next: a cache line more than a page, or the beginnings of all would compete
+/// for the same few places of the processor's cache.
+const ROOM: usize = DATAGRAM_MAX + 64;
+
 /// How a datagram came.
 #[derive(Clone, Copy)]
 pub(crate) struct Arrival {
@@ -42,7 +46,7 @@ impl Inbound {
         // Room for the larger of the two kinds of packet information.
         let control = nix::cmsg_space!(libc::in6_pktinfo);
         Self {
-            buffers: vec![0; BATCH * DATAGRAM_MAX],
+            buffers: vec![0; BATCH * ROOM],
             headers: MultiHeaders::preallocate(BATCH, Some(control)),
             arrived: Vec::with_capacity(BATCH),
         }
@@ -63,9 +67,11 @@ impl Inbound {
 
     fn receive_once(&mut self, socket: &Socket) -> nix::Result<()> {
         self.arrived.clear();
-        let mut rooms = self.buffers.chunks_exact_mut(DATAGRAM_MAX);
-        let mut pieces: [[IoSliceMut<'_>; 1]; BATCH] =
-            std::array::from_fn(|_| [IoSliceMut::new(rooms.next().unwrap_or_default())]);
+        let mut rooms = self.buffers.chunks_exact_mut(ROOM);
+        let mut pieces: [[IoSliceMut<'_>; 1]; BATCH] = std::array::from_fn(|_| {
+            let room = rooms.next().and_then(|room| room.get_mut(..DATAGRAM_MAX));
+            [IoSliceMut::new(room.unwrap_or_default())]
+        });
         let (socket, pieces) = (socket.as_raw_fd(), pieces.iter_mut());
         let messages = recvmmsg(socket, &mut self.headers, pieces, MsgFlags::MSG_DONTWAIT, None)?;
         self.arrived.extend(messages.map(|message| {
@@ -78,7 +84,7 @@ impl Inbound {
     /// The datagram at this position of those received.
     pub(crate) fn get(&self, position: usize) -> Option<(&[u8], Arrival)> {
         let (length, arrival) = self.arrived.get(position).copied().flatten()?;
-        let room = self.buffers.get(position * DATAGRAM_MAX..)?;
+        let room = self.buffers.get(position * ROOM..)?;
         Some((room.get(..length)?, arrival))
     }
 }
