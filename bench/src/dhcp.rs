@@ -58,6 +58,8 @@ struct Round {
     common: Option<Figures>,
     clean: Option<Figures>,
     overload: Option<Figures>,
+    /// Of the reflector: at the clean rate of ours.
+    as_ours: Option<Figures>,
     /// The first rate that was not clean was more than the generator can offer.
     is_ceiling: bool,
 }
@@ -67,6 +69,13 @@ struct Figures {
     outcome: Outcome,
     /// Of the server's core for each completed exchange, µs.
     cost: f64,
+}
+
+impl Figures {
+    /// The share of the time that its core was busy, in per cent.
+    fn busy(&self) -> f64 {
+        self.cost * self.outcome.per_second() / 1e4
+    }
 }
 
 /// Which of the two protocols.
@@ -108,6 +117,7 @@ fn version(settings: &Settings, version: Version) -> Result<String, String> {
                 measure(runner, &mut load);
             }
             runners.rotate_right(first);
+            reflect_as_ours(&mut runners, &mut load);
         }
     }
     drop(load);
@@ -227,7 +237,19 @@ fn measure(runner: &mut Runner, load: &mut Load) {
         said(&clean),
         said(&overload)
     ));
-    runner.rounds.push(Round { common: Some(common), clean, overload, is_ceiling });
+    runner.rounds.push(Round { common: Some(common), clean, overload, as_ours: None, is_ceiling });
+}
+
+/// What packets of the rate that was ours just now cost the reflector: the fewer come, the more each costs to wake up for.
+fn reflect_as_ours(runners: &mut [Runner], load: &mut Load) {
+    let ours = runners.iter().find(|runner| runner.rival.is_ours()).and_then(|ours| ours.rounds.last());
+    let Some(rate) = ours.and_then(|round| Some(round.clean.as_ref()?.outcome.rate)) else { return };
+    let Some(limit) = runners.iter_mut().find(|runner| runner.rival == Rival::Limit) else { return };
+    let to = limit.to;
+    let figures = trial(limit, load, to, rate, 1.0);
+    if let Some(round) = limit.rounds.last_mut() {
+        round.as_ours = Some(figures);
+    }
 }
 
 /// A rate at which no more is lost than may be; else how it failed.
@@ -260,6 +282,11 @@ fn trial(runner: &mut Runner, load: &mut Load, to: SocketAddr, rate: f64, second
     let time = runner.server.time().saturating_sub(before);
     let cost = time.as_secs_f64() * 1e6 / outcome.completed as f64;
     Figures { outcome, cost }
+}
+
+/// Exchanges completed in a second.
+fn at_rate(runner: Option<&Runner>, of: fn(&Round) -> Option<&Figures>) -> Option<Spread> {
+    Spread::of(runner?.rounds.iter().filter_map(of).map(|figures| figures.outcome.per_second()))
 }
 
 fn title(version: Version) -> &'static str {
@@ -327,22 +354,31 @@ fn page(runners: &[Runner], absent: &[String], settings: &Settings) -> String {
             "÷ reflector",
             "served at overload /s",
             "÷ clean",
+            "core busy",
             "wrong answers",
         ]
         .map(str::to_owned)
         .to_vec(),
     ];
     let at_clean = |rival| of(rival).and_then(|runner| costs(runner, |round| round.clean.as_ref()));
-    let (kea, limit) = (at_clean(Rival::Kea), at_clean(Rival::Limit));
+    let kea = at_clean(Rival::Kea);
+    let limit = of(Rival::Limit).and_then(|limit| costs(limit, |round| round.as_ours.as_ref()));
+    if let Some(limit) = limit {
+        let name = "reflector, as zonewright".to_owned();
+        let nothing = || "–".to_owned();
+        let rate = at_rate(of(Rival::Limit), |round| round.as_ours.as_ref());
+        let rate = rate.map_or_else(nothing, |rate| rate.show(0));
+        let ratios = [ratio(Some(limit), kea), ratio(Some(limit), Some(limit))];
+        let [by_kea, by_limit] = ratios;
+        let rest = std::iter::repeat_with(nothing).take(4);
+        rows.push([name, rate, limit.show(1), by_kea, by_limit].into_iter().chain(rest).collect());
+    }
     for runner in runners {
         let rounds = &runner.rounds;
         let cost = costs(runner, |round| round.clean.as_ref());
-        let rate = Spread::of(
-            rounds.iter().filter_map(|round| round.clean.as_ref()).map(|clean| clean.outcome.per_second()),
-        );
-        let over = Spread::of(
-            rounds.iter().filter_map(|round| round.overload.as_ref()).map(|over| over.outcome.per_second()),
-        );
+        let rate = at_rate(Some(runner), |round| round.clean.as_ref());
+        let over = at_rate(Some(runner), |round| round.overload.as_ref());
+        let busy = rounds.iter().filter_map(|round| round.overload.as_ref()).map(Figures::busy);
         let ceiling = if rounds.iter().any(|round| round.is_ceiling) { "≥ " } else { "" };
         let wrong: u64 = rounds
             .iter()
@@ -358,6 +394,7 @@ fn page(runners: &[Runner], absent: &[String], settings: &Settings) -> String {
             ratio(cost, limit),
             over.map_or("–".to_owned(), |over| over.show(0)),
             ratio(over, rate),
+            Spread::of(busy).map_or("–".to_owned(), |busy| format!("{} %", busy.show(0))),
             wrong.to_string(),
         ]);
     }
