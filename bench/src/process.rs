@@ -90,7 +90,9 @@ impl Server {
         let mut core = CpuSet::new();
         core.set(self.core).map_err(|error| error.to_string())?;
         for task in self.tasks() {
-            let Some(number) = task.file_name().and_then(|name| name.to_str()?.parse().ok()) else { continue };
+            let Some(number) = task.file_name().and_then(|name| name.to_str()?.parse().ok()) else {
+                continue;
+            };
             match sched_setaffinity(Pid::from_raw(number), &core) {
                 // It ended meanwhile.
                 Ok(()) | Err(Errno::ESRCH) => {}
@@ -153,10 +155,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         for process in family(self.child.id()) {
             if let Ok(number) = i32::try_from(process) {
-                let _ = nix::sys::signal::kill(
-                    Pid::from_raw(number),
-                    nix::sys::signal::Signal::SIGKILL,
-                );
+                let _ = nix::sys::signal::kill(Pid::from_raw(number), nix::sys::signal::Signal::SIGKILL);
             }
         }
         let _ = self.child.wait();

@@ -21,6 +21,7 @@ use identity::Known;
 use limit::Limiter;
 use model::event::{Event, PROBE_CLASS, What};
 use model::facts::Stage;
+use model::view::wiring::Seat;
 use model::{InterfaceId, Mac, Plan, Reason, Refusal, Time, View};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use wire::dhcp4::{self, BOOT_SERVER_PORT, CLIENT_PORT, HOPS_MAX, Message, MessageType, SERVER_PORT};
@@ -132,6 +133,7 @@ struct Request<'a> {
     view: &'a View,
     message: &'a Message<'a>,
     known: Known,
+    seat: &'a Seat<Ipv4Addr>,
     /// `None` for hardware other than Ethernet, which has no address of six octets.
     mac: Option<Mac>,
     stage: Stage,
@@ -166,10 +168,11 @@ fn decide(
     let kind = kind(view, &message)?;
     let known = identity::of(view, &message, arrival)?;
     let mac = message.mac().map(Mac);
-    let stage = boot::stage(view, &message, known.interface);
-    let request = Request { view, message: &message, known, mac, stage };
+    let seat = view.dhcp.wiring.seat(known.interface);
+    let stage = boot::stage(&message, seat.audience);
+    let request = Request { view, message: &message, known, seat, mac, stage };
     if let Some((limiter, now)) = pressed
-        && !limiter.admits(identity::claim(view, known, mac), now)
+        && !limiter.admits(identity::claim(view, known, seat, mac), now)
     {
         // Nothing is learnt from it: a flood would be learning enough.
         return Err(request.refuse(Reason::TooMany));
@@ -230,9 +233,9 @@ impl Request<'_> {
     fn check(&self, kind: MessageType, out: &mut Vec<u8>) -> Result<(), Refused> {
         let withheld = self.view.dhcp.withheld.get(&self.known.interface).copied();
         // Who holds the address and renews it is not the one who lost it.
-        let is_holder = Some(self.message.ciaddr()) == self.view.plan.interface(self.known.interface).v4;
+        let is_holder = Some(self.message.ciaddr()) == self.seat.address;
         let may_hold = is_holder || kind == MessageType::Decline;
-        match identity::objection(self.view, self.known.interface, self.mac, withheld, may_hold) {
+        match identity::objection(self.view, self.seat, self.mac, withheld, may_hold) {
             None => Ok(()),
             Some(Reason::OtherMachine) => {
                 let observed = self.observed();
@@ -248,7 +251,7 @@ impl Request<'_> {
         // SELECTING and INIT-REBOOT say it in Option 50, RENEWING and REBINDING in ciaddr.
         let wanted =
             self.message.requested_address().or(ciaddr).ok_or_else(|| self.refuse(Reason::Malformed))?;
-        if Some(wanted) != self.view.plan.interface(self.known.interface).v4 {
+        if Some(wanted) != self.seat.address {
             let observed = self.observed();
             return Err(Refused {
                 observed,
@@ -265,7 +268,7 @@ impl Request<'_> {
         if self.known.binding.is_none() {
             return Err(self.refuse(Reason::NoIdentity));
         }
-        if address.is_none() || address != self.view.plan.interface(self.known.interface).v4 {
+        if address.is_none() || address != self.seat.address {
             return Err(self.refuse(Reason::WrongAddress));
         }
         let observed =

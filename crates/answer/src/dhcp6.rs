@@ -18,6 +18,7 @@ use crate::dhcp::Observed;
 use crate::dhcp::identity::{Known, claim, objection};
 use crate::dhcp::limit::Limiter;
 use model::facts::Stage;
+use model::view::wiring::Seat;
 use model::{Mac, Reason, Refusal, Time, View};
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
 use wire::dhcp6::{
@@ -94,6 +95,7 @@ struct Request<'a> {
     message: &'a Message<'a>,
     arrival: Arrival,
     known: Known,
+    seat: &'a Seat<Ipv6Addr>,
     /// The address that the plan gives to the place.
     address: Ipv6Addr,
     mac: Option<Mac>,
@@ -144,16 +146,16 @@ fn decide(
         return Err(unicast(view, &packet, arrival, out));
     }
     let known = identity::of(view, &packet, arrival)?;
-    let interface = view.plan.interface(known.interface);
-    let Some(address) = interface.v6 else {
+    let seat = view.dhcp6.wiring.seat(known.interface);
+    let Some(address) = seat.address else {
         let (switch, interface) = (known.switch, Some(known.interface));
         return Err(Refusal { reason: Reason::NotServed, switch, interface }.into());
     };
-    let stage = identity::stage(view, message, known.interface);
+    let stage = identity::stage(message, seat.audience);
     let mac = identity::mac(&packet, arrival, stage);
-    let request = Request { view, packet: &packet, message, arrival, known, address, mac, stage };
+    let request = Request { view, packet: &packet, message, arrival, known, seat, address, mac, stage };
     if let Some((limiter, now)) = pressed
-        && !limiter.admits(claim(view, known, mac), now)
+        && !limiter.admits(claim(view, known, seat, mac), now)
     {
         // Nothing is learnt from it: a flood would be learning enough.
         return Err(request.refuse(Reason::TooMany));
@@ -216,7 +218,7 @@ impl<'a> Request<'a> {
         let is_holder =
             matches!(self.message.kind, MessageType::Renew | MessageType::Rebind) && self.names_its_own();
         let may_hold = is_holder || matches!(self.message.kind, MessageType::Decline | MessageType::Release);
-        match objection(self.view, self.known.interface, self.mac, withheld, may_hold) {
+        match objection(self.view, self.seat, self.mac, withheld, may_hold) {
             None => Ok(()),
             Some(Reason::OtherMachine) => {
                 let observed = self.observed();
@@ -312,8 +314,7 @@ impl<'a> Request<'a> {
 
     /// Whether an address belongs to the link that the plan puts the place on.
     fn is_on_link(&self, address: Ipv6Addr) -> bool {
-        let interface = self.view.plan.interface(self.known.interface);
-        self.view.plan.subnet(interface.subnet).v6.is_some_and(|prefix| prefix.contains(&address))
+        self.view.plan.subnet(self.seat.subnet).v6.is_some_and(|prefix| prefix.contains(&address))
     }
 
     /// What the packet shows of its place; nothing if it shows no hardware address.

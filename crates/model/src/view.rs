@@ -9,6 +9,7 @@ pub mod dhcp6;
 mod dns;
 mod dns_history;
 mod site;
+pub mod wiring;
 
 pub use boot::{Boot, BootImage, BootView};
 pub use dhcp::DhcpView;

@@ -4,6 +4,7 @@ mod boot;
 mod dhcp;
 mod dhcp6;
 mod dns;
+mod wiring;
 
 pub(crate) use dns::view as dns_view;
 
@@ -25,13 +26,13 @@ pub fn view(plan: &Arc<Plan>, facts: &Facts, site: &Arc<Site>) -> View {
 
 /// The view of another plan or site: what the plan that it succeeds decides alike is shared with `previous`.
 pub fn succeed(previous: &View, plan: &Arc<Plan>, facts: &Facts, site: &Arc<Site>) -> View {
-    let is_wired_alike = is_wired_alike(&previous.plan, plan);
+    let is_wired_alike = wiring::is_alike(&previous.plan, plan);
     View {
         generation: plan.generation,
         plan: Arc::clone(plan),
         dhcp: match is_wired_alike {
-            true => dhcp::refresh(&previous.dhcp, plan, facts, site),
-            false => dhcp::succeed(&previous.dhcp, &previous.plan, plan, facts, site),
+            true => dhcp::succeed(&previous.dhcp, plan, facts, site),
+            false => dhcp::view(plan, facts, site),
         },
         dhcp6: match is_wired_alike {
             true => dhcp6::succeed(&previous.dhcp6, plan, facts, site),
@@ -42,28 +43,13 @@ pub fn succeed(previous: &View, plan: &Arc<Plan>, facts: &Facts, site: &Arc<Site
     }
 }
 
-/// Whether everything that the wiring of DHCP follows from is the same, in both families: a name is not of it.
-fn is_wired_alike(before: &Plan, plan: &Plan) -> bool {
-    let (one, other) = (&before.design.devices, &plan.design.devices);
-    one.len() == other.len()
-        && one.iter().zip(other).all(|(one, other)| one.kind.is_switch() == other.kind.is_switch())
-        && before.interfaces.len() == plan.interfaces.len()
-        && before
-            .interfaces
-            .iter()
-            .zip(&plan.interfaces)
-            .all(|(one, other)| (one.device, one.v4, one.v6) == (other.device, other.v4, other.v6))
-        && before.subnets == plan.subnets
-        && before.bindings == plan.bindings
-}
-
 /// The view of newer facts about the same plan: what facts do not touch is shared with `previous`, not made again.
 pub fn refresh(previous: &View, facts: &Facts) -> View {
     let plan = &previous.plan;
     View {
         generation: previous.generation,
         plan: Arc::clone(plan),
-        dhcp: dhcp::refresh(&previous.dhcp, plan, facts, &previous.boot.site),
+        dhcp: dhcp::succeed(&previous.dhcp, plan, facts, &previous.boot.site),
         dhcp6: dhcp6::succeed(&previous.dhcp6, plan, facts, &previous.boot.site),
         dns: Arc::clone(&previous.dns),
         boot: boot::view(plan, facts, &previous.boot.site),

@@ -84,12 +84,7 @@ pub(crate) struct Condition {
 }
 
 impl Controller {
-    pub(crate) fn new(
-        options: Options,
-        journal: Journal,
-        inbox: Inbox,
-        opened: Opened,
-    ) -> Self {
+    pub(crate) fn new(options: Options, journal: Journal, inbox: Inbox, opened: Opened) -> Self {
         let Opened { zone, view, history, last_seq, condition } = opened;
         let news = News { seq: last_seq, generation: zone.plan().generation, views: 1 };
         Self {

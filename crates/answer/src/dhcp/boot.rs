@@ -6,7 +6,7 @@
 use model::design::Audience;
 use model::facts::Stage;
 use model::view::Boot;
-use model::{DeviceId, InterfaceId, View};
+use model::{DeviceId, View};
 use std::borrow::Cow;
 use std::net::IpAddr;
 use wire::dhcp4::{Message, code};
@@ -45,21 +45,15 @@ impl Architecture {
 pub(crate) const UEFI: u16 = 7;
 
 /// What asks on this interface.
-pub(super) fn stage(view: &View, message: &Message<'_>, interface: InterfaceId) -> Stage {
+pub(super) fn stage(message: &Message<'_>, audience: Audience) -> Stage {
     let is_ipxe = message.has_user_class(b"iPXE") || message.option(code::IPXE).is_some();
     let class = message.vendor_class();
-    stage_of(view, interface, is_ipxe, class, values(class, message.architectures()).next())
+    stage_of(audience, is_ipxe, class, values(class, message.architectures()).next())
 }
 
 /// What asks, of either family: by what it calls itself, and its first architecture.
-pub(crate) fn stage_of(
-    view: &View,
-    interface: InterfaceId,
-    is_ipxe: bool,
-    class: &[u8],
-    architecture: Option<u16>,
-) -> Stage {
-    if view.plan.interface(interface).audience == Audience::Bmc {
+pub(crate) fn stage_of(audience: Audience, is_ipxe: bool, class: &[u8], architecture: Option<u16>) -> Stage {
+    if audience == Audience::Bmc {
         return Stage::Bmc;
     }
     // iPXE keeps the vendor class of the firmware under it, so it is asked first; or it would be given itself for ever.
@@ -112,7 +106,7 @@ pub(super) fn file(
     device: DeviceId,
     stage: Stage,
 ) -> Option<Cow<'static, str>> {
-    if !is_booted(view, device) {
+    if matches!(stage, Stage::Os | Stage::Bmc) || !is_booted(view, device) {
         return None;
     }
     let server = IpAddr::V4(*view.dhcp.servers.first()?);

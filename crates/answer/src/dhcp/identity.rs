@@ -3,9 +3,9 @@
 
 use super::Arrival;
 use super::limit::Claim;
-use model::design::Audience;
-use model::plan::Interface;
-use model::view::dhcp::{Port, Relay, Withheld};
+use model::design::{Audience, Role};
+use model::view::dhcp::Withheld;
+use model::view::wiring::{Owner, Port, Relay, Seat};
 use model::{DeviceId, InterfaceId, Mac, Reason, Refusal, View};
 use std::net::Ipv4Addr;
 use wire::dhcp4::{Message, RelayAgent};
@@ -49,9 +49,9 @@ fn by_port(
     // Relays send from many addresses, some of which no plan knows; but never from one that a machine has or could take,
     // nor from none, as a machine on our own link could; and only from where the zone lets them if it says so.
     let source = *arrival.source.ip();
-    let is_clients = source.is_unspecified() || view.dhcp.wiring.may_be_clients(&view.plan, source);
-    let may_relay =
-        view.plan.design.zone.may_relay(source.into()) || view.dhcp.wiring.relays.contains_key(&source);
+    let wiring = &view.dhcp.wiring;
+    let is_clients = source.is_unspecified() || wiring.may_be_clients(source);
+    let may_relay = view.plan.design.zone.may_relay(source.into()) || wiring.relays.contains_key(&source);
     if agent.is_doubled() || is_clients || !may_relay {
         return Err(refuse(Reason::UntrustedRelay, only_switch(view, giaddr)));
     }
@@ -59,22 +59,22 @@ fn by_port(
         let reason = if relays.is_empty() { Reason::UnknownRelay } else { Reason::NoIdentity };
         return Err(refuse(reason, only_switch(view, giaddr)));
     };
-    let Some(position) = binding(view, message, relays, agent.remote_id(), circuit_id) else {
+    let Some(owner) = owner_of(view, message, relays, agent.remote_id(), circuit_id) else {
         let reason = if relays.is_empty() { Reason::UnknownRelay } else { Reason::UnknownPort };
         return Err(refuse(reason, only_switch(view, giaddr)));
     };
-    let binding = &view.plan.bindings[position as usize];
-    let known = Known { interface: binding.interface, binding: Some(position), switch: Some(binding.switch) };
+    let Owner { interface, switch, binding } = owner;
+    let known = Known { interface, binding: Some(binding), switch: Some(switch) };
     let untrusted =
         Refusal { reason: Reason::UntrustedRelay, switch: known.switch, interface: Some(known.interface) };
     // A remote-id is bytes that anybody can write; the relay's address must be one that this switch has.
-    if !relays.contains(&binding.switch) {
+    if !relays.contains(&switch) {
         return Err(untrusted);
     }
     // RFC 3527: the address must be of the subnet that the relay selects. The port has decided already, so all that is
     // left is to agree.
     if let Some(link) = agent.link_selection() {
-        let subnet = view.plan.subnet(view.plan.interface(binding.interface).subnet);
+        let subnet = view.plan.subnet(view.dhcp.wiring.seat(interface).subnet);
         if !subnet.v4.is_some_and(|prefix| prefix.contains(&link)) {
             return Err(untrusted);
         }
@@ -82,15 +82,15 @@ fn by_port(
     Ok(known)
 }
 
-/// The binding of a port: by remote-id where the relay's model writes a known one, else by the switch that has the
+/// Who asks by a port: by remote-id where the relay's model writes a known one, else by the switch that has the
 /// relay's address. A remote-id that the design does not describe (often a MAC address) is no hindrance.
-fn binding(
+fn owner_of(
     view: &View,
     message: &Message<'_>,
     relays: &[DeviceId],
     remote_id: Option<&[u8]>,
     circuit_id: &[u8],
-) -> Option<u32> {
+) -> Option<Owner> {
     let wiring = &view.dhcp.wiring;
     let is_of = |prefix: &[u8]| message.vendor_class().starts_with(prefix);
     if let Some(port) = remote_id.and_then(|remote_id| wiring.port(Relay::Remote(remote_id), circuit_id)) {
@@ -103,18 +103,17 @@ fn binding(
         .filter_map(|switch| wiring.port(Relay::Switch(*switch), circuit_id))
         .filter_map(|port| owner(view, port, is_of));
     let first = owners.next()?;
-    let interface = |position: u32| view.plan.bindings[position as usize].interface;
-    owners.all(|other| interface(other) == interface(first)).then_some(first)
+    owners.all(|other| other.interface == first.interface).then_some(first)
 }
 
 /// Which of those who share a port asks: the BMC says so by its vendor class, as its model is drawn. `is_of` tells whether
 /// the request has a class that begins so.
-pub(crate) fn owner(view: &View, port: Port, is_of: impl Fn(&[u8]) -> bool) -> Option<u32> {
+pub(crate) fn owner(view: &View, port: Port, is_of: impl Fn(&[u8]) -> bool) -> Option<Owner> {
     if port.is_ambiguous {
         return None;
     }
     let Some(bmc) = port.bmc else { return port.machine };
-    let interface = view.plan.interface(view.plan.bindings[bmc as usize].interface);
+    let interface = view.plan.interface(bmc.interface);
     let device = &view.plan.design.devices[interface.device.index()];
     let prefixes = &view.plan.design.models[device.model.index()].bmc_vendor_class;
     let is_bmc = prefixes.iter().any(|prefix| is_of(prefix.as_bytes()));
@@ -135,11 +134,11 @@ fn by_address(
     if let Some(agent) = agent {
         // Option 82 without a relay's address: forged, unless a snooping switch wrote it into a renewal and names the
         // very place that the address belongs to (RFC 3046 §2.1).
-        let position = agent
+        let owner = agent
             .remote_id()
             .zip(agent.circuit_id())
-            .and_then(|(remote_id, circuit_id)| binding(view, message, &[], Some(remote_id), circuit_id));
-        let named = position.map(|position| view.plan.bindings[position as usize].interface);
+            .and_then(|(remote_id, circuit_id)| owner_of(view, message, &[], Some(remote_id), circuit_id));
+        let named = owner.map(|owner| owner.interface);
         if named.is_none() || named != interface {
             return Err(Refusal { reason: Reason::UntrustedRelay, switch: None, interface });
         }
@@ -161,18 +160,17 @@ fn only_switch(view: &View, giaddr: Ipv4Addr) -> Option<DeviceId> {
 }
 
 /// Whose budget a request is taken from. Who holds its address has been there before.
-pub(crate) fn claim(view: &View, known: Known, mac: Option<Mac>) -> Claim {
-    let device = view.plan.interface(known.interface).device;
+pub(crate) fn claim<A>(view: &View, known: Known, seat: &Seat<A>, mac: Option<Mac>) -> Claim {
     let homes = mac.and_then(|mac| view.dhcp.accepted.get(&mac));
-    let is_known = homes.is_some_and(|homes| homes.contains(&device)) || known.binding.is_none();
+    let is_known = homes.is_some_and(|homes| homes.contains(&seat.device)) || known.binding.is_none();
     Claim { interface: known.interface, is_known }
 }
 
 /// Why whoever asks may not have what the plan gives to this place. `may_hold`: who says so may speak of an address
 /// that is in conflict.
-pub(crate) fn objection(
+pub(crate) fn objection<A>(
     view: &View,
-    interface: InterfaceId,
+    seat: &Seat<A>,
     mac: Option<Mac>,
     withheld: Option<Withheld>,
     may_hold: bool,
@@ -180,11 +178,10 @@ pub(crate) fn objection(
     if withheld == Some(Withheld::Retired) {
         return Some(Reason::Retired);
     }
-    let interface = view.plan.interface(interface);
     if let Some(mac) = mac {
         let homes = view.dhcp.accepted.get(&mac).map_or(&[][..], Vec::as_slice);
-        let is_at_home = homes.contains(&interface.device);
-        if !is_at_home && is_guest(view, interface, mac) {
+        let is_at_home = homes.contains(&seat.device);
+        if !is_at_home && is_guest(view, seat, mac) {
             return Some(Reason::Guest);
         }
         if !is_at_home && !homes.is_empty() {
@@ -195,10 +192,11 @@ pub(crate) fn objection(
 }
 
 /// Whether a virtual machine asks on the port of the machine that hosts it.
-fn is_guest(view: &View, interface: &Interface, mac: Mac) -> bool {
-    let device = &view.plan.design.devices[interface.device.index()];
-    interface.audience == Audience::Machine
-        && device
-            .role
-            .is_some_and(|role| view.plan.design.roles[role.index()].guest_ouis.contains(&mac.oui()))
+fn is_guest<A>(view: &View, seat: &Seat<A>, mac: Mac) -> bool {
+    let design = &view.plan.design;
+    let hosts = |role: &Role| role.guest_ouis.contains(&mac.oui());
+    // Roles are few and at hand; devices are many and far.
+    seat.audience == Audience::Machine
+        && design.roles.iter().any(hosts)
+        && design.devices[seat.device.index()].role.is_some_and(|role| hosts(&design.roles[role.index()]))
 }

@@ -35,8 +35,7 @@ const BROADCAST: u16 = 0x8000;
 impl<'a> Request<'a> {
     /// OFFER or ACK of the address that the plan gives.
     pub(super) fn grant(&self, kind: MessageType, out: &mut Vec<u8>) -> Result<Answer, Refused> {
-        let interface = self.view.plan.interface(self.known.interface);
-        let yiaddr = interface.v4.ok_or_else(|| self.refuse(Reason::NotServed))?;
+        let yiaddr = self.seat.address.ok_or_else(|| self.refuse(Reason::NotServed))?;
         let destination = match (self.message.giaddr(), self.message.ciaddr()) {
             (Ipv4Addr::UNSPECIFIED, ciaddr) => Destination::Client(ciaddr),
             (giaddr, _) => Destination::Relay(giaddr),
@@ -52,12 +51,11 @@ impl<'a> Request<'a> {
     /// ACK to INFORM: everything but an address and its times (RFC 2131 §4.3.5).
     pub(super) fn inform(&self, out: &mut Vec<u8>) -> Result<Answer, Refused> {
         let ciaddr = self.message.ciaddr();
-        let interface = self.view.plan.interface(self.known.interface);
         let destination = match (self.message.giaddr(), ciaddr) {
             (giaddr, Ipv4Addr::UNSPECIFIED) => Destination::Relay(giaddr),
             // To somebody else's address no answer is sent, lest a port be used to throw packets at it.
             (_, ciaddr) => {
-                let prefix = self.view.plan.subnet(interface.subnet).v4;
+                let prefix = self.view.plan.subnet(self.seat.subnet).v4;
                 if !prefix.is_some_and(|prefix| prefix.contains(&ciaddr)) {
                     return Err(self.refuse(Reason::WrongAddress));
                 }
@@ -77,11 +75,10 @@ impl<'a> Request<'a> {
         out: &mut Vec<u8>,
     ) -> Result<(), Refused> {
         let (view, message) = (self.view, self.message);
-        let interface = view.plan.interface(self.known.interface);
-        let told = view.dhcp.told.subnet(interface.subnet).ok_or_else(|| self.refuse(Reason::NotServed))?;
+        let told = view.dhcp.told.subnet(self.seat.subnet).ok_or_else(|| self.refuse(Reason::NotServed))?;
         let has_lease = kind != MessageType::Inform;
         let kind = if has_lease { kind } else { MessageType::Ack };
-        let boot_file = boot::file(view, message, interface.device, self.stage);
+        let boot_file = boot::file(view, message, self.seat.device, self.stage);
         let boot_file = boot_file.as_deref().unwrap_or_default().as_bytes();
         let server = self.server_identifier();
         // Where the machine boots from is a controller, whatever the relay calls the server.
@@ -137,10 +134,9 @@ impl<'a> Request<'a> {
             code::DOMAIN_NAME_SERVER => listed(&view.dhcp.told.resolvers),
             code::HOST_NAME => {
                 // A machine has one name, whichever of its interfaces asks; its BMC has its own.
-                let interface = view.plan.interface(self.known.interface);
-                match interface.audience {
-                    Audience::Bmc => listed(interface.dns_name.as_bytes()),
-                    _ => listed(view.plan.design.devices[interface.device.index()].name.as_bytes()),
+                match self.seat.audience {
+                    Audience::Bmc => listed(view.plan.interface(self.known.interface).dns_name.as_bytes()),
+                    _ => listed(view.plan.design.devices[self.seat.device.index()].name.as_bytes()),
                 }
             }
             code::DOMAIN_NAME => listed(view.plan.design.zone.domain.as_bytes()),
@@ -243,9 +239,8 @@ impl<'a> Request<'a> {
         if !is_pxe || !matches!(kind, MessageType::Request | MessageType::Inform | MessageType::Discover) {
             return Err(self.refuse(Reason::NotServed));
         }
-        let interface = view.plan.interface(self.known.interface);
-        let told = view.dhcp.told.subnet(interface.subnet).ok_or_else(|| self.refuse(Reason::NotServed))?;
-        let boot_file = boot::file(view, message, interface.device, self.stage)
+        let told = view.dhcp.told.subnet(self.seat.subnet).ok_or_else(|| self.refuse(Reason::NotServed))?;
+        let boot_file = boot::file(view, message, self.seat.device, self.stage)
             .ok_or_else(|| self.refuse(Reason::NotServed))?;
         let server = self.server_identifier();
         let octets = server.octets();

@@ -4,8 +4,9 @@
 use super::Arrival;
 use crate::dhcp::boot;
 use crate::dhcp::identity::{Known, owner};
+use model::design::Audience;
 use model::facts::Stage;
-use model::view::dhcp::Relay as PortOf;
+use model::view::wiring::{Owner, Relay as PortOf};
 use model::{DeviceId, InterfaceId, Mac, Reason, Refusal, View};
 use std::net::Ipv6Addr;
 use wire::dhcp6::{AssociationKind, Message, MessageType, Packet, Relay};
@@ -42,27 +43,27 @@ fn by_port(view: &View, message: &Message<'_>, relay: &Relay<'_>) -> Result<Know
     let Some(interface_id) = relay.interface_id() else {
         return Err(refuse(or_unknown(Reason::NoIdentity), only(relays)));
     };
-    let Some(position) = binding(view, message, relays, relay.remote_id(), interface_id) else {
+    let Some(owner) = owner_of(view, message, relays, relay.remote_id(), interface_id) else {
         return Err(refuse(or_unknown(Reason::UnknownPort), only(relays)));
     };
-    let binding = &view.plan.bindings[position as usize];
-    let (switch, interface) = (Some(binding.switch), binding.interface);
+    let Owner { interface, switch, binding } = owner;
     // A remote-id is bytes that anybody can write; the link's address must be one that this switch has.
-    if !relays.contains(&binding.switch) {
-        return Err(Refusal { reason: Reason::UntrustedRelay, switch, interface: Some(interface) });
+    if !relays.contains(&switch) {
+        let (switch, interface) = (Some(switch), Some(interface));
+        return Err(Refusal { reason: Reason::UntrustedRelay, switch, interface });
     }
-    Ok(Known { interface, binding: Some(position), switch })
+    Ok(Known { interface, binding: Some(binding), switch: Some(switch) })
 }
 
-/// The binding of a port: by remote-id where the model says what its relay writes in Option 37, else by the switch that
+/// Who asks by a port: by remote-id where the model says what its relay writes in Option 37, else by the switch that
 /// the link's address names.
-fn binding(
+fn owner_of(
     view: &View,
     message: &Message<'_>,
     relays: &[DeviceId],
     remote_id: Option<&[u8]>,
     interface_id: &[u8],
-) -> Option<u32> {
+) -> Option<Owner> {
     let wiring = &view.dhcp6.wiring;
     let is_of = |prefix: &[u8]| message.vendor_classes().any(|class| class.starts_with(prefix));
     let named = remote_id.and_then(|remote_id| wiring.port(PortOf::Remote(remote_id), interface_id));
@@ -75,23 +76,22 @@ fn binding(
             .filter_map(|switch| wiring.port(PortOf::Switch(*switch), interface_id))
             .filter_map(|port| owner(view, port, is_of))
     };
-    if let Some(first) = the_one(view, owners()) {
+    if let Some(first) = the_one(owners()) {
         return Some(first);
     }
     // A pair that shares its gateway's address may both have a port of this name: what the relay says of itself decides
     // between them, if it is what it says in Option 82.
-    let says = |position: &u32| {
-        let written = &view.plan.bindings[*position as usize].remote_id;
+    let says = |owner: &Owner| {
+        let written = &view.plan.bindings[owner.binding as usize].remote_id;
         written.as_deref().is_some_and(|written| Some(written) == remote_id)
     };
-    the_one(view, owners().filter(says))
+    the_one(owners().filter(says))
 }
 
 /// The first, if all lead to one interface (a bond); otherwise it would be a guess.
-fn the_one(view: &View, mut owners: impl Iterator<Item = u32>) -> Option<u32> {
+fn the_one(mut owners: impl Iterator<Item = Owner>) -> Option<Owner> {
     let first = owners.next()?;
-    let interface = |position: u32| view.plan.bindings[position as usize].interface;
-    owners.all(|other| interface(other) == interface(first)).then_some(first)
+    owners.all(|other| other.interface == first.interface).then_some(first)
 }
 
 /// Without a relay it stands on the controller's own link, and only an address that the plan gave tells which machine it
@@ -108,7 +108,7 @@ fn by_address(view: &View, message: &Message<'_>, arrival: Arrival) -> Result<Kn
         MessageType::Renew | MessageType::Rebind | MessageType::Confirm | MessageType::Release
     );
     let is_near =
-        |interface: &&InterfaceId| view.dhcp6.links.contains(&view.plan.interface(**interface).subnet);
+        |interface: &&InterfaceId| view.dhcp6.links.contains(&view.dhcp6.wiring.seat(**interface).subnet);
     let named = message
         .associations()
         .filter(|association| association.kind == AssociationKind::Address)
@@ -126,7 +126,7 @@ fn may_be_clients(view: &View, sender: Ipv6Addr, is_clients_link: impl FnOnce() 
     if sender.is_unicast_link_local() || sender.is_unspecified() {
         return is_clients_link();
     }
-    view.dhcp6.wiring.may_be_clients(&view.plan, sender)
+    view.dhcp6.wiring.may_be_clients(sender)
 }
 
 /// Whether machines or BMCs stand on a link of ours.
@@ -159,12 +159,12 @@ fn only(switches: &[DeviceId]) -> Option<DeviceId> {
 }
 
 /// What asks on this interface.
-pub(super) fn stage(view: &View, message: &Message<'_>, interface: InterfaceId) -> Stage {
+pub(super) fn stage(message: &Message<'_>, audience: Audience) -> Stage {
     let (class, _) = firmware_class(message).unwrap_or_default();
     let first = boot::values(class, message.architectures()).next();
     // There is no DHCPv6 in a BIOS, so who does not say is UEFI.
     let first = Some(first.unwrap_or(boot::UEFI));
-    boot::stage_of(view, interface, message.has_user_class(b"iPXE"), class, first)
+    boot::stage_of(audience, message.has_user_class(b"iPXE"), class, first)
 }
 
 /// The class by which firmware asks to boot, and the Option 16 that has it: others may stand before it.

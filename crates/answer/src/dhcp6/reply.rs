@@ -210,10 +210,9 @@ impl Request<'_> {
     /// Option 39: a machine has one name, whichever of its interfaces asks; its BMC has its own.
     fn name(&self, reply: &mut Reply<'_>, claimed: Option<&[u8]>) {
         let design = &self.view.plan.design;
-        let interface = self.view.plan.interface(self.known.interface);
-        let label = match interface.audience {
-            Audience::Bmc => interface.dns_name.as_bytes(),
-            _ => design.devices[interface.device.index()].name.as_bytes(),
+        let label = match self.seat.audience {
+            Audience::Bmc => self.view.plan.interface(self.known.interface).dns_name.as_bytes(),
+            _ => design.devices[self.seat.device.index()].name.as_bytes(),
         };
         let Ok(length @ 1..=63) = u8::try_from(label.len()) else { return };
         let asked = claimed.and_then(|octets| octets.first().copied()).unwrap_or(FQDN_SERVER_UPDATES);
@@ -225,7 +224,7 @@ impl Request<'_> {
     /// The boot file of this stage as a URL (RFC 5970 §3.1).
     fn boot_file(&self) -> Option<Cow<'static, str>> {
         let view = self.view;
-        let device = view.plan.interface(self.known.interface).device;
+        let device = self.seat.device;
         if !boot::is_booted(view, device) {
             return None;
         }

@@ -2,11 +2,9 @@
 //!
 //! What both families share stands there: who was accepted where, and why an interface is not served.
 
-use super::dhcp::{PORT_KEY_MAX, Port, Relay, Withheld, port_key};
-use crate::design::Audience;
-use crate::ids::{DeviceId, InterfaceId, SubnetId};
-use crate::plan::Plan;
-use ipnet::Ipv6Net;
+use super::dhcp::Withheld;
+use super::wiring::Wiring;
+use crate::ids::{InterfaceId, SubnetId};
 use std::collections::HashMap;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
@@ -19,55 +17,14 @@ pub struct Dhcp6View {
     pub server_id: [u8; 18],
     /// The controllers' addresses; the first is in the URLs that machines boot from.
     pub servers: Vec<Ipv6Addr>,
-    /// What follows from the plan.
-    pub wiring: Arc<Wiring>,
+    /// What follows from the plan. Empty in a zone without IPv6.
+    pub wiring: Arc<Wiring<Ipv6Addr>>,
     /// The subnets that a controller stands in: who asks without a relay is on one of them.
     pub links: Vec<SubnetId>,
     /// What the zone tells its clients.
     pub told: Told,
     /// Interfaces that are not to be served as planned, and why.
     pub withheld: HashMap<InterfaceId, Withheld>,
-}
-
-/// Every identity that a request can have. Empty in a zone without IPv6.
-#[derive(PartialEq, Eq, Debug, Default)]
-pub struct Wiring {
-    /// By [`port_key`] of the interface-id: whose requests come by a port. The relay is the remote-id where the switch's
-    /// model says what it writes as Option 37, else the switch.
-    pub ports: HashMap<Box<[u8]>, Port>,
-    /// The switches whose relay may name a link by an address: its own on a subnet that it routes, the gateway that a
-    /// pair of switches shares, or that of its management interface.
-    pub relays: HashMap<Ipv6Addr, Vec<DeviceId>>,
-    /// Whose address it is.
-    pub addresses: HashMap<Ipv6Addr, InterfaceId>,
-    /// The subnets that are for machines or BMCs, in order. None holds another.
-    pub client_subnets: Vec<Ipv6Net>,
-}
-
-impl Wiring {
-    /// Whose requests come by this port.
-    pub fn port(&self, relay: Relay<'_>, interface_id: &[u8]) -> Option<Port> {
-        let mut buffer = [0; PORT_KEY_MAX];
-        self.ports.get(port_key(relay, interface_id, &mut buffer)?).copied()
-    }
-
-    /// Whether an address may be that of a machine or BMC: the plan gives it one, or gives it nobody on a subnet where they
-    /// stand, so that they may take it.
-    pub fn may_be_clients(&self, plan: &Plan, address: Ipv6Addr) -> bool {
-        if self.relays.contains_key(&address) {
-            return false;
-        }
-        if let Some(interface) = self.addresses.get(&address) {
-            return matches!(plan.interface(*interface).audience, Audience::Machine | Audience::Bmc);
-        }
-        self.is_beside_clients(address)
-    }
-
-    /// Whether machines or BMCs stand on the subnet of an address.
-    pub fn is_beside_clients(&self, address: Ipv6Addr) -> bool {
-        let after = self.client_subnets.partition_point(|subnet| subnet.network() <= address);
-        after > 0 && self.client_subnets[after - 1].contains(&address)
-    }
 }
 
 /// Option values, as they go on the wire.

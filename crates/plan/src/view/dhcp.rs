@@ -3,10 +3,12 @@
 //! Out of a plan, facts and a site come tables in which `answer` only looks up: identities, option values as bytes,
 //! and who is not to be served. Nothing here depends on the order of a hash map.
 
+use super::wiring::{V4, wiring};
 use model::design::{Audience, Zone};
 use model::facts::State;
 use model::plan::Subnet;
-use model::view::dhcp::{PORT_KEY_MAX, Relay, SubnetTold, Told, Wiring, Withheld, port_key};
+use model::view::dhcp::{SubnetTold, Told, Withheld};
+use model::view::wiring::Wiring;
 use model::view::{DhcpView, Site};
 use model::{Facts, InterfaceId, Plan};
 use std::collections::HashMap;
@@ -21,54 +23,15 @@ const PATH_MTU: u16 = 1500;
 
 /// Prepares it.
 pub(super) fn view(plan: &Plan, facts: &Facts, site: &Site) -> DhcpView {
-    with_wiring(Arc::new(wiring(plan)), plan, facts, site)
+    with_wiring(Arc::new(wiring(plan, &V4)), plan, facts, site)
 }
 
-/// The same for newer facts about the same plan: the wiring, which is most of the work, is shared.
-pub(super) fn refresh(previous: &DhcpView, plan: &Plan, facts: &Facts, site: &Site) -> DhcpView {
+/// The same for newer facts, or for another plan that is wired alike: the wiring, which is most of the work, is shared.
+pub(super) fn succeed(previous: &DhcpView, plan: &Plan, facts: &Facts, site: &Site) -> DhcpView {
     with_wiring(Arc::clone(&previous.wiring), plan, facts, site)
 }
 
-/// The same for another plan. An ordinary change, such as a machine's role, touches no cable and no address.
-pub(super) fn succeed(
-    previous: &DhcpView,
-    before: &Plan,
-    plan: &Plan,
-    facts: &Facts,
-    site: &Site,
-) -> DhcpView {
-    let wiring = match is_wired_alike(before, plan) {
-        true => Arc::clone(&previous.wiring),
-        false => Arc::new(wiring(plan)),
-    };
-    with_wiring(wiring, plan, facts, site)
-}
-
-/// Whether everything that [`wiring`] reads is the same.
-fn is_wired_alike(before: &Plan, plan: &Plan) -> bool {
-    let switches = |plan: &Plan| -> Vec<bool> {
-        plan.design.devices.iter().map(|device| device.kind.is_switch()).collect()
-    };
-    before.bindings == plan.bindings
-        && before.subnets == plan.subnets
-        && before.interfaces == plan.interfaces
-        && switches(before) == switches(plan)
-        && for_clients(before).eq(for_clients(plan))
-}
-
-/// Of each network, whether machines or BMCs stand on it.
-fn for_clients(plan: &Plan) -> impl Iterator<Item = bool> {
-    let is_client = |audience: &Audience| matches!(audience, Audience::Machine | Audience::Bmc);
-    plan.design.networks.iter().map(move |network| network.audience.iter().any(is_client))
-}
-
-/// The subnets of the networks that are for machines or BMCs.
-pub(super) fn client_subnets(plan: &Plan) -> impl Iterator<Item = &Subnet> {
-    let networks: Vec<bool> = for_clients(plan).collect();
-    plan.subnets.iter().filter(move |subnet| networks[subnet.network.index()])
-}
-
-fn with_wiring(wiring: Arc<Wiring>, plan: &Plan, facts: &Facts, site: &Site) -> DhcpView {
+fn with_wiring(wiring: Arc<Wiring<Ipv4Addr>>, plan: &Plan, facts: &Facts, site: &Site) -> DhcpView {
     let servers = servers(plan, site);
     let told = told(plan, &servers);
     let mut view = DhcpView { servers, wiring, told, withheld: HashMap::new(), accepted: HashMap::new() };
@@ -94,54 +57,6 @@ fn servers(plan: &Plan, site: &Site) -> Vec<Ipv4Addr> {
         }
     }
     servers
-}
-
-fn wiring(plan: &Plan) -> Wiring {
-    let mut wiring = Wiring {
-        ports: HashMap::with_capacity(plan.bindings.len()),
-        relays: HashMap::new(),
-        addresses: HashMap::with_capacity(plan.interfaces.len()),
-        client_subnets: client_subnets(plan).filter_map(|subnet| subnet.v4).collect(),
-    };
-    wiring.client_subnets.sort_unstable();
-    for (position, binding) in (0..).zip(&plan.bindings) {
-        let relay = match &binding.remote_id {
-            Some(remote_id) => Relay::Remote(remote_id),
-            None => Relay::Switch(binding.switch),
-        };
-        let mut buffer = [0; PORT_KEY_MAX];
-        // A template that writes more than a sub-option holds can match no request.
-        let Some(key) = port_key(relay, &binding.circuit_id, &mut buffer) else { continue };
-        let port = wiring.ports.entry(key.into()).or_default();
-        let slot = if binding.is_bmc_class == Some(true) { &mut port.bmc } else { &mut port.machine };
-        match *slot {
-            None => *slot = Some(position),
-            Some(first) if plan.bindings[first as usize].interface == binding.interface => {}
-            Some(_) => port.is_ambiguous = true,
-        }
-    }
-    for subnet in &plan.subnets {
-        for router in &subnet.routers {
-            for address in [router.v4, subnet.gateway4].into_iter().flatten() {
-                relay(&mut wiring, address, router.switch);
-            }
-        }
-    }
-    for (position, interface) in plan.interfaces.iter().enumerate() {
-        let Some(address) = interface.v4 else { continue };
-        wiring.addresses.insert(address, InterfaceId::from_index(position));
-        if plan.design.devices[interface.device.index()].kind.is_switch() {
-            relay(&mut wiring, address, interface.device);
-        }
-    }
-    wiring
-}
-
-fn relay(wiring: &mut Wiring, address: Ipv4Addr, switch: model::DeviceId) {
-    let switches = wiring.relays.entry(address).or_default();
-    if !switches.contains(&switch) {
-        switches.push(switch);
-    }
 }
 
 fn told(plan: &Plan, servers: &[Ipv4Addr]) -> Told {
@@ -232,6 +147,7 @@ fn observed(plan: &Plan, facts: &Facts, view: &mut DhcpView) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::wiring;
     use super::*;
     use expect_test::{Expect, expect};
     use model::DeviceId;
@@ -240,6 +156,7 @@ mod tests {
     use model::finding::Source;
     use model::ids::{ModelId, NetworkId, PortIndex, SubnetId};
     use model::plan::{Binding, Interface, Router, Subnet};
+    use model::view::wiring::Relay;
     use model::{Generation, Location, Mac, Time};
 
     const LEAF_A: DeviceId = DeviceId(0);
@@ -342,8 +259,9 @@ mod tests {
             binding(0, LEAF_B, "swp2", None),
         ]);
         let wiring = view_of(&plan).wiring;
-        let machine =
-            |relay, circuit_id: &str| wiring.port(relay, circuit_id.as_bytes()).and_then(|it| it.machine);
+        let machine = |relay, circuit_id: &str| {
+            wiring.port(relay, circuit_id.as_bytes()).and_then(|it| it.machine).map(|it| it.binding)
+        };
         assert_eq!(machine(Relay::Remote(b"leaf-a"), "swp1"), Some(0));
         assert_eq!(machine(Relay::Switch(LEAF_B), "swp1"), Some(1));
         assert_eq!(machine(Relay::Switch(LEAF_B), "swp2"), Some(2));
@@ -362,7 +280,7 @@ mod tests {
     fn one_identity_of_two_interfaces_tells_nothing_and_of_one_interface_is_one() {
         let twice = plan(vec![binding(0, LEAF_A, "swp1", None), binding(0, LEAF_A, "swp1", None)]);
         let port = view_of(&twice).wiring.port(Relay::Switch(LEAF_A), b"swp1").expect("known");
-        assert_eq!((port.machine, port.is_ambiguous), (Some(0), false));
+        assert_eq!((port.machine.map(|it| it.binding), port.is_ambiguous), (Some(0), false));
         let two = plan(vec![binding(0, LEAF_A, "swp1", None), binding(1, LEAF_A, "swp1", None)]);
         let port = view_of(&two).wiring.port(Relay::Switch(LEAF_A), b"swp1").expect("known");
         assert!(port.is_ambiguous);
@@ -382,18 +300,17 @@ mod tests {
     fn whoever_stands_on_a_subnet_may_have_its_free_addresses() {
         let plan = plan(Vec::new());
         let before = view_of(&plan);
-        let may = |view: &DhcpView, plan: &Plan, last| {
-            view.wiring.may_be_clients(plan, Ipv4Addr::new(10, 0, 0, last))
+        let of = |view: &DhcpView| {
+            [1, 2, 9, 11, 77].map(|last| view.wiring.may_be_clients(Ipv4Addr::new(10, 0, 0, last)))
         };
-        let of = |view: &DhcpView, plan: &Plan| [1, 2, 9, 11, 77].map(|last| may(view, plan, last));
-        assert_eq!(of(&before, &plan), [false, false, false, true, true]);
-        assert!(!before.wiring.may_be_clients(&plan, Ipv4Addr::new(10, 0, 1, 0)));
+        assert_eq!(of(&before), [false, false, false, true, true]);
+        assert!(!before.wiring.may_be_clients(Ipv4Addr::new(10, 0, 1, 0)));
         // The same places on a network that is for switches.
         let mut design = (*plan.design).clone();
         design.networks[0].audience = vec![Audience::Switch];
         let after = Plan { design: Arc::new(design), ..plan.clone() };
-        let view = succeed(&before, &plan, &after, &Facts::default(), &Site::default());
-        assert_eq!(of(&view, &after), [false, false, false, true, false]);
+        assert!(!wiring::is_alike(&plan, &after));
+        assert_eq!(of(&view_of(&after)), [false, false, false, true, false]);
     }
 
     fn check_told(change: impl FnOnce(&mut Zone), expected: Expect) {

@@ -1,10 +1,12 @@
 //! The part of the view that DHCPv6 is answered from: as `dhcp` has it, from the same plan, facts and site.
 
-use super::dhcp::{LEASE_SECONDS_MIN, client_subnets, search, timers};
+use super::dhcp::{LEASE_SECONDS_MIN, search, timers};
+use super::wiring::{V6, wiring};
 use model::design::{Audience, Zone};
 use model::facts::State;
-use model::view::dhcp::{PORT_KEY_MAX, Relay, Withheld, port_key};
-use model::view::dhcp6::{Told, Wiring};
+use model::view::dhcp::Withheld;
+use model::view::dhcp6::Told;
+use model::view::wiring::Wiring;
 use model::view::{Dhcp6View, Site};
 use model::{DeviceId, Facts, InterfaceId, Plan};
 use std::collections::HashMap;
@@ -16,7 +18,7 @@ const REFRESH_SECONDS_MIN: u32 = 600;
 
 /// Prepares it.
 pub(super) fn view(plan: &Plan, facts: &Facts, site: &Site) -> Dhcp6View {
-    with_wiring(Arc::new(wiring(plan)), plan, facts, site)
+    with_wiring(Arc::new(wiring(plan, &V6)), plan, facts, site)
 }
 
 /// The same for newer facts, or for another plan that is wired alike: the wiring, which is most of the work, is shared.
@@ -24,7 +26,7 @@ pub(super) fn succeed(previous: &Dhcp6View, plan: &Plan, facts: &Facts, site: &S
     with_wiring(Arc::clone(&previous.wiring), plan, facts, site)
 }
 
-fn with_wiring(wiring: Arc<Wiring>, plan: &Plan, facts: &Facts, site: &Site) -> Dhcp6View {
+fn with_wiring(wiring: Arc<Wiring<Ipv6Addr>>, plan: &Plan, facts: &Facts, site: &Site) -> Dhcp6View {
     // Nothing asks, so nothing is prepared.
     if wiring.addresses.is_empty() {
         return Dhcp6View { wiring, ..Dhcp6View::default() };
@@ -71,54 +73,6 @@ fn server_id(zone: &Zone) -> [u8; 18] {
     duid[1] = 4;
     duid[2..].copy_from_slice(&uuid);
     duid
-}
-
-fn wiring(plan: &Plan) -> Wiring {
-    let client_subnets = client_subnets(plan).filter_map(|subnet| subnet.v6).collect();
-    let mut wiring = Wiring { client_subnets, ..Wiring::default() };
-    wiring.client_subnets.sort_unstable();
-    for (position, interface) in plan.interfaces.iter().enumerate() {
-        let Some(address) = interface.v6 else { continue };
-        wiring.addresses.insert(address, InterfaceId::from_index(position));
-        if plan.design.devices[interface.device.index()].kind.is_switch() {
-            relay(&mut wiring, address, interface.device);
-        }
-    }
-    if wiring.addresses.is_empty() {
-        return wiring;
-    }
-    // Also the ports of those who have no IPv6 address: they are drawn, and what comes by them is told apart by it.
-    for (position, binding) in (0..).zip(&plan.bindings) {
-        let relay = match &binding.remote_id6 {
-            Some(remote_id) => Relay::Remote(remote_id),
-            None => Relay::Switch(binding.switch),
-        };
-        let mut buffer = [0; PORT_KEY_MAX];
-        // A template that writes more than we compare can match no request.
-        let Some(key) = port_key(relay, binding.interface_id(), &mut buffer) else { continue };
-        let port = wiring.ports.entry(key.into()).or_default();
-        let slot = if binding.is_bmc_class == Some(true) { &mut port.bmc } else { &mut port.machine };
-        match *slot {
-            None => *slot = Some(position),
-            Some(first) if plan.bindings[first as usize].interface == binding.interface => {}
-            Some(_) => port.is_ambiguous = true,
-        }
-    }
-    for subnet in &plan.subnets {
-        for router in &subnet.routers {
-            for address in [router.v6, subnet.gateway6].into_iter().flatten() {
-                relay(&mut wiring, address, router.switch);
-            }
-        }
-    }
-    wiring
-}
-
-fn relay(wiring: &mut Wiring, address: Ipv6Addr, switch: DeviceId) {
-    let switches = wiring.relays.entry(address).or_default();
-    if !switches.contains(&switch) {
-        switches.push(switch);
-    }
 }
 
 fn told(zone: &Zone, servers: &[Ipv6Addr]) -> Told {

@@ -5,7 +5,7 @@ use crate::zone::{self, Settings, six, view_of};
 use answer::dhcp6::Arrival;
 use model::design::Audience;
 use model::facts::Facts;
-use model::view::dhcp::PORT_KEY_MAX;
+use model::view::wiring::PORT_KEY_MAX;
 use model::{Mac, View};
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::sync::Arc;

@@ -3,7 +3,8 @@
 use crate::testing::{POCKET, plan};
 use expect_test::expect;
 use model::facts::{Conflict, Machine, State};
-use model::view::dhcp::{Relay, Withheld};
+use model::view::dhcp::Withheld;
+use model::view::wiring::Relay;
 use model::view::{Dhcp6View, Site};
 use model::{Facts, InterfaceId, Location, Mac, Plan, Time};
 use std::net::IpAddr;
@@ -23,7 +24,7 @@ fn a_port_is_known_by_the_bytes_of_the_circuit_id_on_its_switch() {
     let wiring = view_of(&plan).wiring;
     let leaf = device(&plan, "p01/r1/leaf-a");
     let port = wiring.port(Relay::Switch(leaf), b"swp1").expect("drawn");
-    let binding = &plan.bindings[port.machine.expect("a machine's") as usize];
+    let binding = &plan.bindings[port.machine.expect("a machine's").binding as usize];
     assert_eq!((binding.switch, binding.interface_id()), (leaf, &b"swp1"[..]));
     // What it writes in Option 82 is not what it is known by here.
     assert!(wiring.port(Relay::Remote(b"p01-r1-leaf-a"), b"swp1").is_none());
@@ -42,7 +43,7 @@ fn a_port_without_version_6_is_known_too() {
     plan.interfaces[first.index()].v6 = None;
     let (switch, wiring) = (plan.bindings[0].switch, view_of(&plan).wiring);
     let port = wiring.port(Relay::Switch(switch), plan.bindings[0].interface_id()).expect("drawn");
-    assert_eq!(port.machine.or(port.bmc), Some(0));
+    assert_eq!(port.machine.or(port.bmc).map(|owner| owner.binding), Some(0));
 }
 
 #[test]
@@ -56,7 +57,7 @@ fn a_model_says_what_its_relay_writes_for_version_6() {
     let leaf = device(&plan, "p01/r1/leaf-a");
     let name = format!("6-{}", plan.design.devices[leaf.index()].name);
     let port = wiring.port(Relay::Remote(name.as_bytes()), &[1, 0, 0, 0]).expect("drawn");
-    let binding = &plan.bindings[port.machine.expect("a machine's") as usize];
+    let binding = &plan.bindings[port.machine.expect("a machine's").binding as usize];
     assert_eq!((binding.switch, &*binding.circuit_id), (leaf, &b"swp1"[..]));
     assert!(wiring.port(Relay::Switch(leaf), &[1, 0, 0, 0]).is_none(), "it must say who it is");
     assert!(wiring.port(Relay::Switch(leaf), b"swp1").is_none());
