@@ -89,9 +89,9 @@ impl Queue {
         }
     }
 
-    /// The messages that are there now.
-    pub(crate) fn messages(&self) -> impl Iterator<Item = Message> {
-        self.messages.try_iter().flatten()
+    /// The messages that are there now; `None`: something was heard, and is to be looked at.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = Option<Message>> {
+        self.messages.try_iter()
     }
 
     /// What was heard until now, in order.
@@ -137,6 +137,11 @@ mod tests {
         assert!(inbox.send(Message::Stop));
         assert!(matches!(queue.wait(None), Ok(Some(Message::Stop))));
         assert_eq!(heard(&queue), [1]);
+        // Also if it is announced while messages are taken.
+        inbox.hear(event(2));
+        inbox.send(Message::Stop);
+        assert_eq!(queue.messages().map(|message| message.is_some()).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(heard(&queue), [2]);
     }
 
     #[test]

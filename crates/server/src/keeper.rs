@@ -97,9 +97,10 @@ pub(crate) fn run(controller: Arc<Controller>, store: Store, site: Arc<Site>, qu
         let first = queue.wait(keeper.patience());
         let mut stop = first.is_err();
         keeper.hear_all(queue);
-        for message in first.into_iter().flatten().chain(queue.messages()).take(BATCH_MAX) {
+        for message in first.into_iter().chain(queue.messages()).take(BATCH_MAX) {
+            // What was heard before a message is taken before it.
             keeper.hear_all(queue);
-            stop |= keeper.take(message);
+            stop |= message.is_some_and(|message| keeper.take(message));
         }
         keeper.save(stop);
         keeper.show(stop);
