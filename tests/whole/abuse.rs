@@ -2,7 +2,7 @@
 //! servers down, against `zw serve`, while machines of the zone go on asking.
 
 use crate::network::{have, until};
-use crate::served::{ZW, Zone};
+use crate::served::{LOADERS, ZW, Zone};
 use serde_json::Value;
 
 /// The machines of the rack.
@@ -11,6 +11,8 @@ const MACHINES: u8 = 12;
 const MEMORY_MAX: u64 = 200 << 10;
 /// What it may say, in octets, whatever is sent to it.
 const LOG_MAX: usize = 64 << 10;
+/// Octets of a file that counts as an image.
+const LARGE: u32 = 16 << 20;
 
 /// A served zone in which the scripts of `abuse.py` can run.
 fn zone() -> Option<Zone> {
@@ -240,6 +242,44 @@ fn a07_a_stranger_that_speaks_dhcpv6_gets_back_little_more_than_it_sent() {
         assert_eq!(is_answered, is_let, "as a relay on a link of the zone: {told}");
         assert_eq!(metric(&zone, "zonewright_panics_total"), 0.0, "{}", zone.log());
     }
+}
+
+#[test]
+fn a10_images_starve_neither_dhcp_nor_dns() {
+    if !have(&["python3", "curl", "dig"]) {
+        return;
+    }
+    let Some(zone) = zone() else { return };
+    let url = format!("http://{}/loader/large.img", zone.facts.controller);
+    let words = ["curl", "--silent", "--fail", "--output", "/dev/null", &url];
+    zone.network.sh(None, &format!("head -c {LARGE} /dev/zero >{LOADERS}/large.img"));
+    until("the image to be listed", || zone.network.run(Some("leaf"), &words).is_fine().then_some(()));
+    settle(&zone);
+    let address = zone.plug_machine("u12");
+    zone.settle("u12", &address);
+    let sent = || metric(&zone, "zonewright_answer_bytes_total{protocol=\"http\"}");
+    let fetch = format!("while {}; do :; done", words.join(" "));
+    // As many as one address may have. Clients have processors of their own; here they get what is left.
+    let mut fetching: Vec<_> =
+        (0..8).map(|_| zone.network.start("leaf", &["nice", "-n", "19", "sh", "-c", &fetch])).collect();
+    until("images to be under way", || (sent() > f64::from(LARGE)).then_some(()));
+    let told = renew(&zone, "5");
+    let (asked, served) =
+        (told["asked"].as_u64().expect("a count"), told["served"].as_u64().expect("a count"));
+    assert!(asked >= 100, "{told}");
+    assert!(served * 1000 >= asked * 999, "{told}");
+    zone.network.write("/run/questions", "judged.example.net SOA\n".repeat(200));
+    let at = format!("@{}", zone.facts.controller);
+    let words = ["dig", &at, "+tries=1", "+timeout=5", "+short", "-f", "/run/questions"];
+    let answers = zone.network.run(Some("u12"), &words).fine();
+    assert_eq!(answers.lines().filter(|line| line.contains("judged.example.net")).count(), 200, "{answers}");
+    let before = sent();
+    until("images to go on", || (sent() > before).then_some(()));
+    for fetching in &mut fetching {
+        assert_eq!(fetching.ended(), None, "a transfer failed: {}", fetching.said());
+    }
+    drop(fetching);
+    assert_unharmed(&zone);
 }
 
 #[test]

@@ -2,6 +2,10 @@
 
 use super::*;
 use expect_test::{Expect, expect};
+use model::Generation;
+use model::view::{BootImage, Ports};
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
 #[path = "any_input.rs"]
 mod any_input;
@@ -69,6 +73,52 @@ fn waits_double_until_the_script_is_asked_for_anew() {
             Exit { fine: false, why: "exit 1" }
         "#]],
     );
+}
+
+/// How long a machine waits each time that nothing can be fetched, until it asks for its script anew.
+fn waits_without_an_image(location: &str) -> Vec<u64> {
+    let controllers = [Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(192, 0, 2, 2).into()];
+    let machine = render::ipxe::Machine { location, controllers: &controllers, ports: Ports::default() };
+    let image = BootImage {
+        name: "kvm".into(),
+        kernel: "kernel".into(),
+        initrd: vec!["initrd".into()],
+        args: "".into(),
+        missing: None,
+    };
+    let text = render::ipxe::boot(&machine, Generation(1), &[0; 32], &image);
+    let mut script = Script::new(&text, Platform::Uefi);
+    let (mut worked, mut waits, mut asked) = (true, Vec::new(), 0);
+    loop {
+        let step = script.next(worked);
+        worked = !matches!(step, Step::Fetch { .. });
+        match step {
+            Step::Fetch { what: Fetching::Chain, .. } => return waits,
+            Step::Fetch { .. } => asked += 1,
+            Step::Sleep(wait) => {
+                assert_eq!(
+                    std::mem::take(&mut asked),
+                    controllers.len(),
+                    "every controller is asked between waits"
+                );
+                waits.push(wait.as_secs());
+            }
+            Step::Boot | Step::LocalDisk | Step::Exit { .. } => panic!("{step:?} without an image"),
+            Step::Free | Step::Say(_) => {}
+        }
+    }
+}
+
+#[test]
+fn machines_that_get_no_image_loop_and_wait_at_times_of_their_own() {
+    let mut first = BTreeSet::new();
+    for unit in 1..=40 {
+        let waits = waits_without_an_image(&format!("z/p01/r1/u{unit:02}"));
+        let [a, b, c, d] = waits[..] else { panic!("{waits:?}") };
+        assert_eq!((b, c, d), (2 * a, 4 * a, 8 * a));
+        first.insert(a);
+    }
+    assert!(first.len() > 4, "they return in step: {first:?}");
 }
 
 #[test]
