@@ -5,6 +5,7 @@ Standard library only. Each command prints one line of JSON: what was sent and w
 
 import json
 import os
+import resource
 import select
 import socket
 import struct
@@ -279,6 +280,62 @@ def manage(server):
                 pass
             handle.close()
     tell(heard=heard)
+
+
+def exhaust(server, router):
+    """Silent connections take all descriptors that the server may have: what then becomes of boot files and of DHCP."""
+    process = next(int(name) for name in os.listdir("/proc") if name.isdigit() and comm(f"/proc/{name}") == "zw")
+    tasks = f"/proc/{process}/task"
+    task = next(f"{tasks}/{name}" for name in os.listdir(tasks) if comm(f"{tasks}/{name}") == "boot")
+    soft, hard = resource.prlimit(process, resource.RLIMIT_NOFILE)
+    used = {int(name) for name in os.listdir(f"/proc/{process}/fd")}
+    free = (number for number in range(hard) if number not in used)
+    few = [next(free) for _ in range(20)][-1] + 1
+    resource.prlimit(process, resource.RLIMIT_NOFILE, (few, hard))
+    silent = [connection(server) for _ in range(64)]
+    late = connection(server)
+    late.sendall(GET)
+    handle, asked, served = udp(router, 67, 1), 0, 0
+    began, ran = time.monotonic(), run_seconds(task)
+    while time.monotonic() < began + 3:
+        asked += 1
+        reply = ask(handle, server, dhcp(DISCOVER, own_mac(1), router, "swp1", xid=asked), asked)
+        served += reply is not None
+        time.sleep(0.1)
+    busy = (run_seconds(task) - ran) / (time.monotonic() - began)
+    was_heard = bool(select.select([late], [], [], 0)[0])
+    # Who was accepted has no file, since that too is a descriptor, and is told when to come back. Some are used for a
+    # moment now and then, so none is granted for this.
+    resource.prlimit(process, resource.RLIMIT_NOFILE, (3, hard))
+    silent[0].sendall(GET)
+    accepted = silent[0].recv(4096).decode(errors="replace")
+    resource.prlimit(process, resource.RLIMIT_NOFILE, (few, hard))
+    for handle in silent:
+        handle.close()
+    heard = late.recv(4096).decode(errors="replace")
+    resource.prlimit(process, resource.RLIMIT_NOFILE, (soft, hard))
+    tell(asked=asked, served=served, busy=busy, was_heard=was_heard, accepted=accepted, heard=heard[:15])
+
+
+GET = b"GET /loader/ipxe.efi HTTP/1.1\r\nHost: boot\r\n\r\n"
+
+
+def comm(of):
+    with open(f"{of}/comm") as text:
+        return text.read().strip()
+
+
+def run_seconds(task):
+    """The time that a thread ran, user and system."""
+    with open(f"{task}/stat") as text:
+        fields = text.read().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def connection(server):
+    handle = socket.create_connection((server, 80), 20)
+    handle.settimeout(20)
+    return handle
 
 
 if __name__ == "__main__":

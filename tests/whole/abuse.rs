@@ -283,6 +283,20 @@ fn a10_images_starve_neither_dhcp_nor_dns() {
 }
 
 #[test]
+fn a10_without_descriptors_boot_files_wait_and_nothing_spins() {
+    let Some(zone) = zone() else { return };
+    settle(&zone);
+    let told = script(&zone, "leaf", &["exhaust", &zone.facts.controller, &zone.facts.router]);
+    assert_eq!(told["was_heard"], false, "there were descriptors left: {told}");
+    assert_eq!(told["asked"], told["served"], "{told}");
+    assert!(told["busy"].as_f64().expect("a part") < 0.25, "{told}");
+    let accepted = told["accepted"].as_str().expect("a reply").to_lowercase();
+    assert!(accepted.starts_with("http/1.1 503") && accepted.contains("retry-after: "), "{told}");
+    assert_eq!(told["heard"], "HTTP/1.1 200 OK", "{told}");
+    assert_unharmed(&zone);
+}
+
+#[test]
 fn a11_bombs_of_options_harm_nobody() {
     let Some(zone) = zone() else { return };
     settle(&zone);

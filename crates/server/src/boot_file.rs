@@ -34,3 +34,9 @@ impl BootFile {
         Err(io::Error::other("the file changed since it was listed"))
     }
 }
+
+/// Whether it failed because this process, or the system, has no descriptor or no memory to spare.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    use nix::libc::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM))
+}

@@ -10,6 +10,7 @@ mod respond;
 mod room;
 mod sending;
 
+use crate::boot_file::is_out_of_descriptors;
 use crate::boot_http::connection::{Connection, Next};
 use crate::boot_http::respond::Service;
 use crate::boot_http::room::Open;
@@ -294,9 +295,4 @@ fn connections_max() -> usize {
     });
     let left = granted.saturating_sub(others).max(granted / 4) / 2;
     usize::try_from(left).unwrap_or(CONNECTIONS_MAX).min(CONNECTIONS_MAX)
-}
-
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    use nix::libc::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
-    matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM))
 }

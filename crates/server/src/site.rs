@@ -1,5 +1,6 @@
 //! This installation's boot files: which there are, how large, and their digests. The view serves these and no others.
 
+use crate::boot_file::is_out_of_descriptors;
 use model::Design;
 use model::view::{Ports, Site, SiteFile};
 use sha2::{Digest, Sha256};
@@ -29,6 +30,8 @@ pub(crate) struct Gatherer {
     pub(crate) ca_sha256: [u8; 32],
     known: HashMap<PathBuf, Known>,
     unread: Vec<PathBuf>,
+    /// The loaders that were found last.
+    found: Vec<PathBuf>,
 }
 
 /// What is known of a file's content: its digest in a version, or why it cannot be read.
@@ -51,7 +54,8 @@ impl Gatherer {
         ports: Ports,
         ca_sha256: [u8; 32],
     ) -> Self {
-        Self { design, loaders, controllers, ports, ca_sha256, known: HashMap::new(), unread: Vec::new() }
+        let known = HashMap::new();
+        Self { design, loaders, controllers, ports, ca_sha256, known, unread: Vec::new(), found: Vec::new() }
     }
 
     /// The site as it is now, and what is missing from it, a sentence each. Reads little: what is new and large has no
@@ -62,14 +66,19 @@ impl Gatherer {
         let mut at_once = AT_ONCE_MAX;
         self.unread.clear();
         let mut files = Vec::new();
-        let loaders = loaders(&self.loaders);
-        if loaders.is_empty() {
+        match loaders(&self.loaders) {
+            Ok(found) => self.found = found,
+            // They are there still; it is we who cannot look.
+            Err(error) if is_out_of_descriptors(&error) => {}
+            Err(_) => self.found.clear(),
+        }
+        if self.found.is_empty() {
             troubles.push(format!(
                 "there are no boot loaders in {}, so no firmware can start iPXE; install the package ipxe, or name their directory with --loaders",
                 self.loaders.display()
             ));
         }
-        let wanted = loaders.into_iter().map(|path| {
+        let wanted = self.found.iter().map(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             (format!("loader/{name}"), path.clone())
         });
@@ -135,13 +144,16 @@ impl Gatherer {
 
 /// A file as it is now, and its digest if that is known or cheap.
 fn look(path: &Path, known: Option<&Known>, at_once: &mut u64) -> io::Result<(Version, Option<[u8; 32]>)> {
-    let mut file = File::open(path)?;
-    let version = version_of(&file)?;
     match known {
-        Some(Ok((read, sha256))) if *read == version => return Ok((version, Some(*sha256))),
+        // Looking takes no descriptor, of which there may be none: what has not changed stays listed.
+        Some(Ok((read, sha256))) if *read == version(&fs::metadata(path)?) => {
+            return Ok((*read, Some(*sha256)));
+        }
         Some(Err(error)) => return Err(io::Error::other(error.clone())),
         _ => {}
     }
+    let mut file = File::open(path)?;
+    let version = version_of(&file)?;
     let Some(left) = at_once.checked_sub(version.size) else { return Ok((version, None)) };
     *at_once = left;
     Ok((version, digest(&mut file, || false)?))
@@ -188,17 +200,12 @@ fn version(metadata: &Metadata) -> Version {
     }
 }
 
-fn loaders(directory: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<_> = fs::read_dir(directory)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.is_file())
-        .collect();
+fn loaders(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found: Vec<_> =
+        fs::read_dir(directory)?.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
     found.sort();
     found.truncate(LOADERS_MAX);
-    found
+    Ok(found)
 }
 
 #[cfg(test)]
