@@ -14,8 +14,10 @@ pub(super) struct Family<A> {
     gateway: fn(&Subnet) -> Option<A>,
     /// The first and the last address.
     subnet: fn(&Subnet) -> Option<(A, A)>,
-    /// What the relay writes of itself, if that is known, and of the port.
-    identity: fn(&Binding) -> (Option<&[u8]>, &[u8]),
+    /// What the relay writes of itself, if that is known.
+    remote_id: fn(&Binding) -> Option<&[u8]>,
+    /// What it writes of the port.
+    circuit_id: fn(&Binding) -> &[u8],
 }
 
 pub(super) const V4: Family<Ipv4Addr> = Family {
@@ -23,7 +25,8 @@ pub(super) const V4: Family<Ipv4Addr> = Family {
     router: |router| router.v4,
     gateway: |subnet| subnet.gateway4,
     subnet: |subnet| subnet.v4.map(|prefix| (prefix.network(), prefix.broadcast())),
-    identity: |binding| (binding.remote_id.as_deref(), &binding.circuit_id),
+    remote_id: |binding| binding.remote_id.as_deref(),
+    circuit_id: |binding| &binding.circuit_id,
 };
 
 pub(super) const V6: Family<Ipv6Addr> = Family {
@@ -31,7 +34,8 @@ pub(super) const V6: Family<Ipv6Addr> = Family {
     router: |router| router.v6,
     gateway: |subnet| subnet.gateway6,
     subnet: |subnet| subnet.v6.map(|prefix| (prefix.network(), prefix.broadcast())),
-    identity: |binding| (binding.remote_id6.as_deref(), binding.interface_id()),
+    remote_id: |binding| binding.remote_id6.as_deref(),
+    circuit_id: |binding| binding.interface_id(),
 };
 
 /// Prepares it; empty in a zone that has no address of the family.
@@ -63,11 +67,10 @@ pub(super) fn wiring<A: Copy + Ord + Hash>(plan: &Plan, family: &Family<A>) -> W
     // Also the ports of those who have no address of the family: they are drawn, and what comes by them is told apart by it.
     wiring.ports.reserve(plan.bindings.len());
     for (binding, drawn) in (0..).zip(&plan.bindings) {
-        let (remote_id, circuit_id) = (family.identity)(drawn);
-        let relay = remote_id.map_or(Relay::Switch(drawn.switch), Relay::Remote);
+        let relay = (family.remote_id)(drawn).map_or(Relay::Switch(drawn.switch), Relay::Remote);
         let mut buffer = [0; PORT_KEY_MAX];
         // A template that writes more than a sub-option holds can match no request.
-        let Some(key) = port_key(relay, circuit_id, &mut buffer) else { continue };
+        let Some(key) = port_key(relay, (family.circuit_id)(drawn), &mut buffer) else { continue };
         let port = wiring.ports.entry(key.into()).or_default();
         let slot = if drawn.is_bmc_class == Some(true) { &mut port.bmc } else { &mut port.machine };
         match slot {
