@@ -242,7 +242,7 @@ fn measure(runner: &mut Runner, load: &mut Load) {
 
 /// What packets of the rate that was ours just now cost the reflector: the fewer come, the more each costs to wake up for.
 fn reflect_as_ours(runners: &mut [Runner], load: &mut Load) {
-    let ours = runners.iter().find(|runner| runner.rival.is_ours()).and_then(|ours| ours.rounds.last());
+    let ours = runners.iter().find(|runner| runner.rival == Rival::Ours).and_then(|ours| ours.rounds.last());
     let Some(rate) = ours.and_then(|round| Some(round.clean.as_ref()?.outcome.rate)) else { return };
     let Some(limit) = runners.iter_mut().find(|runner| runner.rival == Rival::Limit) else { return };
     let to = limit.to;

@@ -2,8 +2,10 @@
 //!
 //! Each port has a budget, and on it each of two kinds of client: the machine that was accepted there, and anybody else.
 //! So a flood of invented hardware addresses from one port uses up the budget of strangers on that one port, and
-//! neither the machine there nor anything elsewhere goes without. Budgets are the only memory between two packets in
-//! this crate, they are bounded, and they count only while the server is pressed: an idle one answers everything.
+//! neither the machine there nor anything elsewhere goes without. Where many ports ask at once it is a storm and no flood:
+//! each may have twice what they have on average, so that nothing is refused that could be answered. Budgets are the
+//! only memory between two packets in this crate, they are bounded, and they count only while the server is pressed: an
+//! idle one answers everything.
 
 use model::{InterfaceId, Time};
 
@@ -17,6 +19,10 @@ const KNOWN_PER_SECOND: u16 = 8;
 const STRANGER_BURST: u16 = 12;
 /// And then, for each second.
 const STRANGER_PER_SECOND: u16 = 1;
+/// What an average port has is reckoned anew so often, in milliseconds.
+const WINDOW: u64 = 250;
+/// So many that ask within a window are a storm: more ports than whoever floods is plugged in at.
+const STORM: u32 = 256;
 
 /// Who asks, as far as budgets go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,11 +37,20 @@ pub struct Claim {
 pub struct Limiter {
     places: Box<[Place]>,
     seed: u64,
+    /// Which window it is, modulo 2¹⁶.
+    window: u16,
+    /// Requests admitted in it, and places that asked.
+    admitted: u32,
+    asking: u32,
+    /// What each place may have in it at least: twice the average of the last one, if that was a storm.
+    share: u16,
 }
 
 #[derive(Clone, Copy)]
 struct Place {
     left: u16,
+    /// When it asked last, in windows modulo 2¹⁶.
+    window: u16,
     /// When it was last filled, in milliseconds modulo 2³².
     at: u32,
 }
@@ -43,7 +58,8 @@ struct Place {
 impl Limiter {
     /// Full budgets. `seed` is not to be guessed from outside: it says which budgets share a place.
     pub fn new(seed: u64) -> Self {
-        Self { places: vec![Place { left: STRANGER_BURST, at: 0 }; PLACES].into(), seed }
+        let place = Place { left: STRANGER_BURST, window: 0, at: 0 };
+        Self { places: vec![place; PLACES].into(), seed, window: 0, admitted: 0, asking: 0, share: 0 }
     }
 
     /// Whether a request is within its budget; one that is uses it.
@@ -52,6 +68,7 @@ impl Limiter {
             true => (KNOWN_BURST, KNOWN_PER_SECOND),
             false => (STRANGER_BURST, STRANGER_PER_SECOND),
         };
+        self.begin_window(now);
         let place = &mut self.places[place(claim, self.seed)];
         // Milliseconds modulo 2³² turn over after 49 days; a budget that was not used for so long is full anyway, or a
         // little less so.
@@ -61,9 +78,27 @@ impl Limiter {
             place.left = u16::try_from(earned + u64::from(place.left)).map_or(burst, |left| left.min(burst));
             place.at = now;
         }
+        if place.window != self.window {
+            place.window = self.window;
+            place.left = place.left.max(self.share);
+            self.asking += 1;
+        }
         let admitted = place.left > 0;
         place.left = place.left.saturating_sub(1);
+        self.admitted = self.admitted.saturating_add(u32::from(admitted));
         admitted
+    }
+
+    /// Reckons what the last window gave, if it is over.
+    fn begin_window(&mut self, now: Time) {
+        let window = (now.0 / WINDOW & u64::from(u16::MAX)) as u16;
+        if window == self.window {
+            return;
+        }
+        let is_storm = self.asking >= STORM && window == self.window.wrapping_add(1);
+        let share = if is_storm { 2 * (self.admitted / self.asking) } else { 0 };
+        self.share = u16::try_from(share).unwrap_or(u16::MAX);
+        (self.window, self.admitted, self.asking) = (window, 0, 0);
     }
 }
 
@@ -100,6 +135,31 @@ mod tests {
         assert_eq!(flood, usize::from(STRANGER_BURST));
         assert_eq!(admitted(&mut limiter, known(5), START, 6), 6, "the machine on the same port");
         assert_eq!(admitted(&mut limiter, stranger(6), START, 6), 6, "a new one on the next port");
+    }
+
+    #[test]
+    fn in_a_storm_everybody_has_what_the_others_have() {
+        let mut limiter = Limiter::new(7);
+        let window = Duration::from_millis(WINDOW);
+        // 5,000 ports ask forty times in a window, and one asks without end. Budgets end in the second.
+        let mut of = |at| {
+            let asked: Vec<usize> =
+                (0..5_000).map(|port| admitted(&mut limiter, stranger(port), at, 40)).collect();
+            (asked.iter().sum::<usize>() / asked.len(), admitted(&mut limiter, stranger(5_000), at, 100_000))
+        };
+        let given: Vec<(usize, usize)> = (0..4).map(|number| of(START + window * number)).collect();
+        assert_eq!(
+            given,
+            [(12, 12), (24, 24), (40, 48), (40, 80)],
+            "what each may have doubles until all have what they ask for"
+        );
+        // A few ports are no storm, however much they ask for.
+        let mut few = Limiter::new(7);
+        for number in 0..10 {
+            let at = START + window * number;
+            let given: usize = (0..STORM - 1).map(|port| admitted(&mut few, stranger(port), at, 40)).sum();
+            assert!(number == 0 || given < 400, "{given}");
+        }
     }
 
     #[test]
