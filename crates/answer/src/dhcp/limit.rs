@@ -91,7 +91,7 @@ impl Limiter {
 
     /// Reckons what the last window gave, if it is over.
     fn begin_window(&mut self, now: Time) {
-        let window = (now.0 / WINDOW & u64::from(u16::MAX)) as u16;
+        let window = (now.0 / WINDOW) as u16;
         if window == self.window {
             return;
         }
