@@ -25,6 +25,8 @@ struct Told {
     sent: f64,
     /// Exchanges that were not completed.
     drops: f64,
+    /// The share of the time that the server's core was busy, in per cent.
+    busy: f64,
 }
 
 impl Told {
@@ -45,11 +47,13 @@ pub(crate) fn part(
             "`perfdhcp` (Debian: kea-admin) is not installed: its judgement is left out.\n\n".to_owned()
         );
     }
-    let mut rows = vec![["server", "exchanges /s", "what ended it"].map(str::to_owned).to_vec()];
+    let head = ["server", "exchanges /s", "what ended it", "core busy at what was too much"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
     let judged = runners.iter().filter(|runner| runner.rival != Rival::Limit);
-    let mut found: Vec<(&Runner, Vec<f64>, &str)> = judged.map(|runner| (runner, Vec::new(), "–")).collect();
+    let mut found: Vec<(&Runner, Vec<f64>, &str, Vec<f64>)> =
+        judged.map(|runner| (runner, Vec::new(), "–", Vec::new())).collect();
     for _ in 0..settings.rounds(3) {
-        for (runner, rates, end) in &mut found {
+        for (runner, rates, end, busy) in &mut found {
             if settings.is_smoke {
                 let told = run(cores, zone, runner, 50, 1)?;
                 // A busy machine may be late for some; `perfdhcp` calls that a drop.
@@ -58,41 +62,47 @@ pub(crate) fn part(
                 }
                 continue;
             }
-            let (rate, ended) = search(|rate| run(cores, zone, runner, rate, 1))?;
+            let (rate, (ended, share)) = search(|rate| run(cores, zone, runner, rate, 1))?;
             crate::say(&format!("perfdhcp and {}: {rate} /s", runner.rival.name()));
             rates.push(f64::from(rate));
             *end = ended;
+            busy.push(share);
         }
     }
     if settings.is_smoke {
         return Ok(String::new());
     }
-    for (runner, rates, end) in found {
+    for (runner, rates, end, busy) in found {
         let shown = Spread::of(rates.iter().copied()).filter(|rates| rates.median > 0.0);
         let rate = shown.map_or("none".to_owned(), |_| spread(rates, 0));
-        rows.push(vec![runner.rival.name().to_owned(), rate, end.to_owned()]);
+        let busy = format!("{} %", spread(busy, 0));
+        rows.push(vec![runner.rival.name().to_owned(), rate, end.to_owned(), busy]);
     }
     Ok(format!(
         "### Judged by `perfdhcp`\n\nOne client behind one port, the highest rate of which at most 0.1 % dropped. `perfdhcp` writes one message for each\n\
-         system call; where it begins fewer exchanges than it was told to, its own ceiling ended the search.\n\n{}",
+         system call; where it begins fewer exchanges than it was told to, or drops while the server's core has time left, its own\n\
+         ceiling ended the search.\n\n{}",
         table(&rows)
     ))
 }
 
+/// Why a rate is not good, and how busy the server was.
+type End = (&'static str, f64);
+
 /// The highest good rate and why there is none higher.
-fn search(mut run: impl FnMut(u32) -> Result<Told, String>) -> Result<(u32, &'static str), String> {
+fn search(mut run: impl FnMut(u32) -> Result<Told, String>) -> Result<(u32, End), String> {
     let (mut low, mut high) = (0, FIRST_RATE);
-    let mut judge = |rate: u32| -> Result<Option<&'static str>, String> {
+    let mut judge = |rate: u32| -> Result<Option<End>, String> {
         let mut verdict = None;
         // Other work of the machine may spoil one try.
         for _ in 0..2 {
             let told = run(rate)?;
             verdict = if told.sent < f64::from(rate) * OFFERED_LEAST {
-                Some("its ceiling")
+                Some(("its ceiling", told.busy))
             } else if told.is_clean() {
                 return Ok(None);
             } else {
-                Some("losses")
+                Some(("losses", told.busy))
             };
         }
         Ok(verdict)
@@ -124,6 +134,7 @@ fn run(cores: Cores, zone: &Zone, runner: &Runner, rate: u32, seconds: u32) -> R
         .collect();
     // It sends by the interface that has its address, whatever the routes say.
     shell(&format!("ip address add {relay}/32 dev {cable}"))?;
+    let before = runner.server.time();
     let output = cores
         .judge(&[
             "perfdhcp",
@@ -150,11 +161,13 @@ fn run(cores: Cores, zone: &Zone, runner: &Runner, rate: u32, seconds: u32) -> R
         ])
         .output()
         .map_err(|error| format!("failed to start perfdhcp: {error}"));
+    let time = runner.server.time().saturating_sub(before);
     shell(&format!("ip address del {relay}/32 dev {cable}"))?;
     // Taking an address away takes the local route for it too, not the one for all relays.
     let output = output?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    read(&text).ok_or_else(|| {
+    let busy = time.as_secs_f64() / f64::from(seconds) * 100.0;
+    read(&text).map(|told| Told { busy, ..told }).ok_or_else(|| {
         format!("perfdhcp ended with {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr))
     })
 }
@@ -168,6 +181,7 @@ fn read(text: &str) -> Option<Told> {
     Some(Told {
         sent: figure("DISCOVER-OFFER", "sent packets")?,
         drops: figure("DISCOVER-OFFER", "drops")? + figure("REQUEST-ACK", "drops").unwrap_or(0.0),
+        busy: 0.0,
     })
 }
 
@@ -179,7 +193,7 @@ mod tests {
     fn its_report_is_read() {
         let text = "***Statistics for: DISCOVER-OFFER***\nsent packets: 600\nreceived packets: 598\ndrops: 2\n\n\
                     ***Statistics for: REQUEST-ACK***\nsent packets: 598\nreceived packets: 597\ndrops: 1\n";
-        assert_eq!(read(text), Some(Told { sent: 600.0, drops: 3.0 }));
+        assert_eq!(read(text), Some(Told { sent: 600.0, drops: 3.0, busy: 0.0 }));
         assert_eq!(read("nothing"), None);
     }
 
@@ -188,11 +202,11 @@ mod tests {
         let server = |limit: f64, ceiling: f64| {
             search(move |rate| {
                 let sent = f64::from(rate).min(ceiling);
-                Ok(Told { sent, drops: (sent - limit).max(0.0) })
+                Ok(Told { sent, drops: (sent - limit).max(0.0), busy: 7.0 })
             })
         };
-        assert_eq!(server(1_300.0, 9_000.0), Ok((1_250, "losses")));
-        assert_eq!(server(90_000.0, 3_000.0), Ok((3_000, "its ceiling")));
-        assert_eq!(server(0.0, 9_000.0), Ok((0, "losses")));
+        assert_eq!(server(1_300.0, 9_000.0), Ok((1_250, ("losses", 7.0))));
+        assert_eq!(server(90_000.0, 3_000.0), Ok((3_000, ("its ceiling", 7.0))));
+        assert_eq!(server(0.0, 9_000.0), Ok((0, ("losses", 7.0))));
     }
 }
