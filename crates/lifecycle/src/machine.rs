@@ -194,11 +194,15 @@ fn asked(machine: &mut Machine, interface: &str, sighting: Sighting, is_anothers
 fn lost(machine: &mut Machine, now: Time) -> Step {
     machine.connected = false;
     let Some((port, _)) = machine.stranger.take() else { return Step::default() };
-    let Some(stage) = machine.sightings.get(&port).map(|seen| seen.stage) else { return Step::default() };
+    let Some((seen, stage)) = machine.sightings.get(&port).map(|seen| (seen.at, seen.stage)) else {
+        return Step::default();
+    };
     match machine.state {
         State::Draining { .. } | State::Maintenance { .. } | State::Retired { .. } => Step::default(),
         _ => {
-            begin_boot(machine, now);
+            // Since it was seen: that the other's connection ended may be heard after the newcomer's whole boot, and what
+            // was seen of it would then count for nothing.
+            begin_boot(machine, seen);
             enter(machine, State::Seen { stage }, now)
         }
     }

@@ -243,6 +243,22 @@ fn a_replaced_machine_comes_up_as_the_old_one() {
 }
 
 #[test]
+fn a_replacement_that_booted_before_the_loss_was_heard_of_was_seen_in_its_boot() {
+    let mut told = pocket();
+    told.becomes_ready(1, 1);
+    for stage in [Stage::UefiPxe, Stage::Ipxe, Stage::Os] {
+        told.asks(1, "eno1", mac(77, 1), uuid(77), stage);
+        told.now = told.now + Duration::from_secs(1);
+    }
+    assert_eq!(told.state(1), "ready", "the other may be there yet");
+    told.tell(1, What::Lost);
+    assert_eq!(told.state(1), "seen");
+    // What was seen before the boot began counts for nothing, and no token would be given.
+    let machine = told.machine(1);
+    assert_eq!(machine.boot_began, Some(machine.sightings["eno1"].at));
+}
+
+#[test]
 fn two_swapped_machines_are_named_from_dhcp_alone_and_put_back_are_ready_again() {
     let mut told = pocket();
     told.becomes_ready(1, 1);
