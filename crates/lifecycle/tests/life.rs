@@ -250,7 +250,7 @@ fn a_replacement_that_booted_before_the_loss_was_heard_of_was_seen_in_its_boot()
         told.asks(1, "eno1", mac(77, 1), uuid(77), stage);
         told.now = told.now + Duration::from_secs(1);
     }
-    assert_eq!(told.state(1), "ready", "the other may be there yet");
+    assert_eq!(told.state(1), "validating", "the other may be there yet");
     told.tell(1, What::Lost);
     assert_eq!(told.state(1), "seen");
     // What was seen before the boot began counts for nothing, and no token would be given.
