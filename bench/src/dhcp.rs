@@ -368,10 +368,9 @@ fn page(runners: &[Runner], absent: &[String], settings: &Settings) -> String {
         let nothing = || "–".to_owned();
         let rate = at_rate(of(Rival::Limit), |round| round.as_ours.as_ref());
         let rate = rate.map_or_else(nothing, |rate| rate.show(0));
-        let ratios = [ratio(Some(limit), kea), ratio(Some(limit), Some(limit))];
-        let [by_kea, by_limit] = ratios;
+        let ratios = [kea, Some(limit)].map(|of| ratio(Some(limit), of));
         let rest = std::iter::repeat_with(nothing).take(4);
-        rows.push([name, rate, limit.show(1), by_kea, by_limit].into_iter().chain(rest).collect());
+        rows.push([name, rate, limit.show(1)].into_iter().chain(ratios).chain(rest).collect());
     }
     for runner in runners {
         let rounds = &runner.rounds;

@@ -6,4 +6,5 @@ pub mod dhcp;
 pub mod dhcp6;
 pub mod dns;
 pub mod http;
+pub mod party;
 pub mod tftp;

@@ -10,28 +10,7 @@ use model::finding::{File, Finding, Severity};
 use std::cell::RefCell;
 
 /// A zone of one rack, whose machines and switches stand, and its wiring file `wires.csv`.
-pub(crate) const ZONE: &str = r#"
-zone "ams1" {
-  domain   = "ams1.example.net"
-  supernet = "10.32.0.0/14"
-  capacity = { pods = 1, racks = 1, units = 8 }
-}
-model "leaf" {
-  kind  = "switch"
-  ports = "swp{1..8}"
-}
-model "box" {
-  kind = "server"
-  nics = ["eno1", "eno2"]
-}
-pod "p1" {
-  rack "r1" {
-    leaf "a" "b" { model = "leaf" }
-    machines "u{1..8}" { model = "box" }
-  }
-}
-controller "ctl1" { model = "box" }
-"#;
+pub(crate) const ZONE: &str = include_str!("../../../fuzz/one-rack.hcl");
 
 /// The files of [`ZONE`] with a wiring file; wrong rows are refused or skipped.
 pub(crate) fn files(text: &str, wrong_rows: &str) -> Vec<File> {

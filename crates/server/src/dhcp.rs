@@ -8,7 +8,7 @@ use crate::udp::{self, Path, Stop};
 use answer::dhcp::limit::Limiter;
 use answer::dhcp::{self, Answer, Arrival, Destination, Observed, Refused};
 use lifecycle::why::bytes_in_words;
-use model::{Mac, View};
+use model::{DeviceId, Mac, Refusal, View};
 use socket2::Socket;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
@@ -90,21 +90,32 @@ fn sample(controller: &Controller, view: &View, packet: &[u8], path: Path, refus
     let relay = message.as_ref().map(Message::giaddr).filter(|relay| !relay.is_unspecified());
     // Not the hardware address: a flood varies it. Who has no relay is told apart by where it speaks from.
     let sender = relay.map_or(path.from.ip(), IpAddr::V4);
-    let design = &view.plan.design;
     controller.refusals.note(Protocol::Dhcp, refusal.reason, (sender, circuit, remote), clock::now(), || {
-        let machine = refusal.interface.map(|interface| view.plan.interface(interface).device);
-        let location = |device: model::DeviceId| design.devices[device.index()].location.clone();
+        let mac = message.as_ref().and_then(Message::mac);
+        let client = mac.map_or_else(|| path.from.ip().to_string(), |mac| Mac(mac).to_string());
         Details {
-            client: message
-                .as_ref()
-                .and_then(Message::mac)
-                .map_or_else(|| path.from.ip().to_string(), |mac| Mac(mac).to_string()),
-            relay: sender.to_string(),
-            circuit: circuit.map(bytes_in_words).unwrap_or_default(),
-            remote: remote.map(bytes_in_words).unwrap_or_default(),
-            switch: refusal.switch.map(location),
-            machine: machine.map(location),
+            client,
             subject: dhcp::in_words(view, packet),
+            ..place(view, refusal, sender, [circuit, remote])
         }
     });
+}
+
+/// Where a refused request came from, as far as it was understood.
+pub(crate) fn place(
+    view: &View,
+    refusal: Refusal,
+    sender: IpAddr,
+    [circuit, remote]: [Option<&[u8]>; 2],
+) -> Details {
+    let machine = refusal.interface.map(|interface| view.plan.interface(interface).device);
+    let location = |device: DeviceId| view.plan.design.devices[device.index()].location.clone();
+    Details {
+        relay: sender.to_string(),
+        circuit: circuit.map(bytes_in_words).unwrap_or_default(),
+        remote: remote.map(bytes_in_words).unwrap_or_default(),
+        switch: refusal.switch.map(location),
+        machine: machine.map(location),
+        ..Details::default()
+    }
 }

@@ -3,12 +3,11 @@
 use crate::clock;
 use crate::controller::Controller;
 use crate::counters::Protocol;
-use crate::dhcp::{GATHER, SAMPLE_EVERY, tell};
+use crate::dhcp::{GATHER, SAMPLE_EVERY, place, tell};
 use crate::refusals::Details;
 use crate::udp::{self, Path, Stop};
 use answer::dhcp::limit::Limiter;
 use answer::dhcp6::{self, Answer, Arrival, Refused};
-use lifecycle::why::bytes_in_words;
 use model::{Mac, View};
 use nix::net::if_::if_nameindex;
 use socket2::Socket;
@@ -109,22 +108,13 @@ fn sample(controller: &Controller, view: &View, packet: &[u8], path: Path, refus
     let remote_id = nearest.and_then(|relay| relay.remote_id());
     // Not the client's identifier: a flood varies it. Who has no relay is told apart by where it speaks from.
     let sender = nearest.map_or(path.from.ip(), |relay| IpAddr::V6(relay.link));
-    let design = &view.plan.design;
     let cause = (sender, interface_id, remote_id);
     controller.refusals.note(Protocol::Dhcp6, refusal.reason, cause, clock::now(), || {
-        let machine = refusal.interface.map(|interface| view.plan.interface(interface).device);
-        let location = |device: model::DeviceId| design.devices[device.index()].location.clone();
         let peer = nearest.map_or(path.from.ip(), |relay| IpAddr::V6(relay.peer));
         let mac = nearest.and_then(|relay| relay.client_mac());
         let mac = mac.or_else(|| read.as_ref().and_then(|read| read.message.duid_mac()));
-        Details {
-            client: mac.map_or_else(|| peer.to_string(), |mac| Mac(mac).to_string()),
-            relay: sender.to_string(),
-            circuit: interface_id.map(bytes_in_words).unwrap_or_default(),
-            remote: remote_id.map(bytes_in_words).unwrap_or_default(),
-            switch: refusal.switch.map(location),
-            machine: machine.map(location),
-            subject: dhcp6::in_words(view, packet),
-        }
+        let client = mac.map_or_else(|| peer.to_string(), |mac| Mac(mac).to_string());
+        let subject = dhcp6::in_words(view, packet);
+        Details { client, subject, ..place(view, refusal, sender, [interface_id, remote_id]) }
     });
 }

@@ -2,7 +2,8 @@
 //!
 //! What was heard (a machine seen on its port, a script fetched) is urgent to nobody and comes by the thousand. To wake
 //! the keeper for each would cost the thread that answers more than its answer does, so the first wakes it, and it takes
-//! all that has come a moment later. The order stays: what was heard before a message is taken before it.
+//! all that has come a moment later. What was heard before a message is taken before it; what is heard while a message
+//! waits may be too, so nothing may depend on that order (`lifecycle` does not).
 
 use crate::keeper::Message;
 use model::Event;
@@ -12,7 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 /// Events that may wait: what a zone of 10,000 machines tells while one batch is stored, several times over.
-pub(crate) const HEARD_MAX: usize = 65_536;
+const HEARD_MAX: usize = 65_536;
 /// Messages that may wait: each machine of such a zone has one.
 const MESSAGES_MAX: usize = 16_384;
 /// What was heard waits for more as long as this, if no message comes.

@@ -15,7 +15,7 @@ use crate::tftp::window::Window;
 use crate::udp::{Inbound, Outbound, Path, Stop};
 use crate::{boot_http, clock, sockets};
 use answer::http::Body;
-use answer::http::admission::Party;
+use answer::party::Party;
 use answer::tftp::{self, Opened, Outcome, Places, TRANSFERS_MAX};
 use model::view::SiteFile;
 use model::{Reason, Refusal, Time, View};

@@ -5,8 +5,9 @@ use super::Arrival;
 use super::limit::Claim;
 use model::design::{Audience, Role};
 use model::view::dhcp::Withheld;
-use model::view::wiring::{Owner, Port, Relay, Seat};
+use model::view::wiring::{Owner, Port, Relay, Seat, Wiring};
 use model::{DeviceId, InterfaceId, Mac, Reason, Refusal, View};
+use std::hash::Hash;
 use std::net::Ipv4Addr;
 use wire::dhcp4::{Message, RelayAgent};
 
@@ -27,12 +28,9 @@ pub(super) fn of(view: &View, message: &Message<'_>, arrival: Arrival) -> Result
         (Ipv4Addr::UNSPECIFIED, agent) => by_address(view, message, agent, arrival),
         (giaddr, Some(agent)) => by_port(view, message, giaddr, agent, arrival),
         (giaddr, None) => {
-            let switch = only_switch(view, giaddr);
-            let reason = match view.dhcp.wiring.relays.contains_key(&giaddr) {
-                true => Reason::NoIdentity,
-                false => Reason::UnknownRelay,
-            };
-            Err(Refusal { reason, switch, interface: None })
+            let relays = switches(view, giaddr);
+            let reason = if relays.is_empty() { Reason::UnknownRelay } else { Reason::NoIdentity };
+            Err(Refusal { reason, switch: only(relays), interface: None })
         }
     }
 }
@@ -44,24 +42,23 @@ fn by_port(
     agent: RelayAgent<'_>,
     arrival: Arrival,
 ) -> Result<Known, Refusal> {
-    let relays = view.dhcp.wiring.relays.get(&giaddr).map_or(&[][..], Vec::as_slice);
+    let (wiring, relays) = (&view.dhcp.wiring, switches(view, giaddr));
     let refuse = |reason, switch| Refusal { reason, switch, interface: None };
     // Relays send from many addresses, some of which no plan knows; but never from one that a machine has or could take,
     // nor from none, as a machine on our own link could; and only from where the zone lets them if it says so.
     let source = *arrival.source.ip();
-    let wiring = &view.dhcp.wiring;
     let is_clients = source.is_unspecified() || wiring.may_be_clients(source);
     let may_relay = view.plan.design.zone.may_relay(source.into()) || wiring.relays.contains_key(&source);
     if agent.is_doubled() || is_clients || !may_relay {
-        return Err(refuse(Reason::UntrustedRelay, only_switch(view, giaddr)));
+        return Err(refuse(Reason::UntrustedRelay, only(relays)));
     }
     let Some(circuit_id) = agent.circuit_id() else {
         let reason = if relays.is_empty() { Reason::UnknownRelay } else { Reason::NoIdentity };
-        return Err(refuse(reason, only_switch(view, giaddr)));
+        return Err(refuse(reason, only(relays)));
     };
     let Some(owner) = owner_of(view, message, relays, agent.remote_id(), circuit_id) else {
         let reason = if relays.is_empty() { Reason::UnknownRelay } else { Reason::UnknownPort };
-        return Err(refuse(reason, only_switch(view, giaddr)));
+        return Err(refuse(reason, only(relays)));
     };
     let Owner { interface, switch, binding } = owner;
     let known = Known { interface, binding: Some(binding), switch: Some(switch) };
@@ -74,7 +71,7 @@ fn by_port(
     // RFC 3527: the address must be of the subnet that the relay selects. The port has decided already, so all that is
     // left is to agree.
     if let Some(link) = agent.link_selection() {
-        let subnet = view.plan.subnet(view.dhcp.wiring.seat(interface).subnet);
+        let subnet = view.plan.subnet(wiring.seat(interface).subnet);
         if !subnet.v4.is_some_and(|prefix| prefix.contains(&link)) {
             return Err(untrusted);
         }
@@ -96,12 +93,24 @@ fn owner_of(
     if let Some(port) = remote_id.and_then(|remote_id| wiring.port(Relay::Remote(remote_id), circuit_id)) {
         return owner(view, port, is_of);
     }
-    // A pair that shares its gateway's address may both have a port of this name. Where both lead to one interface (a
-    // bond), that is an answer; otherwise it would be a guess.
-    let mut owners = relays
-        .iter()
-        .filter_map(|switch| wiring.port(Relay::Switch(*switch), circuit_id))
-        .filter_map(|port| owner(view, port, is_of));
+    // A pair that shares its gateway's address may both have a port of this name.
+    the_one(owners(view, wiring, relays, circuit_id, &is_of))
+}
+
+/// Who asks by a port that is called so on one of these switches.
+pub(crate) fn owners<A: Copy + Ord + Hash>(
+    view: &View,
+    wiring: &Wiring<A>,
+    relays: &[DeviceId],
+    circuit_id: &[u8],
+    is_of: &impl Fn(&[u8]) -> bool,
+) -> impl Iterator<Item = Owner> {
+    let ports = relays.iter().filter_map(|switch| wiring.port(Relay::Switch(*switch), circuit_id));
+    ports.filter_map(move |port| owner(view, port, is_of))
+}
+
+/// The first, if all lead to one interface (a bond); otherwise it would be a guess.
+pub(crate) fn the_one(mut owners: impl Iterator<Item = Owner>) -> Option<Owner> {
     let first = owners.next()?;
     owners.all(|other| other.interface == first.interface).then_some(first)
 }
@@ -151,9 +160,14 @@ fn by_address(
     Ok(Known { interface, binding: None, switch: None })
 }
 
-/// The switch that has this relay address, if it is only one.
-fn only_switch(view: &View, giaddr: Ipv4Addr) -> Option<DeviceId> {
-    match view.dhcp.wiring.relays.get(&giaddr)?.as_slice() {
+/// The switches whose relay may call itself by this address.
+fn switches(view: &View, giaddr: Ipv4Addr) -> &[DeviceId] {
+    view.dhcp.wiring.relays.get(&giaddr).map_or(&[][..], Vec::as_slice)
+}
+
+/// The switch, if it is only one.
+pub(crate) fn only(switches: &[DeviceId]) -> Option<DeviceId> {
+    match switches {
         [switch] => Some(*switch),
         _ => None,
     }

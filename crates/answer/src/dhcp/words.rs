@@ -1,4 +1,5 @@
-//! The same in words, for events and for people. Nothing here is on the path of a packet.
+//! The same in words, for events and for people. No packet that is answered comes by here; of those that are refused, the
+//! few that are kept as samples.
 
 use model::design::{Audience, PortRef};
 use model::plan::Binding;

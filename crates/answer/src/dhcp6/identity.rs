@@ -3,7 +3,7 @@
 
 use super::Arrival;
 use crate::dhcp::boot;
-use crate::dhcp::identity::{Known, owner};
+use crate::dhcp::identity::{Known, only, owner, owners, the_one};
 use model::design::Audience;
 use model::facts::Stage;
 use model::view::wiring::{Owner, Relay as PortOf};
@@ -70,12 +70,7 @@ fn owner_of(
     if let Some(port) = named {
         return owner(view, port, is_of);
     }
-    let owners = || {
-        relays
-            .iter()
-            .filter_map(|switch| wiring.port(PortOf::Switch(*switch), interface_id))
-            .filter_map(|port| owner(view, port, is_of))
-    };
+    let owners = || owners(view, wiring, relays, interface_id, &is_of);
     if let Some(first) = the_one(owners()) {
         return Some(first);
     }
@@ -86,12 +81,6 @@ fn owner_of(
         written.as_deref().is_some_and(|written| Some(written) == remote_id)
     };
     the_one(owners().filter(says))
-}
-
-/// The first, if all lead to one interface (a bond); otherwise it would be a guess.
-fn the_one(mut owners: impl Iterator<Item = Owner>) -> Option<Owner> {
-    let first = owners.next()?;
-    owners.all(|other| other.interface == first.interface).then_some(first)
 }
 
 /// Without a relay it stands on the controller's own link, and only an address that the plan gave tells which machine it
@@ -149,13 +138,6 @@ fn forged(view: &View, sender: Ipv6Addr) -> Refusal {
 /// The switches whose relay may name a link by this address.
 pub(super) fn switches(view: &View, link: Ipv6Addr) -> &[DeviceId] {
     view.dhcp6.wiring.relays.get(&link).map_or(&[][..], Vec::as_slice)
-}
-
-fn only(switches: &[DeviceId]) -> Option<DeviceId> {
-    match switches {
-        [switch] => Some(*switch),
-        _ => None,
-    }
 }
 
 /// What asks on this interface.

@@ -4,9 +4,9 @@
 //! remembered as waiting: from then on a pod that has its share gets no more until those that wait have had theirs.
 //! Scripts and boot loaders are small and are not counted.
 
-use model::{Time, View};
+use crate::party::Party;
+use model::Time;
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 /// Files of this size and more are counted; below it a transfer is over before counting helps.
@@ -32,35 +32,6 @@ const WAITING_MAX: usize = 512;
 /// anyone at any rate.
 pub fn counts(size: u64, octets: u64) -> bool {
     size >= COUNTED_FROM && octets >= COUNTED_PART
-}
-
-/// Who has an address, as far as limits go: of IPv6 its /64, which is as easy to have as one address.
-pub fn network(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
-    }
-}
-
-/// For whom a file is sent.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Party {
-    /// A machine's location, or its [`network`].
-    pub who: Box<str>,
-    /// The machine's pod; everybody who is no machine is one pod together, with no name.
-    pub pod: Box<str>,
-}
-
-impl Party {
-    /// Who asks from this address.
-    pub fn of(view: &View, client: IpAddr) -> Self {
-        if let Some(machine) = view.boot.machine_at(client) {
-            let location = &view.plan.design.devices[machine.index()].location;
-            let pod = location.within_zone().split('/').next().unwrap_or_default();
-            return Self { who: location.as_str().into(), pod: pod.into() };
-        }
-        Self { who: network(client).to_string().into(), pod: "".into() }
-    }
 }
 
 /// There is no room now.

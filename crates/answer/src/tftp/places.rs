@@ -4,7 +4,7 @@
 //! gives way, the oldest first: a client that is there answers within a round trip, so a flood of forged requests takes
 //! places only from itself.
 
-use crate::http::admission::Party;
+use crate::party::Party;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Transfers under way at once, all together: two for each machine of a pod of a thousand.

@@ -4,7 +4,7 @@ mod pair;
 
 use crate::zone;
 use answer::http::Body;
-use answer::http::admission::Party;
+use answer::party::Party;
 use answer::tftp::{Outcome, Outgoing, Places, Transfer, open, refused};
 use model::{Reason, Time, View};
 use std::net::IpAddr;

@@ -4,7 +4,7 @@
 //! transfer: a broken transfer is seen and tried again, a wrong or a short one is booted.
 
 use crate::boot_file::BootFile;
-use answer::http::admission::Party;
+use answer::party::Party;
 use model::view::SiteFile;
 use model::{Event, Location, Time, event::What};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};

@@ -8,7 +8,7 @@ use super::refuse;
 use crate::controller::Controller;
 use crate::counters::Protocol;
 use answer::dns::{Answer, Transport, answer};
-use answer::http::admission::Party;
+use answer::party::Party;
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -211,6 +211,17 @@ mod tests {
         (listener, address)
     }
 
+    /// Accepts connections, of which there is room for one.
+    fn accept_one_at_a_time<Served: Future<Output = ()> + Send + 'static>(
+        listener: TcpListener,
+        stopping: watch::Receiver<bool>,
+        serve: impl Fn(TcpStream) -> Served + Send + Sync + 'static,
+    ) -> tokio::task::JoinHandle<()> {
+        let places = Arc::new(Places::new(1, 1));
+        let who = |client: IpAddr| client.to_string().into();
+        tokio::spawn(async move { accept(&places, listener, stopping, who, |socket, _| serve(socket)).await })
+    }
+
     /// Far longer than anything here takes.
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -219,23 +230,13 @@ mod tests {
         let (listener, address) = listener().await;
         let (stop, stopping) = watch::channel(false);
         let (begun, mut have_begun) = mpsc::unbounded_channel();
-        let accepting = tokio::spawn(async move {
-            let places = Arc::new(Places::new(1, 1));
-            accept(
-                &places,
-                listener,
-                stopping,
-                |client| client.to_string().into(),
-                |socket, _| {
-                    let begun = begun.clone();
-                    async move {
-                        begun.send(()).unwrap();
-                        std::future::pending::<()>().await;
-                        drop(socket);
-                    }
-                },
-            )
-            .await;
+        let accepting = accept_one_at_a_time(listener, stopping, move |socket| {
+            let begun = begun.clone();
+            async move {
+                begun.send(()).unwrap();
+                std::future::pending::<()>().await;
+                drop(socket);
+            }
         });
         let mut client = TcpStream::connect(address).await.unwrap();
         have_begun.recv().await.unwrap();
@@ -250,22 +251,12 @@ mod tests {
         let (listener, address) = listener().await;
         let (_stop, stopping) = watch::channel(false);
         let (begun, mut have_begun) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
-            let places = Arc::new(Places::new(1, 1));
-            accept(
-                &places,
-                listener,
-                stopping,
-                |client| client.to_string().into(),
-                |_, _| {
-                    let begun = begun.clone();
-                    async move {
-                        begun.send(()).unwrap();
-                        panic!("as a test wants it");
-                    }
-                },
-            )
-            .await;
+        accept_one_at_a_time(listener, stopping, move |_| {
+            let begun = begun.clone();
+            async move {
+                begun.send(()).unwrap();
+                panic!("as a test wants it");
+            }
         });
         for _ in 0..3 {
             let _client = TcpStream::connect(address).await.unwrap();
