@@ -101,7 +101,7 @@ pub enum Body {
 /// # Errors
 /// A [`Refusal`]; [`refused`] is the reply that tells the client.
 pub fn boot(view: &View, request: &Request<'_>, now: Time) -> Result<Reply, Refusal> {
-    let machine = view.boot.machine_at(request.client);
+    let machine = view.boot.places.machine_at(request.client);
     if request.method == Method::Other {
         let headers = vec![("Allow", "GET, HEAD".to_owned()), ("Content-Length", "0".to_owned())];
         return Ok(Reply { refused: Some(Reason::NotServed), ..reply(405, headers, machine) });

@@ -23,7 +23,7 @@ pub struct Party {
 impl Party {
     /// Who asks from this address.
     pub fn of(view: &View, client: IpAddr) -> Self {
-        if let Some(machine) = view.boot.machine_at(client) {
+        if let Some(machine) = view.boot.places.machine_at(client) {
             let location = &view.plan.design.devices[machine.index()].location;
             let pod = location.within_zone().split('/').next().unwrap_or_default();
             return Self { who: location.as_str().into(), pod: pod.into() };

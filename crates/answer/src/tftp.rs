@@ -70,7 +70,7 @@ pub fn open(view: &View, packet: &Packet<'_>, client: IpAddr, now: Time) -> Resu
         Mode::Netascii => true,
         Mode::Mail => return Err(Reason::NotServed.into()),
     };
-    let machine = view.boot.machine_at(client);
+    let machine = view.boot.places.machine_at(client);
     // Some firmware asks with a leading slash, and some Windows tools with backslashes.
     let name = request.file.replace('\\', "/");
     let name = name.trim_start_matches('/');

@@ -13,6 +13,7 @@
 //! | `design`    | the drawing, expanded: every device and cable, no addresses yet           |
 //! | `plan`      | the drawing, decided: every name, prefix, address, binding and boot       |
 //! | `roster`    | who is who in a plan: by location, by name, by address                     |
+//! | `quick`     | the hash of a plan's tables                                               |
 //! | `facts`     | what was observed of each machine                                         |
 //! | `event`     | what happened, as it is stored and as it drives the machines' life         |
 //! | `view`      | plan and facts, prepared so that a packet is answered by look-ups          |
@@ -27,6 +28,7 @@ pub mod ids;
 pub mod location;
 pub mod mac;
 pub mod plan;
+pub mod quick;
 pub mod refusal;
 pub mod roster;
 pub mod time;

@@ -6,14 +6,15 @@ use crate::design::PortRef;
 use crate::ids::{DeviceId, InterfaceId, PortIndex};
 use crate::location::Location;
 use crate::plan::Plan;
-use std::collections::HashMap;
+use crate::quick::Map;
+use std::hash::BuildHasherDefault;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The indices.
 #[derive(Clone, Debug, Default)]
 pub struct Roster {
-    locations: HashMap<Location, DeviceId>,
-    names: HashMap<String, DeviceId>,
+    locations: Map<Location, DeviceId>,
+    names: Map<String, DeviceId>,
     /// Sorted by address, as are those of the other family: only people ask, and a table of hashes takes longer to make.
     addresses4: Vec<(Ipv4Addr, InterfaceId)>,
     addresses6: Vec<(Ipv6Addr, InterfaceId)>,
@@ -36,8 +37,8 @@ impl Roster {
     pub fn of(plan: &Plan) -> Self {
         let devices = &plan.design.devices;
         let mut roster = Self {
-            locations: HashMap::with_capacity(devices.len()),
-            names: HashMap::with_capacity(devices.len()),
+            locations: Map::with_capacity_and_hasher(devices.len(), BuildHasherDefault::default()),
+            names: Map::with_capacity_and_hasher(devices.len(), BuildHasherDefault::default()),
             addresses4: Vec::with_capacity(plan.interfaces.len()),
             addresses6: Vec::with_capacity(plan.interfaces.len()),
             first_port: Vec::with_capacity(devices.len() + 1),

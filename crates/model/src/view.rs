@@ -11,7 +11,7 @@ mod dns_history;
 mod site;
 pub mod wiring;
 
-pub use boot::{Boot, BootImage, BootView};
+pub use boot::{Boot, BootImage, BootView, Places};
 pub use dhcp::DhcpView;
 pub use dhcp6::Dhcp6View;
 pub use dns::{DnsName, DnsNameId, DnsPointer, DnsRow, DnsView, DnsZone, DnsZoneKind, hash as dns_hash};

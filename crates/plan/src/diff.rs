@@ -6,17 +6,15 @@
 
 mod devices;
 mod groups;
-mod quick;
 
 use crate::dns::{Record, RecordKind};
 use crate::document::{CableRow, Document};
 use model::Location;
 use model::design::DeviceKind;
+use model::quick::Set;
 use serde::{Deserialize, Serialize};
 use std::hash::Hash;
 use std::net::IpAddr;
-
-use quick::Set;
 
 pub use groups::{Group, groups};
 

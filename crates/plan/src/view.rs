@@ -8,52 +8,77 @@ mod wiring;
 
 pub(crate) use dns::view as dns_view;
 
-use model::view::Site;
-use model::{Facts, Plan, View};
+use model::facts::Machine;
+use model::view::{Places, Site};
+use model::{DeviceId, Facts, Plan, View};
 use std::sync::Arc;
+
+/// Of whom there are facts.
+type Known<'a> = [(DeviceId, &'a Machine)];
 
 /// Prepares what every protocol answers from. The same plan, facts and site give the same view on every replica.
 pub fn view(plan: &Arc<Plan>, facts: &Facts, site: &Arc<Site>) -> View {
+    let places = Arc::new(boot::places(plan));
+    let known = &known(plan, facts, &places);
     View {
         generation: plan.generation,
         plan: Arc::clone(plan),
-        dhcp: dhcp::view(plan, facts, site),
-        dhcp6: dhcp6::view(plan, facts, site),
+        dhcp: dhcp::view(plan, known, site),
+        dhcp6: dhcp6::view(plan, known, site),
         dns: Arc::new(dns::view(plan)),
-        boot: boot::view(plan, facts, site),
+        boot: boot::view(plan, known, places, site),
     }
 }
 
 /// The view of another plan or site: what the plan that it succeeds decides alike is shared with `previous`.
 pub fn succeed(previous: &View, plan: &Arc<Plan>, facts: &Facts, site: &Arc<Site>) -> View {
     let is_wired_alike = wiring::is_alike(&previous.plan, plan);
+    let places = Arc::new(boot::places(plan));
+    let known = &known(plan, facts, &places);
     View {
         generation: plan.generation,
         plan: Arc::clone(plan),
         dhcp: match is_wired_alike {
-            true => dhcp::succeed(&previous.dhcp, plan, facts, site),
-            false => dhcp::view(plan, facts, site),
+            true => dhcp::succeed(&previous.dhcp, plan, known, site),
+            false => dhcp::view(plan, known, site),
         },
         dhcp6: match is_wired_alike {
-            true => dhcp6::succeed(&previous.dhcp6, plan, facts, site),
-            false => dhcp6::view(plan, facts, site),
+            true => dhcp6::succeed(&previous.dhcp6, plan, known, site),
+            false => dhcp6::view(plan, known, site),
         },
         dns: dns::succeed(&previous.dns, &previous.plan, plan),
-        boot: boot::view(plan, facts, site),
+        boot: boot::view(plan, known, places, site),
     }
 }
 
 /// The view of newer facts about the same plan: what facts do not touch is shared with `previous`, not made again.
 pub fn refresh(previous: &View, facts: &Facts) -> View {
-    let plan = &previous.plan;
+    let (plan, site) = (&previous.plan, &previous.boot.site);
+    let places = Arc::clone(&previous.boot.places);
+    let known = &known(plan, facts, &places);
     View {
         generation: previous.generation,
         plan: Arc::clone(plan),
-        dhcp: dhcp::succeed(&previous.dhcp, plan, facts, &previous.boot.site),
-        dhcp6: dhcp6::succeed(&previous.dhcp6, plan, facts, &previous.boot.site),
+        dhcp: dhcp::succeed(&previous.dhcp, plan, known, site),
+        dhcp6: dhcp6::succeed(&previous.dhcp6, plan, known, site),
         dns: Arc::clone(&previous.dns),
-        boot: boot::view(plan, facts, &previous.boot.site),
+        boot: boot::view(plan, known, places, site),
     }
+}
+
+/// The devices of which there are facts. Both come by location, so that neither is searched; who is not drawn any more
+/// is left out.
+fn known<'a>(plan: &Plan, facts: &'a Facts, places: &Places) -> Vec<(DeviceId, &'a Machine)> {
+    let mut known = Vec::with_capacity(facts.machines.len());
+    let mut machines = facts.machines.iter().peekable();
+    for id in &places.by_location {
+        let location = &plan.design.devices[id.index()].location;
+        while machines.next_if(|(of, _)| *of < location).is_some() {}
+        if let Some((_, machine)) = machines.next_if(|(of, _)| *of == location) {
+            known.push((*id, machine));
+        }
+    }
+    known
 }
 
 #[cfg(test)]

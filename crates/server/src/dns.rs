@@ -45,7 +45,7 @@ pub(crate) fn run_udp(controller: &Controller, socket: &Socket, stop: &Stop) {
 fn refuse(controller: &Controller, view: &View, reason: Reason, client: IpAddr) {
     controller.counters.of(Protocol::Dns).refused[reason as usize].one();
     controller.refusals.note(Protocol::Dns, reason, client, clock::now(), || {
-        let machine = view.boot.machine_at(client);
+        let machine = view.boot.places.machine_at(client);
         Details {
             client: client.to_string(),
             machine: machine.map(|device| view.plan.design.devices[device.index()].location.clone()),

@@ -353,7 +353,7 @@ fn refuse(controller: &Controller, view: &View, refusal: Refusal, path: Path, su
     let client = path.from.ip();
     // Not the subject, which the client chooses: one client would push out the samples of all others.
     controller.refusals.note(Protocol::Tftp, refusal.reason, client, now, || {
-        let machine = view.boot.machine_at(client);
+        let machine = view.boot.places.machine_at(client);
         Details {
             client: client.to_string(),
             machine: machine.map(|device| view.plan.design.devices[device.index()].location.clone()),

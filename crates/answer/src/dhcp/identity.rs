@@ -176,7 +176,7 @@ pub(crate) fn only(switches: &[DeviceId]) -> Option<DeviceId> {
 /// Whose budget a request is taken from. Who holds its address has been there before.
 pub(crate) fn claim<A>(view: &View, known: Known, seat: &Seat<A>, mac: Option<Mac>) -> Claim {
     let homes = mac.and_then(|mac| view.dhcp.accepted.get(&mac));
-    let is_known = homes.is_some_and(|homes| homes.contains(&seat.device)) || known.binding.is_none();
+    let is_known = homes.is_some_and(|homes| homes.contains(seat.device)) || known.binding.is_none();
     Claim { interface: known.interface, is_known }
 }
 
@@ -193,12 +193,12 @@ pub(crate) fn objection<A>(
         return Some(Reason::Retired);
     }
     if let Some(mac) = mac {
-        let homes = view.dhcp.accepted.get(&mac).map_or(&[][..], Vec::as_slice);
-        let is_at_home = homes.contains(&seat.device);
+        let homes = view.dhcp.accepted.get(&mac);
+        let is_at_home = homes.is_some_and(|homes| homes.contains(seat.device));
         if !is_at_home && is_guest(view, seat, mac) {
             return Some(Reason::Guest);
         }
-        if !is_at_home && !homes.is_empty() {
+        if !is_at_home && homes.is_some() {
             return Some(Reason::OtherMachine);
         }
     }

@@ -22,11 +22,11 @@ pub(crate) struct Script {
 pub(crate) fn script(view: &View, name: &str, client: IpAddr, now: Time) -> Result<Script, Refusal> {
     // By location only to the machine itself: a script tells where a machine is in its life, and fetching it counts
     // as a step of that life.
-    let own = view.boot.machine_at(client);
+    let own = view.boot.places.machine_at(client);
     let machine = match name {
         "auto" => own.ok_or(Reason::NotAllowed)?,
         location => {
-            let named = view.boot.machine_named(&view.plan, location).ok_or(Reason::NotServed)?;
+            let named = view.boot.places.machine_named(&view.plan, location).ok_or(Reason::NotServed)?;
             if own != Some(named) {
                 return Err(Reason::NotAllowed.into());
             }

@@ -1,6 +1,7 @@
 //! The part of the view that TFTP and HTTP boot are answered from: who asks, what it boots, which files there are.
 
 use super::site::{FileId, Site};
+use crate::design::DeviceKind;
 use crate::ids::{DeviceId, ImageId};
 use crate::plan::Plan;
 use crate::time::Time;
@@ -21,15 +22,22 @@ pub struct BootView {
     pub images: Vec<BootImage>,
     /// What each device boots, by [`DeviceId`].
     pub boots: Vec<Boot>,
+    /// Who asks.
+    pub places: Arc<Places>,
+}
+
+/// Who asks, by address or by location: what follows from the plan alone, and is shared between its views.
+#[derive(Debug, Default)]
+pub struct Places {
     /// IPv4 addresses of machines' data interfaces, sorted.
     pub machines4: Vec<(Ipv4Addr, DeviceId)>,
     /// IPv6 addresses of machines' data interfaces, sorted.
     pub machines6: Vec<(Ipv6Addr, DeviceId)>,
-    /// Machines, sorted by location.
+    /// Devices of every kind, sorted by location.
     pub by_location: Vec<DeviceId>,
 }
 
-impl BootView {
+impl Places {
     /// The machine that has this address on a data interface. An IPv4 address written as IPv6 counts as IPv4.
     pub fn machine_at(&self, address: IpAddr) -> Option<DeviceId> {
         match address.to_canonical() {
@@ -40,9 +48,9 @@ impl BootView {
 
     /// The machine at this location, written with its zone.
     pub fn machine_named(&self, plan: &Plan, location: &str) -> Option<DeviceId> {
-        let of = |device: &DeviceId| plan.design.devices[device.index()].location.as_str();
-        let at = self.by_location.binary_search_by(|device| of(device).cmp(location)).ok()?;
-        Some(self.by_location[at])
+        let of = |device: &DeviceId| &plan.design.devices[device.index()];
+        let at = self.by_location.binary_search_by(|device| of(device).location.as_str().cmp(location)).ok()?;
+        Some(self.by_location[at]).filter(|device| of(device).kind == DeviceKind::Machine)
     }
 }
 

@@ -5,8 +5,8 @@
 
 use crate::ids::{DeviceId, InterfaceId, SubnetId};
 use crate::mac::Mac;
+use crate::quick::Map;
 use crate::view::wiring::Wiring;
-use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -21,9 +21,35 @@ pub struct DhcpView {
     /// What zone and subnet tell their clients.
     pub told: Told,
     /// Interfaces that are not to be served as planned, and why.
-    pub withheld: HashMap<InterfaceId, Withheld>,
+    pub withheld: Map<InterfaceId, Withheld>,
     /// Where a hardware address was accepted. More than one place only if somebody forged it.
-    pub accepted: HashMap<Mac, Vec<DeviceId>>,
+    pub accepted: Map<Mac, Homes>,
+}
+
+/// The devices at which one hardware address was accepted; nearly always one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Homes {
+    first: DeviceId,
+    others: Vec<DeviceId>,
+}
+
+impl Homes {
+    /// One.
+    pub fn of(device: DeviceId) -> Self {
+        Self { first: device, others: Vec::new() }
+    }
+
+    /// One more, if it is not there.
+    pub fn add(&mut self, device: DeviceId) {
+        if !self.contains(device) {
+            self.others.push(device);
+        }
+    }
+
+    /// Whether it is one of them.
+    pub fn contains(&self, device: DeviceId) -> bool {
+        self.first == device || self.others.contains(&device)
+    }
 }
 
 /// Why an interface is not served.

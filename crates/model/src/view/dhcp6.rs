@@ -5,7 +5,7 @@
 use super::dhcp::Withheld;
 use super::wiring::Wiring;
 use crate::ids::{InterfaceId, SubnetId};
-use std::collections::HashMap;
+use crate::quick::Map;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub struct Dhcp6View {
     /// What the zone tells its clients.
     pub told: Told,
     /// Interfaces that are not to be served as planned, and why.
-    pub withheld: HashMap<InterfaceId, Withheld>,
+    pub withheld: Map<InterfaceId, Withheld>,
 }
 
 /// Option values, as they go on the wire.

@@ -6,7 +6,7 @@
 
 use crate::design::Audience;
 use crate::ids::{DeviceId, InterfaceId, SubnetId};
-use std::collections::HashMap;
+use crate::quick::Map;
 use std::hash::Hash;
 
 /// Every identity that a request of one family can have.
@@ -14,12 +14,12 @@ use std::hash::Hash;
 pub struct Wiring<A: Eq + Hash> {
     /// By [`port_key`]: whose requests come by a port. The relay is the remote-id where the switch's model says what it
     /// writes, else the switch.
-    pub ports: HashMap<Box<[u8]>, Port>,
+    pub ports: Map<Box<[u8]>, Port>,
     /// The switches whose relay may call itself by an address: its own on a subnet that it routes, the gateway that a
     /// pair of switches shares, or that of its management interface.
-    pub relays: HashMap<A, Vec<DeviceId>>,
+    pub relays: Map<A, Vec<DeviceId>>,
     /// Whose address it is.
-    pub addresses: HashMap<A, InterfaceId>,
+    pub addresses: Map<A, InterfaceId>,
     /// By [`InterfaceId`].
     pub seats: Vec<Seat<A>>,
     /// The first and the last address of each subnet that is for machines or BMCs, in order. None holds another.
@@ -101,9 +101,9 @@ pub fn port_key<'b>(
 impl<A: Eq + Hash> Default for Wiring<A> {
     fn default() -> Self {
         Self {
-            ports: HashMap::new(),
-            relays: HashMap::new(),
-            addresses: HashMap::new(),
+            ports: Map::default(),
+            relays: Map::default(),
+            addresses: Map::default(),
             seats: Vec::new(),
             client_subnets: Vec::new(),
         }

@@ -1,10 +1,10 @@
 //! Devices of two documents, side by side.
 
-use super::quick::Map;
 use super::{Because, Change, DeviceAt, Diff, Move, Reassigned, Recabled, Renamed, Renumbered};
 use crate::document::{DeviceRow, Document, EndRow, ImageRow, InterfaceRow, NetworkRow, RoleRow, SubnetRow};
 use model::Location;
 use model::design::{Audience, DeviceKind};
+use model::quick::Map;
 use std::collections::HashSet;
 use std::net::IpAddr;
 

@@ -1,19 +1,32 @@
 //! The part of the view that TFTP and HTTP boot are answered from.
 
+use super::Known;
 use model::design::{Audience, Device, DeviceKind};
 use model::facts::{Machine, State};
 use model::ids::ImageId;
-use model::view::{Boot, BootImage, BootView, FileId, Site};
-use model::{DeviceId, Facts, Plan};
+use model::view::{Boot, BootImage, BootView, FileId, Places, Site};
+use model::{DeviceId, Plan};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Prepares it.
-pub(super) fn view(plan: &Plan, facts: &Facts, site: &Arc<Site>) -> BootView {
-    let design = &plan.design;
+pub(super) fn view(plan: &Plan, known: &Known<'_>, places: Arc<Places>, site: &Arc<Site>) -> BootView {
     let files: HashMap<String, FileId> =
         site.files.iter().zip(0..).map(|(file, position)| (file.name.clone(), FileId(position))).collect();
+    BootView {
+        images: plan.design.images.iter().map(|image| boot_image(image, &files)).collect(),
+        boots: boots(plan, known),
+        controllers: controllers(plan, site),
+        site: Arc::clone(site),
+        files,
+        places,
+    }
+}
+
+/// Who asks.
+pub(super) fn places(plan: &Plan) -> Places {
+    let devices = &plan.design.devices;
     let mut machines4 = Vec::new();
     let mut machines6 = Vec::new();
     for interface in plan.interfaces.iter().filter(|interface| interface.audience == Audience::Machine) {
@@ -22,22 +35,10 @@ pub(super) fn view(plan: &Plan, facts: &Facts, site: &Arc<Site>) -> BootView {
     }
     machines4.sort_unstable();
     machines6.sort_unstable();
-    let mut by_location: Vec<DeviceId> = (0..design.devices.len())
-        .filter(|index| design.devices[*index].kind == DeviceKind::Machine)
-        .map(DeviceId::from_index)
-        .collect();
-    by_location
-        .sort_unstable_by(|a, b| design.devices[a.index()].location.cmp(&design.devices[b.index()].location));
-    BootView {
-        images: design.images.iter().map(|image| boot_image(image, &files)).collect(),
-        boots: boots(plan, facts, &by_location),
-        controllers: controllers(plan, site),
-        site: Arc::clone(site),
-        files,
-        machines4,
-        machines6,
-        by_location,
-    }
+    let mut by_location: Vec<DeviceId> = (0..devices.len()).map(DeviceId::from_index).collect();
+    // A drawing is mostly in order: a stable sort takes what is.
+    by_location.sort_by(|a, b| devices[a.index()].location.cmp(&devices[b.index()].location));
+    Places { machines4, machines6, by_location }
 }
 
 /// The controllers' addresses: those of the site, or else those the plan gives them.
@@ -60,22 +61,21 @@ fn boot_image(image: &model::design::Image, files: &HashMap<String, FileId>) -> 
     BootImage { name: image.name.clone(), kernel, initrd, args: image.args.clone(), missing }
 }
 
-/// What each device boots. The machines come by location, as the facts do, so that neither is searched.
-fn boots(plan: &Plan, facts: &Facts, by_location: &[DeviceId]) -> Vec<Boot> {
+/// What each device boots.
+fn boots(plan: &Plan, known: &Known<'_>) -> Vec<Boot> {
     let devices = &plan.design.devices;
-    let mut boots = vec![Boot::Nothing; devices.len()];
-    let mut known = facts.machines.iter().peekable();
-    for id in by_location {
-        let device = &devices[id.index()];
-        while known.next_if(|(location, _)| **location < device.location).is_some() {}
-        let machine = known.peek().filter(|(location, _)| **location == device.location);
-        boots[id.index()] = boot(plan, device, machine.map(|(_, machine)| *machine));
+    let mut boots: Vec<_> = devices.iter().map(|device| boot(plan, device, None)).collect();
+    for (device, machine) in known {
+        boots[device.index()] = boot(plan, &devices[device.index()], Some(machine));
     }
     boots
 }
 
-/// What a machine boots.
+/// What a device boots.
 fn boot(plan: &Plan, device: &Device, machine: Option<&Machine>) -> Boot {
+    if device.kind != DeviceKind::Machine {
+        return Boot::Nothing;
+    }
     match machine.map(|machine| &machine.state) {
         Some(State::Retired { .. }) => return Boot::Retired,
         Some(State::Maintenance { reason, by }) => {

@@ -3,15 +3,16 @@
 //! Out of a plan, facts and a site come tables in which `answer` only looks up: identities, option values as bytes,
 //! and who is not to be served. Nothing here depends on the order of a hash map.
 
+use super::Known;
 use super::wiring::{V4, wiring};
 use model::design::{Audience, Zone};
 use model::facts::State;
 use model::plan::Subnet;
-use model::view::dhcp::{SubnetTold, Told, Withheld};
+use model::quick::Map;
+use model::view::dhcp::{Homes, SubnetTold, Told, Withheld};
 use model::view::wiring::Wiring;
 use model::view::{DhcpView, Site};
-use model::{Facts, InterfaceId, Plan};
-use std::collections::HashMap;
+use model::{InterfaceId, Plan};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -22,20 +23,20 @@ pub(super) const LEASE_SECONDS_MIN: u32 = 8;
 const PATH_MTU: u16 = 1500;
 
 /// Prepares it.
-pub(super) fn view(plan: &Plan, facts: &Facts, site: &Site) -> DhcpView {
-    with_wiring(Arc::new(wiring(plan, &V4)), plan, facts, site)
+pub(super) fn view(plan: &Plan, known: &Known<'_>, site: &Site) -> DhcpView {
+    with_wiring(Arc::new(wiring(plan, &V4)), plan, known, site)
 }
 
 /// The same for newer facts, or for another plan that is wired alike: the wiring, which is most of the work, is shared.
-pub(super) fn succeed(previous: &DhcpView, plan: &Plan, facts: &Facts, site: &Site) -> DhcpView {
-    with_wiring(Arc::clone(&previous.wiring), plan, facts, site)
+pub(super) fn succeed(previous: &DhcpView, plan: &Plan, known: &Known<'_>, site: &Site) -> DhcpView {
+    with_wiring(Arc::clone(&previous.wiring), plan, known, site)
 }
 
-fn with_wiring(wiring: Arc<Wiring<Ipv4Addr>>, plan: &Plan, facts: &Facts, site: &Site) -> DhcpView {
+fn with_wiring(wiring: Arc<Wiring<Ipv4Addr>>, plan: &Plan, known: &Known<'_>, site: &Site) -> DhcpView {
     let servers = servers(plan, site);
     let told = told(plan, &servers);
-    let mut view = DhcpView { servers, wiring, told, withheld: HashMap::new(), accepted: HashMap::new() };
-    observed(plan, facts, &mut view);
+    let mut view = DhcpView { servers, wiring, told, withheld: Map::default(), accepted: Map::default() };
+    observed(plan, known, &mut view);
     view
 }
 
@@ -116,13 +117,12 @@ pub(super) fn search(zone: &Zone) -> Vec<u8> {
 }
 
 /// What the facts change: who is not served, and where each piece of hardware belongs.
-fn observed(plan: &Plan, facts: &Facts, view: &mut DhcpView) {
-    for (position, device) in plan.design.devices.iter().enumerate() {
-        let Some(machine) = facts.machines.get(&device.location) else { continue };
-        let device = model::DeviceId::from_index(position);
-        let first = plan.first_interface[position] as usize;
+fn observed(plan: &Plan, known: &Known<'_>, view: &mut DhcpView) {
+    view.accepted.reserve(known.len());
+    for (device, machine) in known {
+        let first = plan.first_interface[device.index()] as usize;
         let is_retired = matches!(machine.state, State::Retired { .. });
-        for (offset, interface) in plan.interfaces_of(device).iter().enumerate() {
+        for (offset, interface) in plan.interfaces_of(*device).iter().enumerate() {
             let is_in_conflict =
                 interface.v4.is_some_and(|address| machine.conflicts.contains_key(&IpAddr::V4(address)));
             let withheld = match (is_retired, is_in_conflict) {
@@ -137,10 +137,10 @@ fn observed(plan: &Plan, facts: &Facts, view: &mut DhcpView) {
             continue;
         }
         for mac in machine.accepted.values() {
-            let places = view.accepted.entry(*mac).or_default();
-            if !places.contains(&device) {
-                places.push(device);
-            }
+            view.accepted
+                .entry(*mac)
+                .and_modify(|homes| homes.add(*device))
+                .or_insert_with(|| Homes::of(*device));
         }
     }
 }
@@ -248,7 +248,7 @@ mod tests {
     }
 
     fn view_of(plan: &Plan) -> DhcpView {
-        view(plan, &Facts::default(), &Site::default())
+        view(plan, &[], &Site::default())
     }
 
     #[test]
@@ -345,7 +345,7 @@ mod tests {
     fn the_sites_controllers_come_first_and_each_address_once() {
         let controllers = vec![Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(10, 0, 0, 9).into()];
         let site = Site { controllers, ..Site::default() };
-        let view = view(&plan(Vec::new()), &Facts::default(), &site);
+        let view = view(&plan(Vec::new()), &[], &site);
         assert_eq!(view.servers, [Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(10, 0, 0, 9)]);
     }
 
@@ -360,12 +360,11 @@ mod tests {
         let conflict = Conflict { at: Time(0), by: Mac([2, 0, 0, 0, 0, 9]) };
         declined.conflicts.insert(Ipv4Addr::new(10, 0, 0, 11).into(), conflict);
         let retired = machine(State::Retired { reason: String::new(), by: String::new() });
-        let facts =
-            Facts { machines: [(Location::new("u01"), declined), (Location::new("u02"), retired)].into() };
-        let view = view(&plan(Vec::new()), &facts, &Site::default());
+        let known = [(DeviceId(2), &declined), (DeviceId(3), &retired)];
+        let view = view(&plan(Vec::new()), &known, &Site::default());
         assert_eq!(view.withheld.get(&InterfaceId(0)), Some(&Withheld::Conflict));
         assert_eq!(view.withheld.get(&InterfaceId(1)), Some(&Withheld::Retired));
         let homes = view.accepted.get(&Mac([2, 0, 0, 0, 0, 1])).cloned();
-        assert_eq!(homes, Some(vec![DeviceId(2)]), "a retired place holds no hardware");
+        assert_eq!(homes, Some(Homes::of(DeviceId(2))), "a retired place holds no hardware");
     }
 }

@@ -1,15 +1,16 @@
 //! The part of the view that DHCPv6 is answered from: as `dhcp` has it, from the same plan, facts and site.
 
+use super::Known;
 use super::dhcp::{LEASE_SECONDS_MIN, search, timers};
 use super::wiring::{V6, wiring};
 use model::design::{Audience, Zone};
 use model::facts::State;
+use model::quick::Map;
 use model::view::dhcp::Withheld;
 use model::view::dhcp6::Told;
 use model::view::wiring::Wiring;
 use model::view::{Dhcp6View, Site};
-use model::{DeviceId, Facts, InterfaceId, Plan};
-use std::collections::HashMap;
+use model::{InterfaceId, Plan};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -17,16 +18,16 @@ use std::sync::Arc;
 const REFRESH_SECONDS_MIN: u32 = 600;
 
 /// Prepares it.
-pub(super) fn view(plan: &Plan, facts: &Facts, site: &Site) -> Dhcp6View {
-    with_wiring(Arc::new(wiring(plan, &V6)), plan, facts, site)
+pub(super) fn view(plan: &Plan, known: &Known<'_>, site: &Site) -> Dhcp6View {
+    with_wiring(Arc::new(wiring(plan, &V6)), plan, known, site)
 }
 
 /// The same for newer facts, or for another plan that is wired alike: the wiring, which is most of the work, is shared.
-pub(super) fn succeed(previous: &Dhcp6View, plan: &Plan, facts: &Facts, site: &Site) -> Dhcp6View {
-    with_wiring(Arc::clone(&previous.wiring), plan, facts, site)
+pub(super) fn succeed(previous: &Dhcp6View, plan: &Plan, known: &Known<'_>, site: &Site) -> Dhcp6View {
+    with_wiring(Arc::clone(&previous.wiring), plan, known, site)
 }
 
-fn with_wiring(wiring: Arc<Wiring<Ipv6Addr>>, plan: &Plan, facts: &Facts, site: &Site) -> Dhcp6View {
+fn with_wiring(wiring: Arc<Wiring<Ipv6Addr>>, plan: &Plan, known: &Known<'_>, site: &Site) -> Dhcp6View {
     // Nothing asks, so nothing is prepared.
     if wiring.addresses.is_empty() {
         return Dhcp6View { wiring, ..Dhcp6View::default() };
@@ -45,7 +46,7 @@ fn with_wiring(wiring: Arc<Wiring<Ipv6Addr>>, plan: &Plan, facts: &Facts, site: 
     Dhcp6View {
         server_id: server_id(&plan.design.zone),
         told: told(&plan.design.zone, &servers),
-        withheld: withheld(plan, facts),
+        withheld: withheld(plan, known),
         servers,
         wiring,
         links,
@@ -105,19 +106,15 @@ fn told(zone: &Zone, servers: &[Ipv6Addr]) -> Told {
 }
 
 /// Who is not served. Hardware that belongs elsewhere is in DHCPv4's part, which both families read.
-fn withheld(plan: &Plan, facts: &Facts) -> HashMap<InterfaceId, Withheld> {
-    let mut withheld = HashMap::new();
-    if facts.machines.is_empty() {
-        return withheld;
-    }
-    for (position, device) in plan.design.devices.iter().enumerate() {
-        let Some(machine) = facts.machines.get(&device.location) else { continue };
+fn withheld(plan: &Plan, known: &Known<'_>) -> Map<InterfaceId, Withheld> {
+    let mut withheld = Map::default();
+    for (device, machine) in known {
         let is_retired = matches!(machine.state, State::Retired { .. });
         if !is_retired && machine.conflicts.is_empty() {
             continue;
         }
-        let first = plan.first_interface[position] as usize;
-        for (offset, interface) in plan.interfaces_of(DeviceId::from_index(position)).iter().enumerate() {
+        let first = plan.first_interface[device.index()] as usize;
+        for (offset, interface) in plan.interfaces_of(*device).iter().enumerate() {
             let is_in_conflict =
                 || interface.v6.is_some_and(|address| machine.conflicts.contains_key(&IpAddr::V6(address)));
             let why = match is_retired {

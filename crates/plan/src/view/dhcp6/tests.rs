@@ -6,11 +6,11 @@ use model::facts::{Conflict, Machine, State};
 use model::view::dhcp::Withheld;
 use model::view::wiring::Relay;
 use model::view::{Dhcp6View, Site};
-use model::{Facts, InterfaceId, Location, Mac, Plan, Time};
+use model::{InterfaceId, Mac, Plan, Time};
 use std::net::IpAddr;
 
 fn view_of(plan: &Plan) -> Dhcp6View {
-    super::view(plan, &Facts::default(), &Site::default())
+    super::view(plan, &[], &Site::default())
 }
 
 fn device(plan: &Plan, location: &str) -> model::DeviceId {
@@ -92,12 +92,10 @@ fn who_is_not_served() {
     let plan = plan(POCKET);
     let binding = &plan.bindings[0];
     let interface = plan.interface(binding.interface);
-    let location: Location = plan.design.devices[interface.device.index()].location.clone();
     let withheld = |change: &dyn Fn(&mut Machine)| {
         let mut machine = Machine::default();
         change(&mut machine);
-        let facts = Facts { machines: [(location.clone(), machine)].into() };
-        let withheld = super::view(&plan, &facts, &Site::default()).withheld;
+        let withheld = super::view(&plan, &[(interface.device, &machine)], &Site::default()).withheld;
         withheld.get(&InterfaceId(binding.interface.0)).copied()
     };
     let conflict = |address: IpAddr| {
