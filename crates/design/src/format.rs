@@ -9,7 +9,6 @@ use crate::tokens::{Token, TokenKind, tokens};
 
 /// `text` in its canonical layout; `None` if it has a syntax error, as there is no telling what was meant.
 pub fn format(text: &str) -> Option<String> {
-    let readable = |text: &str| scan(text).faults.is_empty() && hcl_edit::parser::parse_body(text).is_ok();
     let text = text.trim_start_matches('\u{feff}');
     if !readable(text) {
         return None;
@@ -18,6 +17,14 @@ pub fn format(text: &str) -> Option<String> {
     let same = tokens_that_count(text) == tokens_that_count(&formatted) && readable(&formatted);
     // A layout that would read differently is our mistake: the file stays as its author wrote it.
     Some(if same { formatted } else { text.to_string() })
+}
+
+/// Whether a file is read without a syntax error. Piece by piece, as the reader takes it: hcl-edit 0.10, given a whole file,
+/// takes an empty heredoc for the beginning of a later one with the same mark.
+fn readable(text: &str) -> bool {
+    let scan = scan(text);
+    scan.faults.is_empty()
+        && scan.chunks.into_iter().all(|chunk| hcl_edit::parser::parse_body(&text[chunk]).is_ok())
 }
 
 /// Everything but space, also that at the end of a comment; of newlines, whether there is one.
@@ -278,6 +285,16 @@ mod tests {
                 }
             "#]],
         );
+        check(
+            "a=<<E\nE\nb  = [<<E\n  E\n]\n",
+            expect![[r#"
+                a = <<E
+                E
+                b = [<<E
+                  E
+                ]
+            "#]],
+        );
         check("", expect![[""]]);
         check(
             "\r\na = 1\r\n\r\n",
@@ -289,7 +306,9 @@ mod tests {
 
     #[test]
     fn a_file_with_a_syntax_error_is_left_alone() {
-        for text in ["a = \"x\nb = 1\n", "zone \"a\" {", "}", "a = = 1", "a 1"] {
+        for text in
+            ["a = \"x\nb = 1\n", "zone \"a\" {", "}", "a = = 1", "a 1", "a = <<E\nE\r\r\n- = <<E\nE\n"]
+        {
             assert_eq!(format(text), None, "{text:?}");
         }
     }

@@ -49,7 +49,8 @@ impl Places {
     /// The machine at this location, written with its zone.
     pub fn machine_named(&self, plan: &Plan, location: &str) -> Option<DeviceId> {
         let of = |device: &DeviceId| &plan.design.devices[device.index()];
-        let at = self.by_location.binary_search_by(|device| of(device).location.as_str().cmp(location)).ok()?;
+        let at =
+            self.by_location.binary_search_by(|device| of(device).location.as_str().cmp(location)).ok()?;
         Some(self.by_location[at]).filter(|device| of(device).kind == DeviceKind::Machine)
     }
 }
