@@ -16,6 +16,7 @@ use model::design::{Device, DeviceKind, Pod, Rack};
 use model::finding::{Code, Finding, Source};
 use model::ids::{DeviceId, ModelId, PodId, RackId, RoleId};
 use model::location::Location;
+use model::quick::Map;
 use std::collections::HashMap;
 
 mod names;
@@ -43,7 +44,7 @@ pub(crate) struct Drawing {
     /// Devices of one block in one container.
     pub(crate) groups: Vec<Group>,
     /// Labels of the devices of one kind in one container.
-    pub(crate) labels: HashMap<(Container, DeviceKind), Vec<(String, DeviceId)>>,
+    pub(crate) labels: Map<(Container, DeviceKind), Vec<(String, DeviceId)>>,
     /// Rules that `at` blocks gave to single devices.
     pub(crate) changed: HashMap<DeviceId, usize>,
 }
@@ -112,7 +113,7 @@ pub(crate) fn draw(report: &mut Report, blocks: &[Block], tables: &Tables) -> Dr
         paths: HashMap::new(),
         pod_ids: HashMap::new(),
         rack_ids: HashMap::new(),
-        slots: HashMap::new(),
+        slots: Map::default(),
         tried: 0,
         full: false,
     };
@@ -150,7 +151,7 @@ struct Pen<'r> {
     pod_ids: HashMap<String, PodId>,
     rack_ids: HashMap<(PodId, String), RackId>,
     /// Who has which place: pods, racks, switches, machines and controllers each count apart.
-    slots: HashMap<(Container, Counted, u32), (Location, Source)>,
+    slots: Map<(Container, Counted, u32), (Location, Source)>,
     /// Places looked at so far, whether or not they became pods, racks or devices.
     tried: usize,
     full: bool,

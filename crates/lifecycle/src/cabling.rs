@@ -14,8 +14,9 @@ use crate::validate;
 use model::design::PortRef;
 use model::facts::{Facts, Machine, Stage};
 use model::finding::Code;
+use model::quick::Map;
 use model::{DeviceId, Location, Mac, Plan, Roster};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One port of one place: the machine's own port, as the drawn cable leads to it.
 pub type Place = (Location, String);
@@ -24,11 +25,11 @@ pub type Place = (Location, String);
 #[derive(Clone, Debug, Default)]
 pub struct Sightings {
     /// Where each accepted address belongs.
-    homes: HashMap<Mac, Place>,
+    homes: Map<Mac, Place>,
     /// Where each address was last seen.
     seen: BTreeMap<Mac, BTreeSet<Place>>,
     /// What is counted in the indices for each location, so that it can be taken out again.
-    counted: HashMap<Location, Counted>,
+    counted: Map<Location, Counted>,
     /// Addresses seen away from home: here → home.
     displaced: BTreeMap<Place, Place>,
     /// UUIDs seen at more than one location: few or none, so that a judgement costs nothing in a storm.

@@ -6,12 +6,15 @@ use crate::tables::is_dns_label;
 use model::design::DeviceKind;
 use model::finding::{Code, Finding};
 use model::ids::PodId;
+use model::quick::Map;
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Every name is a DNS label and stands once; so does every location at the root.
 pub(super) fn check(report: &mut Report, drawing: &Drawing, pod_ids: &HashMap<String, PodId>) {
-    let mut names: HashMap<std::borrow::Cow<'_, str>, usize> = HashMap::with_capacity(drawing.devices.len());
-    let mut others: HashMap<&str, usize> = HashMap::new();
+    let mut names: Map<Cow<'_, str>, usize> = Map::default();
+    names.reserve(drawing.devices.len());
+    let mut others: Map<&str, usize> = Map::default();
     for (index, device) in drawing.devices.iter().enumerate() {
         if !is_dns_label(&device.name) {
             let sentence = format!("`{}` cannot be the name of `{}`", device.name, device.location);

@@ -66,9 +66,9 @@ pub(super) fn wiring<A: Copy + Ord + Hash>(plan: &Plan, family: &Family<A>) -> W
     }
     // Also the ports of those who have no address of the family: they are drawn, and what comes by them is told apart by it.
     wiring.ports.reserve(plan.bindings.len());
+    let mut buffer = [0; PORT_KEY_MAX];
     for (binding, drawn) in (0..).zip(&plan.bindings) {
         let relay = (family.remote_id)(drawn).map_or(Relay::Switch(drawn.switch), Relay::Remote);
-        let mut buffer = [0; PORT_KEY_MAX];
         // A template that writes more than a sub-option holds can match no request.
         let Some(key) = port_key(relay, (family.circuit_id)(drawn), &mut buffer) else { continue };
         let port = wiring.ports.entry(key.into()).or_default();
