@@ -17,6 +17,7 @@ pub(crate) mod words;
 
 pub use words::in_words;
 
+use crate::machine_uuid;
 use identity::Known;
 use limit::Limiter;
 use model::event::{Event, PROBE_CLASS, What};
@@ -286,7 +287,7 @@ impl Request<'_> {
             interface: self.known.interface,
             binding: self.known.binding,
             mac: self.mac?,
-            uuid: self.message.uuid(),
+            uuid: self.message.uuid().and_then(machine_uuid::of_one),
             stage: self.stage,
             declined: None,
         })

@@ -17,6 +17,7 @@ pub use words::in_words;
 use crate::dhcp::Observed;
 use crate::dhcp::identity::{Known, claim, objection};
 use crate::dhcp::limit::Limiter;
+use crate::machine_uuid;
 use model::facts::Stage;
 use model::view::wiring::Seat;
 use model::{Mac, Reason, Refusal, Time, View};
@@ -327,7 +328,7 @@ impl<'a> Request<'a> {
             interface: self.known.interface,
             binding: self.known.binding,
             mac,
-            uuid: self.message.uuid(),
+            uuid: self.message.uuid().and_then(|uuid| machine_uuid::of_duid(uuid, self.stage)),
             stage: self.stage,
             declined: None,
         }

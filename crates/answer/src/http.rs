@@ -228,8 +228,18 @@ fn matches_any(sent: &str, etag: Option<&str>) -> bool {
     sent.split(',').map(str::trim).any(is_it)
 }
 
-/// The path without leading slash and query, percent-decoded once. `None` if it cannot be a name of ours.
+/// The path without leading slash and query, percent-decoded once, each run of slashes one: shim 16.1 asks for `//grubx64.efi` beside
+/// itself. `None` if it cannot be a name of ours.
 fn path(sent: &str) -> Option<Cow<'_, str>> {
+    let decoded = decoded(sent)?;
+    if !decoded.starts_with('/') && !decoded.contains("//") {
+        return Some(decoded);
+    }
+    let steps: Vec<&str> = decoded.split('/').filter(|step| !step.is_empty()).collect();
+    Some(Cow::Owned(steps.join("/")))
+}
+
+fn decoded(sent: &str) -> Option<Cow<'_, str>> {
     let path = sent.split(['?', '#']).next().unwrap_or_default().strip_prefix('/')?;
     if path.len() > PATH_MAX {
         return None;

@@ -6,5 +6,6 @@ pub mod dhcp;
 pub mod dhcp6;
 pub mod dns;
 pub mod http;
+mod machine_uuid;
 pub mod party;
 pub mod tftp;

@@ -25,7 +25,7 @@ impl Architecture {
     /// have no loader, so they get an address and no boot file.
     fn from_value(value: u16) -> Option<Self> {
         match value {
-            0 => Some(Self::Bios),
+            BIOS => Some(Self::Bios),
             7 | 9 | 16 => Some(Self::Uefi64),
             11 | 19 => Some(Self::UefiArm64),
             _ => None,
@@ -41,6 +41,8 @@ impl Architecture {
     }
 }
 
+/// The value of a BIOS.
+const BIOS: u16 = 0;
 /// The value of UEFI on x86-64, whatever else it says.
 pub(crate) const UEFI: u16 = 7;
 
@@ -67,7 +69,7 @@ pub(crate) fn stage_of(audience: Audience, is_ipxe: bool, class: &[u8], architec
         return Stage::Os;
     }
     match architecture {
-        Some(0) | None => Stage::BiosPxe,
+        Some(BIOS) | None => Stage::BiosPxe,
         Some(_) => Stage::UefiPxe,
     }
 }
@@ -91,7 +93,12 @@ pub(crate) fn loader(mut architectures: impl Iterator<Item = u16>) -> Option<&'s
     architectures.find_map(Architecture::from_value).map(Architecture::loader)
 }
 
-/// Whether a boot file is named to a machine at all. On its own disk firmware goes on at once without one.
+/// Whether it is the machine's own disk that is to be booted.
+pub(super) fn is_own_disk(view: &View, device: DeviceId) -> bool {
+    view.boot.boots.get(device.index()) == Some(&Boot::LocalDisk)
+}
+
+/// Whether a machine boots anything by network.
 pub(crate) fn is_booted(view: &View, device: DeviceId) -> bool {
     match view.boot.boots.get(device.index()) {
         Some(Boot::Image(_) | Boot::Installer { .. } | Boot::NotArmed | Boot::Maintenance { .. }) => true,
@@ -100,13 +107,25 @@ pub(crate) fn is_booted(view: &View, device: DeviceId) -> bool {
 }
 
 /// The boot file for this stage, as the firmware takes it: a name for TFTP or a URL. `None`: it gets none.
+///
+/// Firmware that is to boot the own disk must be led there. OVMF 2022.11 takes no offer without a boot file: it asks four times and
+/// waits a minute, and that for each of its boot options. By PXE it is told to stop (see `for_firmware`); for HTTP there is no such
+/// word, so it gets iPXE, whose script ends with a failure, and the firmware goes on to its next option. iPXE that a BIOS started
+/// goes on by itself, at once.
 pub(super) fn file(
     view: &View,
     message: &Message<'_>,
     device: DeviceId,
     stage: Stage,
 ) -> Option<Cow<'static, str>> {
-    if matches!(stage, Stage::Os | Stage::Bmc) || !is_booted(view, device) {
+    let is_led = || match stage {
+        Stage::UefiHttp => true,
+        Stage::Ipxe => {
+            values(message.vendor_class(), message.architectures()).next().is_some_and(|it| it != BIOS)
+        }
+        _ => false,
+    };
+    if !is_booted(view, device) && !(is_own_disk(view, device) && is_led()) {
         return None;
     }
     let server = IpAddr::V4(*view.dhcp.servers.first()?);

@@ -154,6 +154,12 @@ impl<'a> Request<'a> {
             reply.push(code::IPXE, &IPXE_NO_PROXY);
         }
         if boot_file.is_empty() {
+            // "Use the boot file" and none there: OVMF 2022.11 acknowledges, says PXE-E21 and goes on to its next boot option after four
+            // seconds. Without these it waits a minute for a better offer.
+            let is_pxe = matches!(self.stage, Stage::BiosPxe | Stage::UefiPxe);
+            if is_pxe && boot::is_own_disk(self.view, self.seat.device) {
+                self.pxe_options(reply, list);
+            }
             return;
         }
         // Beyond the header's field, or where the field is not looked at.
@@ -163,16 +169,19 @@ impl<'a> Request<'a> {
         match self.stage {
             // A firmware that boots by HTTP takes no offer without it (UEFI 2.10 §24.7.3.1).
             Stage::UefiHttp => reply.push(code::VENDOR_CLASS, b"HTTPClient"),
-            Stage::BiosPxe | Stage::UefiPxe => {
-                if list.contains(&code::VENDOR_SPECIFIC) && list.contains(&code::VENDOR_CLASS) {
-                    reply.push(code::VENDOR_CLASS, b"PXEClient");
-                    reply.push(code::VENDOR_SPECIFIC, &PXE_USE_BOOT_FILE);
-                }
-                if let Some(uuid) = self.message.option(code::CLIENT_MACHINE_IDENTIFIER) {
-                    reply.push(code::CLIENT_MACHINE_IDENTIFIER, uuid);
-                }
-            }
+            Stage::BiosPxe | Stage::UefiPxe => self.pxe_options(reply, list),
             Stage::Ipxe | Stage::Os | Stage::Bmc => {}
+        }
+    }
+
+    /// What PXE firmware must find to take an offer for one of PXE, if it asks for it.
+    fn pxe_options<'r>(&'r self, reply: &mut Reply<'r>, list: &[u8]) {
+        if list.contains(&code::VENDOR_SPECIFIC) && list.contains(&code::VENDOR_CLASS) {
+            reply.push(code::VENDOR_CLASS, b"PXEClient");
+            reply.push(code::VENDOR_SPECIFIC, &PXE_USE_BOOT_FILE);
+        }
+        if let Some(uuid) = self.message.option(code::CLIENT_MACHINE_IDENTIFIER) {
+            reply.push(code::CLIENT_MACHINE_IDENTIFIER, uuid);
         }
     }
 

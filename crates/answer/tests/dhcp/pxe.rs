@@ -250,17 +250,23 @@ fn p12_option_60_and_the_architecture_of_dhcpv6_change_nothing_here() {
     assert_eq!(outcome.boot_file(), "ipxe.efi");
 }
 
-#[test]
-fn what_boots_its_own_disk_gets_no_boot_file() {
+/// What is told of the boot to firmware that asks at `u04`, which boots its own disk: boot file, options 60 and 43.
+fn own_disk(request: &Request) -> (String, Option<Vec<u8>>, Option<Vec<u8>>) {
     let view = zone::view();
-    let local = Port { circuit_id: "swp4", ..u01() };
-    for request in [uefi(), ipxe()] {
-        let outcome = relayed(&view, &request, local);
-        assert_eq!(outcome.granted(), address(&view, "ams1/p01/r1/u04", "eno1"));
-        assert_eq!(
-            (outcome.boot_file(), outcome.option(60), outcome.option(67)),
-            (String::new(), None, None)
-        );
-    }
-    assert_eq!(relayed(&view, &uefi(), u01_bmc()).boot_file(), "", "nor does a BMC");
+    let outcome = relayed(&view, request, Port { circuit_id: "swp4", ..u01() });
+    assert_eq!(outcome.granted(), address(&view, "ams1/p01/r1/u04", "eno1"));
+    (outcome.boot_file(), outcome.option(60), outcome.option(43))
+}
+
+#[test]
+fn firmware_is_led_to_the_own_disk() {
+    let (stop, script) = (vec![6, 1, 8, 255], "http://10.0.0.2/boot/ams1/p01/r1/u04.ipxe".to_owned());
+    assert_eq!(own_disk(&uefi()), (String::new(), Some(b"PXEClient".to_vec()), Some(stop)));
+    let http = ("http://10.0.0.2/boot/loader/ipxe.efi".to_owned(), Some(b"HTTPClient".to_vec()), None);
+    assert_eq!(own_disk(&pxe("HTTPClient:Arch:00016:UNDI:003000", &[16])), http);
+    assert_eq!(own_disk(&ipxe()), (script, None, None));
+    // iPXE on a BIOS goes on by itself.
+    assert_eq!(own_disk(&Request { architectures: vec![0], ..ipxe() }), (String::new(), None, None));
+    let view = zone::view();
+    assert_eq!(relayed(&view, &uefi(), u01_bmc()).boot_file(), "", "a BMC boots nothing");
 }

@@ -88,8 +88,9 @@ const SYSTEM_PARAMETERS: &[u8] = &[
     code::REBINDING_TIME,
 ];
 
-/// UNDI 2.1 for BIOS, 3.16 for UEFI (RFC 4578 §2.2).
+/// UNDI 2.1 for BIOS, 3.0 for OVMF 2022.11, 3.16 for iPXE on UEFI (RFC 4578 §2.2).
 const UNDI_BIOS: (u8, &[u8]) = (code::CLIENT_NETWORK_INTERFACE, &[1, 2, 1]);
+const UNDI_OVMF: (u8, &[u8]) = (code::CLIENT_NETWORK_INTERFACE, &[1, 3, 0]);
 const UNDI_UEFI: (u8, &[u8]) = (code::CLIENT_NETWORK_INTERFACE, &[1, 3, 16]);
 /// iPXE features: HTTP (19), bzImage (24), menu (39), PXE (33), EFI or not is in Option 93.
 const IPXE_FEATURES: (u8, &[u8]) = (code::IPXE, &[19, 1, 1, 24, 1, 1, 33, 1, 1, 39, 1, 1, 235, 3, 1, 21, 1]);
@@ -120,15 +121,17 @@ pub(crate) fn persona(stage: Stage, on_bios: bool) -> Persona {
             ..plain
         },
         Stage::UefiPxe => Persona {
-            vendor_class: Cow::Borrowed("PXEClient:Arch:00007:UNDI:003016"),
+            vendor_class: Cow::Borrowed("PXEClient:Arch:00007:UNDI:003000"),
             architecture: Some(7),
-            more: &[UNDI_UEFI],
+            more: &[UNDI_OVMF],
+            broadcast: true,
             ..plain
         },
         Stage::UefiHttp => Persona {
-            vendor_class: Cow::Borrowed("HTTPClient:Arch:00016:UNDI:003016"),
+            vendor_class: Cow::Borrowed("HTTPClient:Arch:00016:UNDI:003000"),
             architecture: Some(16),
-            more: &[UNDI_UEFI],
+            more: &[UNDI_OVMF],
+            broadcast: true,
             accepts: Accepts::BootUri,
             ..plain
         },

@@ -220,7 +220,8 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The SMBIOS UUID in the client's DUID, if that is made of it (RFC 6355).
+    /// The SMBIOS UUID in the client's DUID, if that is made of it (RFC 6355). As it was sent: not every client has its fields in
+    /// network order.
     pub fn uuid(&self) -> Option<[u8; 16]> {
         match self.client_id()? {
             [0, 4, uuid @ ..] => uuid.try_into().ok(),
