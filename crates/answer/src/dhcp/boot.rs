@@ -125,7 +125,8 @@ pub(super) fn file(
         }
         _ => false,
     };
-    if !is_booted(view, device) && !(is_own_disk(view, device) && is_led()) {
+    let has_file = is_booted(view, device) || is_own_disk(view, device) && is_led();
+    if !has_file {
         return None;
     }
     let server = IpAddr::V4(*view.dhcp.servers.first()?);
