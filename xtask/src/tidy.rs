@@ -20,6 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("api", &["model"]),
     ("store", &["model", "design", "plan"]),
     ("agent", &["model", "lifecycle", "wire", "api"]),
+    ("image", &[]),
     (
         "server",
         &["model", "design", "plan", "lifecycle", "wire", "answer", "render", "api", "store", "agent"],
@@ -54,6 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
             "server",
             "agent",
+            "image",
             "lab",
         ],
     ),

@@ -1,0 +1,89 @@
+//! What is in the installer, read from `installer.list`.
+
+const TEXT: &str = include_str!("installer.list");
+
+/// The sections of the list, in its order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct List {
+    /// Modules that are loaded before anything is looked for.
+    pub at_once: Vec<String>,
+    /// Modules that a device asks for.
+    pub by_device: Vec<String>,
+    /// Packages whose programs are taken.
+    pub packages: Vec<String>,
+    /// Programs, by the names of their files.
+    pub programs: Vec<String>,
+    /// Files besides, by their paths.
+    pub files: Vec<String>,
+    /// Directories that are there and empty.
+    pub directories: Vec<String>,
+}
+
+/// The list that is compiled in.
+pub fn installer() -> List {
+    // It is a part of this program, and the tests read it: a line that says nothing cannot come this far.
+    read(TEXT).unwrap_or_default()
+}
+
+/// Reads a list; what is wrong with it is a sentence.
+fn read(text: &str) -> Result<List, String> {
+    let mut list = List::default();
+    let mut section: Option<&mut Vec<String>> = None;
+    for line in text.lines() {
+        let (names, reason) = line.split_once('#').unwrap_or((line, ""));
+        let names = names.trim();
+        if names.is_empty() {
+            continue;
+        }
+        if names.starts_with('[') {
+            section = Some(match names {
+                "[modules loaded at once]" => &mut list.at_once,
+                "[modules by device]" => &mut list.by_device,
+                "[packages]" => &mut list.packages,
+                "[programs]" => &mut list.programs,
+                "[files]" => &mut list.files,
+                "[directories]" => &mut list.directories,
+                _ => return Err(format!("{names} is no section")),
+            });
+            continue;
+        }
+        if reason.trim().is_empty() {
+            return Err(format!("{names} has no reason"));
+        }
+        let Some(section) = section.as_deref_mut() else { return Err(format!("{names} is in no section")) };
+        for name in names.split_whitespace() {
+            if section.iter().any(|there| there == name) {
+                return Err(format!("{name} is there twice"));
+            }
+            section.push(name.to_owned());
+        }
+    }
+    Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_installer_has_what_it_installs_with() {
+        let list = read(TEXT).expect("a list");
+        assert_eq!(list, installer());
+        assert!(list.at_once.iter().any(|name| name == "ext4"));
+        assert!(list.by_device.iter().any(|name| name == "virtio_net"));
+        assert!(!list.by_device.iter().any(|name| list.at_once.contains(name)));
+        assert_eq!(list.programs, ["mke2fs", "mkfs.vfat", "mdadm", "lvm"]);
+    }
+
+    #[test]
+    fn a_line_without_section_or_reason_is_refused() {
+        for (text, why) in [
+            ("ext4 # disks", "ext4 is in no section"),
+            ("[programs]\nlvm", "lvm has no reason"),
+            ("[programmes]", "[programmes] is no section"),
+            ("[programs]\nlvm # volumes\nlvm # more", "lvm is there twice"),
+        ] {
+            assert_eq!(read(text), Err(why.to_owned()));
+        }
+    }
+}
