@@ -10,6 +10,7 @@
 //! | `boot`     | TFTP and HTTP clients                                                                |
 //! | `perf`     | `perfdhcp` as a judge                                                                |
 //! | `judges`   | Ansible, Prometheus and Graphviz on what we export; the API by its own document      |
+//! | `image`    | `cpio`, `zstd` and `depmod` on the installer, made twice                            |
 //! | `examples` | the examples' whole plans, by digest                                                |
 //! | `hardship` | taken ports, full disks, kills, noise, broken designs                                |
 //! | `network`  | a private network inside a test, which leaves nothing behind                         |
@@ -25,6 +26,7 @@ mod dns;
 mod dns_secondary;
 mod examples;
 mod hardship;
+mod image;
 mod judges;
 mod network;
 mod perf;

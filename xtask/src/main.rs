@@ -1,7 +1,8 @@
-//! What is done to the code rather than by it: `cargo xtask test`, `ci`, `tidy`, `reference`.
+//! What is done to the code rather than by it: `cargo xtask test`, `ci`, `tidy`, `reference`, `agent`.
 //!
 //! `cargo xtask ci` is the one gate; `.ci/run` and the README call the same commands.
 
+mod agent;
 mod checklists;
 mod packages;
 mod reference;
@@ -19,6 +20,7 @@ usage: cargo xtask COMMAND
   reference   write docs/reference anew from the code; `--check` only says whether it is fresh
   bench       measure us and the servers that people use today, and write bench/results.md; with the name of a section
               (limit, dhcp, dhcp6, dns, storm, memory, change, plan, lab), `--smoke`, `--rounds N` or `--only SERVER` it only prints
+  agent       build zw-agent as a static program, for the installer: `zw image build installer` finds it
   packages    install the Debian packages that the tests use, or name them
 ";
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         ["reference"] => reference::write(),
         ["reference", "--check"] => reference::check(),
         ["bench", words @ ..] => bench(words),
+        ["agent"] => agent::build(),
         ["packages"] => packages::install(),
         _ => {
             run::say(USAGE);

@@ -10,6 +10,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("bind9", "named, a secondary of our zones"),
     ("bind9-dnsutils", "dig asks our DNS"),
     ("bind9-utils", "named-checkzone judges the zones that we transfer"),
+    ("cpio", "lists the archives of images that we wrote"),
     ("curl", "fetches boot files by HTTP and TFTP, whole and in ranges"),
     ("dhcpig", "tries to use up the addresses of a DHCP server"),
     ("dhcpstarv", "the same, in another way"),
@@ -25,8 +26,10 @@ const PACKAGES: &[(&str, &str)] = &[
     ("kea-admin", "perfdhcp, a judge of DHCP servers"),
     ("kea-dhcp4-server", "a DHCP server to measure beside ours"),
     ("kea-dhcp6-server", "a DHCPv6 server to measure beside ours"),
+    ("kmod", "depmod judges the lists of modules in images"),
     ("knot", "a DNS server to measure beside ours"),
     ("ldnsutils", "drill asks our DNS, by another library than dig's; ldns-verify-zone judges the zones"),
+    ("musl-tools", "musl-gcc, for an agent that needs nothing of the system it runs on"),
     ("nginx-light", "a web server to measure beside ours"),
     ("nsd", "a DNS server to measure beside ours"),
     ("prometheus", "promtool reads our metrics and targets"),
@@ -38,6 +41,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("udhcpc", "a DHCP client"),
     ("yersinia", "floods with DHCP among other things"),
     ("util-linux", "unshare, nsenter and setpriv, for private networks and missing rights"),
+    ("zstd", "unpacks the archives of images that we wrote"),
 ];
 
 /// Installs what is missing if this is root on a Debian; else names it.

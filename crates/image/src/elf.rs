@@ -11,13 +11,13 @@ const NEEDED: u64 = 1;
 
 /// An ELF file.
 #[derive(Clone, Copy, Debug)]
-pub struct Elf<'a> {
+pub(crate) struct Elf<'a> {
     file: &'a [u8],
 }
 
 /// Why a file is not one that we read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotElf {
+pub(crate) enum NotElf {
     /// It begins otherwise.
     Other,
     /// It is ELF, and not for 64 bits, little-endian.
@@ -38,7 +38,7 @@ impl fmt::Display for NotElf {
 
 impl<'a> Elf<'a> {
     /// Looks at the head of a file.
-    pub fn of(file: &'a [u8]) -> Result<Self, NotElf> {
+    pub(crate) fn of(file: &'a [u8]) -> Result<Self, NotElf> {
         if !file.starts_with(b"\x7fELF") {
             return Err(NotElf::Other);
         }
@@ -52,7 +52,7 @@ impl<'a> Elf<'a> {
     }
 
     /// The program that loads this one; a static program has none.
-    pub fn interpreter(&self) -> Option<&'a str> {
+    pub(crate) fn interpreter(&self) -> Option<&'a str> {
         let start = usize::try_from(long(self.file, 32)?).ok()?;
         let size = usize::from(half(self.file, 54)?);
         (0..usize::from(half(self.file, 56)?)).find_map(|number| {
@@ -63,7 +63,7 @@ impl<'a> Elf<'a> {
     }
 
     /// The names of the libraries that must be there (`DT_NEEDED`).
-    pub fn needed(&self) -> Vec<&'a str> {
+    pub(crate) fn needed(&self) -> Vec<&'a str> {
         let Some((strings, entries)) = self.dynamic() else { return Vec::new() };
         entries
             .chunks_exact(16)
@@ -76,7 +76,7 @@ impl<'a> Elf<'a> {
     }
 
     /// The section of this name.
-    pub fn section(&self, name: &str) -> Option<&'a [u8]> {
+    pub(crate) fn section(&self, name: &str) -> Option<&'a [u8]> {
         let names = self.sections().nth(usize::from(half(self.file, 62)?))?;
         let names = self.content(names)?;
         let is_it = |header: &[u8]| {
@@ -112,6 +112,11 @@ impl<'a> Elf<'a> {
         let at = usize::try_from(at).ok()?;
         self.file.get(at..at.checked_add(usize::try_from(size).ok()?)?)
     }
+}
+
+/// Whether a file is a program that needs nothing of the system it runs on.
+pub fn is_static(file: &[u8]) -> bool {
+    Elf::of(file).is_ok_and(|elf| elf.interpreter().is_none() && elf.needed().is_empty())
 }
 
 /// Up to the first NUL; nothing if it is not UTF-8.

@@ -3,18 +3,37 @@
 //! It runs `apt-get` and `dpkg-deb`, and writes files. It serves nothing, knows no zone, and decides nothing of one. What goes
 //! into an image, in which order and as which octets, is decided in modules without I/O.
 //!
-//! | module    | subject                                                        |
-//! |-----------|----------------------------------------------------------------|
-//! | `elf`     | what a program needs to run, what a module says of itself      |
-//! | `list`    | what is in the installer, as data                              |
-//! | `lock`    | which packages an image is made of                             |
-//! | `modules` | which modules, in which order, and the texts that load them    |
-//! | `newc`    | the archive that Linux unpacks                                 |
-//! | `tree`    | the files of an archive before it is written                   |
+//! | module      | subject                                                        | I/O |
+//! |-------------|----------------------------------------------------------------|-----|
+//! | `list`      | what is in the installer, as data                              |     |
+//! | `lock`      | which packages an image is made of                             |     |
+//! | `elf`       | what a program needs to run, what a module says of itself      |     |
+//! | `modules`   | which modules, in which order, and the texts that load them    |     |
+//! | `programs`  | programs and the libraries that they need                      |     |
+//! | `tree`      | the files of an archive before it is written                   |     |
+//! | `newc`      | the archive that Linux unpacks                                 |     |
+//! | `apt`       | asking `apt-get`                                               | yes |
+//! | `packages`  | choosing packages, and the cache that they are kept in         | yes |
+//! | `archive`   | the files of a package                                         | yes |
+//! | `manifest`  | what an image is, and its digest                               | yes |
+//! | `place`     | an image is there whole or not at all                          | yes |
+//! | `installer` | the installer, from a request to a directory                   | yes |
 
-pub mod elf;
-pub mod list;
-pub mod lock;
-pub mod modules;
-pub mod newc;
-pub mod tree;
+mod apt;
+mod archive;
+mod elf;
+mod error;
+pub mod installer;
+mod list;
+mod lock;
+pub mod manifest;
+mod modules;
+mod newc;
+mod packages;
+mod place;
+mod programs;
+mod tree;
+
+pub use elf::is_static;
+pub use error::Error;
+pub use packages::Step;

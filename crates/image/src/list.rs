@@ -4,23 +4,23 @@ const TEXT: &str = include_str!("installer.list");
 
 /// The sections of the list, in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct List {
+pub(crate) struct List {
     /// Modules that are loaded before anything is looked for.
-    pub at_once: Vec<String>,
+    pub(crate) at_once: Vec<String>,
     /// Modules that a device asks for.
-    pub by_device: Vec<String>,
+    pub(crate) by_device: Vec<String>,
     /// Packages whose programs are taken.
-    pub packages: Vec<String>,
+    pub(crate) packages: Vec<String>,
     /// Programs, by the names of their files.
-    pub programs: Vec<String>,
+    pub(crate) programs: Vec<String>,
     /// Files besides, by their paths.
-    pub files: Vec<String>,
+    pub(crate) files: Vec<String>,
     /// Directories that are there and empty.
-    pub directories: Vec<String>,
+    pub(crate) directories: Vec<String>,
 }
 
 /// The list that is compiled in.
-pub fn installer() -> List {
+pub(crate) fn installer() -> List {
     // It is a part of this program, and the tests read it: a line that says nothing cannot come this far.
     read(TEXT).unwrap_or_default()
 }

@@ -11,35 +11,35 @@ const HEAD: &str = "\
 
 /// One package, exactly.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Package {
+pub(crate) struct Package {
     /// `linux-image-6.1.0-56-amd64`.
-    pub name: String,
+    pub(crate) name: String,
     /// With its epoch: `1:2.66-4`.
-    pub version: String,
+    pub(crate) version: String,
     /// `amd64` or `all`.
-    pub architecture: String,
+    pub(crate) architecture: String,
     /// Octets of the `.deb`.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Of the `.deb`, 64 hexadecimal digits.
-    pub sha256: String,
+    pub(crate) sha256: String,
 }
 
 /// What was asked for, and what was taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lock {
+pub(crate) struct Lock {
     /// The kernel's flavour: `amd64`, `cloud`.
-    pub kernel: String,
+    pub(crate) kernel: String,
     /// Packages added to the image's own, sorted.
-    pub add: Vec<String>,
+    pub(crate) add: Vec<String>,
     /// Sorted.
-    pub packages: Vec<Package>,
+    pub(crate) packages: Vec<Package>,
 }
 
 /// A line that is none of a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
     /// Counted from 1; 0 if the whole lacks something.
-    pub line: usize,
+    pub(crate) line: usize,
     why: String,
 }
 
@@ -73,7 +73,7 @@ impl fmt::Display for Lock {
 
 impl Lock {
     /// Reads the text of a lock.
-    pub fn read(text: &str) -> Result<Self, Unreadable> {
+    pub(crate) fn read(text: &str) -> Result<Self, Unreadable> {
         let mut lock = Self::default();
         for (line, number) in text.lines().zip(1..) {
             let wrong = |why: String| Unreadable { line: number, why };
@@ -108,19 +108,19 @@ impl Lock {
 }
 
 /// A package's name, by Debian's policy (5.6.1). It goes to `apt-get` as an argument, and cannot be an option.
-pub fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
         && text.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || b"+-.".contains(&it))
 }
 
 /// A version, by Debian's policy (5.6.12).
-pub fn is_version(text: &str) -> bool {
+pub(crate) fn is_version(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphanumeric())
         && text.bytes().all(|it| it.is_ascii_alphanumeric() || b".+-~:".contains(&it))
 }
 
 /// A SHA-256 as it is written: it is the name of a file.
-pub fn is_digest(text: &str) -> bool {
+pub(crate) fn is_digest(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|it| it.is_ascii_digit() || (b'a'..=b'f').contains(&it))
 }
 

@@ -7,24 +7,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// One module, by its own words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Module {
+pub(crate) struct Module {
     /// Below `/lib/modules/VERSION`: `kernel/fs/ext4/ext4.ko`.
-    pub path: String,
+    pub(crate) path: String,
     /// The modules whose symbols it uses.
-    pub depends: Vec<String>,
+    pub(crate) depends: Vec<String>,
     /// What it is asked for by: patterns of devices, names of algorithms and file systems.
-    pub aliases: Vec<String>,
+    pub(crate) aliases: Vec<String>,
     /// What should be loaded before it, if it can be: names or aliases.
-    pub before: Vec<String>,
+    pub(crate) before: Vec<String>,
     /// Its soft dependencies as written.
-    pub soft: Vec<String>,
+    pub(crate) soft: Vec<String>,
     /// Files that it asks for, below `/lib/firmware`.
-    pub firmware: Vec<String>,
+    pub(crate) firmware: Vec<String>,
 }
 
 impl Module {
     /// Reads a `.modinfo` section.
-    pub fn read(path: &str, information: &[u8]) -> Self {
+    pub(crate) fn read(path: &str, information: &[u8]) -> Self {
         let mut module = Self { path: path.to_owned(), ..Self::default() };
         for entry in information.split(|octet| *octet == 0) {
             let Some((key, value)) = std::str::from_utf8(entry).ok().and_then(|entry| entry.split_once('='))
@@ -59,12 +59,12 @@ impl Module {
 }
 
 /// A module's name as the kernel has it: `-` and `_` are one.
-pub fn plain(name: &str) -> String {
+pub(crate) fn plain(name: &str) -> String {
     name.replace('-', "_")
 }
 
 /// The name of the module in a file, with or without compression.
-pub fn name_of(path: &str) -> Option<String> {
+pub(crate) fn name_of(path: &str) -> Option<String> {
     let file = path.rsplit('/').next()?;
     let (name, rest) = file.split_once(".ko")?;
     matches!(rest, "" | ".xz" | ".zst" | ".gz").then(|| plain(name))
@@ -72,7 +72,7 @@ pub fn name_of(path: &str) -> Option<String> {
 
 /// The modules of one kernel.
 #[derive(Clone, Debug, Default)]
-pub struct Modules {
+pub(crate) struct Modules {
     modules: BTreeMap<String, Module>,
     built_in: BTreeSet<String>,
     /// Who has an alias that is a name and no pattern.
@@ -81,16 +81,16 @@ pub struct Modules {
 
 /// A choice of modules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Choice {
+pub(crate) struct Choice {
     /// Names, each after what it needs.
-    pub order: Vec<String>,
+    pub(crate) order: Vec<String>,
     /// Names asked for that this kernel has neither as a module nor within.
-    pub absent: Vec<String>,
+    pub(crate) absent: Vec<String>,
 }
 
 impl Modules {
     /// Modules, and the text of `modules.builtin`.
-    pub fn new(modules: impl IntoIterator<Item = Module>, built_in: &str) -> Self {
+    pub(crate) fn new(modules: impl IntoIterator<Item = Module>, built_in: &str) -> Self {
         let modules: BTreeMap<String, Module> =
             modules.into_iter().filter_map(|module| Some((name_of(&module.path)?, module))).collect();
         let mut by_alias: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -103,12 +103,12 @@ impl Modules {
     }
 
     /// The module of this name.
-    pub fn get(&self, name: &str) -> Option<&Module> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Module> {
         self.modules.get(name)
     }
 
     /// These modules and all they need, hard and soft, each after what it needs.
-    pub fn choose<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Choice {
+    pub(crate) fn choose<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Choice {
         let mut choice = Choice::default();
         let mut seen = BTreeSet::new();
         for name in names {
@@ -146,7 +146,7 @@ impl Modules {
     }
 
     /// `modules.dep`: each module's path and those of what it needs, the last to be loaded first.
-    pub fn dependencies(&self, chosen: &[String]) -> String {
+    pub(crate) fn dependencies(&self, chosen: &[String]) -> String {
         self.lines(chosen, |name, module, text| {
             let mut needed = Vec::new();
             self.hard(name, &mut BTreeSet::new(), &mut needed);
@@ -167,7 +167,7 @@ impl Modules {
     }
 
     /// `modules.alias`: which module to load for a device.
-    pub fn aliases(&self, chosen: &[String]) -> String {
+    pub(crate) fn aliases(&self, chosen: &[String]) -> String {
         self.lines(chosen, |name, module, text| {
             for alias in &module.aliases {
                 *text += &format!("alias {alias} {name}\n");
@@ -176,7 +176,7 @@ impl Modules {
     }
 
     /// `modules.softdep`: what should be loaded before or after a module.
-    pub fn soft_dependencies(&self, chosen: &[String]) -> String {
+    pub(crate) fn soft_dependencies(&self, chosen: &[String]) -> String {
         self.lines(chosen, |name, module, text| {
             for soft in &module.soft {
                 *text += &format!("softdep {name} {soft}\n");

@@ -16,7 +16,7 @@ const TRAILER: &str = "TRAILER!!!";
 const BLOCK: u64 = 512;
 
 /// Writes a tree. Fails if writing does, or if a file has 4 GiB or more, which the format cannot say.
-pub fn write(tree: &Tree, out: &mut impl Write) -> io::Result<()> {
+pub(crate) fn write(tree: &Tree, out: &mut impl Write) -> io::Result<()> {
     let mut out = Counted { out, written: 0 };
     for ((path, node), inode) in tree.iter().zip(1u32..) {
         let (mode, links, device, content): (u32, u32, (u32, u32), &[u8]) = match node {

@@ -11,7 +11,7 @@ const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 
 /// What stands at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Node {
+pub(crate) enum Node {
     /// A directory, and its permissions.
     Directory(u32),
     /// A file: its permissions and its content.
@@ -24,11 +24,11 @@ pub enum Node {
 
 /// Paths and nodes, in the order of the paths' octets: a directory before what is in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tree(BTreeMap<String, Node>);
+pub(crate) struct Tree(BTreeMap<String, Node>);
 
 /// Two things want to stand at one path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Taken(pub String);
+pub struct Taken(pub(crate) String);
 
 impl fmt::Display for Taken {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,7 +40,7 @@ impl std::error::Error for Taken {}
 
 impl Tree {
     /// A root whose `/lib` and its like are links into `/usr`.
-    pub fn merged() -> Self {
+    pub(crate) fn merged() -> Self {
         let mut tree = Self::default();
         for name in MERGED {
             tree.0.insert(name.to_owned(), Node::Link(format!("usr/{name}")));
@@ -51,7 +51,7 @@ impl Tree {
     }
 
     /// Puts a node at a path, with the directories above it. The same again is fine.
-    pub fn put(&mut self, path: &str, node: Node) -> Result<(), Taken> {
+    pub(crate) fn put(&mut self, path: &str, node: Node) -> Result<(), Taken> {
         for (at, _) in path.match_indices('/') {
             let above = &path[..at];
             match self.0.get(above) {
@@ -70,25 +70,25 @@ impl Tree {
     }
 
     /// What stands at a path.
-    pub fn get(&self, path: &str) -> Option<&Node> {
+    pub(crate) fn get(&self, path: &str) -> Option<&Node> {
         self.0.get(path)
     }
 
     /// Everything, in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Node)> {
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Node)> {
         self.0.iter().map(|(path, node)| (path.as_str(), node))
     }
 }
 
 /// A path as it is in a merged `/usr`: without `./` or `/` in front, and below `usr` if it was below `/lib` and its like.
-pub fn merged(path: &str) -> String {
+pub(crate) fn merged(path: &str) -> String {
     let path = path.trim_start_matches("./").trim_matches('/');
     let first = path.split('/').next().unwrap_or_default();
     if MERGED.contains(&first) { format!("usr/{path}") } else { path.to_owned() }
 }
 
 /// Where a link at `path` leads, as a path in a merged `/usr`.
-pub fn followed(path: &str, target: &str) -> String {
+pub(crate) fn followed(path: &str, target: &str) -> String {
     let mut parts: Vec<&str> = match target.strip_prefix('/') {
         Some(_) => Vec::new(),
         None => path.split('/').collect(),

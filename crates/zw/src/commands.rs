@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod export;
 pub(crate) mod fmt;
+pub(crate) mod image;
 pub(crate) mod lab;
 pub(crate) mod new;
 pub(crate) mod plan;

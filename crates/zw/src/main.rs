@@ -50,6 +50,7 @@ enum Command {
     /// Let the controller read its design now, and allow what it refuses by itself.
     Reload(commands::wish::ReloadArgs),
     Agent(commands::agent::Args),
+    Image(commands::image::Args),
     Lab(commands::lab::Args),
     /// The processes that hold a lab; started by `zw lab up`.
     #[command(hide = true)]
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
         Command::Arm(args) => commands::wish::arm(&args),
         Command::Reload(args) => commands::wish::reload(&args),
         Command::Agent(args) => commands::agent::run(&args),
+        Command::Image(args) => commands::image::run(&args),
         Command::Lab(args) => commands::lab::run(&args),
         Command::LabSupervisor(args) => commands::lab::supervise(&args),
         Command::Completions(args) => commands::completions::run(&args, Arguments::command()),

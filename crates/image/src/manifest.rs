@@ -1,0 +1,144 @@
+//! What an image is: its files by digest, and where they come from. The image's own digest is that of this text.
+
+use crate::error::{Error, at};
+use crate::packages::{digest, hexadecimal};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::path::Path;
+
+/// The file beside the others that says what they are.
+pub const FILE: &str = "manifest.json";
+
+/// `manifest.json`: fields in this order, so that the same image has the same text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// What the image is for: `installer`.
+    pub kind: String,
+    /// The kernel's version: `6.1.0-56-amd64`.
+    pub kernel: String,
+    /// How many modules are in it.
+    pub modules: usize,
+    /// Modules of the list that this kernel does not have.
+    pub absent: Vec<String>,
+    /// The files beside this one.
+    pub files: Vec<File>,
+    /// What they were made of.
+    pub packages: Vec<Origin>,
+}
+
+/// A file of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Its name.
+    pub name: String,
+    /// Octets.
+    pub size: u64,
+    /// 64 hexadecimal digits.
+    pub sha256: String,
+}
+
+/// A package that something was taken from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Of its `.deb`.
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// The text of the file.
+    pub fn text(&self) -> Result<String, Error> {
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|error| Error::Lacks(format!("failed to write the manifest: {error}")))?;
+        Ok(text + "\n")
+    }
+
+    /// All files together, octets.
+    pub fn size(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+}
+
+/// An image that lies in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// `sha256:` and the digest of the manifest.
+    pub digest: String,
+    /// What is in it.
+    pub manifest: Manifest,
+}
+
+/// The digest of an image whose manifest has this text.
+pub(crate) fn digest_of(text: &str) -> String {
+    format!("sha256:{}", hexadecimal(&Sha256::digest(text.as_bytes())))
+}
+
+/// Reads the manifest of a directory; none if there is no such file.
+pub fn read(directory: &Path) -> Result<Option<Image>, Error> {
+    let path = directory.join(FILE);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(at("read", &path)(error)),
+    };
+    let manifest = serde_json::from_str(&text).map_err(|error| at("understand", &path)(error.into()))?;
+    Ok(Some(Image { digest: digest_of(&text), manifest }))
+}
+
+/// The files of an image that are not what the manifest says, a sentence each.
+pub fn differences(directory: &Path, manifest: &Manifest) -> Vec<String> {
+    let differs = |file: &File| {
+        // A name that leads out of the directory is none of ours.
+        if file.name.contains('/') || file.name.starts_with('.') {
+            return Some(format!("{} is no name of a file of an image", file.name));
+        }
+        match digest(&directory.join(&file.name)) {
+            Err(error) => Some(format!("{} cannot be read: {error}", file.name)),
+            Ok((size, _)) if size != file.size => {
+                Some(format!("{} has {size} octets instead of {}", file.name, file.size))
+            }
+            Ok((_, sha256)) if sha256 != file.sha256 => Some(format!("{} has another content", file.name)),
+            Ok(_) => None,
+        }
+    };
+    manifest.files.iter().filter_map(differs).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_file_is_named() {
+        let directory = std::env::temp_dir().join(format!("zw-manifest-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("a"), b"one").unwrap();
+        let file =
+            |name: &str| File { name: name.into(), size: 3, sha256: hexadecimal(&Sha256::digest(b"one")) };
+        let mut manifest = Manifest {
+            kind: "installer".into(),
+            kernel: "6.1".into(),
+            modules: 0,
+            absent: vec![],
+            files: vec![file("a")],
+            packages: vec![],
+        };
+        assert_eq!(differences(&directory, &manifest), [""; 0]);
+        fs::write(directory.join("a"), b"two").unwrap();
+        assert_eq!(differences(&directory, &manifest), ["a has another content"]);
+        fs::write(directory.join("a"), b"three").unwrap();
+        assert_eq!(differences(&directory, &manifest), ["a has 5 octets instead of 3"]);
+        manifest.files = vec![file("../a")];
+        assert_eq!(differences(&directory, &manifest), ["../a is no name of a file of an image"]);
+
+        assert_eq!(read(&directory).unwrap(), None);
+        let text = manifest.text().unwrap();
+        fs::write(directory.join(FILE), &text).unwrap();
+        assert_eq!(read(&directory).unwrap(), Some(Image { digest: digest_of(&text), manifest }));
+        fs::remove_dir_all(&directory).unwrap();
+    }
+}

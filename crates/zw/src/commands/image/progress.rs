@@ -1,0 +1,67 @@
+//! An image on its way, shown: a live line on a terminal, a line for each step elsewhere.
+
+use image::Step;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{IsTerminal, Write};
+use std::time::Instant;
+
+/// What is on the screen.
+pub(crate) struct Shown {
+    live: Option<ProgressBar>,
+    last: String,
+    began: Instant,
+}
+
+impl Shown {
+    /// Nothing yet.
+    pub(crate) fn new() -> Self {
+        let live = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(100);
+            if let Ok(style) = ProgressStyle::with_template("{bar:32.green/dim} {percent:>3}% {msg}") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Self { live, last: String::new(), began: Instant::now() }
+    }
+
+    /// Shows what is being done.
+    pub(crate) fn show(&mut self, step: &Step) {
+        let (text, percent) = told(step);
+        match &self.live {
+            Some(bar) => {
+                bar.set_position(percent);
+                bar.set_message(text);
+            }
+            None if text != self.last => {
+                let elapsed = self.began.elapsed().as_secs_f64();
+                // If nobody listens there is nobody to tell.
+                let _ = writeln!(anstream::stderr(), "{elapsed:6.1} s  {text}");
+                self.last = text;
+            }
+            None => {}
+        }
+    }
+
+    /// Takes the live line away; what was made follows.
+    pub(crate) fn end(self) {
+        if let Some(bar) = self.live {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// A step in words, and how far of a hundred it is.
+fn told(step: &Step) -> (String, u64) {
+    match step {
+        Step::Asking => ("asking the sources what they have".to_owned(), 0),
+        Step::Fetching(1, percent) => ("fetching 1 package".to_owned(), u64::from(*percent)),
+        Step::Fetching(count, percent) => (format!("fetching {count} packages"), u64::from(*percent)),
+        Step::Reading(done, all) => (format!("reading {all} packages"), part(*done as u64, *all as u64)),
+        Step::Packing(name, done, all) => (format!("packing {name}"), part(*done, *all)),
+    }
+}
+
+fn part(done: u64, all: u64) -> u64 {
+    (done * 100).checked_div(all).unwrap_or(100)
+}
