@@ -18,12 +18,15 @@
 //! | `hardware`   | what is in the box                                                         |
 //! | `lldp`       | who is at the other end of its cables                                       |
 //! | `probe`      | which DHCP servers answer in its networks                                   |
+//! | `dhcp`       | a DHCP client: packets and times in and out                                  |
+//! | `ramdisk`    | from a kernel with nothing to an agent with a network                        |
 //! | `checks`     | the role's checks: read, run                                                |
 
 mod attempt;
 mod backoff;
 pub mod checks;
 mod connection;
+pub mod dhcp;
 mod enrolment;
 pub mod hardware;
 mod identity;
@@ -31,6 +34,7 @@ pub mod lldp;
 mod observer;
 pub mod options;
 mod probe;
+pub mod ramdisk;
 mod session;
 mod trust;
 

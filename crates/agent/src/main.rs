@@ -2,7 +2,7 @@
 //! flags replace it.
 
 use agent::options::CommandLine;
-use agent::{Notice, Options};
+use agent::{Notice, Options, ramdisk};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,11 +10,17 @@ use std::sync::Arc;
 
 const USAGE: &str =
     "usage: zw-agent [--controller https://ADDRESS:PORT]... [--ca-pin sha256:HEX] [--location L]
-                [--state DIR] [--hardware FILE] [--once]
+                [--state DIR] [--hardware FILE] [--once] [--ramdisk]
 what is not given is read from the kernel's command line (zw.controller, zw.ca, zw.location);
-DIR is /var/lib/zonewright-agent unless given";
+DIR is /var/lib/zonewright-agent unless given
+as the first process of a machine (/init of an initramfs) it mounts what is needed and starts itself with --ramdisk:
+then it loads drivers, takes addresses by DHCP on every interface, and is the agent, with its state in memory";
 
 fn main() -> ExitCode {
+    if std::process::id() == 1 {
+        ramdisk::first_process(say);
+    }
+    let is_ramdisk = std::env::args().skip(1).any(|argument| argument == ramdisk::FLAG);
     let options = match options(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(error) => {
@@ -29,7 +35,13 @@ fn main() -> ExitCode {
             return ExitCode::from(3);
         }
     };
-    match runtime.block_on(agent::run(options)) {
+    let outcome = runtime.block_on(async {
+        if is_ramdisk {
+            ramdisk::prepare(say).await.map_err(|error| error.to_string())?;
+        }
+        agent::run(options).await.map_err(|error| error.to_string())
+    });
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("failed to {error}"));
@@ -43,9 +55,16 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
     let (mut state_dir, mut hardware_file, mut once) =
         (PathBuf::from("/var/lib/zonewright-agent"), None, false);
     while let Some(flag) = arguments.next() {
-        if flag == "--once" {
-            once = true;
-            continue;
+        match flag.as_str() {
+            "--once" => {
+                once = true;
+                continue;
+            }
+            ramdisk::FLAG => {
+                state_dir = ramdisk::STATE_DIR.into();
+                continue;
+            }
+            _ => {}
         }
         let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
         match flag.as_str() {

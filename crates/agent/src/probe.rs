@@ -5,17 +5,14 @@
 //! packet socket (needs CAP_NET_RAW) with a number of its own for the exchange.
 
 use crate::backoff::{Jitter, scaled};
+use crate::dhcp::frame::{self, IPV4};
 use model::Mac;
 use model::event::PROBE_CLASS;
 use model::facts::DhcpServer;
 use nix::ifaddrs::getifaddrs;
-use nix::libc::{
-    BPF_ABS, BPF_B, BPF_H, BPF_IND, BPF_JEQ, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_LDX, BPF_MSH, BPF_RET,
-    BPF_W,
-};
 use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::{LinkAddr, MsgFlags, recvfrom, sendto};
-use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -24,7 +21,7 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use wire::dhcp4::{CLIENT_PORT, Message, MessageType, Request, SERVER_PORT, code};
+use wire::dhcp4::{Message, MessageType, Request, code};
 
 /// How long answers are waited for: some servers first look for three seconds whether an address is in use.
 const LISTEN: Duration = Duration::from_secs(5);
@@ -34,12 +31,6 @@ const INTERFACES_MAX: usize = 64;
 
 /// More answers are not kept.
 const SERVERS_MAX: usize = 64;
-
-/// Octets of Ethernet, IPv4 and UDP header before a message that we send.
-const HEADERS: usize = 14 + 20 + 8;
-
-/// `ETH_P_IP`.
-const IPV4: u16 = 0x0800;
 
 /// `ARPHRD_ETHER`.
 const ETHERNET: u16 = 1;
@@ -105,7 +96,7 @@ impl Prober {
 fn probe(xid: u32) -> io::Result<Vec<DhcpServer>> {
     let protocol = Protocol::from(i32::from(IPV4.to_be()));
     let socket = Socket::new(Domain::PACKET, Type::RAW.cloexec(), Some(protocol))?;
-    socket.attach_filter(&filter(xid))?;
+    socket.attach_filter(&frame::filter(Some(xid)))?;
     let mut names = BTreeMap::new();
     for (name, address, mac) in interfaces(Path::new("/sys/class/net"))? {
         // An interface that went down meanwhile has no servers to offer.
@@ -154,43 +145,14 @@ fn discover(mac: Mac, xid: u32) -> Vec<u8> {
         ..Request::new(MessageType::Discover, mac.0, xid)
     }
     .encode();
-    let total = u16::try_from(HEADERS - 14 + message.len()).unwrap_or(u16::MAX);
-    let mut frame = Vec::with_capacity(HEADERS + message.len());
-    frame.extend([0xff; 6]);
-    frame.extend(mac.0);
-    frame.extend(IPV4.to_be_bytes());
-    let mut header = [0; 20];
-    header[0] = 0x45;
-    header[2..4].copy_from_slice(&total.to_be_bytes());
-    (header[8], header[9]) = (64, 17);
-    header[16..].fill(0xff);
-    let checksum = checksum(&header);
-    header[10..12].copy_from_slice(&checksum.to_be_bytes());
-    frame.extend(header);
-    frame.extend(CLIENT_PORT.to_be_bytes());
-    frame.extend(SERVER_PORT.to_be_bytes());
-    frame.extend((total - 20).to_be_bytes());
-    // UDP over IPv4 may go without a checksum (RFC 768).
-    frame.extend([0; 2]);
-    frame.extend(message);
-    frame
-}
-
-/// RFC 1071.
-fn checksum(header: &[u8; 20]) -> u16 {
-    let words = header.chunks_exact(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]));
-    let sum: u32 = words.sum();
-    let folded = (sum >> 16) + (sum & 0xffff);
-    !((folded >> 16) + folded) as u16
+    frame::broadcast(mac, Ipv4Addr::UNSPECIFIED, &message)
 }
 
 /// The server that speaks in a frame, if that is an answer to this exchange. No octet of it is trusted.
 fn offer(frame: &[u8], xid: u32, interface: &str) -> Option<DhcpServer> {
     let mac = Mac(frame.get(6..12)?.try_into().ok()?);
-    let packet = frame.get(14..)?;
-    let header = usize::from(packet.first()? & 0xf) * 4;
-    let source: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
-    let message = Message::parse(packet.get(header.max(20) + 8..)?).ok()?;
+    let source: [u8; 4] = frame.get(26..30)?.try_into().ok()?;
+    let message = Message::parse(frame::payload(frame)?).ok()?;
     if message.is_request() || message.xid() != xid {
         return None;
     }
@@ -204,36 +166,13 @@ fn offer(frame: &[u8], xid: u32, interface: &str) -> Option<DhcpServer> {
     })
 }
 
-/// Lets pass what is UDP over IPv4, not a later fragment, to a client's port and of this exchange: everything else that this
-/// machine receives costs nothing here.
-fn filter(xid: u32) -> [SockFilter; 11] {
-    let load = |size: u32, at: u32| SockFilter::new((BPF_LD | size | BPF_ABS) as u16, 0, 0, at);
-    let within = |size: u32, at: u32| SockFilter::new((BPF_LD | size | BPF_IND) as u16, 0, 0, at);
-    let jump = |test: u32, value: u32, yes: u8, no: u8| {
-        SockFilter::new((BPF_JMP | test | BPF_K) as u16, yes, no, value)
-    };
-    let end = |octets: u32| SockFilter::new((BPF_RET | BPF_K) as u16, 0, 0, octets);
-    [
-        load(BPF_B, 14 + 9),
-        jump(BPF_JEQ, 17, 0, 8),
-        load(BPF_H, 14 + 6),
-        jump(BPF_JSET, 0x1fff, 6, 0),
-        // The length of the IPv4 header.
-        SockFilter::new((BPF_LDX | BPF_B | BPF_MSH) as u16, 0, 0, 14),
-        within(BPF_H, 14 + 2),
-        jump(BPF_JEQ, CLIENT_PORT.into(), 0, 3),
-        within(BPF_W, 14 + 8 + 4),
-        jump(BPF_JEQ, xid, 0, 1),
-        end(u32::MAX),
-        end(0),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+    /// Octets of Ethernet, IPv4 and UDP header before a message that we send.
+    const HEADERS: usize = 14 + 20 + 8;
 
     /// The DISCOVER turned into an answer: of a server that says who it is, or does not.
     fn answer(says: Option<[u8; 4]>) -> Vec<u8> {
@@ -247,18 +186,6 @@ mod tests {
             frame[HEADERS + 240..HEADERS + 240 + options.len()].copy_from_slice(&options);
         }
         frame
-    }
-
-    #[test]
-    fn the_frame_is_one_that_the_ip_stack_takes_and_says_what_it_is() {
-        let frame = discover(MAC, 7);
-        assert_eq!(&frame[..14], [[0xff; 6], MAC.0].concat().into_iter().chain([8, 0]).collect::<Vec<_>>());
-        let header: &[u8; 20] = frame[14..34].try_into().expect("long enough");
-        assert_eq!(checksum(header), 0, "over a header with a right checksum");
-        assert_eq!(usize::from(u16::from_be_bytes([frame[16], frame[17]])), frame.len() - 14);
-        let message = Message::parse(&frame[HEADERS..]).expect("a message");
-        assert_eq!((message.message_type(), message.xid()), (Some(MessageType::Discover), 7));
-        assert_eq!((message.mac(), message.vendor_class()), (Some(MAC.0), PROBE_CLASS));
     }
 
     #[test]

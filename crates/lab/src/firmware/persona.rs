@@ -1,48 +1,10 @@
 //! What each kind of firmware says of itself, what it takes for an offer, and how long it waits.
 
+use agent::dhcp::{Accepts, Persona};
 use model::facts::Stage;
 use std::borrow::Cow;
 use std::time::Duration;
 use wire::dhcp4::code;
-
-/// How one kind of client asks.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Persona {
-    /// The stage of a boot it is.
-    pub stage: Stage,
-    /// Option 60.
-    pub vendor_class: Cow<'static, str>,
-    /// Option 93.
-    pub architecture: Option<u16>,
-    /// Option 77, as it goes on the wire.
-    pub user_class: &'static str,
-    /// Option 55.
-    pub parameters: &'static [u8],
-    /// Option 57.
-    pub maximum_size: Option<u16>,
-    /// More options, as they go on the wire.
-    pub more: &'static [(u8, &'static [u8])],
-    /// It sends its UUID (Option 97).
-    pub sends_uuid: bool,
-    /// It cannot take unicast before it has an address.
-    pub broadcast: bool,
-    /// What it takes for an offer.
-    pub accepts: Accepts,
-    /// How long it waits for an answer to its first, second, … message. After the last it gives up; an empty list
-    /// never gives up and waits as RFC 2131 §4.1 says.
-    pub waits: &'static [Duration],
-}
-
-/// Which offers a client takes; it goes on waiting when another comes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Accepts {
-    /// Any with an address.
-    Address,
-    /// One with a boot file, and Option 60 `PXEClient` or none.
-    BootFile,
-    /// One with Option 60 `HTTPClient` and a URI as boot file (UEFI 2.10 §24.7.3).
-    BootUri,
-}
 
 const fn seconds<const N: usize>(waits: [u64; N]) -> [Duration; N] {
     let mut durations = [Duration::ZERO; N];

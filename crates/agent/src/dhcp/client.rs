@@ -3,8 +3,9 @@
 //! The driver sends what [`Client::poll`] gives, passes in what arrives for port 68, and calls [`Client::tick`] when
 //! [`Client::deadline`] is reached.
 
-use super::persona::{Accepts, Persona};
+use model::facts::Stage;
 use model::{Mac, Time};
+use std::borrow::Cow;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use wire::dhcp4::{Message, MessageType, Request, code};
@@ -14,9 +15,48 @@ const WAIT_LONGEST: Duration = Duration::from_secs(64);
 /// Times that a REQUEST is sent for one offer before the client begins anew.
 const REQUESTS_MAX: u32 = 4;
 
+/// How one kind of client asks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Persona {
+    /// The stage of a boot it is.
+    pub stage: Stage,
+    /// Option 60.
+    pub vendor_class: Cow<'static, str>,
+    /// Option 93.
+    pub architecture: Option<u16>,
+    /// Option 77, as it goes on the wire.
+    pub user_class: &'static str,
+    /// Option 55.
+    pub parameters: &'static [u8],
+    /// Option 57.
+    pub maximum_size: Option<u16>,
+    /// More options, as they go on the wire.
+    pub more: &'static [(u8, &'static [u8])],
+    /// It sends its UUID (Option 97).
+    pub sends_uuid: bool,
+    /// It cannot take unicast before it has an address.
+    pub broadcast: bool,
+    /// What it takes for an offer.
+    pub accepts: Accepts,
+    /// How long it waits for an answer to its first, second, … message. After the last it gives up; an empty list
+    /// never gives up and waits as RFC 2131 §4.1 says.
+    pub waits: &'static [Duration],
+}
+
+/// Which offers a client takes; it goes on waiting when another comes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Accepts {
+    /// Any with an address.
+    Address,
+    /// One with a boot file, and Option 60 `PXEClient` or none.
+    BootFile,
+    /// One with Option 60 `HTTPClient` and a URI as boot file (UEFI 2.10 §24.7.3).
+    BootUri,
+}
+
 /// A client on one interface.
 #[derive(Clone, Debug)]
-pub(crate) struct Client {
+pub struct Client {
     persona: Persona,
     mac: Mac,
     uuid: [u8; 16],
@@ -31,6 +71,7 @@ pub(crate) struct Client {
     spread: u32,
 }
 
+/// Where a client is in RFC 2131's figure 5.
 #[derive(Clone, PartialEq, Debug)]
 enum State {
     Selecting,
@@ -43,7 +84,7 @@ enum State {
 
 /// What a server granted.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Lease {
+pub struct Lease {
     /// The address.
     pub address: Ipv4Addr,
     /// Its prefix length.
@@ -70,7 +111,7 @@ pub(crate) struct Lease {
 
 /// Where a message goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Destination {
+pub enum Destination {
     /// To everybody on the link, from no address.
     Broadcast,
     /// To everybody on the link, from the client's own address.
@@ -86,7 +127,7 @@ pub(crate) enum Destination {
 
 impl Client {
     /// A client that begins to ask at `now`. `seed` gives the transaction number and spreads the retries.
-    pub(crate) fn new(persona: Persona, mac: Mac, uuid: [u8; 16], seed: u32, now: Time) -> Self {
+    pub fn new(persona: Persona, mac: Mac, uuid: [u8; 16], seed: u32, now: Time) -> Self {
         Self {
             persona,
             mac,
@@ -101,13 +142,18 @@ impl Client {
         }
     }
 
+    /// Number of the exchange.
+    pub fn xid(&self) -> u32 {
+        self.xid
+    }
+
     /// Its hardware address.
-    pub(crate) fn mac(&self) -> Mac {
+    pub fn mac(&self) -> Mac {
         self.mac
     }
 
     /// The lease held.
-    pub(crate) fn lease(&self) -> Option<&Lease> {
+    pub fn lease(&self) -> Option<&Lease> {
         match &self.state {
             State::Bound { lease, .. } | State::Renewing { lease, .. } | State::Rebinding { lease, .. } => {
                 Some(lease)
@@ -117,12 +163,12 @@ impl Client {
     }
 
     /// No server answered in the time that this firmware waits.
-    pub(crate) fn gave_up(&self) -> bool {
+    pub fn gave_up(&self) -> bool {
         self.state == State::GaveUp
     }
 
     /// When to call [`Client::tick`]; `None` if never.
-    pub(crate) fn deadline(&self) -> Option<Time> {
+    pub fn deadline(&self) -> Option<Time> {
         match &self.state {
             State::GaveUp => None,
             State::Bound { lease, .. } if lease.lease.is_none() => None,
@@ -131,7 +177,7 @@ impl Client {
     }
 
     /// The message to send now, if there is one.
-    pub(crate) fn poll(&mut self, now: Time) -> Option<(Vec<u8>, Destination)> {
+    pub fn poll(&mut self, now: Time) -> Option<(Vec<u8>, Destination)> {
         if !std::mem::take(&mut self.due) {
             return None;
         }
@@ -162,7 +208,7 @@ impl Client {
     }
 
     /// Takes what arrived for port 68. Messages for others, and nonsense, change nothing.
-    pub(crate) fn receive(&mut self, octets: &[u8], now: Time) {
+    pub fn receive(&mut self, octets: &[u8], now: Time) {
         let Ok(message) = Message::parse(octets) else { return };
         if message.is_request() || message.xid() != self.xid || message.mac() != Some(self.mac.0) {
             return;
@@ -189,7 +235,7 @@ impl Client {
     }
 
     /// Says that time has passed.
-    pub(crate) fn tick(&mut self, now: Time) {
+    pub fn tick(&mut self, now: Time) {
         if now < self.deadline {
             return;
         }
@@ -340,6 +386,3 @@ fn lease(message: &Message<'_>) -> Option<Lease> {
         rebind: time(code::REBINDING_TIME, 7),
     })
 }
-
-#[cfg(test)]
-mod tests;
