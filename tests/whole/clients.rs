@@ -102,6 +102,37 @@ fn dhclient_gets_and_renews_the_address_of_its_port() {
     zone.assert_no_address("u03");
 }
 
+#[test]
+fn the_agent_takes_its_address_by_itself_where_there_is_no_system() {
+    let Some(zone) = zone(&[], &["u01", "u02"]) else { return };
+    let address = zone.facts.address_of("u02");
+    let controller = format!("https://{}:8443", zone.facts.controller);
+    let pin = format!("sha256:{}", "00".repeat(32));
+    let mut agent = zone.network.start(
+        "u02",
+        &[
+            env!("CARGO_BIN_EXE_zw"),
+            "agent",
+            "--ramdisk",
+            "--controller",
+            &controller,
+            "--ca-pin",
+            &pin,
+            "--location",
+            "judged/p01/r1/u02",
+            "--state",
+            "/run/agent",
+        ],
+    );
+    agent.wait_for(&format!("put {address}/"));
+    agent.wait_for("route by way of");
+    // It got as far as its controller, which is not the one that it was told to believe.
+    agent.wait_for(&format!("https://{}:8443", zone.facts.controller));
+    zone.assert_address("u02", &address);
+    let refusals = zone.get("/v1/refusals");
+    assert_eq!(refusals["recent"].as_array().map(Vec::len), Some(0), "{refusals}");
+}
+
 const LEASES: &str = "/run/dhclient.leases";
 
 const DHCLIENT: [&str; 11] = [

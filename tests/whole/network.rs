@@ -34,6 +34,8 @@ done
 for library in /var/lib/dhcp /var/lib/dhcpcd; do
   if [ -d $library ]; then mount -t tmpfs tmpfs $library; fi
 done
+# Nothing in there loads drivers into the kernel that all share.
+if [ -d /lib/modules ]; then mount -t tmpfs tmpfs /lib/modules; fi
 hostname zonewright-test
 echo $outside
 exec cat >/dev/null

@@ -27,12 +27,8 @@ pub(super) fn load(modules: &Path, sys: &Path) -> Vec<String> {
         Err(error) => return vec![format!("failed to read the kernel's release: {error}")],
     };
     let directory = modules.join(release);
-    let text = |path: &Path| match fs::read_to_string(path) {
-        Ok(text) => text,
-        // A kernel that has everything built in needs no modules.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(_) => String::new(),
-    };
+    // A kernel that has everything built in comes without.
+    let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
     let index = Index::read(
         &text(&directory.join("modules.dep")),
         &text(&directory.join("modules.alias")),
@@ -47,8 +43,10 @@ pub(super) fn load(modules: &Path, sys: &Path) -> Vec<String> {
             problems.push(format!("failed to load {path}: {error}"));
         }
     };
-    for name in text(&modules.join("order")).lines() {
-        index.paths(name).into_iter().for_each(&mut insert);
+    // Written as names or as files.
+    for line in text(&modules.join("order")).lines() {
+        let name = name_of(line.trim()).unwrap_or_else(|| line.trim().to_owned());
+        index.paths(&name).into_iter().for_each(&mut insert);
     }
     let (mut asked, mut quiet) = (BTreeSet::new(), 0);
     for _ in 0..ROUNDS_MAX {

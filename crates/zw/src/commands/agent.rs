@@ -36,6 +36,10 @@ pub(crate) struct Args {
     /// JSON with hardware to report instead of what is found.
     #[arg(long, value_name = "FILE")]
     hardware: Option<PathBuf>,
+    /// This machine has no system yet: load drivers for what is in it, and take addresses by DHCP on every interface, before
+    /// anything else.
+    #[arg(long)]
+    ramdisk: bool,
     /// End when the controller has taken the first report and check results.
     #[arg(long)]
     once: bool,
@@ -68,10 +72,20 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
-    match runtime.block_on(agent::run(options)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
-    }
+    let outcome = runtime.block_on(async {
+        if args.ramdisk
+            && let Err(trouble) = agent::ramdisk::prepare(say).await
+        {
+            return failed(&trouble);
+        }
+        match agent::run(options).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
+        }
+    });
+    // Threads that speak DHCP wait for packets that may never come.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// A log line. If nobody reads it, the agent goes on.
