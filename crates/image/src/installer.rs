@@ -69,7 +69,7 @@ pub fn build(request: &Request, step: &mut dyn FnMut(Step)) -> Result<Built, Err
     let agent = agent(&request.agent)?;
     let list = list::installer();
     let draft = Draft::begin(&request.output)?;
-    let cache = Cache::open(&request.cache)?;
+    let cache = Cache::open(&request.cache, step)?;
     let lock = locked(request, &list, &cache, step)?;
     let source = Source::open(&cache, &lock.packages, &draft.directory, step)?;
 
@@ -375,5 +375,24 @@ impl<W: Write> Write for Both<'_, '_, W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.encoder.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The test itself is a program that needs the system's libraries.
+    #[test]
+    fn an_agent_that_needs_libraries_is_refused() {
+        let this = std::env::current_exe().unwrap();
+        let told = agent(&this).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(told.contains("cargo xtask agent"), "{told}");
+    }
+
+    #[test]
+    fn a_lock_lies_beside_its_image() {
+        assert_eq!(lock_of(Path::new("images/installer")), Path::new("images/installer.lock"));
+        assert_eq!(lock_of(Path::new("images/a.b/")), Path::new("images/a.b.lock"));
     }
 }

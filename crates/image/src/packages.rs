@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 /// What is being done, for whoever waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// Another build uses the cache.
+    Waiting,
     /// The sources are asked what they have.
     Asking,
     /// Packages are fetched: how many, and how far of a hundred.
@@ -31,11 +33,14 @@ pub(crate) struct Cache {
 
 impl Cache {
     /// Opens a cache, and makes it if it is not there. Waits while another build uses it.
-    pub(crate) fn open(directory: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(directory: &Path, step: &mut dyn FnMut(Step)) -> Result<Self, Error> {
         fs::create_dir_all(directory).map_err(at("make", directory))?;
         let path = directory.join("lock");
         let lock = File::create(&path).map_err(at("write", &path))?;
-        lock.lock().map_err(at("lock", &path))?;
+        if lock.try_lock().is_err() {
+            step(Step::Waiting);
+            lock.lock().map_err(at("lock", &path))?;
+        }
         Ok(Self { directory: directory.to_owned(), _lock: lock })
     }
 
@@ -154,7 +159,11 @@ pub(crate) fn gather(
     apt.update()?;
     cache.fetch(&apt, &missing, step).map_err(|error| match error {
         Error::Program { said, .. } => {
-            let packages = missing.iter().map(|package| format!("{} {}", package.name, package.version));
+            // It gives none if one is not to be had, and says which.
+            let is_named = |it: &&&Package| said.contains(&format!("'{}'", it.name));
+            let named: Vec<&&Package> = missing.iter().filter(is_named).collect();
+            let gone = if named.is_empty() { missing.iter().collect() } else { named };
+            let packages = gone.iter().map(|package| format!("{} {}", package.name, package.version));
             Error::Gone { packages: packages.collect(), said }
         }
         error => error,
@@ -199,7 +208,7 @@ mod tests {
     #[test]
     fn a_damaged_package_is_not_given() {
         let directory = std::env::temp_dir().join(format!("zw-cache-{}", std::process::id()));
-        let cache = Cache::open(&directory).unwrap();
+        let cache = Cache::open(&directory, &mut |_| {}).unwrap();
         let content = b"a package";
         let package = Package {
             name: "a".into(),

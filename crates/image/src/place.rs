@@ -12,6 +12,8 @@ pub(crate) struct Draft {
     place: PathBuf,
     /// The files of the image.
     pub(crate) directory: PathBuf,
+    /// The directory itself, locked: one build at a time.
+    _lock: File,
 }
 
 impl Draft {
@@ -26,13 +28,21 @@ impl Draft {
                 )));
             }
         }
-        let place = std::path::absolute(place).map_err(at("find", place))?;
-        let directory = beside(&place, &format!(".making-{}", std::process::id()))?;
-        if let Some(parent) = place.parent() {
-            fs::create_dir_all(parent).map_err(at("make", parent))?;
+        // A link is followed: what it leads to is exchanged, and not the link.
+        let place =
+            place.canonicalize().or_else(|_| std::path::absolute(place)).map_err(at("find", place))?;
+        let directory = beside(&place, ".making")?;
+        fs::create_dir_all(&directory).map_err(at("make", &directory))?;
+        let lock = File::open(&directory).map_err(at("read", &directory))?;
+        if lock.try_lock().is_err() {
+            return Err(Error::Lacks(format!("another build for {} is at work", place.display())));
         }
-        fs::create_dir(&directory).map_err(at("make", &directory))?;
-        Ok(Self { place, directory })
+        // A build that was killed has left its files.
+        for entry in fs::read_dir(&directory).map_err(at("read", &directory))? {
+            let path = entry.map_err(at("read", &directory))?.path();
+            fs::remove_file(&path).map_err(at("remove", &path))?;
+        }
+        Ok(Self { place, directory, _lock: lock })
     }
 
     /// Puts the image at its place. One that is there is taken away in the same step; who reads it has it to the end.
@@ -49,7 +59,7 @@ impl Draft {
             Ok(()) => Ok(()),
             // A file system that cannot exchange: for a moment there is none.
             Err(nix::Error::EINVAL | nix::Error::ENOSYS) => {
-                let old = beside(&self.place, &format!(".old-{}", std::process::id()))?;
+                let old = beside(&self.place, ".old")?;
                 fs::rename(&self.place, &old)
                     .and_then(|()| fs::rename(&self.directory, &self.place))
                     .and_then(|()| fs::remove_dir_all(&old))
@@ -77,7 +87,7 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), Error> {
     written.and_then(|()| fs::rename(&new, path)).map_err(at("write", path))
 }
 
-/// A hidden neighbour: `images/installer` has `images/.installer.making-7`.
+/// A hidden neighbour: `images/installer` has `images/.installer.making`.
 fn beside(path: &Path, suffix: &str) -> Result<PathBuf, Error> {
     let name = path.file_name().ok_or_else(|| {
         Error::Lacks(format!("{} is no place for an image: name a directory that may be new", path.display()))
@@ -127,6 +137,15 @@ mod tests {
 
         drop(Draft::begin(&place).unwrap());
         assert_eq!(there(&directory), [""; 0]);
+
+        // What a build that was killed has left does not come into the next image, and two do not write at once.
+        fs::create_dir(directory.join(".installer.making")).unwrap();
+        fs::write(directory.join(".installer.making/vmlinuz"), "half").unwrap();
+        let draft = Draft::begin(&place).unwrap();
+        assert_eq!(there(&draft.directory), [""; 0]);
+        let refused = Draft::begin(&place).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(refused.contains("is at work"), "{refused}");
+        drop(draft);
 
         for version in ["1", "2"] {
             let draft = Draft::begin(&place).unwrap();

@@ -54,6 +54,7 @@ impl Shown {
 /// A step in words, and how far of a hundred it is.
 fn told(step: &Step) -> (String, u64) {
     match step {
+        Step::Waiting => ("waiting for another build that uses the cache".to_owned(), 0),
         Step::Asking => ("asking the sources what they have".to_owned(), 0),
         Step::Fetching(1, percent) => ("fetching 1 package".to_owned(), u64::from(*percent)),
         Step::Fetching(count, percent) => (format!("fetching {count} packages"), u64::from(*percent)),
