@@ -22,18 +22,18 @@ fn check(example: &str, expected: &Expect) {
 fn every_example_compiles_to_the_bytes_it_compiled_to() {
     check(
         "pocket",
-        &expect!["e29d74ed034292643a26972d20f53623c286e9d2de728bf08ca6c240adac2eee of 31154 bytes"],
+        &expect!["be13f49aedac5b4bb37bfc2fd7f55c0805dd1938624236a3dccd0f0f35484010 of 31214 bytes"],
     );
     check(
         "hundred",
-        &expect!["9c03db45e24305161ee96a4185278c639ea08cd73c0ef99f62c3babe2d9660b8 of 330212 bytes"],
+        &expect!["97807fca6ee5beb84ea308c09a9e54b73658f81650666c680cfb30bc0e4a7152 of 330287 bytes"],
     );
     check(
         "ten-thousand",
-        &expect!["5182f64f53ec5142a9c32d22d3eaf673278200abe6f6e6e3277e8447a5e94866 of 33381484 bytes"],
+        &expect!["7d50644e1e77eff1165cb39de2de7a362b899b31515fbb2b7a1e5eca20c4258f of 33381544 bytes"],
     );
     check(
         "wiring",
-        &expect!["3470365970b4d3daf3b1e33512c9c104f42c3d4c66ea8d3c439ee1fc6331eedf of 23306 bytes"],
+        &expect!["375853c5392c2672fc32f953fe38fc424ea46a5f8967492f8f809f185bb9f5e6 of 23366 bytes"],
     );
 }

@@ -44,7 +44,7 @@ reasons! {
     UnknownRelay "unknown-relay" "no switch of the plan has this relay address or remote-id" "draw the switch, or mend what its relay writes"
     UnknownPort "unknown-port" "the relay is known, but nothing is drawn at the port it names" "draw the cable, or mend the switch model's circuit_id"
     NoIdentity "no-identity" "the request carries neither Option 82 nor a known address" "let the switch's relay insert Option 82"
-    UntrustedRelay "untrusted-relay" "Option 82 arrived without a relay address, or from a relay that may not speak for that port" "find out who forges it"
+    UntrustedRelay "untrusted-relay" "Option 82 arrived without a relay address, or from a relay that may not speak for that port" "find out who forges it; a relay that sends from an address of its own is named by the zone's relays_from"
     RelayLoop "relay-loop" "the packet passed too many relays, or came back to us" "look for two relays that forward to each other"
     Guest "guest" "a virtual machine behind the port asked; it is not the machine that is drawn there" "nothing, unless it should get an address: then draw it"
     OtherMachine "other-machine" "the hardware address belongs to another location" "put the cable back, or accept the location"

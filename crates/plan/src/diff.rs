@@ -9,10 +9,12 @@ mod groups;
 
 use crate::dns::{Record, RecordKind};
 use crate::document::{CableRow, Document};
+use ipnet::IpNet;
 use model::Location;
 use model::design::DeviceKind;
 use model::quick::Set;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::hash::Hash;
 use std::net::IpAddr;
 
@@ -199,6 +201,24 @@ fn zone(before: &Document<'_>, after: &Document<'_>) -> Vec<Change> {
         }
         addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     };
+    let nets = |nets: &[IpNet]| match nets {
+        [] => "to nobody".to_owned(),
+        nets => format!("to {}", nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+    };
+    let relays = |from: &Option<Cow<'_, [IpNet]>>| match from.as_deref() {
+        None => "from anywhere".to_owned(),
+        Some([]) => "from the switches' addresses".to_owned(),
+        Some(nets) => {
+            let nets: Vec<_> = nets.iter().map(ToString::to_string).collect();
+            format!("from the switches' addresses and {}", nets.join(", "))
+        }
+    };
+    // A document of before there was such a word says nothing of it.
+    let probe = |seconds: Option<u32>, other: Option<u32>| match (seconds, other) {
+        (Some(0), Some(_)) => "never".to_owned(),
+        (Some(seconds), Some(_)) => format!("every {seconds} s"),
+        (None, _) | (_, None) => String::new(),
+    };
     let capacity = |it: &model::design::Capacity| {
         format!("{} pods, {} racks, {} units, {} switches", it.pods, it.racks, it.units, it.switches)
     };
@@ -219,6 +239,13 @@ fn zone(before: &Document<'_>, after: &Document<'_>) -> Vec<Change> {
         ("lease", format!("{} s", a.lease_seconds), format!("{} s", b.lease_seconds)),
         ("resolvers", list(&a.resolvers), list(&b.resolvers)),
         ("time servers", list(&a.time_servers), list(&b.time_servers)),
+        ("zone transfers outside", nets(&a.transfer_to), nets(&b.transfer_to)),
+        ("relays", relays(&a.relays_from), relays(&b.relays_from)),
+        (
+            "DHCP servers looked for",
+            probe(a.dhcp_probe_seconds, b.dhcp_probe_seconds),
+            probe(b.dhcp_probe_seconds, a.dhcp_probe_seconds),
+        ),
     ];
     rows.into_iter()
         .filter(|(_, from, to)| from != to)

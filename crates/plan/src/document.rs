@@ -8,7 +8,7 @@ mod build;
 mod identity;
 
 use crate::dns::Record;
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use model::Location;
 use model::design::{Audience, Capacity, DeviceKind, Scope, Service};
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,16 @@ pub struct ZoneRow<'a> {
     pub resolvers: Cow<'a, [IpAddr]>,
     /// Time servers handed to clients; empty means the controllers.
     pub time_servers: Cow<'a, [IpAddr]>,
+    /// Hosts outside the zone that may transfer its DNS zones.
+    #[serde(default)]
+    pub transfer_to: Cow<'a, [IpNet]>,
+    /// Where DHCP relays send from besides the switches' addresses; `None` is from anywhere.
+    #[serde(default)]
+    pub relays_from: Option<Cow<'a, [IpNet]>>,
+    /// How soon agents are to hear of a DHCP server that is not the zone's, in seconds; 0: they look for none. `None` in a
+    /// document of before there was such a thing.
+    #[serde(default)]
+    pub dhcp_probe_seconds: Option<u32>,
 }
 
 /// A boot image.

@@ -179,3 +179,16 @@ fn a_smaller_capacity_renumbers() {
     "#]],
     );
 }
+
+#[test]
+fn who_may_ask_and_who_is_looked_for_is_of_the_zone() {
+    let words = "transfer_to = [\"192.0.2.0/24\"]\n  relays_from = [\"198.51.100.0/24\"]\n  dhcp_probe = \"2m\"\n  capacity =";
+    check(
+        &[("capacity =", words)],
+        expect![[r#"
+        zone: 3
+          {"from":"to nobody","to":"to 192.0.2.0/24","what":"zone transfers outside"}
+          {"from":"from anywhere","to":"from the switches' addresses and 198.51.100.0/24","what":"relays"}
+    "#]],
+    );
+}
