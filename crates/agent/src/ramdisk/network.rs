@@ -1,7 +1,7 @@
 //! Addresses for a machine without a system: DHCP on every interface that has a cable, through packet sockets.
 //!
 //! One thread for each interface speaks DHCP; one task puts what they are given on the interfaces. A pair of switches may give one
-//! address to both ends of a bundle that nobody has bundled yet: the first end has it, the other stays without.
+//! address to both ends of a bundle that nobody has bundled yet: the first end has it, the other when that loses it.
 
 use crate::dhcp::frame::{self, IPV4};
 use crate::dhcp::{Accepts, Client, Destination, Lease, Persona};
@@ -104,7 +104,9 @@ pub(super) async fn up(say: impl Fn(&str) + Clone + Send + Sync + 'static) -> Re
                     continue;
                 }
                 say(&step.to_string());
-                if let (Step::Add { .. }, Some(first)) = (&step, first.take()) {
+                if matches!(step, Step::Add { .. })
+                    && let Some(first) = first.take()
+                {
                     // Nobody waits any more: the agent is ending.
                     let _ = first.send(());
                 }
@@ -144,12 +146,27 @@ impl fmt::Display for Step {
 #[derive(Default)]
 struct Held {
     by_interface: BTreeMap<u32, (Interface, Lease)>,
+    /// Who was given what another has.
+    waiting: BTreeMap<u32, (Interface, Lease)>,
     is_routed: bool,
 }
 
 impl Held {
     /// What is to be done when an interface got a lease, has it extended, or lost it.
     fn change(&mut self, interface: &Interface, lease: Option<Lease>) -> Vec<Step> {
+        self.waiting.remove(&interface.index);
+        let mut steps = self.settle(interface, lease);
+        let is_free = |(_, lease): &(Interface, Lease)| {
+            self.by_interface.values().all(|(_, held)| held.address != lease.address)
+        };
+        if let Some((next, lease)) = self.waiting.values().find(|it| is_free(it)).cloned() {
+            self.waiting.remove(&next.index);
+            steps.extend(self.settle(&next, Some(lease)));
+        }
+        steps
+    }
+
+    fn settle(&mut self, interface: &Interface, lease: Option<Lease>) -> Vec<Step> {
         let mut steps = Vec::new();
         let before = self.by_interface.get(&interface.index).map(|(_, lease)| lease.clone());
         let is_same = |before: &Lease, now: &Lease| {
@@ -160,14 +177,17 @@ impl Held {
             self.by_interface.remove(&interface.index);
             let (address, prefix_length) = (before.address, before.prefix_length);
             steps.push(Step::Remove { interface: interface.clone(), address, prefix_length });
-            // The kernel drops the routes that led by it.
-            self.is_routed = false;
+            // The kernel drops the routes that led by it; another may have one.
+            let gateway = self.by_interface.values().find_map(|(_, held)| held.routers.first().copied());
+            self.is_routed = gateway.is_some();
+            steps.extend(gateway.map(|gateway| Step::Route { gateway }));
         }
         let Some(lease) = lease else { return steps };
         let of_another = |(index, (_, held)): (&u32, &(Interface, Lease))| {
             *index != interface.index && held.address == lease.address
         };
         if self.by_interface.iter().any(of_another) {
+            self.waiting.insert(interface.index, (interface.clone(), lease));
             return steps;
         }
         let (address, prefix_length) = (lease.address, lease.prefix_length);
@@ -377,7 +397,7 @@ mod tests {
     #[test]
     fn one_address_is_on_one_end_of_a_bundle_and_moves_with_it() {
         check(
-            &[(2, Some(7)), (3, Some(7)), (2, None), (3, Some(7)), (3, Some(9))],
+            &[(2, Some(7)), (3, Some(7)), (2, None), (2, Some(7)), (3, Some(9)), (2, None)],
             expect![[r#"
                 put 10.0.0.7/24 on eno2
                 be called hv-1
@@ -385,14 +405,19 @@ mod tests {
                 --
                 --
                 take 10.0.0.7/24 off eno2
-                --
                 put 10.0.0.7/24 on eno3
                 be called hv-1
                 route by way of 10.0.0.1
                 --
+                --
                 take 10.0.0.7/24 off eno3
                 put 10.0.0.9/24 on eno3
                 be called hv-1
+                route by way of 10.0.0.1
+                put 10.0.0.7/24 on eno2
+                be called hv-1
+                --
+                take 10.0.0.7/24 off eno2
                 route by way of 10.0.0.1
                 --
             "#]],
