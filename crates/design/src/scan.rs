@@ -103,6 +103,16 @@ fn split(text: &str, resync: bool) -> Scan {
                     help: Some("end the text with `\"`; text of several lines is written `<<END` … `END`"),
                 });
             }
+            // hcl-edit 0.10 looks for the mark from the second line on, and would take all up to the next one like it for the text.
+            TokenKind::Heredoc if token.of(text).matches('\n').count() == 1 => {
+                broken = true;
+                scan.fault(Fault {
+                    place: token.start..(token.start + 2),
+                    sentence: "this text ends where it begins".into(),
+                    related: None,
+                    help: Some("an empty text is written `\"\"`"),
+                });
+            }
             TokenKind::Unclosed => {
                 broken = true;
                 let comment = token.of(text).starts_with("/*");

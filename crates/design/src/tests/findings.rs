@@ -113,6 +113,13 @@ fn syntax() {
     "#]],
     );
     alone(
+        "role \"r\" {\n  disks = <<END\n  END\n  boot = image.a\n}\n",
+        expect![[r#"
+            a.hcl:2:11 "<<" error[ZW0101] this text ends where it begins
+              help: an empty text is written `""`
+        "#]],
+    );
+    alone(
         "network \"n\" { per = \"rack\",  for = [\"machine\"] }\n",
         expect![[r#"
         a.hcl:1:27 "," error[ZW0101] `,` cannot stand here; `}`, newline or identifier should
