@@ -20,9 +20,8 @@ fn main() -> ExitCode {
     if std::process::id() == 1 {
         ramdisk::first_process(say);
     }
-    let is_ramdisk = std::env::args().skip(1).any(|argument| argument == ramdisk::FLAG);
-    let options = match options(std::env::args().skip(1)) {
-        Ok(options) => options,
+    let (options, is_ramdisk) = match options(std::env::args().skip(1)) {
+        Ok(given) => given,
         Err(error) => {
             say(&format!("{error}\n{USAGE}"));
             return ExitCode::from(2);
@@ -37,23 +36,27 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         if is_ramdisk {
-            ramdisk::prepare(say).await.map_err(|error| error.to_string())?;
+            ramdisk::prepare(say).await?;
         }
-        agent::run(options).await.map_err(|error| error.to_string())
+        agent::run(options).await?;
+        Ok::<_, Box<dyn std::error::Error>>(())
     });
+    // Threads that speak DHCP wait for packets that may never come.
+    runtime.shutdown_background();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("failed to {error}"));
+            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            say(&format!("{error}{cause}"));
             ExitCode::from(3)
         }
     }
 }
 
-fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+/// What it is started with, and whether there is no system yet.
+fn options(mut arguments: impl Iterator<Item = String>) -> Result<(Options, bool), String> {
     let mut given = CommandLine::default();
-    let (mut state_dir, mut hardware_file, mut once) =
-        (PathBuf::from("/var/lib/zonewright-agent"), None, false);
+    let (mut state_dir, mut hardware_file, mut once, mut is_ramdisk) = (None, None, false, false);
     while let Some(flag) = arguments.next() {
         match flag.as_str() {
             "--once" => {
@@ -61,7 +64,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
                 continue;
             }
             ramdisk::FLAG => {
-                state_dir = ramdisk::STATE_DIR.into();
+                is_ramdisk = true;
                 continue;
             }
             _ => {}
@@ -71,21 +74,22 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
             "--controller" => given.controllers.push(value.parse()?),
             "--ca-pin" => given.ca_pin = Some(value.parse()?),
             "--location" => given.location = Some(model::Location::new(&value)),
-            "--state" => state_dir = value.into(),
+            "--state" => state_dir = Some(PathBuf::from(value)),
             "--hardware" => hardware_file = Some(value.into()),
             _ => return Err(format!("there is no {flag}")),
         }
     }
     let (controllers, ca_pin, location) = given.complete()?;
-    Ok(Options {
+    let options = Options {
         controllers,
         ca_pin,
         location,
-        state_dir,
+        state_dir: state_dir.unwrap_or_else(|| ramdisk::state_dir(is_ramdisk)),
         hardware_file,
         once,
         tell: Arc::new(|notice: &Notice| say(&notice.to_string())),
-    })
+    };
+    Ok((options, is_ramdisk))
 }
 
 /// A log line. If nobody reads it, the agent goes on.

@@ -11,7 +11,7 @@ mod network;
 use nix::errno::Errno;
 use nix::sys::wait::{WaitStatus, wait};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -20,8 +20,10 @@ pub use network::Trouble;
 /// The flag by which the second process knows what it is.
 pub const FLAG: &str = "--ramdisk";
 
-/// Where the agent keeps its key and its orders: in memory, so that they go with the power.
-pub const STATE_DIR: &str = "/run/zonewright-agent";
+/// Where an agent keeps its key and its orders if nobody says: without a system in memory, so that they go with the power.
+pub fn state_dir(is_ramdisk: bool) -> PathBuf {
+    PathBuf::from(if is_ramdisk { "/run/zonewright-agent" } else { "/var/lib/zonewright-agent" })
+}
 
 /// A second process that ran that long and ended is started anew at once.
 const LONG: Duration = Duration::from_secs(60);

@@ -1,6 +1,7 @@
 //! SMBIOS UUIDs as firmware sends them, and which of them tell one machine from another.
 
 use model::facts::Stage;
+use wire::uuid::turned;
 
 /// What boards have that were never given one of their own: nothing, all ones (SMBIOS 3.6 §7.2.1), and the one in AMI's sample
 /// code, which left many a factory as it was. Two machines with the same are not one machine.
@@ -17,13 +18,11 @@ pub(crate) fn of_one(uuid: [u8; 16]) -> Option<[u8; 16]> {
 
 /// The UUID of a DUID as documents write it. EDK2 (OVMF 2022.11) copies it from the SMBIOS table, where the first three fields are
 /// little-endian; RFC 6355 §4 has them in network order, and so iPXE and operating systems send them.
-pub(crate) fn of_duid(mut uuid: [u8; 16], stage: Stage) -> Option<[u8; 16]> {
-    if matches!(stage, Stage::UefiPxe | Stage::UefiHttp) {
-        uuid[0..4].reverse();
-        uuid[4..6].reverse();
-        uuid[6..8].reverse();
+pub(crate) fn of_duid(uuid: [u8; 16], stage: Stage) -> Option<[u8; 16]> {
+    match stage {
+        Stage::UefiPxe | Stage::UefiHttp => of_one(turned(uuid)),
+        _ => of_one(uuid),
     }
-    of_one(uuid)
 }
 
 #[cfg(test)]

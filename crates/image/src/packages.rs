@@ -58,19 +58,27 @@ impl Cache {
         }
     }
 
-    /// Fetches those of the packages that are not here.
-    pub(crate) fn fetch(
+    /// Those of the packages that are not here.
+    pub(crate) fn missing<'p>(
         &self,
-        apt: &Apt,
-        packages: &[&Package],
-        step: &mut dyn FnMut(Step),
-    ) -> Result<(), Error> {
+        packages: impl IntoIterator<Item = &'p Package>,
+    ) -> Result<Vec<&'p Package>, Error> {
         let mut missing = Vec::new();
         for package in packages {
             if self.take(package)?.is_none() {
-                missing.push(*package);
+                missing.push(package);
             }
         }
+        Ok(missing)
+    }
+
+    /// Fetches packages that are not here.
+    pub(crate) fn fetch(
+        &self,
+        apt: &Apt,
+        missing: &[&Package],
+        step: &mut dyn FnMut(Step),
+    ) -> Result<(), Error> {
         if missing.is_empty() {
             return Ok(());
         }
@@ -81,7 +89,7 @@ impl Cache {
             fs::remove_dir_all(&incoming).map_err(at("remove", &incoming))?;
         }
         fs::create_dir(&incoming).map_err(at("make", &incoming))?;
-        apt.download(&missing, &incoming, &mut |percent| step(Step::Fetching(missing.len(), percent)))?;
+        apt.download(missing, &incoming, &mut |percent| step(Step::Fetching(missing.len(), percent)))?;
         for entry in fs::read_dir(&incoming).map_err(at("read", &incoming))? {
             let path = entry.map_err(at("read", &incoming))?.path();
             let (_, sha256) = digest(&path).map_err(at("read", &path))?;
@@ -124,7 +132,7 @@ pub(crate) fn choose(
     let mut next: BTreeSet<String> = names.iter().cloned().collect();
     while !next.is_empty() {
         let packages: Vec<&Package> = next.iter().filter_map(|name| offered.get(name)).collect();
-        cache.fetch(&apt, &packages, step)?;
+        cache.fetch(&apt, &cache.missing(packages.iter().copied())?, step)?;
         let mut after = BTreeSet::new();
         for package in packages {
             let needed = depends(cache, package)?;
@@ -145,12 +153,7 @@ pub(crate) fn gather(
     packages: &[Package],
     step: &mut dyn FnMut(Step),
 ) -> Result<(), Error> {
-    let mut missing = Vec::new();
-    for package in packages {
-        if cache.take(package)?.is_none() {
-            missing.push(package);
-        }
-    }
+    let missing = cache.missing(packages)?;
     if missing.is_empty() {
         return Ok(());
     }

@@ -8,13 +8,43 @@ mod wiring;
 
 pub(crate) use dns::view as dns_view;
 
-use model::facts::Machine;
+use model::facts::{Machine, State};
+use model::plan::Interface;
+use model::quick::Map;
+use model::view::dhcp::Withheld;
 use model::view::{Places, Site};
-use model::{DeviceId, Facts, Plan, View};
+use model::{DeviceId, Facts, InterfaceId, Plan, View};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Of whom there are facts.
 type Known<'a> = [(DeviceId, &'a Machine)];
+
+/// Who is not served as planned, by the address of one family.
+fn withheld(
+    plan: &Plan,
+    known: &Known<'_>,
+    address: impl Fn(&Interface) -> Option<IpAddr>,
+) -> Map<InterfaceId, Withheld> {
+    let mut withheld = Map::default();
+    for (device, machine) in known {
+        let is_retired = matches!(machine.state, State::Retired { .. });
+        if !is_retired && machine.conflicts.is_empty() {
+            continue;
+        }
+        let first = plan.first_interface[device.index()] as usize;
+        for (offset, interface) in plan.interfaces_of(*device).iter().enumerate() {
+            let is_in_conflict = || address(interface).is_some_and(|it| machine.conflicts.contains_key(&it));
+            let why = match is_retired {
+                true => Withheld::Retired,
+                false if is_in_conflict() => Withheld::Conflict,
+                false => continue,
+            };
+            withheld.insert(InterfaceId::from_index(first + offset), why);
+        }
+    }
+    withheld
+}
 
 /// Prepares what every protocol answers from. The same plan, facts and site give the same view on every replica.
 pub fn view(plan: &Arc<Plan>, facts: &Facts, site: &Arc<Site>) -> View {

@@ -6,3 +6,4 @@ pub mod dhcp4;
 pub mod dhcp6;
 pub mod dns;
 pub mod tftp;
+pub mod uuid;

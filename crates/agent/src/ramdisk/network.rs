@@ -8,6 +8,7 @@ use crate::dhcp::{Accepts, Client, Destination, Lease, Persona};
 use crate::trust;
 use model::facts::Stage;
 use model::{Mac, Time};
+use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{LinkAddr, MsgFlags, recvfrom, sendto};
 use rtnetlink::{AddressMessageBuilder, Handle, LinkUnspec, RouteMessageBuilder};
@@ -79,7 +80,7 @@ pub(super) async fn up(say: impl Fn(&str) + Clone + Send + Sync + 'static) -> Re
         let (handle, say) = looking;
         let mut known = Vec::<Interface>::new();
         loop {
-            for interface in interfaces().unwrap_or_default() {
+            for (interface, link) in interfaces().unwrap_or_default() {
                 if known.contains(&interface) || known.len() == INTERFACES_MAX {
                     continue;
                 }
@@ -89,7 +90,7 @@ pub(super) async fn up(say: impl Fn(&str) + Clone + Send + Sync + 'static) -> Re
                 }
                 known.push(interface.clone());
                 let (changes, say) = (changes.clone(), say.clone());
-                std::thread::spawn(move || ask(&interface, &changes, &say));
+                std::thread::spawn(move || ask(&interface, &link, &changes, &say));
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -235,13 +236,14 @@ async fn set_up(handle: &Handle, index: u32) -> Result<(), rtnetlink::Error> {
     handle.link().change(LinkUnspec::new_with_index(index).up().build()).execute().await
 }
 
-/// The Ethernet interfaces that are there, up or not.
-fn interfaces() -> io::Result<Vec<Interface>> {
+/// The Ethernet interfaces that are there, up or not, and each as packet sockets have it.
+fn interfaces() -> io::Result<Vec<(Interface, LinkAddr)>> {
     let found = getifaddrs()?.filter_map(|interface| {
         let address = *interface.address?.as_link_addr()?;
         let mac = Mac(address.addr()?);
         let index = u32::try_from(address.ifindex()).ok()?;
-        (address.hatype() == ETHERNET).then_some(Interface { name: interface.interface_name, index, mac })
+        let is_ethernet = address.hatype() == ETHERNET;
+        is_ethernet.then_some((Interface { name: interface.interface_name, index, mac }, address))
     });
     Ok(found.collect())
 }
@@ -264,9 +266,9 @@ fn persona() -> Persona {
 }
 
 /// Speaks DHCP on one interface until nobody wants to hear of it.
-fn ask(interface: &Interface, changes: &mpsc::Sender<Change>, say: &impl Fn(&str)) {
+fn ask(interface: &Interface, link: &LinkAddr, changes: &mpsc::Sender<Change>, say: &impl Fn(&str)) {
     loop {
-        match speak(interface, changes) {
+        match speak(interface, link, changes) {
             Ok(()) => return,
             Err(error) => say(&format!("failed to ask for an address on {}: {error}", interface.name)),
         }
@@ -274,7 +276,7 @@ fn ask(interface: &Interface, changes: &mpsc::Sender<Change>, say: &impl Fn(&str
     }
 }
 
-fn speak(interface: &Interface, changes: &mpsc::Sender<Change>) -> io::Result<()> {
+fn speak(interface: &Interface, link: &LinkAddr, changes: &mpsc::Sender<Change>) -> io::Result<()> {
     let protocol = Protocol::from(i32::from(IPV4.to_be()));
     let socket = Socket::new(Domain::PACKET, Type::RAW.cloexec(), Some(protocol))?;
     socket.attach_filter(&frame::filter(None))?;
@@ -285,8 +287,6 @@ fn speak(interface: &Interface, changes: &mpsc::Sender<Change>) -> io::Result<()
     let mut client = Client::new(persona(), interface.mac, [0; 16], seed, now());
     let (mut told, mut buffer) = (None, [0; 2048]);
     loop {
-        // Interfaces that lost their number have gone.
-        let Some(link) = link(interface)? else { return Ok(()) };
         while let Some((message, destination)) = client.poll(now()) {
             let from = match destination {
                 Destination::Server { to, .. } => {
@@ -298,7 +298,11 @@ fn speak(interface: &Interface, changes: &mpsc::Sender<Change>) -> io::Result<()
                 Destination::BroadcastFrom(own) => own,
             };
             let frame = frame::broadcast(interface.mac, from, &message);
-            let _ = sendto(socket.as_raw_fd(), &frame, &link, MsgFlags::empty());
+            let sent = sendto(socket.as_raw_fd(), &frame, link, MsgFlags::empty());
+            // Without a cable nobody hears, and the client asks again in its time; without the interface nobody ever will.
+            if matches!(sent, Err(Errno::ENODEV | Errno::ENXIO)) {
+                return Ok(());
+            }
         }
         let lease = client.lease().cloned();
         if lease != told {
@@ -322,12 +326,6 @@ fn speak(interface: &Interface, changes: &mpsc::Sender<Change>) -> io::Result<()
             client.tick(now());
         }
     }
-}
-
-/// Its address as packet sockets have it, if it is still there.
-fn link(interface: &Interface) -> io::Result<Option<LinkAddr>> {
-    let mut all = getifaddrs()?.filter_map(|found| found.address?.as_link_addr().copied());
-    Ok(all.find(|link| u32::try_from(link.ifindex()) == Ok(interface.index)))
 }
 
 /// Renewals go to one server from the own address. Answers are heard beside it, by the packet socket; without this one

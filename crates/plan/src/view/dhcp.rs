@@ -3,16 +3,16 @@
 //! Out of a plan, facts and a site come tables in which `answer` only looks up: identities, option values as bytes,
 //! and who is not to be served. Nothing here depends on the order of a hash map.
 
-use super::Known;
 use super::wiring::{V4, wiring};
+use super::{Known, withheld};
 use model::design::{Audience, Zone};
 use model::facts::State;
 use model::plan::Subnet;
 use model::quick::Map;
-use model::view::dhcp::{Homes, SubnetTold, Told, Withheld};
+use model::view::dhcp::{Homes, SubnetTold, Told};
 use model::view::wiring::Wiring;
 use model::view::{DhcpView, Site};
-use model::{InterfaceId, Plan};
+use model::{Mac, Plan};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -35,9 +35,8 @@ pub(super) fn succeed(previous: &DhcpView, plan: &Plan, known: &Known<'_>, site:
 fn with_wiring(wiring: Arc<Wiring<Ipv4Addr>>, plan: &Plan, known: &Known<'_>, site: &Site) -> DhcpView {
     let servers = servers(plan, site);
     let told = told(plan, &servers);
-    let mut view = DhcpView { servers, wiring, told, withheld: Map::default(), accepted: Map::default() };
-    observed(plan, known, &mut view);
-    view
+    let withheld = withheld(plan, known, |interface| interface.v4.map(IpAddr::V4));
+    DhcpView { servers, wiring, told, withheld, accepted: accepted(known) }
 }
 
 /// The controllers' addresses: the site's, then the plan's. The first is the server identifier.
@@ -116,33 +115,18 @@ pub(super) fn search(zone: &Zone) -> Vec<u8> {
     name
 }
 
-/// What the facts change: who is not served, and where each piece of hardware belongs.
-fn observed(plan: &Plan, known: &Known<'_>, view: &mut DhcpView) {
-    view.accepted.reserve(known.len());
-    for (device, machine) in known {
-        let first = plan.first_interface[device.index()] as usize;
-        let is_retired = matches!(machine.state, State::Retired { .. });
-        for (offset, interface) in plan.interfaces_of(*device).iter().enumerate() {
-            let is_in_conflict =
-                interface.v4.is_some_and(|address| machine.conflicts.contains_key(&IpAddr::V4(address)));
-            let withheld = match (is_retired, is_in_conflict) {
-                (true, _) => Withheld::Retired,
-                (false, true) => Withheld::Conflict,
-                (false, false) => continue,
-            };
-            view.withheld.insert(InterfaceId::from_index(first + offset), withheld);
-        }
-        // What a retired place had may be used elsewhere.
-        if is_retired {
-            continue;
-        }
+/// Where each piece of hardware belongs. What a retired place had may be used elsewhere.
+fn accepted(known: &Known<'_>) -> Map<Mac, Homes> {
+    let mut accepted: Map<Mac, Homes> = Map::default();
+    accepted.reserve(known.len());
+    for (device, machine) in
+        known.iter().filter(|(_, machine)| !matches!(machine.state, State::Retired { .. }))
+    {
         for mac in machine.accepted.values() {
-            view.accepted
-                .entry(*mac)
-                .and_modify(|homes| homes.add(*device))
-                .or_insert_with(|| Homes::of(*device));
+            accepted.entry(*mac).and_modify(|homes| homes.add(*device)).or_insert_with(|| Homes::of(*device));
         }
     }
+    accepted
 }
 
 #[cfg(test)]
@@ -150,13 +134,14 @@ mod tests {
     use super::super::wiring;
     use super::*;
     use expect_test::{Expect, expect};
-    use model::DeviceId;
     use model::design::{Design, Device, DeviceKind, Network, PortRef, Scope};
     use model::facts::{Conflict, Machine};
     use model::finding::Source;
     use model::ids::{ModelId, NetworkId, PortIndex, SubnetId};
     use model::plan::{Binding, Interface, Router, Subnet};
+    use model::view::dhcp::Withheld;
     use model::view::wiring::Relay;
+    use model::{DeviceId, InterfaceId};
     use model::{Generation, Location, Mac, Time};
 
     const LEAF_A: DeviceId = DeviceId(0);

@@ -1,16 +1,13 @@
 //! The part of the view that DHCPv6 is answered from: as `dhcp` has it, from the same plan, facts and site.
 
-use super::Known;
 use super::dhcp::{LEASE_SECONDS_MIN, search, timers};
 use super::wiring::{V6, wiring};
+use super::{Known, withheld};
+use model::Plan;
 use model::design::{Audience, Zone};
-use model::facts::State;
-use model::quick::Map;
-use model::view::dhcp::Withheld;
 use model::view::dhcp6::Told;
 use model::view::wiring::Wiring;
 use model::view::{Dhcp6View, Site};
-use model::{InterfaceId, Plan};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -46,7 +43,8 @@ fn with_wiring(wiring: Arc<Wiring<Ipv6Addr>>, plan: &Plan, known: &Known<'_>, si
     Dhcp6View {
         server_id: server_id(&plan.design.zone),
         told: told(&plan.design.zone, &servers),
-        withheld: withheld(plan, known),
+        // Hardware that belongs elsewhere is in DHCPv4's part, which both families read.
+        withheld: withheld(plan, known, |interface| interface.v6.map(IpAddr::V6)),
         servers,
         wiring,
         links,
@@ -103,29 +101,6 @@ fn told(zone: &Zone, servers: &[Ipv6Addr]) -> Told {
         renewal,
         refresh: lease_seconds.max(REFRESH_SECONDS_MIN).to_be_bytes(),
     }
-}
-
-/// Who is not served. Hardware that belongs elsewhere is in DHCPv4's part, which both families read.
-fn withheld(plan: &Plan, known: &Known<'_>) -> Map<InterfaceId, Withheld> {
-    let mut withheld = Map::default();
-    for (device, machine) in known {
-        let is_retired = matches!(machine.state, State::Retired { .. });
-        if !is_retired && machine.conflicts.is_empty() {
-            continue;
-        }
-        let first = plan.first_interface[device.index()] as usize;
-        for (offset, interface) in plan.interfaces_of(*device).iter().enumerate() {
-            let is_in_conflict =
-                || interface.v6.is_some_and(|address| machine.conflicts.contains_key(&IpAddr::V6(address)));
-            let why = match is_retired {
-                true => Withheld::Retired,
-                false if is_in_conflict() => Withheld::Conflict,
-                false => continue,
-            };
-            withheld.insert(InterfaceId::from_index(first + offset), why);
-        }
-    }
-    withheld
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! keeps one short list of options; every accessor after it is a look-up that cannot fail.
 
 use super::{HEADER_LENGTH, MAGIC_COOKIE, MESSAGE_MAX, MessageType, RelayAgent, code};
+use crate::uuid::turned;
 use dhcproto::v4::borrowed::{self, DhcpOptionIterator};
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -300,11 +301,7 @@ impl<'a> Message<'a> {
     /// (SMBIOS 2.6 §7.2.1), so they are turned round here, once.
     pub fn uuid(&self) -> Option<[u8; 16]> {
         let (0, octets) = self.option(code::CLIENT_MACHINE_IDENTIFIER)?.split_first()? else { return None };
-        let mut uuid: [u8; 16] = octets.try_into().ok()?;
-        uuid[0..4].reverse();
-        uuid[4..6].reverse();
-        uuid[6..8].reverse();
-        Some(uuid)
+        octets.try_into().ok().map(turned)
     }
 
     /// Option 82.

@@ -1,6 +1,7 @@
 //! A client's message, as bytes: for the lab's firmware and for tests.
 
 use super::{HEADER_LENGTH, MAGIC_COOKIE, MESSAGE_MIN, MessageType, code};
+use crate::uuid::turned;
 use std::net::Ipv4Addr;
 
 /// What a client sends. The default is an Ethernet client with nothing to say; fill in what its stage knows.
@@ -125,12 +126,9 @@ impl Request {
             let octets: Vec<u8> = self.architectures.iter().flat_map(|kind| kind.to_be_bytes()).collect();
             push(code::CLIENT_ARCHITECTURE, &octets);
         }
-        if let Some(mut uuid) = self.uuid {
-            uuid[0..4].reverse();
-            uuid[4..6].reverse();
-            uuid[6..8].reverse();
+        if let Some(uuid) = self.uuid {
             let mut octets = vec![0];
-            octets.extend(uuid);
+            octets.extend(turned(uuid));
             push(code::CLIENT_MACHINE_IDENTIFIER, &octets);
         }
         for (code, data) in &self.more {

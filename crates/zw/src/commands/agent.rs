@@ -30,9 +30,10 @@ pub(crate) struct Args {
     /// Where this machine stands.
     #[arg(long, value_name = "LOCATION")]
     location: Option<String>,
-    /// Where key, certificate and last orders are kept.
-    #[arg(long, default_value = "/var/lib/zonewright-agent", value_name = "DIRECTORY")]
-    state: PathBuf,
+    /// Where key, certificate and last orders are kept [default: /var/lib/zonewright-agent, with --ramdisk
+    /// /run/zonewright-agent].
+    #[arg(long, value_name = "DIRECTORY")]
+    state: Option<PathBuf>,
     /// JSON with hardware to report instead of what is found.
     #[arg(long, value_name = "FILE")]
     hardware: Option<PathBuf>,
@@ -63,7 +64,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         controllers,
         ca_pin,
         location,
-        state_dir: args.state.clone(),
+        state_dir: args.state.clone().unwrap_or_else(|| agent::ramdisk::state_dir(args.ramdisk)),
         hardware_file: args.hardware.clone(),
         once: args.once,
         tell: Arc::new(|notice: &Notice| say(&notice.to_string())),
