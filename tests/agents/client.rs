@@ -139,7 +139,7 @@ pub(crate) fn renew(location: &Location, key: &KeyPair) -> FromAgent {
 }
 
 pub(crate) fn hello(location: &Location) -> FromAgent {
-    FromAgent::Hello { version: VERSION, location: location.clone(), generation: None }
+    FromAgent::Hello { version: VERSION, location: location.clone(), generation: None, running: None }
 }
 
 /// A token for a machine whose boot was seen.

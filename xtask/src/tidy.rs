@@ -20,7 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("api", &["model"]),
     ("store", &["model", "design", "plan"]),
     ("agent", &["model", "lifecycle", "wire", "api"]),
-    ("image", &[]),
+    ("image", &["api"]),
     (
         "server",
         &["model", "design", "plan", "lifecycle", "wire", "answer", "render", "api", "store", "agent"],

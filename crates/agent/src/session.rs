@@ -60,6 +60,7 @@ pub(crate) async fn run(
         version: VERSION,
         location: agent.options.location.clone(),
         generation: agent.wanted.borrow().orders.as_ref().map(|orders| orders.generation),
+        running: None,
     };
     let asked = Instant::now();
     let FromController::Welcome {
@@ -133,7 +134,12 @@ impl Session<'_> {
                             self.keep_certificate(frame);
                             renew_at = self.renewal_due(now);
                         }
-                        FromController::Token { .. } | FromController::Welcome { .. } | FromController::Refused { .. } => {
+                        FromController::Token { .. }
+                        | FromController::Welcome { .. }
+                        | FromController::Install { .. }
+                        | FromController::Confirm { .. }
+                        | FromController::Restart { .. }
+                        | FromController::Refused { .. } => {
                             return Err(Lost::Unexpected);
                         }
                     }

@@ -7,6 +7,7 @@
 //! Within a version, fields may be added and are ignored by those who do not know them; a changed meaning is a new
 //! version. Controllers are upgraded first and speak to agents two releases back.
 
+use crate::install::{Order, Progress, Running, Slot};
 use model::design::CheckFile;
 use model::facts::{CheckResult, DhcpServer, Hardware};
 use model::{Generation, Location, Mac, Time};
@@ -78,6 +79,9 @@ pub enum FromAgent {
         location: Location,
         /// The plan it last heard of.
         generation: Option<Generation>,
+        /// What it runs in. `None`: a system that somebody else installed.
+        #[serde(default)]
+        running: Option<Running>,
     },
     /// What is in the box and at the other end of its cables.
     Report {
@@ -95,6 +99,34 @@ pub enum FromAgent {
     Servers {
         /// One for each server and interface.
         servers: Vec<DhcpServer>,
+    },
+    /// How far an order is. Said when a step begins, and now and then while octets flow.
+    Installing {
+        /// All of it, each time.
+        progress: Progress,
+    },
+    /// An order is carried out: everything is written and proved. The agent restarts the machine when it is told to.
+    Installed {
+        /// The order's plan.
+        generation: Generation,
+        /// Digest of the image.
+        image: String,
+        /// Where.
+        slot: Slot,
+    },
+    /// An order cannot be carried out, or failed. What GRUB starts is as before, or nothing.
+    NotInstalled {
+        /// The order's plan.
+        generation: Generation,
+        /// Digest of the image.
+        image: String,
+        /// Why, for people.
+        sentence: String,
+    },
+    /// The running slot is the good one from here on.
+    Confirmed {
+        /// Which.
+        slot: Slot,
     },
     /// Still here.
     Heartbeat,
@@ -149,6 +181,21 @@ pub enum FromController {
         /// As in the welcome.
         #[serde(default)]
         probe_seconds: u32,
+    },
+    /// Write a system. The same order again, while it is carried out, changes nothing.
+    Install {
+        /// All that there is to know.
+        order: Box<Order>,
+    },
+    /// The running system is right: make its slot the good one.
+    Confirm {
+        /// Digest of the image that was found right; another that runs is not confirmed.
+        image: String,
+    },
+    /// Restart the machine.
+    Restart {
+        /// Why, for the log.
+        sentence: String,
     },
     /// Look at the hardware and run the checks now, and say so even if nothing changed.
     CheckAgain,
@@ -316,6 +363,16 @@ pub fn within_limits(frame: &FromAgent) -> Result<(), BadFrame> {
             Err(BadFrame::TooMuch("many DHCP servers"))
         }
         FromAgent::Servers { servers } if servers.iter().any(|server| long(&server.interface)) => {
+            Err(BadFrame::TooMuch("long a text"))
+        }
+        FromAgent::Hello { running: Some(Running::Disk { image, .. }), .. }
+        | FromAgent::Installed { image, .. }
+            if long(image) =>
+        {
+            Err(BadFrame::TooMuch("long a text"))
+        }
+        FromAgent::Installing { progress } if long(&progress.step) => Err(BadFrame::TooMuch("long a text")),
+        FromAgent::NotInstalled { image, sentence, .. } if long(image) || long(sentence) => {
             Err(BadFrame::TooMuch("long a text"))
         }
         FromAgent::Checks { results, .. } if results.len() > LIST_MAX => {

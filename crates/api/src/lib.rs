@@ -3,9 +3,13 @@
 //! | module  | between whom                                     | how                                         |
 //! |---------|---------------------------------------------------|---------------------------------------------|
 //! | `agent` | agent and controller                              | frames of JSON in TLS                       |
+//! | `image` | who builds, serves and writes images               | `manifest.json`                             |
+//! | `install` | agent and controller                             | inside their frames                         |
 //! | `http`  | command line, page and programs, and controller   | JSON over HTTP, described by OpenAPI        |
 //!
 //! Nothing here opens a socket or decides anything.
 
 pub mod agent;
 pub mod http;
+pub mod image;
+pub mod install;

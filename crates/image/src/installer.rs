@@ -87,7 +87,7 @@ pub fn build(request: &Request, step: &mut dyn FnMut(Step)) -> Result<Built, Err
     for name in ["agent.img", "installer.img", "vmlinuz"] {
         let path = draft.directory.join(name);
         let (size, sha256) = digest(&path).map_err(at("read", &path))?;
-        files.push(File { name: name.to_owned(), size, sha256 });
+        files.push(File { name: name.to_owned(), size, sha256, chunks: Vec::new() });
     }
     let origin = |it: &Package| Origin {
         name: it.name.clone(),
@@ -96,7 +96,7 @@ pub fn build(request: &Request, step: &mut dyn FnMut(Step)) -> Result<Built, Err
     };
     let packages = lock.packages.iter().map(origin).collect();
     let manifest = Manifest { kind: "installer".to_owned(), kernel, modules: count, absent, files, packages };
-    let text = manifest.text()?;
+    let text = manifest::text(&manifest)?;
     let path = draft.directory.join(manifest::FILE);
     fs::write(&path, &text).map_err(at("write", &path))?;
     let image = Image { digest: manifest::digest_of(&text), manifest };

@@ -2,65 +2,16 @@
 
 use crate::error::{Error, at};
 use crate::packages::{digest, hexadecimal};
-use serde::{Deserialize, Serialize};
+pub use api::image::{FILE, File, Manifest, Origin};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::Path;
 
-/// The file beside the others that says what they are.
-pub const FILE: &str = "manifest.json";
-
-/// `manifest.json`: fields in this order, so that the same image has the same text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
-    /// What the image is for: `installer`.
-    pub kind: String,
-    /// The kernel's version: `6.1.0-56-amd64`.
-    pub kernel: String,
-    /// How many modules are in it.
-    pub modules: usize,
-    /// Modules of the list that this kernel does not have.
-    pub absent: Vec<String>,
-    /// The files beside this one.
-    pub files: Vec<File>,
-    /// What they were made of.
-    pub packages: Vec<Origin>,
-}
-
-/// A file of an image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct File {
-    /// Its name.
-    pub name: String,
-    /// Octets.
-    pub size: u64,
-    /// 64 hexadecimal digits.
-    pub sha256: String,
-}
-
-/// A package that something was taken from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// Of its `.deb`.
-    pub sha256: String,
-}
-
-impl Manifest {
-    /// The text of the file.
-    pub fn text(&self) -> Result<String, Error> {
-        let text = serde_json::to_string_pretty(self)
-            .map_err(|error| Error::Lacks(format!("failed to write the manifest: {error}")))?;
-        Ok(text + "\n")
-    }
-
-    /// All files together, octets.
-    pub fn size(&self) -> u64 {
-        self.files.iter().map(|file| file.size).sum()
-    }
+/// The text of the file.
+pub(crate) fn text(manifest: &Manifest) -> Result<String, Error> {
+    let text = serde_json::to_string_pretty(manifest)
+        .map_err(|error| Error::Lacks(format!("failed to write the manifest: {error}")))?;
+    Ok(text + "\n")
 }
 
 /// An image that lies in a directory.
@@ -117,8 +68,12 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("zw-manifest-{}", std::process::id()));
         fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join("a"), b"one").unwrap();
-        let file =
-            |name: &str| File { name: name.into(), size: 3, sha256: hexadecimal(&Sha256::digest(b"one")) };
+        let file = |name: &str| File {
+            name: name.into(),
+            size: 3,
+            sha256: hexadecimal(&Sha256::digest(b"one")),
+            chunks: vec![],
+        };
         let mut manifest = Manifest {
             kind: "installer".into(),
             kernel: "6.1".into(),
@@ -136,7 +91,7 @@ mod tests {
         assert_eq!(differences(&directory, &manifest), ["../a is no name of a file of an image"]);
 
         assert_eq!(read(&directory).unwrap(), None);
-        let text = manifest.text().unwrap();
+        let text = text(&manifest).unwrap();
         fs::write(directory.join(FILE), &text).unwrap();
         assert_eq!(read(&directory).unwrap(), Some(Image { digest: digest_of(&text), manifest }));
         fs::remove_dir_all(&directory).unwrap();

@@ -131,7 +131,7 @@ mod tests {
                 files: vec![],
                 packages: vec![],
             };
-            manifest.text().unwrap()
+            manifest::text(&manifest).unwrap()
         };
         let kernel = || manifest::read(&place).unwrap().map(|image| image.manifest.kernel);
 

@@ -217,6 +217,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             FromAgent::Renew { .. } => {
                 return Err(Refused::new(Because::WrongPlace, "the certificate is for another place").into());
             }
+            FromAgent::Installing { .. }
+            | FromAgent::Installed { .. }
+            | FromAgent::NotInstalled { .. }
+            | FromAgent::Confirmed { .. } => {
+                return Err(Refused::new(Because::Protocol, "nothing was ordered to be written").into());
+            }
             FromAgent::Hello { .. } | FromAgent::TokenRequest { .. } | FromAgent::Enrol { .. } => {
                 return Err(Refused::new(Because::Protocol, "the session stands already").into());
             }
