@@ -15,6 +15,7 @@
 //! | `roster`    | who is who in a plan: by location, by name, by address                     |
 //! | `quick`     | the hash of a plan's tables                                               |
 //! | `facts`     | what was observed of each machine                                         |
+//! | `install`   | how a system is written to disks                                          |
 //! | `event`     | what happened, as it is stored and as it drives the machines' life         |
 //! | `view`      | plan and facts, prepared so that a packet is answered by look-ups          |
 //! | `refusal`   | why a packet was not answered                                             |
@@ -25,6 +26,7 @@ pub mod event;
 pub mod facts;
 pub mod finding;
 pub mod ids;
+pub mod install;
 pub mod location;
 pub mod mac;
 pub mod plan;
