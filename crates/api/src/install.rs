@@ -3,8 +3,8 @@
 //! An order leaves nothing to choose, and an agent that finds anything else than it says refuses it. `docs/decisions/0013` says why
 //! things are done in which order.
 
-use model::Generation;
 pub use model::install::{Disk, Disks, Filesystem, Progress, Raid, Running, Slot, Volume};
+use model::{Generation, Time};
 use serde::{Deserialize, Serialize};
 
 /// The volume group of every system that we write.
@@ -16,8 +16,11 @@ pub const ESP_LABEL: &str = "ZWESP";
 /// Write a system.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Order {
-    /// The plan that allows it. With the digest of the image it is what tells two orders apart.
+    /// The plan that allows it.
     pub generation: Generation,
+    /// When it was allowed. With the plan and the digest of the image it is what tells two orders apart: a machine that is allowed
+    /// the same image a second time gets it anew.
+    pub allowed_at: Time,
     /// The image.
     pub image: OsImage,
     /// All disks anew. `None`: nothing but the slot that is not running.
