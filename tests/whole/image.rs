@@ -139,6 +139,17 @@ fn understood(directory: &Path, one: &impl Fn(&str) -> PathBuf, kernel: &str) {
         assert_eq!(as_sets(ours), as_sets(theirs));
     }
     loads_in_order(&ours[0], &order, kernel);
+
+    // GRUB as it goes to disks: a boot sector, what fits between it and the first partition, and a program of UEFI.
+    let grub =
+        |name: &str| fs::read(root.join("usr/lib/zonewright/grub").join(name)).expect("a part of GRUB");
+    assert_eq!(grub("boot.img").len(), 512);
+    let core = grub("core.img");
+    assert!(core.len() < (2048 - 34) * 512, "{}", core.len());
+    let program = grub("grubx64.efi");
+    assert!(program.starts_with(b"MZ"), "no program of UEFI");
+    let early = b"search --no-floppy --file /zw/grub.cfg --hint $root --set=root\nset prefix=($root)/zw\n";
+    assert!(program.windows(early.len()).any(|octets| octets == early), "it does not look for grub.cfg");
 }
 
 /// Each line's first word, and the others without their order; comments are left out.

@@ -2,7 +2,6 @@
 //!
 //! In go packages and an agent; out comes a directory with `vmlinuz`, `installer.img`, `agent.img` and `manifest.json`.
 
-use crate::archive::{Archive, Found};
 use crate::elf::Elf;
 use crate::error::{Error, at};
 use crate::list::{self, List};
@@ -11,9 +10,9 @@ use crate::manifest::{self, File, Image, Manifest, Origin};
 use crate::modules::{Module, Modules, name_of};
 use crate::packages::{self, Cache, Step, digest};
 use crate::place::{self, Draft};
+use crate::source::Source;
 use crate::tree::{Node, Tree, followed};
-use crate::{newc, programs};
-use std::collections::BTreeMap;
+use crate::{grub, newc, programs};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -74,7 +73,8 @@ pub fn build(request: &Request, step: &mut dyn FnMut(Step)) -> Result<Built, Err
     let source = Source::open(&cache, &lock.packages, &draft.directory, step)?;
 
     let kernel = source.kernel()?;
-    let (tree, count, absent) = content(&source, &kernel, &list, &lock.add)?;
+    let (mut tree, count, absent) = content(&source, &kernel, &list, &lock.add)?;
+    grub::put(&mut tree, &source, &list, &draft.directory.join("grub"))?;
     let vmlinuz = draft.directory.join("vmlinuz");
     fs::write(&vmlinuz, source.file(&format!("boot/vmlinuz-{kernel}"))?).map_err(at("write", &vmlinuz))?;
     let level = if request.is_fast { LEVELS.1 } else { LEVELS.0 };
@@ -142,6 +142,13 @@ fn locked(request: &Request, list: &List, cache: &Cache, step: &mut dyn FnMut(St
                         lock.add.iter().map(|name| format!(" and {name}")).collect::<String>()
                     )));
                 }
+                let has = |name: &&String| lock.packages.iter().any(|package| package.name == **name);
+                if let Some(name) = list.packages.iter().find(|name| !has(name)) {
+                    return Err(Error::Lacks(format!(
+                        "{} was made before {name} was part of the installer: choose anew with --update",
+                        path.display()
+                    )));
+                }
                 packages::gather(cache, sources, &lock.packages, step)?;
                 return Ok(lock);
             }
@@ -153,73 +160,6 @@ fn locked(request: &Request, list: &List, cache: &Cache, step: &mut dyn FnMut(St
     names.extend(list.packages.iter().chain(&add).cloned());
     let packages = packages::choose(cache, sources, &names, step)?;
     Ok(Lock { kernel: request.kernel.clone(), add, packages })
-}
-
-/// The files of all packages.
-struct Source {
-    archives: Vec<(String, Archive)>,
-    /// Path, and which archive has it.
-    paths: BTreeMap<String, usize>,
-}
-
-impl Source {
-    fn open(
-        cache: &Cache,
-        packages: &[Package],
-        scratch: &Path,
-        step: &mut dyn FnMut(Step),
-    ) -> Result<Self, Error> {
-        let mut source = Self { archives: Vec::new(), paths: BTreeMap::new() };
-        for (number, package) in packages.iter().enumerate() {
-            step(Step::Reading(number, packages.len()));
-            let path = cache.take(package)?.ok_or_else(|| {
-                Error::Lacks(format!("{} was removed from the cache while it was read", package.name))
-            })?;
-            let archive = Archive::open(&path, scratch)?;
-            for path in archive.paths() {
-                source.paths.entry(path.to_owned()).or_insert(number);
-            }
-            source.archives.push((package.name.clone(), archive));
-        }
-        step(Step::Reading(packages.len(), packages.len()));
-        Ok(source)
-    }
-
-    fn get(&self, path: &str) -> Result<Option<Found>, Error> {
-        match self.paths.get(path).and_then(|number| self.archives.get(*number)) {
-            Some((_, archive)) => archive.get(path),
-            None => Ok(None),
-        }
-    }
-
-    fn file(&self, path: &str) -> Result<Vec<u8>, Error> {
-        match self.get(path)? {
-            Some(Found::File(_, content)) => Ok(content),
-            Some(Found::Link(_)) | None => {
-                Err(Error::Lacks(format!("none of the packages has the file /{path}")))
-            }
-        }
-    }
-
-    /// The paths below a directory, which ends with a slash.
-    fn below<'a>(&'a self, directory: &'a str) -> impl Iterator<Item = &'a str> {
-        self.paths
-            .range(directory.to_owned()..)
-            .map(|(path, _)| path.as_str())
-            .take_while(move |path| path.starts_with(directory))
-    }
-
-    /// The version of the kernel: there is one.
-    fn kernel(&self) -> Result<String, Error> {
-        let mut versions = self.below("boot/vmlinuz-").filter_map(|path| path.strip_prefix("boot/vmlinuz-"));
-        match (versions.next(), versions.next()) {
-            (Some(version), None) => Ok(version.to_owned()),
-            (None, _) => Err(Error::Lacks("none of the packages has a kernel".to_owned())),
-            (Some(one), Some(other)) => {
-                Err(Error::Lacks(format!("the packages have two kernels, {one} and {other}")))
-            }
-        }
-    }
 }
 
 /// What is in `installer.img`, how many modules are among it, and which the kernel does not have.

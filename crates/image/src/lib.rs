@@ -15,6 +15,8 @@
 //! | `apt`       | asking `apt-get`                                               | yes |
 //! | `packages`  | choosing packages, and the cache that they are kept in         | yes |
 //! | `archive`   | the files of a package                                         | yes |
+//! | `source`    | the files of all packages together                             | yes |
+//! | `grub`      | GRUB, put together of its modules                              | yes |
 //! | `manifest`  | what an image is, and its digest                               | yes |
 //! | `place`     | an image is there whole or not at all                          | yes |
 //! | `installer` | the installer, from a request to a directory                   | yes |
@@ -23,6 +25,7 @@ mod apt;
 mod archive;
 mod elf;
 mod error;
+mod grub;
 pub mod installer;
 mod list;
 mod lock;
@@ -32,6 +35,7 @@ mod newc;
 mod packages;
 mod place;
 mod programs;
+mod source;
 mod tree;
 
 pub use elf::is_static;

@@ -17,6 +17,12 @@ pub(crate) struct List {
     pub(crate) files: Vec<String>,
     /// Directories that are there and empty.
     pub(crate) directories: Vec<String>,
+    /// What GRUB is made of, whoever starts it.
+    pub(crate) grub: Vec<String>,
+    /// The same, started by a BIOS.
+    pub(crate) grub_bios: Vec<String>,
+    /// The same, started by UEFI.
+    pub(crate) grub_uefi: Vec<String>,
 }
 
 /// The list that is compiled in.
@@ -43,6 +49,9 @@ fn read(text: &str) -> Result<List, String> {
                 "[programs]" => &mut list.programs,
                 "[files]" => &mut list.files,
                 "[directories]" => &mut list.directories,
+                "[grub modules]" => &mut list.grub,
+                "[grub modules for BIOS]" => &mut list.grub_bios,
+                "[grub modules for UEFI]" => &mut list.grub_uefi,
                 _ => return Err(format!("{names} is no section")),
             });
             continue;
@@ -69,10 +78,12 @@ mod tests {
     fn the_installer_has_what_it_installs_with() {
         let list = read(TEXT).expect("a list");
         assert_eq!(list, installer());
-        assert!(list.at_once.iter().any(|name| name == "ext4"));
         assert!(list.by_device.iter().any(|name| name == "virtio_net"));
         assert!(!list.by_device.iter().any(|name| list.at_once.contains(name)));
         assert_eq!(list.programs, ["mke2fs", "mkfs.vfat", "mdadm", "lvm"]);
+        for name in ["dm_mod", "raid1", "raid10", "ext4", "vfat", "nls_ascii", "nls_cp437", "softdog"] {
+            assert!(list.at_once.iter().any(|it| it == name), "{name}");
+        }
     }
 
     #[test]

@@ -40,7 +40,8 @@ impl Draft {
         // A build that was killed has left its files.
         for entry in fs::read_dir(&directory).map_err(at("read", &directory))? {
             let path = entry.map_err(at("read", &directory))?.path();
-            fs::remove_file(&path).map_err(at("remove", &path))?;
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(at("remove", &path))?;
         }
         Ok(Self { place, directory, _lock: lock })
     }
@@ -141,6 +142,7 @@ mod tests {
         // What a build that was killed has left does not come into the next image, and two do not write at once.
         fs::create_dir(directory.join(".installer.making")).unwrap();
         fs::write(directory.join(".installer.making/vmlinuz"), "half").unwrap();
+        fs::create_dir(directory.join(".installer.making/grub")).unwrap();
         let draft = Draft::begin(&place).unwrap();
         assert_eq!(there(&draft.directory), [""; 0]);
         let refused = Draft::begin(&place).err().map(|error| error.to_string()).unwrap_or_default();
