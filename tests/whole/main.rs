@@ -11,6 +11,7 @@
 //! | `perf`     | `perfdhcp` as a judge                                                                |
 //! | `judges`   | Ansible, Prometheus and Graphviz on what we export; the API by its own document      |
 //! | `image`    | `cpio`, `zstd` and `depmod` on the installer, made twice                            |
+//! | `machines` | OVMF and SeaBIOS in QEMU: real machines of the lab                            |
 //! | `examples` | the examples' whole plans, by digest                                                |
 //! | `hardship` | taken ports, full disks, kills, noise, broken designs                                |
 //! | `network`  | a private network inside a test, which leaves nothing behind                         |
@@ -28,6 +29,7 @@ mod examples;
 mod hardship;
 mod image;
 mod judges;
+mod machines;
 mod network;
 mod perf;
 mod served;

@@ -14,7 +14,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  test        install what the tests need (Debian packages, if root and apt are there; else name them), run all tests
+  test        install what the tests need (Debian packages, if root and apt are there; else name them), run all tests;
+              with `--firmware` also the long ones of real firmware in QEMU
   ci          the gate: format, clippy, tidy, reference, tests, and the zone of README powered on and off
   tidy        the rules that a program can check: who may depend on whom, a reason for each dependency, sizes
   reference   write docs/reference anew from the code; `--check` only says whether it is fresh
@@ -54,9 +55,14 @@ fn test(rest: &[&str]) -> Result<(), String> {
     packages::install()?;
     // The tests of the whole run the program itself.
     run::cargo(&["build", "--quiet", "--package", "zw"])?;
+    // Real machines boot it.
+    if let Err(why) = agent::build() {
+        run::say(&format!("tests that boot real machines are skipped: {why}\n"));
+    }
     let mut arguments = vec!["test", "--workspace", "--no-fail-fast"];
-    arguments.extend(rest);
-    run::cargo(&arguments)
+    arguments.extend(rest.iter().filter(|word| **word != "--firmware"));
+    let firmware = if rest.contains(&"--firmware") { &[("ZW_FIRMWARE", "1")][..] } else { &[] };
+    run::cargo_with(&arguments, firmware)
 }
 
 /// Builds the bench and what it measures, and becomes it.

@@ -27,14 +27,24 @@ pub(crate) fn step(name: &str, part: impl FnOnce() -> Result<(), String>) -> Res
 
 /// Runs this very cargo in the root of the checkout.
 pub(crate) fn cargo(arguments: &[&str]) -> Result<(), String> {
+    cargo_with(arguments, &[])
+}
+
+/// The same, with more in its environment.
+pub(crate) fn cargo_with(arguments: &[&str], environment: &[(&str, &str)]) -> Result<(), String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    program(&cargo, arguments)
+    program_with(&cargo, arguments, environment)
 }
 
 /// Runs a program in the root of the checkout.
 pub(crate) fn program(name: &str, arguments: &[&str]) -> Result<(), String> {
+    program_with(name, arguments, &[])
+}
+
+fn program_with(name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<(), String> {
     let status = Command::new(name)
         .args(arguments)
+        .envs(environment.iter().copied())
         .current_dir(root())
         .status()
         .map_err(|error| format!("failed to start {name}: {error}"))?;

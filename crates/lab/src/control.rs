@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 /// The longest line; a status of ten thousand machines fits.
@@ -52,6 +53,18 @@ pub enum Request {
         /// A location, a name, or `all`.
         target: String,
     },
+    /// Turns a machine on or off, or resets it.
+    Power {
+        /// A location or name.
+        target: String,
+        /// What of these.
+        power: Power,
+    },
+    /// Where the console of a real machine is.
+    Console {
+        /// A location or name.
+        target: String,
+    },
     /// Makes a machine differ from its model, then powers it off and on.
     Break {
         /// A location or name.
@@ -66,6 +79,18 @@ pub enum Request {
         /// A location, a name, or `location:bmc`.
         target: String,
     },
+}
+
+/// What a machine's switch can do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Power {
+    /// On, if it is off.
+    On,
+    /// Off, at once.
+    Off,
+    /// Begins anew, without losing its power.
+    Reset,
 }
 
 /// Answered by a supervisor.
@@ -83,6 +108,13 @@ pub enum Reply {
     Failed {
         /// Completes "failed to …".
         words: String,
+    },
+    /// The console of a real machine.
+    Console {
+        /// The file of what it said.
+        log: PathBuf,
+        /// The socket that hears what is typed, while the machine is on.
+        socket: PathBuf,
     },
     /// Where to enter. The namespaces are held by the process that answers.
     Entered {
@@ -137,7 +169,7 @@ pub struct Machine {
     pub name: String,
     /// Its first planned address.
     pub address: String,
-    /// The controller's word: `expected`, `seen`, … `ready`, `failed`.
+    /// `off`, `on`, or the controller's word: `expected`, `seen`, … `ready`, `failed`.
     pub state: String,
     /// What the lab's firmware is doing, in words.
     pub doing: String,
@@ -147,6 +179,9 @@ pub struct Machine {
     pub took_ms: Option<u64>,
     /// Its role has no image: it boots its own disk, where the lab has no agent, and so it is never ready.
     pub boots_own_disk: bool,
+    /// It is real, and runs like this: firmware, accelerator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub real: Option<String>,
 }
 
 impl Machine {
@@ -193,7 +228,7 @@ pub fn watch(directory: &Directory, mut each: impl FnMut(Progress) -> bool) -> R
                 }
             }
             Reply::Failed { words } => return Err(Error::new(words)),
-            Reply::Done { .. } | Reply::Entered { .. } => {}
+            Reply::Done { .. } | Reply::Console { .. } | Reply::Entered { .. } => {}
         }
     }
 }
@@ -234,7 +269,7 @@ pub(crate) fn enter(directory: &Directory, target: &str) -> Result<(), Error> {
     let (has_user_namespace, network) = match serde_json::from_str(&line).doing(|| "understand the lab")? {
         Reply::Entered { has_user_namespace, network } => (has_user_namespace, network),
         Reply::Failed { words } => return Err(Error::new(words)),
-        Reply::Progress(_) | Reply::Done { .. } => {
+        Reply::Progress(_) | Reply::Done { .. } | Reply::Console { .. } => {
             return Err(Error::new("hear from the lab: no namespaces"));
         }
     };

@@ -16,6 +16,9 @@ pub struct Directory {
     pub path: PathBuf,
 }
 
+/// Where each user has a directory for disks, before the user's number.
+const ROOM: &str = "/var/tmp/zonewright-";
+
 /// Whether a lab runs in a directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Holder {
@@ -77,6 +80,30 @@ impl Directory {
         self.path.join("api.sock")
     }
 
+    /// Where the disks of real machines are: it leads to where there is room, see [`Directory::make_room`].
+    pub fn disks(&self) -> PathBuf {
+        self.path.join("disks")
+    }
+
+    /// Makes the directory of disks: in /var/tmp, for where this one lies is memory on most machines.
+    ///
+    /// # Errors
+    /// If it cannot be made, or belongs to somebody else.
+    pub fn make_room(&self) -> Result<(), Error> {
+        let ours = PathBuf::from(format!("{ROOM}{}", nix::unistd::geteuid()));
+        let room = ours.join(self.zone());
+        let create = |path: &Path| {
+            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+            made.doing(|| format!("create {}", path.display()))
+        };
+        create(&ours)?;
+        check_owner(&ours)?;
+        // A reboot empties the lab's directory and leaves this one.
+        remove(&room)?;
+        create(&room)?;
+        std::os::unix::fs::symlink(&room, self.disks()).doing(|| format!("lead to {}", room.display()))
+    }
+
     /// The supervisor's log.
     pub fn log(&self) -> PathBuf {
         self.path.join("lab.log")
@@ -96,10 +123,7 @@ impl Directory {
         while let Some(parent) =
             path.parent().filter(|_| path.ends_with(self.zone()) || path.ends_with("lab"))
         {
-            let owner = fs::metadata(path).doing(|| format!("look at {}", path.display()))?.uid();
-            if owner != nix::unistd::geteuid().as_raw() {
-                return Err(Error::new(format!("use {}: it belongs to user {owner}", path.display())));
-            }
+            check_owner(path)?;
             path = parent;
         }
         Ok(())
@@ -143,12 +167,15 @@ impl Directory {
     /// # Errors
     /// If something of it stays.
     pub fn remove(&self) -> Result<(), Error> {
-        match fs::remove_dir_all(&self.path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::because(format!("remove {}", self.path.display()), error));
-            }
-            _ => {}
+        // In a user namespace of our own the user has another number, so the way is read and not worked out.
+        if let Ok(room) = fs::read_link(self.disks())
+            && room.to_string_lossy().starts_with(ROOM)
+        {
+            remove(&room)?;
+            // Not empty means that another zone's disks are there; that is not a failure.
+            let _ = room.parent().map(fs::remove_dir);
         }
+        remove(&self.path)?;
         for above in self.path.ancestors().skip(1).take(2) {
             // Not empty means that another zone's lab is there; that is not a failure.
             if above.ends_with("lab") || above.ends_with("zonewright") || is_ours_in_tmp(above) {
@@ -157,6 +184,24 @@ impl Directory {
         }
         Ok(())
     }
+}
+
+/// Removes a directory with all that is in it, if it is there.
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::because(format!("remove {}", path.display()), error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_owner(path: &Path) -> Result<(), Error> {
+    let owner = fs::symlink_metadata(path).doing(|| format!("look at {}", path.display()))?.uid();
+    if owner == nix::unistd::geteuid().as_raw() {
+        return Ok(());
+    }
+    Err(Error::new(format!("use {}: it belongs to user {owner}", path.display())))
 }
 
 fn is_ours_in_tmp(path: &Path) -> bool {

@@ -15,9 +15,12 @@
 //! | `topology`   | plan → namespaces, bridges, cables, addresses, routes; pure                          |
 //! | `net`        | the kernel's side: namespaces, netlink, raw frames                                   |
 //! | `relay`      | the DHCP relay of a switch                                                           |
+//! | `router`     | what a switch says to who asks for an IPv6 router: nothing, at once                  |
 //! | `lldp`       | who is at the other end of a cable                                                   |
 //! | `machine`    | a machine from power-on to power-off: sockets and processes around `firmware`        |
 //! | `firmware`   | BIOS PXE, UEFI PXE, UEFI HTTP, iPXE, and the DHCP client of every stage; pure         |
+//! | `vm`         | a machine that is real: QEMU with OVMF or SeaBIOS, its disks and its TPM            |
+//! | `console`    | the serial port of a real machine, at a terminal                                    |
 //! | `fetch`      | files by TFTP and HTTP                                                               |
 //! | `hardware`   | what a machine is found to have; pure                                                |
 //! | `identity`   | its MACs, UUID, serial; pure                                                         |
@@ -27,6 +30,7 @@
 //! has one thread.
 
 pub mod capture;
+pub mod console;
 pub mod control;
 pub mod directory;
 pub mod down;
@@ -40,8 +44,10 @@ pub mod load;
 mod machine;
 mod net;
 mod relay;
+mod router;
 pub mod supervisor;
 mod topology;
+pub mod vm;
 pub mod zone;
 
 #[cfg(test)]

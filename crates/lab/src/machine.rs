@@ -58,8 +58,14 @@ pub(crate) struct Body {
 /// What happens to a machine.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Command {
+    /// On, if it is off.
+    PowerOn,
+    /// Off, at once.
+    PowerOff,
     /// Off and on.
     PowerCycle,
+    /// Begins anew without losing its power; a played machine knows no difference to `PowerCycle`.
+    Reset,
     /// Other hardware in its place, then on.
     Replace,
     /// It shows other hardware than its model has, from the next power-on.
@@ -74,6 +80,10 @@ pub(crate) type Tell = Arc<dyn Fn(Doings) + Send + Sync>;
 pub(crate) enum Doings {
     /// It was powered on.
     PoweredOn,
+    /// It was powered off.
+    PoweredOff,
+    /// It is real, and runs like this.
+    RunsAs(String),
     /// In words.
     Doing(String),
     /// It holds an address, by interface number.
@@ -113,18 +123,43 @@ pub(crate) async fn run(
     };
     let (faults, held) = (Vec::new(), HashMap::new());
     let mut machine = Machine { body, namespace, links, tell, cables, replaced: 0, boots: 0, faults, held };
+    let mut is_on = true;
     loop {
-        machine.boots += 1;
-        let command = tokio::select! {
-            never = machine.live() => match never {},
-            command = commands.recv() => command,
+        let command = if is_on {
+            machine.boots += 1;
+            let command = tokio::select! {
+                never = machine.live() => match never {},
+                command = next(&mut commands) => command,
+            };
+            machine.power_off().await;
+            command
+        } else {
+            (machine.tell)(Doings::PoweredOff);
+            commands.recv().await
         };
-        machine.power_off().await;
         match command {
-            Some(Command::PowerCycle) => {}
-            Some(Command::Replace) => machine.replace().await,
-            Some(Command::Break(fault)) => machine.faults.push(fault),
+            Some(Command::PowerOn | Command::PowerCycle) => is_on = true,
+            Some(Command::PowerOff) => is_on = false,
+            Some(Command::Reset) => {}
+            Some(Command::Replace) => {
+                is_on = true;
+                machine.replace().await;
+            }
+            Some(Command::Break(fault)) => {
+                is_on = true;
+                machine.faults.push(fault);
+            }
             None => return,
+        }
+    }
+}
+
+/// The next command that changes something about a machine that is on.
+async fn next(commands: &mut mpsc::Receiver<Command>) -> Option<Command> {
+    loop {
+        let command = commands.recv().await;
+        if command != Some(Command::PowerOn) {
+            return command;
         }
     }
 }

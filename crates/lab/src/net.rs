@@ -8,8 +8,10 @@ mod frame;
 mod links;
 mod namespace;
 mod packet;
+mod tap;
 
-pub(crate) use frame::{BROADCAST, Datagram, decode_udp, encode_udp};
+pub(crate) use frame::{BROADCAST, Datagram, checksum, decode_udp, encode_udp};
 pub(crate) use links::{Links, Port};
 pub(crate) use namespace::{Namespace, open_descriptors};
 pub(crate) use packet::{Filter, PacketSocket, has_carrier};
+pub(crate) use tap::{Tap, hand_down};

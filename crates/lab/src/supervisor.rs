@@ -39,7 +39,6 @@ pub const LISTENING: &str = "listening";
 /// # Errors
 /// In the supervisor's own words, if it could not start.
 pub fn start(arguments: &[String], directory: &Directory) -> Result<(), Error> {
-    directory.create()?;
     let log = File::options()
         .create(true)
         .append(true)

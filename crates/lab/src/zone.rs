@@ -15,9 +15,9 @@ use crate::control::{self, Phase, Progress};
 use crate::directory::Directory;
 use crate::error::{Doing, Error};
 use crate::machine::{self, Body, Command, Doings};
-use crate::net::{Namespace, open_descriptors};
+use crate::net::{Namespace, Tap, open_descriptors};
 use crate::topology::{self, Kind, Topology, Wire};
-use crate::{fetch, lldp, load, relay, supervisor};
+use crate::{fetch, lldp, load, relay, router, supervisor, vm};
 use model::design::DeviceKind;
 use model::facts::Stage;
 use model::ids::DeviceId;
@@ -42,6 +42,8 @@ pub struct Start {
     pub design: PathBuf,
     /// Where the lab keeps its files.
     pub directory: Directory,
+    /// The machines that are real.
+    pub real: Vec<vm::Choice>,
 }
 
 /// A lab that is being built or runs.
@@ -55,6 +57,10 @@ pub(crate) struct Zone {
     namespaces: OnceLock<Vec<Namespace>>,
     /// The cables as they lie now.
     wires: Mutex<Vec<Wire>>,
+    /// The machines that are real.
+    real: HashMap<topology::HostId, vm::Choice>,
+    /// The switches' ends of their cables, by host and interface number.
+    taps: Mutex<HashMap<(topology::HostId, u32), Arc<Tap>>>,
     /// To each machine and BMC.
     reach: Mutex<HashMap<topology::HostId, Reach>>,
     progress: watch::Sender<Progress>,
@@ -94,12 +100,14 @@ fn enter(start: Start) -> Result<(), Error> {
     let (plan, _, _) = load::load(&start.design).map_err(|error| Error::new(error.line()))?;
     let topology = topology::topology(&plan);
     check(&plan, &topology)?;
+    let real = vm::chosen(&plan, &topology, &start.real)?;
+    vm::check(real.values())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .doing(|| "start the runtime")?;
-    runtime.block_on(live(start, plan, topology))
+    runtime.block_on(live(start, plan, topology, real))
 }
 
 /// What a design needs to be powered on here.
@@ -118,12 +126,19 @@ fn check(plan: &Plan, topology: &Topology) -> Result<(), Error> {
     Ok(())
 }
 
-async fn live(start: Start, plan: Plan, topology: Topology) -> Result<(), Error> {
+async fn live(
+    start: Start,
+    plan: Plan,
+    topology: Topology,
+    real: HashMap<topology::HostId, vm::Choice>,
+) -> Result<(), Error> {
     let (crash, crashes) = mpsc::channel(1);
     let zone = Arc::new(Zone {
         began: Instant::now(),
         roster: Roster::of(&plan),
         progress: watch::Sender::new(first_progress(&plan, &topology)),
+        real,
+        taps: Mutex::default(),
         namespaces: OnceLock::new(),
         wires: Mutex::new(topology.wires.clone()),
         reach: Mutex::default(),
@@ -229,6 +244,17 @@ impl Zone {
                 }
             });
         }
+        let is_real = |wire: &&Wire| wire.near.host == id && self.real.contains_key(&wire.far.host);
+        let to_real: Vec<_> =
+            self.topology.wires.iter().filter(is_real).map(|wire| (wire.near.index, wire.near.mac)).collect();
+        if !to_real.is_empty() {
+            let (namespace, switch) = (namespace.clone(), name.clone());
+            tokio::spawn(async move {
+                if let Err(error) = router::serve(&namespace, to_real).await {
+                    let _ = writeln!(io::stderr(), "routers of {switch}: failed to {}", error.chain());
+                }
+            });
+        }
         tokio::spawn(async move {
             if let Err(error) = lldp::serve(&namespace, &name, ports).await {
                 let _ = writeln!(io::stderr(), "lldp of {name}: failed to {}", error.chain());
@@ -246,8 +272,46 @@ impl Zone {
         let body = self.body(id);
         let zone = Arc::clone(self);
         let tell: machine::Tell = Arc::new(move |doings| zone.told(id, doings));
-        tokio::spawn(machine::run(body, namespace, tell, commands, cables));
+        match self.real.get(&id) {
+            None => drop(tokio::spawn(machine::run(body, namespace, tell, commands, cables))),
+            Some(choice) => {
+                let name = &self.plan.design.devices[self.topology.hosts[id].device.index()].name;
+                let disks = self.start.directory.disks().join(name);
+                let zone = Arc::clone(self);
+                let cabling: vm::Cabling = Arc::new(move || zone.plugs(id));
+                let cables = (cabling, cables);
+                tokio::spawn(vm::run(body, choice.clone(), disks, namespace, tell, commands, cables));
+            }
+        }
         Ok(())
+    }
+
+    /// The cables that lie at a real machine, in the order of its model's ports.
+    fn plugs(&self, id: topology::HostId) -> Vec<vm::Plug> {
+        let taps = self.taps.lock().unwrap_or_else(PoisonError::into_inner);
+        let wires = self.wires();
+        let mut found: Vec<_> = wires
+            .iter()
+            .filter(|wire| wire.far.host == id)
+            .filter_map(|wire| {
+                let (near, port) = (&wire.near, wire.far.port?);
+                let plug = vm::Plug {
+                    port: topology::port_name(&self.plan, port).to_owned(),
+                    switch: self.namespace(near.host).ok()?.clone(),
+                    index: near.index,
+                    tap: Arc::clone(taps.get(&(near.host, near.index))?),
+                };
+                Some((port.port, plug))
+            })
+            .collect();
+        found.sort_by_key(|(port, _)| *port);
+        found.into_iter().map(|(_, plug)| plug).collect()
+    }
+
+    /// Where a machine keeps its files.
+    fn machine_directory(&self, id: topology::HostId) -> PathBuf {
+        let name = &self.plan.design.devices[self.topology.hosts[id].device.index()].name;
+        self.start.directory.path.join("machines").join(name)
     }
 
     fn body(&self, id: topology::HostId) -> Body {
@@ -273,7 +337,7 @@ impl Zone {
             model: self.plan.design.models[device.model.index()].clone(),
             asking,
             ports,
-            directory: self.start.directory.path.join("machines").join(&device.name),
+            directory: self.machine_directory(id),
         }
     }
 
@@ -284,6 +348,9 @@ impl Zone {
         match (&doings, host.kind) {
             (Doings::PoweredOn, _) => {
                 power.on_since.insert(id, fetch::now());
+            }
+            (Doings::PoweredOff, _) => {
+                power.on_since.remove(&id);
             }
             (Doings::Holds(..), Kind::Bmc) => {
                 power.bmcs_up.insert(id);
@@ -311,6 +378,15 @@ impl Zone {
                     machine.doing = "powered on".to_owned();
                     machine.took_ms = None;
                     machine.state = "on".to_owned();
+                }
+                Doings::PoweredOff => {
+                    // A machine that cannot be powered on says why.
+                    machine.state = "off".to_owned();
+                    machine.took_ms = None;
+                }
+                Doings::RunsAs(words) => {
+                    machine.real = Some(words);
+                    machine.doing = "firmware".to_owned();
                 }
                 Doings::Doing(words) => machine.doing = words,
                 Doings::Holds(..) | Doings::HoldsNone => {}

@@ -107,7 +107,7 @@ fn length(octets: usize) -> [u8; 2] {
 }
 
 /// The Internet checksum (RFC 1071) of these pieces; all but the last must be of even length.
-fn checksum(pieces: &[&[u8]]) -> u16 {
+pub(crate) fn checksum(pieces: &[&[u8]]) -> u16 {
     let mut sum = 0u32;
     for piece in pieces {
         for pair in piece.chunks(2) {

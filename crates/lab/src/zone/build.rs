@@ -2,9 +2,9 @@
 
 use super::Zone;
 use crate::error::{Doing, Error};
-use crate::net::{Links, Namespace, Port};
+use crate::net::{Links, Namespace, Port, Tap};
 use crate::topology::{End, Kind, Wire};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 /// How often progress is told while building, in hosts.
 const TELL_EVERY: usize = 8;
@@ -33,7 +33,7 @@ pub(super) async fn build(zone: &Arc<Zone>) -> Result<Vec<Namespace>, Error> {
         links.push(own);
     }
     for wire in &zone.topology.wires {
-        lay(&links[wire.near.host], &links[wire.far.host], &namespaces[wire.far.host], wire).await?;
+        lay(zone, &namespaces, &links[wire.near.host], &links[wire.far.host], wire).await?;
     }
     for (own, host) in links.iter().zip(&zone.topology.hosts) {
         for (index, address, prefix_length) in &host.addresses {
@@ -53,12 +53,34 @@ pub(super) async fn build(zone: &Arc<Zone>) -> Result<Vec<Namespace>, Error> {
 ///
 /// # Errors
 /// As netlink says.
-pub(super) async fn lay(near: &Links, far: &Links, other: &Namespace, wire: &Wire) -> Result<(), Error> {
-    near.add_cable(&port(&wire.near), other, &port(&wire.far)).await?;
+pub(super) async fn lay(
+    zone: &Zone,
+    namespaces: &[Namespace],
+    near: &Links,
+    far: &Links,
+    wire: &Wire,
+) -> Result<(), Error> {
+    if zone.real.contains_key(&wire.far.host) {
+        return lay_to_real(zone, &namespaces[wire.near.host], near, &wire.near).await;
+    }
+    near.add_cable(&port(&wire.near), &namespaces[wire.far.host], &port(&wire.far)).await?;
     if let Some(bridge) = wire.far.bridge {
         far.join_bridge(wire.far.index, bridge).await?;
     }
     far.set_up(wire.far.index, true).await
+}
+
+/// Lays a cable to a machine that is real: the switch's end is a tap, and the other end its descriptor.
+async fn lay_to_real(zone: &Zone, switch: &Namespace, links: &Links, near: &End) -> Result<(), Error> {
+    let tap = Tap::create(switch, near.index, &near.name)?;
+    links.set_mac(near.index, near.mac).await?;
+    if let Some(bridge) = near.bridge {
+        links.join_bridge(near.index, bridge).await?;
+    }
+    links.set_up(near.index, true).await?;
+    let mut taps = zone.taps.lock().unwrap_or_else(PoisonError::into_inner);
+    taps.insert((near.host, near.index), Arc::new(tap));
+    Ok(())
 }
 
 fn port(end: &End) -> Port<'_> {

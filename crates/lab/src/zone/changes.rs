@@ -1,6 +1,7 @@
 //! What people do to a lab: cut, mend, swap, replace, power-cycle, break, crash. Each answers a sentence.
 
 use super::{Zone, build};
+use crate::control::Power;
 use crate::error::{Doing, Error};
 use crate::hardware::Fault;
 use crate::machine::Command;
@@ -156,11 +157,12 @@ async fn exchange(zone: &Zone, one: usize, other: usize) -> Result<(), Error> {
     let namespaces =
         zone.namespaces.get().ok_or_else(|| Error::new("reach it: the lab is still being built"))?;
     for wire in &old {
+        zone.taps.lock().unwrap_or_else(PoisonError::into_inner).remove(&(wire.near.host, wire.near.index));
         Links::open(&namespaces[wire.near.host])?.remove(wire.near.index).await?;
     }
     for wire in &new {
-        let (near, far) = (Links::open(&namespaces[wire.near.host])?, &namespaces[wire.far.host]);
-        build::lay(&near, &Links::open(far)?, far, wire).await?;
+        let links = |host: HostId| Links::open(&namespaces[host]);
+        build::lay(zone, namespaces, &links(wire.near.host)?, &links(wire.far.host)?, wire).await?;
     }
     Ok(())
 }
@@ -192,6 +194,22 @@ pub(super) fn power_cycle(zone: &Zone, text: &str) -> Result<String, Error> {
     Ok(format!("{} boots again", name(zone, aim.device)))
 }
 
+/// Turns a machine on or off, or resets it; its BMC stays as it is.
+///
+/// # Errors
+/// If the target is no machine.
+pub(super) fn power(zone: &Zone, text: &str, power: Power) -> Result<String, Error> {
+    let aim = aim(zone, text)?;
+    let (told, words) = match power {
+        Power::On => (Command::PowerOn, "is on"),
+        Power::Off => (Command::PowerOff, "is off"),
+        Power::Reset => (Command::Reset, "is reset"),
+    };
+    let host = zone.topology.host_of(aim.device).filter(|_| !aim.is_bmc);
+    tell(zone, aim.device, &host.into_iter().collect::<Vec<_>>(), &told)?;
+    Ok(format!("{} {words}", name(zone, aim.device)))
+}
+
 fn power_cycle_device(zone: &Zone, device: DeviceId) -> Result<(), Error> {
     command(zone, device, &Command::PowerCycle)
 }
@@ -207,11 +225,16 @@ pub(super) fn break_machine(zone: &Zone, text: &str, what: &str) -> Result<Strin
     Ok(format!("{} has {what} now, and boots", name(zone, aim.device)))
 }
 
+/// Tells a machine and its BMC.
 fn command(zone: &Zone, device: DeviceId, command: &Command) -> Result<(), Error> {
-    let reach = zone.reach.lock().unwrap_or_else(PoisonError::into_inner);
     let hosts = [zone.topology.host_of(device), zone.topology.bmc_of(device)];
+    tell(zone, device, &hosts.into_iter().flatten().collect::<Vec<_>>(), command)
+}
+
+fn tell(zone: &Zone, device: DeviceId, hosts: &[HostId], command: &Command) -> Result<(), Error> {
+    let reach = zone.reach.lock().unwrap_or_else(PoisonError::into_inner);
     let mut count = 0;
-    for machine in hosts.into_iter().flatten().filter_map(|host| reach.get(&host)) {
+    for machine in hosts.iter().filter_map(|host| reach.get(host)) {
         let busy = || format!("reach {}: it has not done what it was told before", name(zone, device));
         machine.commands.try_send(command.clone()).doing(busy)?;
         count += 1;

@@ -3,9 +3,10 @@
 use super::Zone;
 use crate::error::{Doing, Error};
 use crate::net::Namespace;
+use crate::vm;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +39,9 @@ pub(super) async fn start(zone: &Arc<Zone>, crashes: mpsc::Receiver<()>) -> Resu
     let namespace = zone.namespace(host)?.clone();
     let name = zone.plan.design.devices[device.index()].name.clone();
     let directory = &zone.start.directory.path;
-    write_loaders(&directory.join("loaders"))?;
+    if zone.real.is_empty() {
+        write_loaders(&directory.join("loaders"))?;
+    }
     fs::create_dir_all(directory.join("controller")).doing(|| "create the controller's state directory")?;
     let mut child = spawn(zone, &namespace, &name)?;
     let answers = async {
@@ -103,6 +106,9 @@ fn spawn(zone: &Zone, namespace: &Namespace, name: &str) -> Result<Child, Error>
         File::options().create(true).append(true).open(&path).doing(|| format!("open {}", path.display()))?;
     let errors = log.try_clone().doing(|| "share a log")?;
     let runtime = tokio::runtime::Handle::current();
+    // Real firmware runs what it fetches.
+    let loaders =
+        if zone.real.is_empty() { directory.path.join("loaders") } else { PathBuf::from(vm::LOADERS) };
     namespace.run(|| {
         let _inside = runtime.enter();
         Command::new("/proc/self/exe")
@@ -113,7 +119,7 @@ fn spawn(zone: &Zone, namespace: &Namespace, name: &str) -> Result<Child, Error>
             .arg("--state")
             .arg(directory.path.join("controller"))
             .arg("--loaders")
-            .arg(directory.path.join("loaders"))
+            .arg(loaders)
             .arg("--api-socket")
             .arg(directory.api())
             .stdin(Stdio::null())

@@ -5,6 +5,7 @@ use crate::control::{Reply, Request};
 use crate::directory::Directory;
 use crate::error::{Doing, Error};
 use crate::net::Namespace;
+use crate::vm;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -82,6 +83,8 @@ async fn answer(zone: &Arc<Zone>, request: Request) -> Result<Reply, Error> {
         Request::Mend { target } => changes::cut(zone, &target, true).await?,
         Request::Swap { a, b } => changes::swap(zone, &a, &b).await?,
         Request::Replace { target } => changes::replace(zone, &target)?,
+        Request::Power { target, power } => changes::power(zone, &target, power)?,
+        Request::Console { target } => return console(zone, &target),
         Request::PowerCycle { target } => changes::power_cycle(zone, &target)?,
         Request::Break { target, what } => changes::break_machine(zone, &target, &what)?,
         Request::CrashController => changes::crash_controller(zone)?,
@@ -89,8 +92,24 @@ async fn answer(zone: &Arc<Zone>, request: Request) -> Result<Reply, Error> {
     Ok(Reply::Done { words })
 }
 
+fn console(zone: &Zone, target: &str) -> Result<Reply, Error> {
+    let host = changes::host(zone, target)?;
+    if !zone.real.contains_key(&host) {
+        return Err(Error::new(format!(
+            "find a console at {target}: its firmware is played; `zw lab up --vm {target}` gives it real one"
+        )));
+    }
+    let (log, socket) = vm::console(&zone.machine_directory(host));
+    Ok(Reply::Console { log, socket })
+}
+
 fn enter(zone: &Zone, target: &str) -> Result<Reply, Error> {
     let host = changes::host(zone, target)?;
+    if zone.real.contains_key(&host) {
+        return Err(Error::new(format!(
+            "enter {target}: it is real, and nothing of it is to be seen from here; see its console (zw lab console {target}) or its switch"
+        )));
+    }
     let namespace: &Namespace = zone.namespace(host)?;
     // The outer process made a user namespace if and only if this one is not the machine's own root.
     let map = std::fs::read_to_string(Path::new("/proc/self/uid_map")).doing(|| "read the user map")?;

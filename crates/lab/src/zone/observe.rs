@@ -62,10 +62,15 @@ fn take_over(zone: &Zone, answer: &Value) {
             let device = zone.roster.device_at(&model::Location::new(location));
             let host = device.and_then(|device| zone.topology.host_of(device));
             let on = host.and_then(|host| on_since.get(&host)).copied();
+            let is_on = on.is_some();
             let since = machine.get("since").and_then(Value::as_u64).map(Time);
             // What the controller knows may be of an earlier boot: it hears of this one with its first packet.
             let is_of_this_boot = on <= since;
-            let state = text("state").filter(|_| is_of_this_boot).unwrap_or("on");
+            let state = match text("state") {
+                _ if !is_on => "off",
+                Some(state) if is_of_this_boot => state,
+                _ => "on",
+            };
             let Some(known) = progress.machines.iter_mut().find(|known| known.location == location) else {
                 continue;
             };

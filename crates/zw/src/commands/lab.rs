@@ -5,12 +5,13 @@ mod progress;
 use super::check::failed;
 use crate::findings;
 use clap::{Args as ClapArgs, Subcommand};
-use lab::control::{self, Phase, Progress, Reply, Request};
+use lab::console;
+use lab::control::{self, Phase, Power, Progress, Reply, Request};
 use lab::directory::{self, Directory, Holder};
 use lab::down::{self, Down};
 use lab::load::LoadError;
 use lab::supervisor::{self, Supervise};
-use lab::{Error, zone};
+use lab::{Error, vm, zone};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,6 +23,9 @@ use std::time::{Duration, Instant};
 const LISTED_MAX: usize = 300;
 /// Machines of which `up` says why they are not ready.
 const WAITING_MAX: usize = 20;
+/// The patience of `up`, with played machines and with real ones: an emulated one takes minutes where others work beside it.
+const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE_REAL: Duration = Duration::from_secs(600);
 /// A lab in which every machine is ready or failed, and stays so this long, is done.
 const SETTLED: Duration = Duration::from_secs(3);
 
@@ -45,9 +49,14 @@ enum Command {
         /// The design's directory.
         #[arg(default_value = ".", value_name = "DESIGN")]
         design: PathBuf,
-        /// Seconds without any change after which it stops waiting and says who waits for what.
-        #[arg(long, default_value_t = 90, value_name = "SECONDS")]
-        patience: u64,
+        /// Give a machine real firmware: QEMU with OVMF, or SeaBIOS, and disks. It begins with a location, name or
+        /// address; `bios`, `uefi-http` (no PXE), `secure-boot` and `tpm` may follow. May be repeated.
+        #[arg(long, value_name = "TARGET[,bios][,tpm]")]
+        vm: Vec<vm::Choice>,
+        /// Seconds without any change after which it stops waiting and says who waits for what [default: 90, with --vm
+        /// 600].
+        #[arg(long, value_name = "SECONDS")]
+        patience: Option<u64>,
     },
     /// End a lab, or clear away what a crashed one left.
     Down {
@@ -88,6 +97,21 @@ enum Command {
         /// A location, name or address, or `all`.
         target: String,
     },
+    /// Turn a machine on or off, or reset it. Its BMC stays as it is.
+    Power {
+        /// What to do with it.
+        power: PowerWord,
+        /// A location, name or address.
+        target: String,
+    },
+    /// Sit at the serial port of a real machine: what it said before, what it says, and what is typed. Ctrl-] ends it.
+    Console {
+        /// A location, name or address.
+        target: String,
+        /// Only print what it said.
+        #[arg(long)]
+        log: bool,
+    },
     /// Make a machine differ from its model, and power it off and on.
     Break {
         /// A location, name or address.
@@ -122,6 +146,18 @@ enum Command {
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
+enum PowerWord {
+    /// On, if it is off.
+    On,
+    /// Off, at once, as when the cable is pulled.
+    Off,
+    /// Off and on, with its BMC: `zw lab power-cycle`.
+    Cycle,
+    /// Begin anew without losing its power.
+    Reset,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
 enum Crash {
     /// The process that runs `zw serve`.
     Controller,
@@ -136,6 +172,9 @@ pub(crate) struct SupervisorArgs {
     /// The lab's directory.
     #[arg(long)]
     directory: PathBuf,
+    /// A machine that is real.
+    #[arg(long)]
+    vm: Vec<vm::Choice>,
     /// The inner of the two processes.
     #[arg(long)]
     inner: bool,
@@ -145,23 +184,37 @@ pub(crate) struct SupervisorArgs {
 pub(crate) fn supervise(args: &SupervisorArgs) -> ExitCode {
     let directory = Directory { path: args.directory.clone() };
     if args.inner {
-        return ExitCode::from(zone::run(zone::Start { design: args.design.clone(), directory }));
+        let real = args.vm.clone();
+        return ExitCode::from(zone::run(zone::Start { design: args.design.clone(), directory, real }));
     }
-    let mut inner = arguments(&args.design, &directory);
+    let mut inner = arguments(&args.design, &directory, &args.vm);
     inner.push("--inner".to_owned());
     ExitCode::from(supervisor::stand_guard(&Supervise { design: args.design.clone(), directory, inner }))
 }
 
-fn arguments(design: &Path, directory: &Directory) -> Vec<String> {
+fn arguments(design: &Path, directory: &Directory, real: &[vm::Choice]) -> Vec<String> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let [design, directory] = [text(design), text(&directory.path)];
-    vec!["lab-supervisor".to_owned(), "--design".to_owned(), design, "--directory".to_owned(), directory]
+    let mut words =
+        vec!["lab-supervisor".to_owned(), "--design".to_owned(), design, "--directory".to_owned(), directory];
+    words.extend(real.iter().flat_map(|choice| ["--vm".to_owned(), choice.to_string()]));
+    words
 }
 
 /// Runs the command. Call it while the process has one thread.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let outcome = match &args.command {
-        Command::Up { design, patience } => return up(design, Duration::from_secs(*patience)),
+        Command::Up { design, vm, patience } => {
+            let patience =
+                patience.map_or(if vm.is_empty() { PATIENCE } else { PATIENCE_REAL }, Duration::from_secs);
+            return up(design, vm, patience);
+        }
+        Command::Console { target, log: true } => chosen(args.zone.as_deref())
+            .and_then(|lab| console::show(&lab, target))
+            .map(|()| ExitCode::SUCCESS),
+        Command::Console { target, log: false } => chosen(args.zone.as_deref())
+            .and_then(|lab| console::attach(&lab, target))
+            .map(|()| ExitCode::SUCCESS),
         Command::Down { all } => take_down(args.zone.as_deref(), *all),
         Command::Status { json } => status(args.zone.as_deref(), *json),
         Command::Exec { target, command } => chosen(args.zone.as_deref())
@@ -182,10 +235,22 @@ fn request(command: &Command) -> Request {
         Command::Mend { target } => Request::Mend { target: clone(target) },
         Command::Swap { a, b } => Request::Swap { a: clone(a), b: clone(b) },
         Command::Replace { target } => Request::Replace { target: clone(target) },
-        Command::PowerCycle { target } => Request::PowerCycle { target: clone(target) },
+        Command::PowerCycle { target } | Command::Power { target, power: PowerWord::Cycle } => {
+            Request::PowerCycle { target: clone(target) }
+        }
+        Command::Power { target, power: PowerWord::On } => {
+            Request::Power { target: clone(target), power: Power::On }
+        }
+        Command::Power { target, power: PowerWord::Off } => {
+            Request::Power { target: clone(target), power: Power::Off }
+        }
+        Command::Power { target, power: PowerWord::Reset } => {
+            Request::Power { target: clone(target), power: Power::Reset }
+        }
         Command::Break { target, fault } => Request::Break { target: clone(target), what: clone(fault) },
         Command::Crash { what: Crash::Controller } => Request::CrashController,
         Command::Exec { .. }
+        | Command::Console { .. }
         | Command::Capture { .. }
         | Command::Up { .. }
         | Command::Down { .. }
@@ -273,7 +338,7 @@ fn take_down(zone: Option<&str>, all: bool) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn up(design: &Path, patience: Duration) -> ExitCode {
+fn up(design: &Path, real: &[vm::Choice], patience: Duration) -> ExitCode {
     let design = match std::path::absolute(design) {
         Ok(path) => path,
         Err(error) => return failed(&error),
@@ -289,11 +354,16 @@ fn up(design: &Path, patience: Duration) -> ExitCode {
         }
         Err(LoadError::Read(error)) => return complain(&error),
     };
-    bring_up(&design, &Directory::of(&directory::base(), &zone), patience)
+    bring_up(&design, &Directory::of(&directory::base(), &zone), real, patience)
         .unwrap_or_else(|error| complain(&error))
 }
 
-fn bring_up(design: &Path, lab: &Directory, patience: Duration) -> Result<ExitCode, Error> {
+fn bring_up(
+    design: &Path,
+    lab: &Directory,
+    real: &[vm::Choice],
+    patience: Duration,
+) -> Result<ExitCode, Error> {
     match lab.holder() {
         Holder::Supervisor(process) => {
             let zone = lab.zone();
@@ -321,7 +391,14 @@ fn bring_up(design: &Path, lab: &Directory, patience: Duration) -> Result<ExitCo
         say_error(&words);
         std::process::exit(130);
     })?;
-    if let Err(error) = supervisor::start(&arguments(design, lab), lab) {
+    let start = || {
+        lab.create()?;
+        if !real.is_empty() {
+            lab.make_room()?;
+        }
+        supervisor::start(&arguments(design, lab, real), lab)
+    };
+    if let Err(error) = start() {
         // It said why; what it left is of no use to anybody.
         let _ = lab.remove();
         return Err(error);

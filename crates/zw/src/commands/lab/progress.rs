@@ -146,10 +146,15 @@ pub(crate) fn not_ready(machine: &Machine) -> bool {
 /// Name, location, address, state and time of the machines that `is_listed` picks.
 pub(crate) fn table(progress: &Progress, is_listed: &dyn Fn(&Machine) -> bool) -> String {
     let mut table = Table::new();
-    table.load_style(NOTHING).set_header(["NAME", "LOCATION", "ADDRESS", "STATE", "TIME"]);
+    let are_real = progress.machines.iter().any(|machine| machine.real.is_some());
+    let mut header = vec!["NAME", "LOCATION", "ADDRESS", "STATE", "TIME"];
+    header.extend(are_real.then_some("REAL"));
+    table.load_style(NOTHING).set_header(header);
     for machine in progress.machines.iter().filter(|machine| is_listed(machine)) {
         let taken = machine.took_ms.map(seconds).unwrap_or_default();
-        table.add_row([&machine.name, &machine.location, &machine.address, &machine.state, &taken]);
+        let mut row = vec![&machine.name, &machine.location, &machine.address, &machine.state, &taken];
+        row.extend(&machine.real);
+        table.add_row(row);
     }
     if let Some(column) = table.column_mut(4) {
         column.set_cell_alignment(CellAlignment::Right);

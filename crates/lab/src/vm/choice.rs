@@ -1,0 +1,156 @@
+//! Which machines are real, and how: what `--vm` says. Pure.
+
+use crate::error::Error;
+use crate::topology::{HostId, Kind, Topology};
+use model::Plan;
+use model::roster::{Roster, Target};
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+
+/// What starts a real machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Firmware {
+    /// SeaBIOS; the ROM of its network interfaces is iPXE.
+    Bios,
+    /// OVMF: PXE, then HTTP boot, on each interface.
+    #[default]
+    Uefi,
+    /// OVMF without PXE.
+    UefiHttp,
+}
+
+/// A machine that is to be real.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Choice {
+    /// A location, name or address.
+    pub target: String,
+    /// Its firmware.
+    pub firmware: Firmware,
+    /// It starts only what Microsoft or Debian signed.
+    pub secure_boot: bool,
+    /// It has a TPM 2.0.
+    pub tpm: bool,
+}
+
+/// A choice that was not understood.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NotAChoice(String);
+
+impl fmt::Display for NotAChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotAChoice {}
+
+impl FromStr for Choice {
+    type Err = NotAChoice;
+
+    fn from_str(text: &str) -> Result<Self, NotAChoice> {
+        let mut words = text.split(',');
+        let target = words.next().unwrap_or_default().to_owned();
+        let mut choice = Self { target, firmware: Firmware::default(), secure_boot: false, tpm: false };
+        if choice.target.is_empty() {
+            return Err(NotAChoice("it begins with a location, name or address".to_owned()));
+        }
+        for word in words {
+            match word {
+                "bios" => choice.firmware = Firmware::Bios,
+                "uefi" => choice.firmware = Firmware::Uefi,
+                "uefi-http" => choice.firmware = Firmware::UefiHttp,
+                "secure-boot" => choice.secure_boot = true,
+                "tpm" => choice.tpm = true,
+                _ => {
+                    return Err(NotAChoice(format!(
+                        "`{word}` is none of bios, uefi, uefi-http, secure-boot, tpm"
+                    )));
+                }
+            }
+        }
+        if choice.secure_boot && choice.firmware == Firmware::Bios {
+            return Err(NotAChoice("a BIOS has no Secure Boot".to_owned()));
+        }
+        Ok(choice)
+    }
+}
+
+/// As `--vm` takes it.
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let firmware = match self.firmware {
+            Firmware::Bios => "bios",
+            Firmware::Uefi => "uefi",
+            Firmware::UefiHttp => "uefi-http",
+        };
+        write!(f, "{},{firmware}", self.target)?;
+        f.write_str(if self.secure_boot { ",secure-boot" } else { "" })?;
+        f.write_str(if self.tpm { ",tpm" } else { "" })
+    }
+}
+
+/// The hosts that are to be real; of two words for one machine the last counts.
+///
+/// # Errors
+/// If a target is none, or no machine that can be real.
+pub(crate) fn chosen(
+    plan: &Plan,
+    topology: &Topology,
+    choices: &[Choice],
+) -> Result<HashMap<HostId, Choice>, Error> {
+    let roster = Roster::of(plan);
+    let mut chosen = HashMap::new();
+    for choice in choices {
+        let target = &choice.target;
+        let device = match roster.find(plan, target) {
+            Some(Target::Device(device)) => device,
+            Some(Target::Interface(interface)) => plan.interface(interface).device,
+            None => {
+                return Err(Error::new(format!(
+                    "find {target}: it is no location, name or address of this zone"
+                )));
+            }
+        };
+        let host = topology.host_of(device).filter(|host| topology.hosts[*host].kind == Kind::Machine);
+        let Some(host) = host else {
+            return Err(Error::new(format!("give {target} real firmware: it is no machine that boots")));
+        };
+        if topology.wires.iter().any(|wire| wire.near.host == host) {
+            return Err(Error::new(format!(
+                "give {target} real firmware: it is cabled to another machine, and only a switch has an end for it"
+            )));
+        }
+        chosen.insert(host, choice.clone());
+    }
+    Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    fn check(text: &str, expected: &Expect) {
+        let told = match text.parse::<Choice>() {
+            Ok(choice) => {
+                assert_eq!(choice.to_string().parse().as_ref(), Ok(&choice));
+                choice.to_string()
+            }
+            Err(error) => format!("error: {error}"),
+        };
+        expected.assert_eq(&told);
+    }
+
+    #[test]
+    fn choices_as_people_write_them() {
+        check("p01/r1/u01", &expect!["p01/r1/u01,uefi"]);
+        check("p01/r1/u01,bios", &expect!["p01/r1/u01,bios"]);
+        check("hv-1,tpm,uefi-http", &expect!["hv-1,uefi-http,tpm"]);
+        check("10.64.0.6,secure-boot,tpm", &expect!["10.64.0.6,uefi,secure-boot,tpm"]);
+        check("u01,efi", &expect!["error: `efi` is none of bios, uefi, uefi-http, secure-boot, tpm"]);
+        check("u01,", &expect!["error: `` is none of bios, uefi, uefi-http, secure-boot, tpm"]);
+        check(",bios", &expect!["error: it begins with a location, name or address"]);
+        check("u01,bios,secure-boot", &expect!["error: a BIOS has no Secure Boot"]);
+    }
+}

@@ -1,0 +1,98 @@
+//! What this machine has for real machines: programs and firmware, virtualization, memory.
+
+use super::arguments::{Accelerator, OVMF, OVMF_SECURE, VARIABLES, VARIABLES_SECURE};
+use super::choice::{Choice, Firmware};
+use crate::error::Error;
+use std::fs::{self, File};
+use std::path::Path;
+
+/// The program that is a machine.
+pub(super) const QEMU: &str = "/usr/bin/qemu-system-x86_64";
+/// Those that are a TPM, and that make one.
+pub(super) const SWTPM: &str = "/usr/bin/swtpm";
+pub(super) const SWTPM_SETUP: &str = "/usr/bin/swtpm_setup";
+/// Where Debian's iPXE lies.
+pub(crate) const LOADERS: &str = "/usr/lib/ipxe";
+
+/// Memory that is left to this machine itself, in MiB.
+const KEPT_MIB: u64 = 512;
+
+/// Whether everything is here that these machines need.
+///
+/// # Errors
+/// Names the Debian packages that are not.
+pub(crate) fn check<'a>(choices: impl Iterator<Item = &'a Choice>) -> Result<(), Error> {
+    let mut needed: Vec<(&str, &str)> = Vec::new();
+    for choice in choices {
+        needed.extend([(QEMU, "qemu-system-x86"), ("/usr/lib/ipxe/undionly.kpxe", "ipxe")]);
+        match choice.firmware {
+            Firmware::Bios => needed.extend([
+                ("/usr/share/seabios/bios-256k.bin", "seabios"),
+                ("/usr/lib/ipxe/qemu/pxe-virtio.rom", "ipxe-qemu"),
+            ]),
+            _ if choice.secure_boot => needed.extend([(OVMF_SECURE, "ovmf"), (VARIABLES_SECURE, "ovmf")]),
+            _ => needed.extend([(OVMF, "ovmf"), (VARIABLES, "ovmf")]),
+        }
+        if choice.tpm {
+            needed.extend([(SWTPM, "swtpm"), (SWTPM_SETUP, "swtpm-tools")]);
+        }
+    }
+    let mut missing: Vec<&str> = needed
+        .into_iter()
+        .filter(|(path, _)| !Path::new(path).exists())
+        .map(|(_, package)| package)
+        .collect();
+    missing.sort_unstable();
+    missing.dedup();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages = missing.join(" ");
+    Err(Error::new(format!(
+        "give machines real firmware: this needs `apt-get install --no-install-recommends {packages}`"
+    )))
+}
+
+/// The best way of running a machine that this processor says it has; whether it works is seen when it runs.
+pub(super) fn accelerator() -> Accelerator {
+    let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let may_use = || File::options().read(true).write(true).open("/dev/kvm").is_ok();
+    if has_virtualization(&processor) && may_use() { Accelerator::Kvm } else { Accelerator::Tcg }
+}
+
+/// Intel's and AMD's words. A hypervisor that offers /dev/kvm without either emulates what OVMF asks for only in part.
+fn has_virtualization(cpuinfo: &str) -> bool {
+    let flags = cpuinfo.lines().find(|line| line.starts_with("flags"));
+    flags.is_some_and(|line| line.split_whitespace().any(|word| word == "vmx" || word == "svm"))
+}
+
+/// As much memory as a machine wants, or as this one can spare.
+pub(super) fn memory_mib(wanted: u64) -> u64 {
+    let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    wanted.min(available_mib(&meminfo).unwrap_or(wanted).saturating_sub(KEPT_MIB))
+}
+
+fn available_mib(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? / 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn virtualization_is_a_word_of_the_processor() {
+        assert!(has_virtualization("processor : 0\nflags\t\t: fpu vmx sse\n"));
+        assert!(has_virtualization("flags : svm\n"));
+        assert!(!has_virtualization("flags : fpu hypervisor vmxoff\nbugs : vmx\n"));
+        assert!(!has_virtualization(""));
+    }
+
+    #[test]
+    fn memory_is_what_the_kernel_says_is_available() {
+        let meminfo = "MemTotal:  24683484 kB\nMemFree: 1 kB\nMemAvailable:   23068672 kB\n";
+        assert_eq!(available_mib(meminfo), Some(22_528));
+        assert_eq!(available_mib("MemTotal: 5 kB\n"), None);
+    }
+}

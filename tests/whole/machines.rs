@@ -1,0 +1,267 @@
+//! Machines with real firmware in the lab: OVMF and SeaBIOS in QEMU, from power-on to an agent that is validated.
+//!
+//! What they boot is the installer, made by `zw image build` with the agent of `cargo xtask agent`. Under emulation a boot takes
+//! half a minute of one processor, so they run one after the other, and most of the matrix only when it is asked for:
+//! `cargo xtask test --firmware`.
+
+use crate::network::{have, skip};
+use crate::zw::{root, transcript, zw};
+use lab::control::{self, Machine, Progress};
+use lab::directory::{Directory, Holder};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The longest wait for anything; ten times what an idle machine of two cores needs.
+const WAIT_MAX: Duration = Duration::from_secs(600);
+
+/// Two emulated machines take all of a small computer.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// A design of a test's own, and its lab. Dropped, both are gone.
+struct Zone {
+    name: String,
+    design: PathBuf,
+    lab: Directory,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Zone {
+    /// The zone of `tests/whole/machines`. `None`: something that it needs is not here, and it was said.
+    fn new(test: &str) -> Option<Self> {
+        let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        if !have(&["qemu-system-x86_64", "swtpm", "swtpm_setup", "apt-get", "dpkg-deb"]) {
+            return None;
+        }
+        let images = installer()?;
+        let name = format!("{test}{}", std::process::id());
+        let design = std::env::temp_dir().join(format!("zw-machines-{name}"));
+        fs::create_dir_all(&design).expect("a directory");
+        let text = fs::read_to_string(root().join("tests/whole/machines/zone.hcl")).expect("a design");
+        fs::write(design.join("zone.hcl"), text.replace("zone \"metal\"", &format!("zone \"{name}\"")))
+            .expect("a design");
+        crate::network::copy_folder(&images, &design.join("images"));
+        let lab = Directory::of(&lab::directory::base(), &name);
+        Some(Self { name, design, lab, _alone: alone })
+    }
+
+    /// Powers it on with these real machines. `false`: this computer lets nobody.
+    fn up(&self, real: &[&str]) -> bool {
+        let output = self.try_up(real);
+        let said = transcript(&output);
+        if said.contains("this machine allows neither") {
+            skip(&said);
+            return false;
+        }
+        assert!(output.status.success(), "{said}\n{}", self.logs());
+        true
+    }
+
+    fn try_up(&self, real: &[&str]) -> Output {
+        let mut command = zw(&self.design);
+        command.args(["lab", "up", "."]).args(real.iter().flat_map(|choice| ["--vm", choice]));
+        command.stdin(Stdio::null()).output().expect("zw runs")
+    }
+
+    fn zw(&self, words: &[&str]) -> Output {
+        let mut command = zw(&self.design);
+        command.args(["lab", "--zone", &self.name]).args(words);
+        command.stdin(Stdio::null()).output().expect("zw runs")
+    }
+
+    /// What a command says; it must succeed.
+    fn say(&self, words: &[&str]) -> String {
+        let output = self.zw(words);
+        assert!(output.status.success(), "zw lab {words:?}: {}", transcript(&output));
+        transcript(&output)
+    }
+
+    fn console(&self, unit: &str) -> String {
+        self.say(&["console", unit, "--log"])
+    }
+
+    /// Waits until a machine looks as wanted.
+    fn machine(&self, what: &str, unit: &str, wanted: impl Fn(&Machine) -> bool) -> Machine {
+        let began = Instant::now();
+        let location = format!("{}/{unit}", self.name);
+        let mut last = None;
+        let find = |progress: Progress| progress.machines.into_iter().find(|m| m.location == location);
+        let seen = control::watch(&self.lab, |progress| {
+            last = find(progress);
+            assert!(
+                began.elapsed() < WAIT_MAX,
+                "no {what} of {unit}: {last:#?}\n{}\n{}",
+                self.console(unit),
+                self.logs()
+            );
+            last.as_ref().is_some_and(&wanted)
+        });
+        assert_eq!(seen.ok(), Some(true), "the lab ended while waiting for {what}\n{}", self.logs());
+        last.expect("the machine")
+    }
+
+    /// Waits until the console of a machine has said this so often.
+    fn until_said(&self, unit: &str, text: &str, times: usize) {
+        // The lab tells how it is at least every second, which is the rhythm of looking.
+        self.machine(&format!("{text:?} on the console"), unit, |_| {
+            transcript(&self.zw(&["console", unit, "--log"])).matches(text).count() >= times
+        });
+    }
+
+    fn logs(&self) -> String {
+        let read = |name: &str| fs::read_to_string(self.lab.path.join(name)).unwrap_or_default();
+        format!("lab.log:\n{}\ncontroller.log:\n{}", read("lab.log"), read("controller.log"))
+    }
+
+    /// The machine's own page by the lab's controller.
+    fn shown(&self, unit: &str) -> String {
+        let mut command = zw(&self.design);
+        let place = format!("{}/{unit}", self.name);
+        command.args(["show", &place, "--server"]).arg(self.lab.api());
+        transcript(&command.output().expect("zw runs"))
+    }
+}
+
+impl Drop for Zone {
+    fn drop(&mut self) {
+        let _ = lab::down::down(&self.lab);
+        let _ = fs::remove_dir_all(&self.design);
+    }
+}
+
+fn is_ready(machine: &Machine) -> bool {
+    machine.state == "ready"
+}
+
+/// QEMUs and TPMs of this test's machines, by the directory that they stand in.
+fn processes(zone: &Zone) -> Vec<String> {
+    let entries = fs::read_dir("/proc").expect("/proc").flatten();
+    entries
+        .filter_map(|entry| fs::read_link(entry.path().join("cwd")).ok())
+        .filter(|path| path.starts_with(&zone.lab.path))
+        .map(|path| path.display().to_string())
+        .collect()
+}
+
+/// Whether the whole matrix is asked for.
+fn is_asked() -> bool {
+    std::env::var_os("ZW_FIRMWARE").is_some()
+}
+
+/// The directory `images` with the installer in it, made once and kept beside the other products of the build.
+fn installer() -> Option<PathBuf> {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("machines");
+    fs::create_dir_all(&place).expect("a directory");
+    // Other runs of the tests make it at the same place.
+    let lock = File::create(place.join("making")).expect("a file");
+    lock.lock().expect("a lock");
+    let mut command = zw(&place);
+    command.args(["image", "build", "installer", "--kernel", "cloud", "--fast", "--cache", "packages"]);
+    let output = command.output().expect("zw runs");
+    let told = transcript(&output);
+    if output.status.success() {
+        return Some(place.join("images"));
+    }
+    let is_elsewhere = ["resolv", "Could not connect", "unreachable", "timed out", "no static zw-agent"];
+    assert!(is_elsewhere.iter().any(|words| told.contains(words)), "{told}");
+    skip(&told);
+    None
+}
+
+#[test]
+fn uefi_and_bios_go_from_power_on_to_ready_and_again() {
+    let Some(zone) = Zone::new("metal") else { return };
+    if !zone.up(&["p01/r1/u01", "p01/r1/u02,bios"]) {
+        return;
+    }
+    let (uefi, bios) = ("p01/r1/u01", "p01/r1/u02");
+    let described = |unit: &str| zone.machine("a state", unit, is_ready).real.unwrap_or_default();
+    assert!(described(uefi).starts_with("UEFI, "), "{}", described(uefi));
+    assert!(described(bios).starts_with("BIOS, "), "{}", described(bios));
+    assert!(zone.console(uefi).contains(">>Start PXE over IPv4"), "{}", zone.console(uefi));
+    assert!(zone.console(bios).contains("SeaBIOS"), "{}", zone.console(bios));
+    for (unit, first) in [(uefi, "uefi-pxe"), (bios, "ipxe")] {
+        assert!(zone.console(unit).contains("enrolled: a certificate was issued"), "{}", zone.console(unit));
+        assert!(zone.shown(unit).contains(first), "{}", zone.shown(unit));
+    }
+
+    // Off is off, and the place is known while it is; on again it boots as before.
+    zone.say(&["power", "off", bios]);
+    zone.machine("power off", bios, |machine| machine.state == "off");
+    zone.say(&["power", "on", bios]);
+    zone.machine("ready again", bios, is_ready);
+    assert_eq!(zone.console(bios).matches("enrolled: a certificate was issued").count(), 2);
+
+    // With the first cable cut, firmware sees no light there and boots over the second, as the same machine.
+    zone.say(&["cut", "p01/r1/u01:eno1"]);
+    zone.say(&["power-cycle", uefi]);
+    zone.machine("power off", uefi, |machine| !is_ready(machine));
+    let ready = zone.machine("boot over eno2", uefi, is_ready);
+    assert_eq!(ready.address, "10.64.0.6");
+    zone.say(&["mend", "p01/r1/u01:eno1"]);
+
+    // A real machine is nothing to be entered, and a played one has no console.
+    let refused = transcript(&zone.zw(&["exec", uefi, "--", "true"]));
+    assert!(refused.contains("zw lab console") && refused.ends_with("[status 3]\n"), "{refused}");
+
+    // The lab's first process is killed, and nothing of it is left but files.
+    assert!(!processes(&zone).is_empty());
+    let Holder::Supervisor(supervisor) = zone.lab.holder() else { panic!("no supervisor") };
+    let ended = Command::new("pkill").args(["-KILL", "-P", &supervisor.to_string()]).status();
+    assert!(ended.is_ok_and(|status| status.success()));
+    let began = Instant::now();
+    while !processes(&zone).is_empty() {
+        assert!(began.elapsed() < WAIT_MAX, "left: {:?}", processes(&zone));
+        std::thread::yield_now();
+    }
+    let disks = fs::read_link(zone.lab.disks()).expect("the way to the disks");
+    assert!(disks.is_dir());
+    zone.say(&["down"]);
+    assert!(!disks.exists() && !zone.lab.path.exists());
+}
+
+#[test]
+fn what_cannot_be_real_is_said_before_anything_starts() {
+    let Some(zone) = Zone::new("not") else { return };
+    for (choice, words) in [
+        ("p01/r1/u09", "no location, name or address"),
+        ("p01/r1/leaf-a", "no machine that boots"),
+        ("p01/r1/u01,efi", "`efi` is none of"),
+    ] {
+        let told = transcript(&zone.try_up(&[choice]));
+        assert!(told.contains(words), "{choice}: {told}");
+        assert_eq!(zone.lab.holder(), Holder::Nobody);
+    }
+}
+
+#[test]
+fn uefi_boots_by_http_and_has_a_tpm() {
+    if !is_asked() {
+        return;
+    }
+    let Some(zone) = Zone::new("http") else { return };
+    if !zone.up(&["p01/r1/u01,uefi-http,tpm"]) {
+        return;
+    }
+    let unit = "p01/r1/u01";
+    assert!(zone.shown(unit).contains("uefi-http"), "{}", zone.shown(unit));
+    assert!(zone.console(unit).contains("ACPI: TPM2"), "{}", zone.console(unit));
+}
+
+#[test]
+fn secure_boot_refuses_an_ipxe_that_nobody_signed() {
+    if !is_asked() {
+        return;
+    }
+    let Some(zone) = Zone::new("sb") else { return };
+    // It will not be ready, so nobody waits for that.
+    let mut command = zw(&zone.design);
+    command.args(["lab", "up", ".", "--patience", "5", "--vm", "p01/r1/u01,secure-boot"]);
+    let told = transcript(&command.stdin(Stdio::null()).output().expect("zw runs"));
+    if told.contains("this machine allows neither") {
+        return skip(&told);
+    }
+    zone.until_said("p01/r1/u01", "Access Denied", 1);
+}
