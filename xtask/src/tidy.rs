@@ -21,6 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["model", "design", "plan"]),
     ("agent", &["model", "lifecycle", "wire", "api"]),
     ("image", &["api"]),
+    ("bmc", &[]),
     (
         "server",
         &["model", "design", "plan", "lifecycle", "wire", "answer", "render", "api", "store", "agent"],
