@@ -44,6 +44,14 @@ view "office" {
   networks = ["management", "bmc"]
 }
 
+# How disks are used. The images of this example live in memory and leave them alone; an image that installs finds it here.
+layout "mirrored" {
+  disks = { count = 2, kind = "nvme" }
+  raid  = 1
+}
+
+layout "separate" {}
+
 role "hypervisor" {
   boot       = image.debian12-kvm
   disks      = layout.mirrored

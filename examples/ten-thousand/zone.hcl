@@ -67,6 +67,11 @@ image "kvm" {
   installs = true
 }
 
+layout "mirrored" {
+  disks = { count = 2, kind = "nvme" }
+  raid  = 1
+}
+
 role "hypervisor" {
   boot  = image.kvm
   disks = layout.mirrored

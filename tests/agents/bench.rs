@@ -144,6 +144,7 @@ impl Bench {
                 plan: Arc::clone(zone.plan()),
                 device: zone.roster().device_at(location),
                 machine: zone.facts().machines.get(location).cloned(),
+                order: None,
             }
         };
         let agents = Agents {
@@ -283,7 +284,9 @@ fn plan(generation: u64, checks: &str, machines: u16) -> Plan {
     let role = Role {
         name: "hypervisor".into(),
         boot: None,
+        os: None,
         disks: None,
+        ssh_keys: Vec::new(),
         checks: match checks {
             "" => Vec::new(),
             text => vec![CheckFile { path: "checks/kvm.yaml".into(), text: text.into() }],

@@ -22,18 +22,18 @@ fn check(example: &str, expected: &Expect) {
 fn every_example_compiles_to_the_bytes_it_compiled_to() {
     check(
         "pocket",
-        &expect!["be13f49aedac5b4bb37bfc2fd7f55c0805dd1938624236a3dccd0f0f35484010 of 31214 bytes"],
+        &expect!["1de117eb1d208608094980a0484d95c45ff0fb78dcbc1a078762d5dc025ca191 of 31264 bytes"],
     );
     check(
         "hundred",
-        &expect!["97807fca6ee5beb84ea308c09a9e54b73658f81650666c680cfb30bc0e4a7152 of 330287 bytes"],
+        &expect!["f9a5c0b228a9e71f5dfac1cb007d5a64535cb126216e2ee024ed6c8f521dd6d4 of 330647 bytes"],
     );
     check(
         "ten-thousand",
-        &expect!["7d50644e1e77eff1165cb39de2de7a362b899b31515fbb2b7a1e5eca20c4258f of 33381544 bytes"],
+        &expect!["5c8ea0e99978a75d429e33c8cc9f57d75902a98b1c01f494d81a4c53459f4c10 of 33381739 bytes"],
     );
     check(
         "wiring",
-        &expect!["375853c5392c2672fc32f953fe38fc424ea46a5f8967492f8f809f185bb9f5e6 of 23366 bytes"],
+        &expect!["3fb32152b332dca5d0992c6dc68fa70f47363578dc5366489d221a50903aed59 of 23392 bytes"],
     );
 }

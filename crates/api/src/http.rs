@@ -225,6 +225,8 @@ pub struct Machine {
     pub interfaces: Vec<Interface>,
     /// Its cables.
     pub cables: Vec<Cable>,
+    /// What is on its disks; `null`: its system is not ours to write.
+    pub system: Option<System>,
     /// What its agent found in the box.
     pub hardware: Option<Hardware>,
     /// What its checks last said.
@@ -233,6 +235,53 @@ pub struct Machine {
     pub timeline: Vec<Event>,
     /// Everything that explains it, a sentence each.
     pub why: Vec<String>,
+}
+
+/// What is on a machine's disks, and what may be written there.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct System {
+    /// What its agent runs in: `memory`, `slot a`, `slot b`; `null`: it has not said so since it booted.
+    pub runs: Option<String>,
+    /// Digest of the image that was last written, or runs.
+    pub image: Option<String>,
+    /// When it was written.
+    #[schema(value_type = Option<u64>)]
+    pub written: Option<Time>,
+    /// The running slot is not confirmed.
+    pub on_trial: bool,
+    /// Digest of the image that the plan has for it; `null`: there is none on this controller.
+    pub wanted: Option<String>,
+    /// Its disks may be written.
+    pub armed: Option<Armed>,
+    /// Why the last image was not taken.
+    pub rejected: Option<String>,
+    /// How far the writing is.
+    pub progress: Option<Progress>,
+}
+
+/// An allowance.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Armed {
+    /// `install` or `upgrade`.
+    pub purpose: String,
+    /// For this plan.
+    pub generation: u64,
+    /// Until then it may begin.
+    #[schema(value_type = u64)]
+    pub until: Time,
+}
+
+/// How far the writing is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Progress {
+    /// What is done now.
+    pub step: String,
+    /// Octets of the image that are written.
+    pub done_bytes: u64,
+    /// Octets of the image; 0: not known yet.
+    pub total_bytes: u64,
+    /// Octets a second.
+    pub bytes_per_second: u64,
 }
 
 /// An addressed interface.
@@ -459,7 +508,8 @@ pub struct Finding {
     pub help: Option<String>,
 }
 
-/// What an operator asks of a machine. One of them: `accept`, `drain`, `maintain`, `return`, `retire`, `arm`.
+/// What an operator asks of a machine. One of them: `accept`, `drain`, `maintain`, `return`, `retire`, `arm`,
+/// `reinstall`, `upgrade`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", tag = "wish", deny_unknown_fields)]
 pub enum Wish {
@@ -482,11 +532,25 @@ pub enum Wish {
         /// Why.
         reason: String,
     },
-    /// One installation may write its disks, in this plan.
+    /// Its disks may be written once, in this plan. Refused if there is a system of ours on them.
     Arm {
         /// The plan.
         generation: u64,
-        /// For how long.
+        /// For how long it may begin.
+        seconds: u32,
+    },
+    /// The same, whatever is on them; refused while too many machines of its role are out.
+    Reinstall {
+        /// The plan.
+        generation: u64,
+        /// For how long it may begin.
+        seconds: u32,
+    },
+    /// The slot that is not running may be written once, in this plan.
+    Upgrade {
+        /// The plan.
+        generation: u64,
+        /// For how long it may begin.
         seconds: u32,
     },
 }

@@ -3,7 +3,7 @@
 //! An order leaves nothing to choose, and an agent that finds anything else than it says refuses it. `docs/decisions/0013` says why
 //! things are done in which order.
 
-pub use model::install::{Disk, Disks, Filesystem, Progress, Raid, Running, Slot, Volume};
+pub use model::install::{Disk, Disks, File, Filesystem, Progress, Raid, Running, Slot, Volume};
 use model::{Generation, Time};
 use serde::{Deserialize, Serialize};
 
@@ -42,15 +42,4 @@ pub struct OsImage {
     pub digest: String,
     /// Where its files are, tried in turn: `http://10.0.0.1:8080/os/debian/`, with the slash.
     pub sources: Vec<String>,
-}
-
-/// A file of the new system, owned by root.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct File {
-    /// Absolute.
-    pub path: String,
-    /// Permission bits: `0o644`.
-    pub mode: u32,
-    /// What is in it.
-    pub text: String,
 }

@@ -15,6 +15,7 @@
 //! | `arithmetic` | `(rack - 1) * 4 + 2` → a compiled expression                                      |
 //! | `size`       | `512GiB`, `12h`, `25G` → numbers                                                  |
 //! | `tables`     | zone, network, image, role and view blocks → tables                               |
+//! | `systems`    | os and layout blocks → tables                                                     |
 //! | `models`     | model blocks → tables                                                             |
 //! | `draw`       | pod, rack and device blocks → devices                                             |
 //! | `cable`      | `cable` rules → cables                                                            |
@@ -38,6 +39,7 @@ mod scan;
 mod schema;
 mod size;
 mod syntax;
+mod systems;
 mod tables;
 mod template;
 mod tokens;
@@ -88,9 +90,23 @@ impl Drawn {
     }
 
     fn with(self, cables: Vec<Cable>) -> Design {
-        let tables::Tables { zone, models, networks, images, roles, views, .. } = self.tables;
+        let tables::Tables { zone, models, networks, images, systems, layouts, roles, views, .. } =
+            self.tables;
         let draw::Drawing { pods, racks, devices, .. } = self.drawing;
-        Design { zone, models, networks, images, roles, dns_views: views, pods, racks, devices, cables }
+        Design {
+            zone,
+            models,
+            networks,
+            images,
+            systems,
+            layouts,
+            roles,
+            dns_views: views,
+            pods,
+            racks,
+            devices,
+            cables,
+        }
     }
 }
 

@@ -7,13 +7,14 @@ use crate::models;
 use crate::report::Report;
 use crate::size;
 use crate::syntax::{Attribute, Block, Spanned};
+use crate::systems;
 use crate::value::{self, wrong_value};
 use ipnet::IpNet;
 use model::design::{
-    Audience, Capacity, CheckFile, DnsView, Image, Model, Network, Role, Scope, Service, Zone,
+    Audience, Capacity, CheckFile, DnsView, Image, Layout, Model, Network, Os, Role, Scope, Service, Zone,
 };
 use model::finding::{Code, File, Finding, Source};
-use model::ids::{ImageId, ModelId, NetworkId, RoleId};
+use model::ids::{ImageId, LayoutId, ModelId, NetworkId, OsId, RoleId};
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -37,6 +38,8 @@ pub(crate) struct Tables {
     pub(crate) broken: Vec<bool>,
     pub(crate) networks: Vec<Network>,
     pub(crate) images: Vec<Image>,
+    pub(crate) systems: Vec<Os>,
+    pub(crate) layouts: Vec<Layout>,
     pub(crate) roles: Vec<Role>,
     pub(crate) views: Vec<DnsView>,
     model_ids: HashMap<String, ModelId>,
@@ -94,19 +97,20 @@ pub(crate) fn read(report: &mut Report, blocks: &[Block], files: &[File]) -> Tab
         image_ids.insert(name.clone(), ImageId::from_index(tables.images.len()));
         tables.images.push(read_image(report, block, name));
     }
+    for block in all("os") {
+        let Some(name) = seen.new_name(report, block, tables.systems.len()) else { continue };
+        tables.systems.push(systems::read_os(report, block, name));
+    }
+    for block in all("layout") {
+        let Some(name) = seen.new_name(report, block, tables.layouts.len()) else { continue };
+        tables.layouts.push(systems::read_layout(report, block, name));
+    }
     let mut checks_bytes = 0;
     for block in all("role") {
         let Some(name) = seen.new_name(report, block, tables.roles.len()) else { continue };
         tables.role_ids.insert(name.clone(), RoleId::from_index(tables.roles.len()));
-        tables.roles.push(read_role(
-            report,
-            block,
-            name,
-            &image_ids,
-            &tables.images,
-            files,
-            &mut checks_bytes,
-        ));
+        let role = read_role(report, block, name, &image_ids, &tables, files, &mut checks_bytes);
+        tables.roles.push(role);
     }
     for block in all("view") {
         let Some(name) = seen.new_name(report, block, tables.views.len()) else { continue };
@@ -354,9 +358,7 @@ fn read_image(report: &mut Report, block: &Block, name: String) -> Image {
         image.initrd.push(initrd.value);
     }
     if let Some(args) = block.get("args").and_then(|attribute| value::text(report, attribute)) {
-        if args.value.chars().any(char::is_control) {
-            wrong_value(report, args.source, "a kernel command line is one line of printable text");
-        }
+        one_line(report, "a kernel command line", &args);
         image.args = args.value;
     }
     if let Some(installs) = block.get("installs") {
@@ -370,14 +372,16 @@ fn read_role(
     block: &Block,
     name: String,
     image_ids: &HashMap<String, ImageId>,
-    images: &[Image],
+    tables: &Tables,
     files: &[File],
     checks_bytes: &mut usize,
 ) -> Role {
     let mut role = Role {
         name,
         boot: None,
+        os: None,
         disks: None,
+        ssh_keys: Vec::new(),
         checks: Vec::new(),
         services: Vec::new(),
         guest_ouis: Vec::new(),
@@ -388,15 +392,11 @@ fn read_role(
     {
         role.boot = image_ids.get(&image.value).copied();
         if role.boot.is_none() {
-            let known = images.iter().map(|image| image.name.as_str());
+            let known = tables.images.iter().map(|image| image.name.as_str());
             value::unknown_name(report, image.source, "image", &image.value, known);
         }
     }
-    if let Some(layout) =
-        block.get("disks").and_then(|attribute| value::reference(report, "disks", &attribute.value, "layout"))
-    {
-        role.disks = Some(layout.value);
-    }
+    read_system(report, block, tables, &mut role);
     for oui in
         block.get("guest_ouis").and_then(|attribute| value::texts(report, attribute)).unwrap_or_default()
     {
@@ -439,6 +439,44 @@ fn read_role(
         }
     }
     role
+}
+
+/// What is written to the role's disks, and who may log in there.
+fn read_system(report: &mut Report, block: &Block, tables: &Tables, role: &mut Role) {
+    if let Some(layout) =
+        block.get("disks").and_then(|attribute| value::reference(report, "disks", &attribute.value, "layout"))
+    {
+        let names = || tables.layouts.iter().map(|layout| layout.name.as_str());
+        role.disks = names().position(|name| name == layout.value).map(LayoutId::from_index);
+        if role.disks.is_none() {
+            value::unknown_name(report, layout.source, "layout", &layout.value, names());
+        }
+    }
+    if let Some(os) =
+        block.get("os").and_then(|attribute| value::reference(report, "os", &attribute.value, "os"))
+    {
+        let names = || tables.systems.iter().map(|os| os.name.as_str());
+        role.os = names().position(|name| name == os.value).map(OsId::from_index);
+        if role.os.is_none() {
+            value::unknown_name(report, os.source, "os", &os.value, names());
+        }
+        if block.get("disks").is_none() {
+            let sentence =
+                "an operating system is written to disks, and the role does not say how they are used";
+            let finding = Finding::error(Code::MissingKey, os.source, sentence);
+            report.push(finding.help("write `disks = layout.name`, and a block `layout \"name\" {}`"));
+        }
+        if !role.boot.is_some_and(|image| tables.images[image.index()].installs) {
+            let sentence = "nothing would write it: the role boots no image that installs";
+            let finding = Finding::error(Code::MissingKey, os.source, sentence);
+            report.push(finding.help("write `boot = image.name` of an image with `installs = true`"));
+        }
+    }
+    for key in block.get("ssh_keys").and_then(|attribute| value::texts(report, attribute)).unwrap_or_default()
+    {
+        one_line(report, "a key", &key);
+        role.ssh_keys.push(key.value);
+    }
 }
 
 fn is_checks(path: &str) -> bool {
@@ -548,8 +586,15 @@ fn read_oui(text: &str) -> Option<[u8; 3]> {
     octets.next().is_none().then_some(oui)
 }
 
+/// Text that is put into a line of something else.
+pub(crate) fn one_line(report: &mut Report, what: &str, text: &Spanned<String>) {
+    if text.value.chars().any(char::is_control) {
+        wrong_value(report, text.source, format!("{what} is one line of printable text"));
+    }
+}
+
 /// A path stays within the design's directory: what is served over the network is found by it.
-fn check_path(report: &mut Report, path: &Spanned<String>) {
+pub(crate) fn check_path(report: &mut Report, path: &Spanned<String>) {
     let inside = !path.value.is_empty()
         && !path.value.starts_with('/')
         && !path.value.contains(['\\', '\0'])

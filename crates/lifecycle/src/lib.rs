@@ -9,6 +9,7 @@
 //! | `machine`  | the state machine of one machine                                              |
 //! | `validate` | is what was found in the box, and at the end of its cables, what was drawn?     |
 //! | `cabling`  | who is on whose port, told from hardware addresses in DHCP alone               |
+//! | `installing` | what is an agent to do about its machine's disks?                           |
 //! | `probe`    | which DHCP servers that machines hear are not the zone's?                      |
 //! | `enrolment` | who may have a token, a certificate, a session                                |
 //! | `wait`     | what does a machine wait for, since when, until when?                          |
@@ -16,6 +17,7 @@
 
 pub mod cabling;
 pub mod enrolment;
+pub mod installing;
 pub mod machine;
 pub mod probe;
 pub mod validate;

@@ -3,9 +3,10 @@
 //! [`step`] takes a machine by value and gives it back changed, with what is to be done. It never looks at another
 //! machine: what concerns two of them (cabling) is told to it by `zone`.
 
-use crate::{enrolment, validate};
+use crate::{enrolment, installing, validate};
 use model::event::{What, Wish};
-use model::facts::{Armed, CheckResult, Conflict, Hardware, Machine, Sighting, Stage, State, Token};
+use model::facts::{CheckResult, Conflict, Hardware, Machine, Purpose, Sighting, Stage, State, Token};
+use model::install::{Progress, Running};
 use model::{DeviceId, Event, Plan, Roster, Time};
 use std::collections::BTreeMap;
 
@@ -32,6 +33,8 @@ pub struct Step {
 pub enum Action {
     /// Ask the machine's agent for its report and checks again.
     AskAgent,
+    /// Tell the machine's agent its [`crate::installing::Duty`], if that is another.
+    TellAgent,
 }
 
 /// A machine that has not been heard of.
@@ -50,6 +53,10 @@ pub fn expected(now: Time) -> Machine {
         token: Token::None,
         key_sha256: None,
         armed: None,
+        running: None,
+        running_since: now,
+        installed: None,
+        rejected: None,
         conflicts: BTreeMap::new(),
         foreign_servers: Vec::new(),
         miscabled: None,
@@ -85,15 +92,33 @@ pub fn step(
             _ => Step::default(),
         },
         What::FileFetched { .. } => Step::default(),
-        What::Installing { step, percent } => match machine.state {
-            State::Booting { .. } | State::Installing { .. } => {
-                enter(machine, State::Installing { step: step.clone(), percent: *percent }, now)
+        What::Installing { progress } => installing(machine, progress, now),
+        What::Installed { generation, image, slot } => {
+            if !matches!(machine.state, State::Installing { .. } | State::Validating { .. }) {
+                return refused("nothing is being written to its disks");
             }
-            _ => refused("it is not booting an installer"),
+            installing::installed(machine, image, *slot, *generation, now);
+            let progress = Progress { step: "restarts".to_owned(), ..Progress::default() };
+            let mut step = enter(machine, State::Installing { progress }, now);
+            (step.changed, step.view_changed) = (true, true);
+            step.actions.push(Action::TellAgent);
+            step
+        }
+        What::NotInstalled { image, sentence } => not_installed(machine, image, sentence, now),
+        What::Confirmed { slot } => match &mut machine.running {
+            Some(Running::Disk { slot: runs, on_trial, .. }) if runs == slot => {
+                *on_trial = false;
+                Step { changed: true, ..Step::default() }
+            }
+            _ => refused("it runs from another slot"),
         },
         What::TokenIssued { token_sha256, until } => token_issued(machine, *token_sha256, *until, now),
         What::Enrolled { key_sha256, token_sha256 } => enrolled(machine, *key_sha256, *token_sha256, now),
-        What::Connected => connected(machine, now),
+        What::Connected { running } => {
+            let mut step = installing::running(plan, device, machine, running.as_ref(), now);
+            merge(&mut step, connected(machine, now));
+            step
+        }
         What::Lost => lost(machine, now),
         What::Reported { hardware } => reported(plan, roster, device, machine, hardware, now),
         What::Checked { results } => checked(plan, roster, device, machine, results, now),
@@ -212,6 +237,7 @@ fn lost(machine: &mut Machine, now: Time) -> Step {
 fn begin_boot(machine: &mut Machine, now: Time) {
     machine.boot_began = Some(now);
     machine.boot_took_ms = None;
+    machine.running = None;
     machine.token = Token::None;
     machine.checks.clear();
 }
@@ -252,6 +278,36 @@ fn enrolled(machine: &mut Machine, key: [u8; 32], token: Option<[u8; 32]>, now: 
     machine.key_sha256 = Some(key);
     let mut step = Step { changed: true, ..Step::default() };
     merge(&mut step, enter(machine, State::Validating { hardware_fits: false }, now));
+    step
+}
+
+/// Octets are not worth a write to the store; another step is.
+fn installing(machine: &mut Machine, progress: &Progress, now: Time) -> Step {
+    match &mut machine.state {
+        State::Installing { progress: before } => {
+            let changed = before.step != progress.step;
+            before.clone_from(progress);
+            Step { changed, ..Step::default() }
+        }
+        State::Validating { .. } | State::Ready | State::Failed { .. } if machine.armed.is_some() => {
+            enter(machine, State::Installing { progress: progress.clone() }, now)
+        }
+        _ => refused("it is not armed to write its disks"),
+    }
+}
+
+/// What was there runs on, or nothing does.
+fn not_installed(machine: &mut Machine, image: &str, sentence: &str, now: Time) -> Step {
+    machine.rejected =
+        Some(model::facts::Rejected { image: image.to_owned(), sentence: sentence.to_owned(), at: now });
+    if machine.running == Some(Running::Memory) {
+        let reasons = vec![format!("its system could not be written: {sentence}")];
+        return Step { changed: true, ..enter(machine, State::Failed { reasons }, now) };
+    }
+    machine.armed = None;
+    let mut step = enter(machine, State::Validating { hardware_fits: false }, now);
+    (step.changed, step.view_changed) = (true, true);
+    step.actions.push(Action::AskAgent);
     step
 }
 
@@ -316,6 +372,13 @@ fn settle(plan: &Plan, roster: &Roster, device: DeviceId, machine: &mut Machine,
             .filter(|check| !check.passed)
             .map(|check| format!("check {} failed: {}", check.name, check.detail)),
     );
+    if installing::is_installer(plan, device, machine) {
+        // What could not be written stays so until somebody mends it and the machine boots again.
+        reasons.extend(installing::obstacle(plan, device, &hardware.disks));
+        if let (State::Failed { .. }, Some(_)) = (&machine.state, &machine.rejected) {
+            return Step::default();
+        }
+    }
     reasons.truncate(REASONS_MAX);
     if !reasons.is_empty() {
         return match &machine.state {
@@ -323,13 +386,17 @@ fn settle(plan: &Plan, roster: &Roster, device: DeviceId, machine: &mut Machine,
             _ => enter(machine, State::Failed { reasons }, now),
         };
     }
-    if validate::checks_of(&plan.design, &plan.design.devices[device.index()]) && machine.checks.is_empty()
+    if installing::is_installer(plan, device, machine)
+        || validate::checks_of(&plan.design, &plan.design.devices[device.index()])
+            && machine.checks.is_empty()
         || machine.miscabled.is_some()
     {
-        return match machine.state {
+        let mut step = match machine.state {
             State::Failed { .. } => enter(machine, State::Validating { hardware_fits: true }, now),
             _ => Step::default(),
         };
+        step.actions.push(Action::TellAgent);
+        return step;
     }
     if machine.state == State::Ready {
         return Step::default();
@@ -341,7 +408,7 @@ fn settle(plan: &Plan, roster: &Roster, device: DeviceId, machine: &mut Machine,
     if let (Some(began), None) = (machine.boot_began, machine.boot_took_ms) {
         machine.boot_took_ms = Some(u64::try_from(now.since(began).as_millis()).unwrap_or(u64::MAX));
     }
-    Step { view_changed, ..enter(machine, State::Ready, now) }
+    Step { view_changed, actions: vec![Action::TellAgent], ..enter(machine, State::Ready, now) }
 }
 
 fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
@@ -376,13 +443,28 @@ fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
             step.actions.push(Action::AskAgent);
             step
         }
-        Wish::Arm { generation, until } => {
-            if matches!(machine.state, State::Retired { .. }) {
-                return refused("it is retired");
-            }
-            machine.armed = Some(Armed { generation: *generation, until: *until });
-            Step { changed: true, view_changed: true, ..Step::default() }
+        Wish::Arm { .. } if machine.installed.is_some() => refused(
+            "there is a system on its disks: `zw upgrade` writes the other slot, `zw reinstall` wipes them",
+        ),
+        Wish::Arm { generation, until } | Wish::Reinstall { generation, until } => {
+            armed(machine, *generation, *until, Purpose::Install, now)
         }
+        Wish::Upgrade { generation, until } => armed(machine, *generation, *until, Purpose::Upgrade, now),
+    }
+}
+
+fn armed(
+    machine: &mut Machine,
+    generation: model::Generation,
+    until: Time,
+    purpose: Purpose,
+    now: Time,
+) -> Step {
+    match installing::arm(machine, generation, until, purpose, now) {
+        Ok(()) => {
+            Step { changed: true, view_changed: true, actions: vec![Action::TellAgent], ..Step::default() }
+        }
+        Err(why) => refused(why),
     }
 }
 

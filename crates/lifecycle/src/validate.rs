@@ -118,7 +118,7 @@ pub fn boots(kind: DeviceKind) -> bool {
     matches!(kind, DeviceKind::Machine)
 }
 
-fn about(drawn: u64, found: u64) -> bool {
+pub(crate) fn about(drawn: u64, found: u64) -> bool {
     let slack = drawn / 100 * SIZE_TOLERANCE_PERCENT;
     found >= drawn - slack && found <= drawn.saturating_add(slack)
 }
@@ -127,7 +127,7 @@ fn binary_size(bytes: u64) -> String {
     scaled(bytes, 1024, &["B", "KiB", "MiB", "GiB", "TiB", "PiB"])
 }
 
-fn decimal_size(bytes: u64) -> String {
+pub(crate) fn decimal_size(bytes: u64) -> String {
     scaled(bytes, 1000, &["B", "kB", "MB", "GB", "TB", "PB"])
 }
 

@@ -1,7 +1,6 @@
 //! Waiting is a value: on what, since when, and until when it is ordinary.
 
-use crate::validate;
-use model::design::Design;
+use crate::{installing, validate};
 use model::facts::{Machine, Stage, State};
 use model::{DeviceId, Plan, Roster, Time};
 use std::time::Duration;
@@ -43,7 +42,11 @@ pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine) -
         State::Expected => {
             whenever(format!("its first DHCP request{}", from_its_ports(plan, roster, device)))
         }
-        State::Seen { stage: Stage::Ipxe } if installs(&plan.design, device) && machine.armed.is_none() => {
+        State::Seen { stage: Stage::Ipxe }
+            if installing::installs(plan, device)
+                && machine.armed.is_none()
+                && machine.installed.is_none() =>
+        {
             whenever(
                 "its disks to be released: its image installs, and it is not armed (`zw arm`)".to_owned(),
             )
@@ -60,14 +63,21 @@ pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine) -
         State::Booting { .. } => {
             within("its kernel to start and its agent to enrol".to_owned(), BOOTING_ORDINARY)
         }
-        State::Installing { step, percent } => {
-            within(format!("its installer to finish ({step}, {percent} %)"), INSTALLING_ORDINARY)
-        }
+        State::Installing { progress } => within(
+            format!("its system to be written ({})", installing::in_words(progress)),
+            INSTALLING_ORDINARY,
+        ),
         State::Validating { hardware_fits: false } => {
             within("its agent to report what is in the machine".to_owned(), VALIDATING_ORDINARY)
         }
         State::Validating { hardware_fits: true } if machine.miscabled.is_some() => {
             whenever("its cables to be put right".to_owned())
+        }
+        State::Validating { hardware_fits: true } if installing::is_installer(plan, device, machine) => {
+            match machine.armed {
+                Some(_) => within("its order to write its disks".to_owned(), VALIDATING_ORDINARY),
+                None => whenever("its disks to be released: it is not armed (`zw arm`)".to_owned()),
+            }
         }
         State::Validating { hardware_fits: true }
             if validate::checks_of(&plan.design, &plan.design.devices[device.index()]) =>
@@ -86,12 +96,6 @@ pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine) -
         )),
         State::Retired { .. } => None,
     }
-}
-
-/// Whether what the device boots writes its disks.
-fn installs(design: &Design, device: DeviceId) -> bool {
-    let role = design.devices[device.index()].role.map(|role| &design.roles[role.index()]);
-    role.and_then(|role| role.boot).is_some_and(|image| design.images[image.index()].installs)
 }
 
 fn from_its_ports(plan: &Plan, roster: &Roster, device: DeviceId) -> String {

@@ -4,7 +4,7 @@ use crate::cabling::{self, Sightings};
 use crate::machine::{self, Action, Step};
 use crate::validate;
 use model::event::{What, Wish};
-use model::facts::{Facts, Machine};
+use model::facts::{Facts, Machine, Purpose, State};
 use model::{DeviceId, Event, Location, Mac, Plan, Roster, Time};
 use std::sync::Arc;
 
@@ -72,6 +72,14 @@ impl Zone {
     pub fn apply(&mut self, event: &Event) -> Applied {
         let Some(device) = self.machine_at(&event.location) else { return Applied::default() };
         let mut applied = Applied::default();
+        if let What::Operator { wish: Wish::Reinstall { .. }, .. } = &event.what
+            && !self.may_lose(device)
+        {
+            applied.refused = Some(
+                "too many machines of its role are out already: a reinstallation takes one more, and no more than one in ten may be",
+            );
+            return applied;
+        }
         if let What::Operator { wish: Wish::Accept, .. } = &event.what {
             self.free_addresses_of(&event.location, &mut applied);
             self.sightings.mark_dirty();
@@ -100,6 +108,32 @@ impl Zone {
     fn machine_at(&self, location: &Location) -> Option<DeviceId> {
         let device = self.roster.device_at(location)?;
         validate::boots(self.plan.design.devices[device.index()].kind).then_some(device)
+    }
+
+    /// Whether a machine may be taken out on purpose: of its role, no more than one in ten, and at least one, may be other
+    /// than ready. The broken ones count, and the machine itself does not if it is broken anyway.
+    fn may_lose(&self, device: DeviceId) -> bool {
+        let devices = &self.plan.design.devices;
+        let role = devices[device.index()].role;
+        let mut members = 0_usize;
+        let mut out = 0;
+        for (other, at) in devices.iter().zip(0..).filter(|(other, _)| validate::boots(other.kind)) {
+            if other.role != role {
+                continue;
+            }
+            members += 1;
+            let machine = self.facts.machines.get(&other.location);
+            let is_going = machine.is_some_and(|machine| {
+                machine.armed.is_some_and(|armed| {
+                    armed.purpose == Purpose::Install && armed.generation == self.plan.generation
+                })
+            });
+            let is_ready = machine.is_some_and(|machine| machine.state == State::Ready) && !is_going;
+            out += usize::from(!is_ready && at != device.index());
+        }
+        let own = self.facts.machines.get(&devices[device.index()].location);
+        let is_out = own.is_none_or(|machine| machine.state != State::Ready);
+        is_out || out < (members / 10).max(1)
     }
 
     /// An address is where it was seen last.

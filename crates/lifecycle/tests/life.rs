@@ -64,7 +64,7 @@ impl Told {
         assert_eq!(self.tell(unit, What::TokenIssued { token_sha256: [unit; 32], until }).refused, None);
         let paid = What::Enrolled { key_sha256: [9; 32], token_sha256: Some([unit; 32]) };
         assert_eq!(self.tell(unit, paid).refused, None);
-        self.tell(unit, What::Connected);
+        self.tell(unit, What::Connected { running: None });
     }
 
     fn reports(&mut self, unit: u8, hardware: Hardware) {
@@ -480,7 +480,7 @@ mod properties {
                 told.tell(unit, What::Checked { results })
             }
             Happens::Connect(unit, connected) => {
-                told.tell(unit, if connected { What::Connected } else { What::Lost })
+                told.tell(unit, if connected { What::Connected { running: None } } else { What::Lost })
             }
             Happens::Accept(unit) => told.tell(unit, What::Operator { by: by(), wish: Wish::Accept }),
             Happens::Retire(unit) => {

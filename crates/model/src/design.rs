@@ -5,7 +5,8 @@
 //! that is the Plan.
 
 use crate::finding::Source;
-use crate::ids::{DeviceId, ImageId, ModelId, NetworkId, PodId, PortIndex, RackId, RoleId};
+use crate::ids::{DeviceId, ImageId, LayoutId, ModelId, NetworkId, OsId, PodId, PortIndex, RackId, RoleId};
+use crate::install::{Raid, Volume};
 use crate::location::Location;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,10 @@ pub struct Design {
     pub networks: Vec<Network>,
     /// Boot images.
     pub images: Vec<Image>,
+    /// Operating systems.
+    pub systems: Vec<Os>,
+    /// Disk layouts.
+    pub layouts: Vec<Layout>,
     /// Roles.
     pub roles: Vec<Role>,
     /// DNS views by client network.
@@ -297,6 +302,48 @@ pub struct Image {
     pub source: Source,
 }
 
+/// An `os` block: an operating system that is written to disks.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Os {
+    /// The label of the block.
+    pub name: String,
+    /// The image's directory, relative to the design's.
+    pub image: String,
+    /// `sha256:` and 64 hexadecimal digits: no image but this one. `None`: the one that lies there.
+    pub digest: Option<String>,
+    /// The kernel command line, before what Zonewright adds.
+    pub args: String,
+    /// Where the block stands.
+    #[serde(skip)]
+    pub source: Source,
+}
+
+/// A `layout` block: how the disks of a machine are used.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Layout {
+    /// The label of the block.
+    pub name: String,
+    /// How many disks hold the system.
+    pub disks: u32,
+    /// Their size in bytes, as written on the label; `None` is any.
+    pub size_bytes: Option<u64>,
+    /// `nvme`, `ssd` or `hdd`; `None` is any.
+    pub kind: Option<String>,
+    /// What they form together.
+    pub raid: Option<Raid>,
+    /// Root slots, 1 or 2.
+    pub slots: u8,
+    /// Octets of each.
+    pub root_bytes: u64,
+    /// Octets of the EFI system partition.
+    pub esp_bytes: u64,
+    /// Further volumes, in order.
+    pub volumes: Vec<Volume>,
+    /// Where the block stands.
+    #[serde(skip)]
+    pub source: Source,
+}
+
 /// A `role` block.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Role {
@@ -304,8 +351,12 @@ pub struct Role {
     pub name: String,
     /// What machines of this role boot. `None`: their own disk; only the network is theirs from us.
     pub boot: Option<ImageId>,
-    /// The disk layout by name, as the installer knows it.
-    pub disks: Option<String>,
+    /// The operating system that is written to their disks, with [`Role::disks`].
+    pub os: Option<OsId>,
+    /// How their disks are used.
+    pub disks: Option<LayoutId>,
+    /// Who may log in as root by SSH: lines of `authorized_keys`.
+    pub ssh_keys: Vec<String>,
     /// Check files (YAML), path relative to the design's directory and text.
     pub checks: Vec<CheckFile>,
     /// Services that every machine of the role offers; each becomes an SRV record.

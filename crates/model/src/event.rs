@@ -2,6 +2,7 @@
 
 use crate::facts::{CheckResult, DhcpServer, Hardware, Stage};
 use crate::ids::Generation;
+use crate::install::{Progress, Running, Slot};
 use crate::location::Location;
 use crate::mac::Mac;
 use crate::time::Time;
@@ -62,12 +63,31 @@ pub enum What {
         /// Octets.
         bytes: u64,
     },
-    /// The installer says how far it is.
+    /// Who writes its disks says how far that is.
     Installing {
-        /// Step in words.
-        step: String,
-        /// 0 to 100.
-        percent: u8,
+        /// How far.
+        progress: Progress,
+    },
+    /// A system was written, whole and proved.
+    Installed {
+        /// The plan of the order.
+        generation: Generation,
+        /// Digest of the image.
+        image: String,
+        /// Where.
+        slot: Slot,
+    },
+    /// A system could not be written.
+    NotInstalled {
+        /// Digest of the image.
+        image: String,
+        /// Why, a sentence.
+        sentence: String,
+    },
+    /// The running slot is the good one from here on.
+    Confirmed {
+        /// Which.
+        slot: Slot,
     },
     /// A single-use token was given out on its port.
     TokenIssued {
@@ -84,7 +104,10 @@ pub enum What {
         token_sha256: Option<[u8; 32]>,
     },
     /// Its agent opened a connection.
-    Connected,
+    Connected {
+        /// What it runs in. `None`: a system that is not ours.
+        running: Option<Running>,
+    },
     /// Its agent's connection ended.
     Lost,
     /// Its agent reported what it found.
@@ -136,11 +159,25 @@ pub enum Wish {
         /// Why.
         reason: String,
     },
-    /// One installation may write its disks, in this plan generation.
+    /// Its disks may be written once, in this plan generation. Refused if there is a system of ours on them.
     Arm {
         /// The generation.
         generation: Generation,
-        /// Until when.
+        /// Until when it may begin.
+        until: Time,
+    },
+    /// The same, whatever is on them.
+    Reinstall {
+        /// The generation.
+        generation: Generation,
+        /// Until when it may begin.
+        until: Time,
+    },
+    /// The slot that is not running may be written once.
+    Upgrade {
+        /// The generation.
+        generation: Generation,
+        /// Until when it may begin.
         until: Time,
     },
 }

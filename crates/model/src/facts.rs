@@ -1,6 +1,7 @@
 //! What was observed of each machine. `lifecycle::step` is the only thing that changes it.
 
 use crate::ids::Generation;
+use crate::install::{Progress, Running, Slot};
 use crate::location::Location;
 use crate::mac::Mac;
 use crate::time::Time;
@@ -46,8 +47,20 @@ pub struct Machine {
     /// SHA-256 of the public key (SubjectPublicKeyInfo, DER) that its agent's certificates are for. The key and not a
     /// certificate is what counts: certificates are renewed twice a day, and that is no change of state.
     pub key_sha256: Option<[u8; 32]>,
-    /// An installation may write its disks.
+    /// Its disks may be written.
     pub armed: Option<Armed>,
+    /// What its agent runs in; `None` before it said so, and of systems that are not ours.
+    #[serde(default)]
+    pub running: Option<Running>,
+    /// Since when: the last hello of its agent.
+    #[serde(default)]
+    pub running_since: Time,
+    /// The system that was last written to its disks, whole. With one it boots from them.
+    #[serde(default)]
+    pub installed: Option<Installed>,
+    /// An image that could not be written, or that fell back. It is not tried again before somebody asks.
+    #[serde(default)]
+    pub rejected: Option<Rejected>,
     /// Addresses that it, or somebody on its port, declined: somebody else uses them.
     pub conflicts: BTreeMap<IpAddr, Conflict>,
     /// DHCP servers that its agent last heard and that are not the zone's.
@@ -76,10 +89,8 @@ pub enum State {
     },
     /// The installer writes its disks.
     Installing {
-        /// Step in words.
-        step: String,
-        /// 0 to 100.
-        percent: u8,
+        /// How far it is. Octets are not stored: after a restart they are heard again.
+        progress: Progress,
     },
     /// Its agent enrolled; hardware, neighbours and checks are compared with the design.
     Validating {
@@ -185,13 +196,54 @@ pub enum Token {
     Used,
 }
 
-/// An installation is allowed.
+/// Its disks may be written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Armed {
     /// For this plan only.
     pub generation: Generation,
-    /// Until then.
+    /// Until then it may begin.
     pub until: Time,
+    /// Since when.
+    #[serde(default)]
+    pub since: Time,
+    /// What may be written.
+    #[serde(default)]
+    pub purpose: Purpose,
+}
+
+/// What an allowance is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// All disks anew.
+    #[default]
+    Install,
+    /// The slot that is not running.
+    Upgrade,
+}
+
+/// A system on disks.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Installed {
+    /// Digest of the image; `None` of a system that somebody else's installer wrote.
+    pub image: Option<String>,
+    /// In which slot.
+    pub slot: Option<Slot>,
+    /// By which plan.
+    pub generation: Generation,
+    /// When.
+    pub at: Time,
+}
+
+/// An image that this machine did not take.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Rejected {
+    /// Its digest.
+    pub image: String,
+    /// Why, a sentence.
+    pub sentence: String,
+    /// When.
+    pub at: Time,
 }
 
 /// An address that a client declined.

@@ -41,6 +41,10 @@ index! {
     RoleId(u16);
     /// A boot image.
     ImageId(u16);
+    /// An operating system.
+    OsId(u16);
+    /// A disk layout.
+    LayoutId(u16);
     /// A `network` block of the design.
     NetworkId(u16);
     /// One network made concrete in its zone, pod or rack: a subnet.

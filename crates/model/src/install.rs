@@ -77,6 +77,17 @@ pub enum Filesystem {
     Ext4,
 }
 
+/// A file of the new system, owned by root.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct File {
+    /// Absolute.
+    pub path: String,
+    /// Permission bits: `0o644`.
+    pub mode: u32,
+    /// What is in it.
+    pub text: String,
+}
+
 /// A root slot.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -41,6 +41,8 @@ pub struct Diff {
     pub renumbers: Vec<Renumbered>,
     /// Machines that must boot anew for it to take effect, and why.
     pub reboots: Vec<Because>,
+    /// Machines that get another system in their other slot, and why. None of them is among `reboots` or `reinstalls`.
+    pub upgrades: Vec<Because>,
     /// Machines whose disks must be written anew, and why. None of them is among `reboots`.
     pub reinstalls: Vec<Because>,
     /// Addresses that nobody has any more.

@@ -11,6 +11,7 @@ use crate::dns::Record;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use model::Location;
 use model::design::{Audience, Capacity, DeviceKind, Scope, Service};
+use model::install::{Raid, Volume};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -32,6 +33,10 @@ pub struct Document<'a> {
     pub zone: ZoneRow<'a>,
     /// Boot images.
     pub images: Vec<ImageRow<'a>>,
+    /// Operating systems that are written to disks.
+    pub systems: Vec<OsRow<'a>>,
+    /// How disks are used.
+    pub layouts: Vec<LayoutRow<'a>>,
     /// Roles.
     pub roles: Vec<RoleRow<'a>>,
     /// One block per pod and rack.
@@ -100,6 +105,42 @@ pub struct ImageRow<'a> {
     pub installs: bool,
 }
 
+/// An operating system.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OsRow<'a> {
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// The image's directory.
+    pub image: Cow<'a, str>,
+    /// The only image that it may be, if the design says.
+    pub digest: Option<Cow<'a, str>>,
+    /// The kernel command line of the design.
+    pub args: Cow<'a, str>,
+}
+
+/// A disk layout.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LayoutRow<'a> {
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// How many disks hold the system.
+    pub disks: u32,
+    /// Their size in bytes; none is any.
+    pub size_bytes: Option<u64>,
+    /// Their kind; none is any.
+    pub kind: Option<Cow<'a, str>>,
+    /// What they form together.
+    pub raid: Option<Raid>,
+    /// Root slots.
+    pub slots: u8,
+    /// Octets of each.
+    pub root_bytes: u64,
+    /// Octets of the EFI system partition.
+    pub esp_bytes: u64,
+    /// Further volumes.
+    pub volumes: Cow<'a, [Volume]>,
+}
+
 /// A role.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RoleRow<'a> {
@@ -107,8 +148,12 @@ pub struct RoleRow<'a> {
     pub name: Cow<'a, str>,
     /// The image its machines boot; none if they boot their own disk.
     pub image: Option<Cow<'a, str>>,
+    /// The operating system that is written to their disks.
+    pub os: Option<Cow<'a, str>>,
     /// The disk layout.
     pub disks: Option<Cow<'a, str>>,
+    /// Who may log in as root by SSH.
+    pub ssh_keys: Cow<'a, [String]>,
     /// The files of checks.
     pub checks: Vec<Cow<'a, str>>,
     /// The services that get SRV records.

@@ -118,6 +118,28 @@ fn command_line(
     for number in 0..image.initrd.len() {
         let _ = write!(line, "initrd=initrd{number} ");
     }
+    line.push_str(&agent_arguments(machine, controllers, ca_sha256));
+    let _ = write!(line, " zw.generation={}", generation.0);
+    if !image.args.trim().is_empty() {
+        line.push(' ');
+        // Written by the design's author, who may use iPXE's own `${settings}`; only the line must stay one line.
+        line.extend(image.args.trim().chars().map(|letter| if letter.is_control() { ' ' } else { letter }));
+    }
+    line
+}
+
+/// The command line of a kernel that is started from the machine's disk: what its agent starts from, and what the design says.
+pub fn disk_arguments(machine: &Machine<'_>, ca_sha256: &[u8; 32], args: &str) -> String {
+    let mut line = agent_arguments(machine, &in_turn(machine), ca_sha256);
+    if !args.trim().is_empty() {
+        line.push(' ');
+        line.push_str(args.trim());
+    }
+    line
+}
+
+fn agent_arguments(machine: &Machine<'_>, controllers: &[IpAddr], ca_sha256: &[u8; 32]) -> String {
+    let mut line = String::with_capacity(256);
     for controller in controllers {
         let _ = write!(line, "zw.controller=https://{}:{} ", host(*controller), machine.ports.agents);
     }
@@ -125,12 +147,7 @@ fn command_line(
     for octet in ca_sha256 {
         let _ = write!(line, "{octet:02x}");
     }
-    let _ = write!(line, " zw.location={} zw.generation={}", plain(machine.location), generation.0);
-    if !image.args.trim().is_empty() {
-        line.push(' ');
-        // Written by the design's author, who may use iPXE's own `${settings}`; only the line must stay one line.
-        line.extend(image.args.trim().chars().map(|letter| if letter.is_control() { ' ' } else { letter }));
-    }
+    let _ = write!(line, " zw.location={}", plain(machine.location));
     line
 }
 

@@ -3,9 +3,11 @@
 //! | module | text                                   | reader        |
 //! |--------|----------------------------------------|---------------|
 //! | `ipxe` | what a machine boots, or why it waits   | iPXE          |
+//! | `system` | a machine's own files, what its agent starts from | its operating system |
 //! | `export` | inventories, host files, cable lists  | other people's tools |
 //!
 //! Pure: text out, nothing else. What is written here comes from the design and from operators, never from a packet.
 
 pub mod export;
 pub mod ipxe;
+pub mod system;

@@ -11,10 +11,12 @@
 //! | `stream`    | frames in and out, with the time that each may take                        |
 //! | `enrolment` | a peer without a certificate: token, then certificate                      |
 //! | `session`   | a peer with one: hello, reports, heartbeats, what the controller pushes    |
+//! | `order`     | what an agent is told about its machine's disks                            |
 //! | `present`   | who is connected, and how to reach them                                    |
 
 mod authority;
 mod enrolment;
+pub(crate) mod order;
 mod present;
 mod session;
 mod stream;
@@ -30,6 +32,7 @@ use lifecycle::enrolment::{No, Peer};
 use model::design::CheckFile;
 use model::event::What;
 use model::facts::{DhcpServer, Machine};
+use model::install::Running;
 use model::{DeviceId, Event, Generation, Location, Plan, Time};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -71,6 +74,8 @@ pub struct Situation {
     pub device: Option<DeviceId>,
     /// What was observed of it.
     pub machine: Option<Machine>,
+    /// What its agent is to be told of its disks.
+    pub order: Option<FromController>,
 }
 
 impl Situation {
@@ -84,10 +89,15 @@ impl Situation {
         self.device.map_or(0, |device| lifecycle::probe::every_seconds(&self.plan, device))
     }
 
-    /// The checks of the place's role.
-    fn checks(&self) -> Vec<CheckFile> {
+    /// The checks of the place's role; none for an installer, which is not what they are about.
+    fn checks(&self, running: Option<&Running>) -> Vec<CheckFile> {
         let design = &self.plan.design;
         let role = self.device.and_then(|device| design.devices[device.index()].role);
+        if running == Some(&Running::Memory)
+            && role.is_some_and(|role| design.roles[role.index()].os.is_some())
+        {
+            return Vec::new();
+        }
         role.map(|role| design.roles[role.index()].checks.clone()).unwrap_or_default()
     }
 }

@@ -126,19 +126,27 @@ impl Controller {
         if self.inbox.send(Message::Ask(event, asker)) { verdict.await.ok() } else { None }
     }
 
-    /// A machine's agent should look again.
-    pub(crate) fn ask_agent(&self, location: &Location) {
-        // An agent that is not connected is asked when it connects.
-        self.present.push(location, Push::CheckAgain);
+    /// Says something to a machine's agent.
+    pub(crate) fn push(&self, location: &Location, push: Push) {
+        // An agent that is not connected hears of it when it connects.
+        self.present.push(location, push);
     }
 
     /// What is planned and known of a place.
     pub(crate) fn look(&self, location: &Location) -> Situation {
+        let view = self.view.load();
         let zone = self.zone();
+        let (device, machine) = (zone.roster().device_at(location), zone.facts().machines.get(location));
+        // A view of another plan is about to be replaced, and agents are told of the new plan when it is.
+        let is_current = view.generation == zone.plan().generation;
+        let order = device.zip(machine).filter(|_| is_current);
         Situation {
             plan: Arc::clone(zone.plan()),
-            device: zone.roster().device_at(location),
-            machine: zone.facts().machines.get(location).cloned(),
+            device,
+            machine: machine.cloned(),
+            order: order.and_then(|(device, machine)| {
+                crate::agents::order::frame(&view, device, machine, crate::clock::now())
+            }),
         }
     }
 

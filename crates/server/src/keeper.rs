@@ -7,6 +7,7 @@
 //! When the store fails, serving goes on from memory: what is unsaved is kept (machines by name, so that it is bounded
 //! by the zone) and written with the next batch; whoever asked for a durable change hears that it is not yet one.
 
+use crate::agents::Push;
 use crate::agents::Verdict;
 use crate::clock;
 use crate::controller::{Controller, News};
@@ -173,7 +174,8 @@ impl Keeper {
         self.view_is_old |= applied.view_changed;
         for (location, action) in applied.actions {
             match action {
-                Action::AskAgent => self.controller.ask_agent(&location),
+                Action::AskAgent => self.controller.push(&location, Push::CheckAgain),
+                Action::TellAgent => self.controller.push(&location, Push::Order),
             }
         }
         if !applied.changed.is_empty() {

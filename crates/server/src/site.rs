@@ -1,6 +1,7 @@
 //! This installation's boot files: which there are, how large, and their digests. The view serves these and no others.
 
 use crate::boot_file::is_out_of_descriptors;
+use api::image::{self as manifest, Manifest};
 use model::Design;
 use model::view::{Ports, Site, SiteFile};
 use sha2::{Digest, Sha256};
@@ -82,11 +83,12 @@ impl Gatherer {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             (format!("loader/{name}"), path.clone())
         });
+        let (systems, system_files) = self.systems(design, &mut troubles);
         let images = design.images.iter().flat_map(|image| {
             let paths = std::iter::once(&image.kernel).chain(&image.initrd);
             paths.map(|path| (format!("image/{}/{path}", image.name), self.design.join(path)))
         });
-        for (name, source) in wanted.chain(images) {
+        for (name, source) in wanted.chain(images).chain(system_files) {
             // Two images may have a file in common.
             let before = self.known.remove(&source).or_else(|| known.get(&source).cloned());
             match look(&source, before.as_ref(), &mut at_once) {
@@ -127,8 +129,35 @@ impl Gatherer {
             ports: self.ports,
             ca_sha256: self.ca_sha256,
             files,
+            systems,
         };
         (site, troubles)
+    }
+
+    /// The digests of the operating systems' images, and their files.
+    fn systems(
+        &self,
+        design: &Design,
+        troubles: &mut Vec<String>,
+    ) -> (Vec<Option<String>>, Vec<(String, PathBuf)>) {
+        let mut digests = Vec::with_capacity(design.systems.len());
+        let mut files = Vec::new();
+        for os in &design.systems {
+            let directory = self.design.join(&os.image);
+            let digest = match system(&directory, os.digest.as_deref()) {
+                Ok((digest, names)) => {
+                    let file = |name: String| (format!("os/{}/{name}", os.name), directory.join(name));
+                    files.extend(names.into_iter().map(file));
+                    Some(digest)
+                }
+                Err(error) => {
+                    troubles.push(format!("the os {} cannot be installed: {error}", os.name));
+                    None
+                }
+            };
+            digests.push(digest);
+        }
+        (digests, files)
     }
 
     /// The files whose content is not known yet.
@@ -140,6 +169,33 @@ impl Gatherer {
     pub(crate) fn learn(&mut self, path: PathBuf, known: Known) {
         self.known.insert(path, known);
     }
+}
+
+/// The digest of the image in a directory, and the names of its files.
+fn system(directory: &Path, pinned: Option<&str>) -> Result<(String, Vec<String>), String> {
+    let path = directory.join(manifest::FILE);
+    let failed = |error: &dyn std::fmt::Display| format!("{} cannot be read: {error}", path.display());
+    let mut text = Vec::new();
+    let file = File::open(&path).map_err(|error| failed(&error))?;
+    file.take(manifest::TEXT_MAX as u64).read_to_end(&mut text).map_err(|error| failed(&error))?;
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| failed(&error))?;
+    let mut digest = "sha256:".to_owned();
+    for octet in Sha256::digest(&text) {
+        digest += &format!("{octet:02x}");
+    }
+    if let Some(pinned) = pinned.filter(|pinned| *pinned != digest) {
+        return Err(format!("the design names {pinned}, in {} lies {digest}", directory.display()));
+    }
+    if manifest.kind != "os" {
+        return Err(format!("{} holds an image of kind {}", directory.display(), manifest.kind));
+    }
+    let mut names: Vec<String> = manifest.files.into_iter().map(|file| file.name).collect();
+    // A name that leads out of the directory is none of ours.
+    if let Some(name) = names.iter().find(|name| name.contains('/') || name.starts_with('.')) {
+        return Err(format!("{} names the file {name:?}", path.display()));
+    }
+    names.push(manifest::FILE.to_owned());
+    Ok((digest, names))
 }
 
 /// A file as it is now, and its digest if that is known or cheap.

@@ -4,7 +4,7 @@
 //! No test harness: the program runs itself as the process that is killed.
 
 use model::event::What;
-use model::facts::{Machine, State, Token};
+use model::facts::{Machine, State};
 use model::{Event, Generation, Location, Time};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -45,24 +45,7 @@ fn machine_of(seq: u64) -> Location {
 
 /// The machine as the event of this number leaves it.
 fn machine(seq: u64) -> Machine {
-    Machine {
-        state: State::Ready,
-        since: Time(seq),
-        boot_began: None,
-        boot_took_ms: Some(seq),
-        sightings: BTreeMap::new(),
-        accepted: BTreeMap::new(),
-        hardware: None,
-        checks: Vec::new(),
-        connected: false,
-        token: Token::None,
-        key_sha256: None,
-        armed: None,
-        conflicts: BTreeMap::new(),
-        foreign_servers: Vec::new(),
-        miscabled: None,
-        stranger: None,
-    }
+    Machine { state: State::Ready, since: Time(seq), boot_took_ms: Some(seq), ..Machine::default() }
 }
 
 /// The event of this number, in a batch of which `left` more follow it.

@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 use model::event::What;
-use model::facts::{DhcpServer, Machine, State, Token};
+use model::facts::{DhcpServer, Machine, State};
 use model::{Event, Facts, Generation, Location, Mac, Time};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -47,25 +47,14 @@ fn machine(mark: u64) -> Machine {
     Machine {
         state: State::Ready,
         since: Time(mark),
-        boot_began: None,
         boot_took_ms: Some(mark),
-        sightings: BTreeMap::new(),
-        accepted: BTreeMap::new(),
-        hardware: None,
-        checks: Vec::new(),
-        connected: false,
-        token: Token::None,
-        key_sha256: None,
-        armed: None,
-        conflicts: BTreeMap::new(),
         foreign_servers: vec![DhcpServer {
             identifier: IpAddr::from([10, 9, 9, 9]),
             mac: Mac([2, 0, 0, 0, 0, 9]),
             interface: "eno1".into(),
             offered: None,
         }],
-        miscabled: None,
-        stranger: None,
+        ..Machine::default()
     }
 }
 
@@ -74,7 +63,10 @@ fn unit(number: u8) -> Location {
 }
 
 fn record(at: u64, location: Location) -> Record {
-    Record { event: Event { at: Time(at), location, what: What::Connected }, state: "ready" }
+    Record {
+        event: Event { at: Time(at), location, what: What::Connected { running: None } },
+        state: "ready",
+    }
 }
 
 fn publication<'a>(parent: u64, files: &'a [(&'a str, &'a str)]) -> Publication<'a> {

@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod export;
 pub(crate) mod fmt;
 pub(crate) mod image;
+pub(crate) mod install;
 pub(crate) mod lab;
 pub(crate) mod new;
 pub(crate) mod plan;

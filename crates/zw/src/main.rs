@@ -3,6 +3,7 @@
 mod client;
 mod commands;
 mod findings;
+mod text;
 mod times;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -45,8 +46,12 @@ enum Command {
     Return(commands::wish::Args),
     /// Take these locations out of service: their requests are refused.
     Retire(commands::wish::ReasonArgs),
-    /// Allow one installation to write the disks of these machines, in the plan in force.
-    Arm(commands::wish::ArmArgs),
+    /// Allow the disks of these machines to be written once, in the plan in force.
+    Arm(commands::install::Args),
+    /// Write the system of the plan in force to the other slot of these machines; they fall back if it does not prove itself.
+    Upgrade(commands::install::Args),
+    /// Wipe the disks of these machines and install them anew.
+    Reinstall(commands::install::ReinstallArgs),
     /// Let the controller read its design now, and allow what it refuses by itself.
     Reload(commands::wish::ReloadArgs),
     Agent(commands::agent::Args),
@@ -75,7 +80,9 @@ fn main() -> ExitCode {
         Command::Maintain(args) => commands::wish::maintain(&args),
         Command::Return(args) => commands::wish::restore(&args),
         Command::Retire(args) => commands::wish::retire(&args),
-        Command::Arm(args) => commands::wish::arm(&args),
+        Command::Arm(args) => commands::install::arm(&args),
+        Command::Upgrade(args) => commands::install::upgrade(&args),
+        Command::Reinstall(args) => commands::install::reinstall(&args),
         Command::Reload(args) => commands::wish::reload(&args),
         Command::Agent(args) => commands::agent::run(&args),
         Command::Image(args) => commands::image::run(&args),

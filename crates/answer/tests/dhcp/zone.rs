@@ -412,7 +412,9 @@ fn role(name: &str, boot: Option<ImageId>) -> Role {
     Role {
         name: name.to_owned(),
         boot,
+        os: None,
         disks: None,
+        ssh_keys: Vec::new(),
         checks: Vec::new(),
         services: Vec::new(),
         guest_ouis: vec![GUEST_OUI],

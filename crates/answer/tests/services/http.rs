@@ -3,7 +3,7 @@
 use crate::zone;
 use answer::http::{Body, Method, Reply, Request, boot, refused};
 use expect_test::{Expect, expect};
-use model::facts::{Armed, State};
+use model::facts::{Armed, Installed, Machine, Purpose, State};
 use model::{Generation, Reason, Time, View};
 use std::net::IpAddr;
 
@@ -125,7 +125,12 @@ fn an_image_without_its_files_is_waited_for() {
 fn an_installer_runs_only_while_it_is_armed_for_this_plan() {
     let armed = |generation, until| {
         zone::view_with("ams1/p1/r1/u2", |machine| {
-            machine.armed = Some(Armed { generation: Generation(generation), until: Time(until) });
+            machine.armed = Some(Armed {
+                generation: Generation(generation),
+                until: Time(until),
+                since: NOW,
+                purpose: Purpose::Install,
+            });
         })
     };
     let reply = get(&armed(7, NOW.0 + 1), "/boot/auto.ipxe", "st-2").unwrap();
@@ -139,20 +144,25 @@ fn an_installer_runs_only_while_it_is_armed_for_this_plan() {
 
 #[test]
 fn what_is_installed_boots_its_disk_again_and_is_never_installed_twice() {
-    let by = || "op".to_owned();
-    let words = || "x".to_owned();
-    for (state, is_disk) in [
-        (State::Ready, true),
-        (State::Validating { hardware_fits: false }, true),
-        (State::Draining { reason: words(), by: by() }, true),
-        (State::Installing { step: words(), percent: 100 }, true),
-        (State::Installing { step: words(), percent: 99 }, false),
-        (State::Failed { reasons: vec![words()] }, false),
-        (State::Expected, false),
-    ] {
-        let reply = get(&zone::view_in("ams1/p1/r1/u2", state.clone()), "/boot/auto.ipxe", "st-2").unwrap();
-        assert_eq!(text(&reply).ends_with("exit 1\n"), is_disk, "{state:?}");
-        assert!(!text(&reply).contains("kernel"), "{state:?}");
+    let script = |change: &dyn Fn(&mut Machine)| {
+        let reply = get(&zone::view_with("ams1/p1/r1/u2", change), "/boot/auto.ipxe", "st-2").unwrap();
+        assert!(!text(&reply).contains("kernel"));
+        text(&reply).ends_with("exit 1\n")
+    };
+    let installed = Installed { image: None, slot: None, generation: Generation(7), at: NOW };
+    // Whatever became of it since: what is on its disk is booted, and an allowance for the other slot wipes nothing.
+    for state in [State::Expected, State::Ready, State::Failed { reasons: vec!["x".to_owned()] }] {
+        assert!(script(&|machine| {
+            machine.state = state.clone();
+            machine.installed = Some(installed.clone());
+            machine.armed = Some(Armed {
+                generation: Generation(7),
+                until: Time(NOW.0 + 1),
+                since: NOW,
+                purpose: Purpose::Upgrade,
+            });
+        }));
+        assert!(!script(&|machine| machine.state = state.clone()));
     }
     // An image that writes no disk may be booted again at any time.
     let reply = get(&zone::view_in("ams1/p1/r1/u1", State::Ready), "/boot/auto.ipxe", "hv-u1").unwrap();

@@ -18,6 +18,9 @@ pub struct Site {
     /// Every file that may be served, in any order; [`FileId`] counts in this list. A file that is not here is not
     /// served, whatever lies on the disk.
     pub files: Vec<SiteFile>,
+    /// The digest of each operating system's image, by [`crate::ids::OsId`]: `sha256:` and 64 hexadecimal digits. `None`:
+    /// there is none, or not the one that the design names.
+    pub systems: Vec<Option<String>>,
 }
 
 impl Site {
@@ -57,7 +60,8 @@ impl FileId {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SiteFile {
     /// Its path in a URL or TFTP request, without a leading slash: `loader/snponly.efi` for boot loaders,
-    /// `image/NAME/PATH` for the files of an image, with PATH as the design writes it.
+    /// `image/NAME/PATH` for the files of an image, with PATH as the design writes it, `os/NAME/FILE` for those of an
+    /// operating system.
     pub name: String,
     /// Octets.
     pub size: u64,

@@ -1,7 +1,9 @@
 //! Devices of two documents, side by side.
 
 use super::{Because, Change, DeviceAt, Diff, Move, Reassigned, Recabled, Renamed, Renumbered};
-use crate::document::{DeviceRow, Document, EndRow, ImageRow, InterfaceRow, NetworkRow, RoleRow, SubnetRow};
+use crate::document::{
+    DeviceRow, Document, EndRow, ImageRow, InterfaceRow, LayoutRow, NetworkRow, OsRow, RoleRow, SubnetRow,
+};
 use model::Location;
 use model::design::{Audience, DeviceKind};
 use model::quick::Map;
@@ -56,6 +58,8 @@ struct Side<'d> {
     subnets: Map<(&'d str, &'d Location), &'d SubnetRow>,
     roles: Map<&'d str, &'d RoleRow<'d>>,
     images: Map<&'d str, &'d ImageRow<'d>>,
+    systems: Map<&'d str, &'d OsRow<'d>>,
+    layouts: Map<&'d str, &'d LayoutRow<'d>>,
     /// The feet of switches: network, place, addresses as text.
     feet: Map<&'d Location, Vec<Foot<'d>>>,
     cables: Map<&'d Location, Vec<(&'d str, &'d EndRow<'d>)>>,
@@ -84,6 +88,8 @@ impl<'d> Side<'d> {
             subnets: Map::default(),
             roles: document.roles.iter().map(|row| (row.name.as_ref(), row)).collect(),
             images: document.images.iter().map(|row| (row.name.as_ref(), row)).collect(),
+            systems: document.systems.iter().map(|row| (row.name.as_ref(), row)).collect(),
+            layouts: document.layouts.iter().map(|row| (row.name.as_ref(), row)).collect(),
             feet: Map::default(),
             cables: with_room(document),
         };
@@ -125,6 +131,14 @@ impl<'d> Side<'d> {
 
     fn image(&self, role: Option<&RoleRow<'_>>) -> Option<&'d ImageRow<'d>> {
         self.images.get(role?.image.as_deref()?).copied()
+    }
+
+    fn os(&self, role: Option<&RoleRow<'_>>) -> Option<&'d OsRow<'d>> {
+        self.systems.get(role?.os.as_deref()?).copied()
+    }
+
+    fn layout(&self, role: Option<&RoleRow<'_>>) -> Option<&'d LayoutRow<'d>> {
+        self.layouts.get(role?.disks.as_deref()?).copied()
     }
 }
 
@@ -233,13 +247,33 @@ fn boot(
     let (old_role, new_role) = (old.role(row), new.role(now));
     let (old_image, new_image) = (old.image(old_role), new.image(new_role));
     let mut installs = Vec::new();
-    let disks = |role: Option<&RoleRow<'_>>| {
-        role.and_then(|role| role.disks.as_deref().map(str::to_owned)).unwrap_or_else(|| "none".into())
-    };
-    if disks(old_role) != disks(new_role) {
-        installs.push(format!("disks {} become {}", disks(old_role), disks(new_role)));
+    let (old_layout, new_layout) = (old.layout(old_role), new.layout(new_role));
+    if old_layout != new_layout {
+        let name = |layout: Option<&LayoutRow<'_>>| {
+            layout.map_or_else(|| "none".to_owned(), |row| row.name.to_string())
+        };
+        let (was, is) = (name(old_layout), name(new_layout));
+        installs.push(match was == is {
+            true => format!("disks {is} are laid out otherwise"),
+            false => format!("disks {was} become {is}"),
+        });
     }
-    if old_image != new_image {
+    let mut upgrades = Vec::new();
+    let (old_os, new_os) = (old.os(old_role), new.os(new_role));
+    if let Some(os) = new_os.filter(|_| old_os != new_os) {
+        let reason = match old_os {
+            Some(old) if old.name == os.name && old.image == os.image && old.digest == os.digest => {
+                format!("os {} has other arguments", os.name)
+            }
+            Some(old) if old.name == os.name => format!("os {} is another image", os.name),
+            _ => format!("gets os {}", os.name),
+        };
+        // The other slot, if there is a system of ours beside it.
+        let has_slot = old_os.is_some() && new_layout.is_some_and(|layout| layout.slots == 2);
+        if has_slot { &mut upgrades } else { &mut installs }.push(reason);
+    }
+    // What writes the system is a tool: another one changes nothing that was written.
+    if old_image != new_image && !(old_os.is_some() && new_os.is_some()) {
         let reason = match (old_image, new_image) {
             (Some(old), Some(new)) if old.name == new.name && old.args != new.args => {
                 format!("image {} has other arguments", new.name)
@@ -254,7 +288,11 @@ fn boot(
     let location = now.location.clone();
     if !installs.is_empty() {
         installs.append(&mut reasons);
+        installs.append(&mut upgrades);
         diff.reinstalls.push(Because { location, reasons: installs });
+    } else if !upgrades.is_empty() {
+        upgrades.append(&mut reasons);
+        diff.upgrades.push(Because { location, reasons: upgrades });
     } else if !reasons.is_empty() {
         diff.reboots.push(Because { location, reasons });
     }

@@ -2,7 +2,7 @@
 
 use super::{
     AggregateRow, BindingRow, CableRow, DeviceRow, DnsRows, Document, EndRow, FORMAT, Identity, ImageRow,
-    InterfaceRow, NetworkRow, RoleRow, RouterRow, SubnetRow, ZoneRow,
+    InterfaceRow, LayoutRow, NetworkRow, OsRow, RoleRow, RouterRow, SubnetRow, ZoneRow,
 };
 use crate::dns;
 use model::design::{Design, Device, DeviceKind, PortRef};
@@ -33,6 +33,8 @@ pub fn document(plan: &Plan) -> Document<'_> {
             dhcp_probe_seconds: Some(zone.dhcp_probe_seconds),
         },
         images: images(design),
+        systems: systems(design),
+        layouts: layouts(design),
         roles: roles(design),
         aggregates: plan
             .aggregates
@@ -67,13 +69,46 @@ fn images(design: &Design) -> Vec<ImageRow<'_>> {
     rows
 }
 
+fn systems(design: &Design) -> Vec<OsRow<'_>> {
+    let mut rows = Vec::with_capacity(design.systems.len());
+    for os in &design.systems {
+        rows.push(OsRow {
+            name: os.name.as_str().into(),
+            image: os.image.as_str().into(),
+            digest: os.digest.as_deref().map(Into::into),
+            args: os.args.as_str().into(),
+        });
+    }
+    rows
+}
+
+fn layouts(design: &Design) -> Vec<LayoutRow<'_>> {
+    let mut rows = Vec::with_capacity(design.layouts.len());
+    for layout in &design.layouts {
+        rows.push(LayoutRow {
+            name: layout.name.as_str().into(),
+            disks: layout.disks,
+            size_bytes: layout.size_bytes,
+            kind: layout.kind.as_deref().map(Into::into),
+            raid: layout.raid,
+            slots: layout.slots,
+            root_bytes: layout.root_bytes,
+            esp_bytes: layout.esp_bytes,
+            volumes: layout.volumes.as_slice().into(),
+        });
+    }
+    rows
+}
+
 fn roles(design: &Design) -> Vec<RoleRow<'_>> {
     let mut rows = Vec::with_capacity(design.roles.len());
     for role in &design.roles {
         rows.push(RoleRow {
             name: role.name.as_str().into(),
             image: role.boot.map(|image| design.images[image.index()].name.as_str().into()),
-            disks: role.disks.as_deref().map(Into::into),
+            os: role.os.map(|os| design.systems[os.index()].name.as_str().into()),
+            disks: role.disks.map(|layout| design.layouts[layout.index()].name.as_str().into()),
+            ssh_keys: role.ssh_keys.as_slice().into(),
             checks: role.checks.iter().map(|check| check.path.as_str().into()).collect(),
             services: role.services.as_slice().into(),
         });

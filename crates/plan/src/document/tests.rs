@@ -36,7 +36,9 @@ fn described(part: usize) -> BTreeSet<String> {
 fn the_reference_lists_every_field_of_a_plan() {
     // What stands there only where it is written.
     let written = "remote_id  = \"{name}\"\n  interface_id = \"{port}\"\n  remote_id6 = \"{name}\"";
-    let plan = plan(&POCKET.replacen("remote_id  = \"{name}\"", written, 1));
+    let system =
+        "os \"d\" {\n  image = \"d\"\n}\nlayout \"l\" {\n  volume \"v\" {\n    mount = \"/srv\"\n  }\n}\n";
+    let plan = plan(&(POCKET.replacen("remote_id  = \"{name}\"", written, 1) + system));
     let mut found = BTreeSet::new();
     paths(&serde_json::to_value(document(&plan)).unwrap(), "", &mut found);
     assert_eq!(found, described(0));

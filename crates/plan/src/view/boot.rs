@@ -2,7 +2,7 @@
 
 use super::Known;
 use model::design::{Audience, Device, DeviceKind};
-use model::facts::{Machine, State};
+use model::facts::{Armed, Machine, Purpose, State};
 use model::ids::ImageId;
 use model::view::{Boot, BootImage, BootView, FileId, Places, Site};
 use model::{DeviceId, Plan};
@@ -93,14 +93,14 @@ fn boot(plan: &Plan, device: &Device, machine: Option<&Machine>) -> Boot {
 
 /// An image that writes disks: only an armed machine gets it, and what is installed already boots from its disk.
 fn installer(plan: &Plan, image: ImageId, machine: Option<&Machine>) -> Boot {
-    let armed = machine.and_then(|machine| machine.armed).filter(|armed| armed.generation == plan.generation);
-    if let Some(armed) = armed {
+    let armed = machine.and_then(|machine| machine.armed);
+    // An allowance for the other slot wipes nothing.
+    let is_good = |armed: &Armed| armed.generation == plan.generation && armed.purpose == Purpose::Install;
+    if let Some(armed) = armed.filter(is_good) {
         return Boot::Installer { image, until: armed.until };
     }
-    match machine.map(|machine| &machine.state) {
-        Some(State::Validating { .. } | State::Ready | State::Draining { .. }) => Boot::LocalDisk,
-        // The installer wrote everything and restarted the machine; its allowance is spent by then.
-        Some(State::Installing { percent: 100, .. }) => Boot::LocalDisk,
-        _ => Boot::NotArmed,
+    if machine.is_some_and(|machine| machine.installed.is_some()) {
+        return Boot::LocalDisk;
     }
+    Boot::NotArmed
 }

@@ -16,6 +16,8 @@ const PUSHES_MAX: usize = 4;
 pub enum Push {
     /// Look at the hardware and run the checks again.
     CheckAgain,
+    /// What is to be done with its disks may have changed.
+    Order,
 }
 
 /// The connected agents.

@@ -12,6 +12,7 @@ use api::agent::{Because, FromAgent, FromController};
 use lifecycle::enrolment;
 use model::design::CheckFile;
 use model::event::What;
+use model::install::Running;
 use model::{Generation, Location};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -43,12 +44,12 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     let outcome = match tokio::time::timeout(patience, stream.receive()).await {
         Err(_) => Err(End::Gone),
         Ok(Err(ended)) => Err(End::from(ended)),
-        Ok(Ok(FromAgent::Hello { version, location, .. })) => {
-            match welcome(agents, version, &location, source, certificate) {
+        Ok(Ok(FromAgent::Hello { version, location, running, .. })) => {
+            match welcome(agents, version, &location, running.as_ref(), source, certificate) {
                 Ok(welcome) => {
                     let (id, pushes) = agents.present.enter(&location);
                     entered = Some((location, id));
-                    talk(agents, stream, source, certificate, welcome, pushes, patience).await
+                    talk(agents, stream, source, certificate, welcome, running, pushes).await
                 }
                 Err(refused) => Err(End::Refused(refused)),
             }
@@ -91,6 +92,7 @@ fn welcome(
     agents: &Agents,
     version: u16,
     location: &Location,
+    running: Option<&Running>,
     source: IpAddr,
     certificate: &Certificate,
 ) -> Result<FromController, Refused> {
@@ -104,7 +106,7 @@ fn welcome(
     Ok(FromController::Welcome {
         version,
         generation: situation.plan.generation,
-        checks: situation.checks(),
+        checks: situation.checks(running),
         heartbeat_seconds: seconds(agents.heartbeat),
         check_seconds: seconds(agents.check_every),
         probe_seconds: situation.probe_seconds(),
@@ -119,14 +121,15 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     source: IpAddr,
     certificate: &Certificate,
     welcome: FromController,
+    running: Option<Running>,
     pushes: mpsc::Receiver<Push>,
-    patience: Duration,
 ) -> Result<(), End> {
-    agents.tell(agents.event(&certificate.location, What::Connected)).await?;
+    agents.tell(agents.event(&certificate.location, What::Connected { running: running.clone() })).await?;
     stream.send(&welcome).await?;
     let reports = Allowance { left: REPORTS_AT_ONCE, since: Instant::now() };
-    let mut session = Session { agents, stream, source, certificate, told: told(&welcome), reports };
-    session.run(pushes, patience).await
+    let told = told(&welcome);
+    let mut session = Session { agents, stream, source, certificate, running, told, ordered: None, reports };
+    session.run(pushes, agents.heartbeat * HEARTBEATS_MISSED_MAX).await
 }
 
 /// Tells that the connection ended, unless another took its place. A keeper whose queue is full is asked again.
@@ -152,7 +155,11 @@ struct Session<'a, S> {
     stream: &'a mut Stream<S>,
     source: IpAddr,
     certificate: &'a Certificate,
+    /// What it runs in, as it said in its hello.
+    running: Option<Running>,
     told: (Generation, Vec<CheckFile>),
+    /// What it was last told of its disks.
+    ordered: Option<FromController>,
     reports: Allowance,
 }
 
@@ -172,6 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 }
                 push = pushes.recv() => match push {
                     Some(Push::CheckAgain) => self.stream.send(&FromController::CheckAgain).await?,
+                    Some(Push::Order) => self.tell_order().await?,
                     None => return Err(Refused::new(Because::Replaced, "another connection of this machine took over").into()),
                 },
                 changed = published.changed(), if publishing => match changed {
@@ -209,6 +217,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 enrolment::may_speak(situation.peer(self.source), self.certificate.key_sha256)
                     .map_err(Refused::from)?;
                 self.stream.send(&FromController::Heartbeat { now: (self.agents.now)() }).await?;
+                // A push that found no room is made good here.
+                self.tell_order().await?;
             }
             FromAgent::Renew { version, location, csr } if location == self.certificate.location => {
                 let frame = renew(self.agents, version, &location, &csr, self.source)?;
@@ -217,12 +227,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             FromAgent::Renew { .. } => {
                 return Err(Refused::new(Because::WrongPlace, "the certificate is for another place").into());
             }
-            FromAgent::Installing { .. }
-            | FromAgent::Installed { .. }
-            | FromAgent::NotInstalled { .. }
-            | FromAgent::Confirmed { .. } => {
-                return Err(Refused::new(Because::Protocol, "nothing was ordered to be written").into());
+            // Not more often than once a second from an agent of ours, and stored at a new step alone.
+            FromAgent::Installing { progress } => self.report(What::Installing { progress }).await?,
+            FromAgent::Installed { generation, image, slot } => {
+                self.report(What::Installed { generation, image, slot }).await?;
             }
+            FromAgent::NotInstalled { image, sentence, .. } => {
+                self.report(What::NotInstalled { image, sentence }).await?;
+            }
+            FromAgent::Confirmed { slot } => self.report(What::Confirmed { slot }).await?,
             FromAgent::Hello { .. } | FromAgent::TokenRequest { .. } | FromAgent::Enrol { .. } => {
                 return Err(Refused::new(Because::Protocol, "the session stands already").into());
             }
@@ -242,12 +255,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         let situation = (self.agents.look)(&self.certificate.location);
         enrolment::may_speak(situation.peer(self.source), self.certificate.key_sha256)
             .map_err(Refused::from)?;
-        let told = (situation.plan.generation, situation.checks());
+        let told = (situation.plan.generation, situation.checks(self.running.as_ref()));
         if told != self.told {
             let probe_seconds = situation.probe_seconds();
             let (generation, checks) = told.clone();
             self.stream.send(&FromController::NewGeneration { generation, checks, probe_seconds }).await?;
             self.told = told;
+        }
+        self.tell_order().await
+    }
+
+    /// Tells what is to be done with its disks, if that is news.
+    async fn tell_order(&mut self) -> Result<(), End> {
+        let situation = (self.agents.look)(&self.certificate.location);
+        enrolment::may_speak(situation.peer(self.source), self.certificate.key_sha256)
+            .map_err(Refused::from)?;
+        if situation.order != self.ordered {
+            if let Some(frame) = &situation.order {
+                self.stream.send(frame).await?;
+            }
+            self.ordered = situation.order;
         }
         Ok(())
     }

@@ -6,7 +6,8 @@ use crate::clock;
 use crate::connections::Peer;
 use crate::controller::Controller;
 use api::http::{
-    Cable, Check, Disk, Done, Hardware, Interface, Machine, MachineRow, Machines, Nic, Sighting, Wait, Wish,
+    Armed, Cable, Check, Disk, Done, Hardware, Interface, Machine, MachineRow, Machines, Nic, Progress,
+    Sighting, System, Wait, Wish,
 };
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
@@ -18,7 +19,9 @@ use lifecycle::Zone;
 use model::design::{Device, DeviceKind};
 use model::event::What;
 use model::facts;
+use model::install::Running;
 use model::roster::Target;
+use model::view::Site;
 use model::{DeviceId, Event, Generation, Plan, Time};
 use serde::Deserialize;
 use std::net::IpAddr;
@@ -164,6 +167,14 @@ fn in_facts(wish: Wish, now: Time) -> Result<model::event::Wish, String> {
         Wish::Arm { generation, seconds } => {
             In::Arm { generation: Generation(generation), until: now + Duration::from_secs(seconds.into()) }
         }
+        Wish::Reinstall { generation, seconds } => In::Reinstall {
+            generation: Generation(generation),
+            until: now + Duration::from_secs(seconds.into()),
+        },
+        Wish::Upgrade { generation, seconds } => In::Upgrade {
+            generation: Generation(generation),
+            until: now + Duration::from_secs(seconds.into()),
+        },
     })
 }
 
@@ -238,7 +249,7 @@ fn detail(state: &facts::State) -> Option<String> {
     match state {
         facts::State::Seen { stage } => Some(words::stage_in_words(*stage).to_owned()),
         facts::State::Booting { generation } => Some(format!("plan {generation}")),
-        facts::State::Installing { step, percent } => Some(format!("{percent} %: {step}")),
+        facts::State::Installing { progress } => Some(lifecycle::installing::in_words(progress)),
         facts::State::Failed { reasons } => Some(reasons.join("; ")),
         facts::State::Draining { reason, by }
         | facts::State::Maintenance { reason, by }
@@ -265,10 +276,50 @@ fn whole(controller: &Controller, id: DeviceId, target: &str) -> Option<Machine>
         row: row(&zone, id, device, now),
         interfaces: plan.interfaces_of(id).iter().map(|planned| interface(plan, planned, machine)).collect(),
         cables: cables(plan, id),
+        system: system(plan, &controller.view.load().boot.site, id, machine),
         hardware: machine.and_then(|machine| machine.hardware.as_ref()).map(hardware),
         checks: machine.map(|machine| machine.checks.iter().map(check).collect()).unwrap_or_default(),
         timeline: entries.into_iter().map(words::event).collect(),
         why: explained.map(|explained| explained.sentences).unwrap_or_default(),
+    })
+}
+
+/// What is on its disks; `None`: not ours to write.
+fn system(plan: &Plan, site: &Site, id: DeviceId, machine: Option<&facts::Machine>) -> Option<System> {
+    let os = lifecycle::installing::role_of(plan, id)?.os?;
+    let wanted = site.systems.get(os.index()).cloned().flatten();
+    let Some(machine) = machine else { return Some(System { wanted, ..System::default() }) };
+    let runs = machine.running.as_ref().map(|running| match running {
+        Running::Memory => "memory".to_owned(),
+        Running::Disk { slot, .. } => format!("slot {}", slot.letter()),
+    });
+    let written = machine.installed.as_ref();
+    let armed = machine.armed.map(|armed| Armed {
+        purpose: match armed.purpose {
+            facts::Purpose::Install => "install".to_owned(),
+            facts::Purpose::Upgrade => "upgrade".to_owned(),
+        },
+        generation: armed.generation.0,
+        until: armed.until,
+    });
+    let progress = match &machine.state {
+        facts::State::Installing { progress } => Some(Progress {
+            step: progress.step.clone(),
+            done_bytes: progress.done_bytes,
+            total_bytes: progress.total_bytes,
+            bytes_per_second: progress.bytes_per_second,
+        }),
+        _ => None,
+    };
+    Some(System {
+        runs,
+        image: written.and_then(|written| written.image.clone()),
+        written: written.map(|written| written.at),
+        on_trial: matches!(machine.running, Some(Running::Disk { on_trial: true, .. })),
+        wanted,
+        armed,
+        rejected: machine.rejected.as_ref().map(|rejected| rejected.sentence.clone()),
+        progress,
     })
 }
 

@@ -4,6 +4,7 @@ use api::http::Finding;
 use model::event::{What, Wish};
 use model::facts::Stage;
 use model::finding::{Files, Severity};
+use model::install::Running;
 use store::Entry;
 
 /// An event as the API tells it.
@@ -33,8 +34,17 @@ fn told(what: &What) -> (&'static str, String) {
             ("script-fetched", format!("it fetched its boot script of plan {generation}"))
         }
         What::FileFetched { file, bytes } => ("file-fetched", format!("it fetched {file}, {bytes} octets")),
-        What::Installing { step, percent } => {
-            ("installing", format!("its installer is at {percent} %: {step}"))
+        What::Installing { progress } => {
+            ("installing", format!("its disks: {}", lifecycle::installing::in_words(progress)))
+        }
+        What::Installed { image, slot, .. } => {
+            ("installed", format!("its system is written: slot {}, {image}", slot.letter()))
+        }
+        What::NotInstalled { sentence, .. } => {
+            ("not-installed", format!("its system could not be written: {sentence}"))
+        }
+        What::Confirmed { slot } => {
+            ("confirmed", format!("slot {} is the good one from here on", slot.letter()))
         }
         What::TokenIssued { .. } => {
             ("token-issued", "its single-use token was given out on its port".to_owned())
@@ -45,7 +55,7 @@ fn told(what: &What) -> (&'static str, String) {
         What::Enrolled { token_sha256: None, .. } => {
             ("enrolled", "its agent renewed its certificate".to_owned())
         }
-        What::Connected => ("connected", "its agent connected".to_owned()),
+        What::Connected { running } => ("connected", connected(running.as_ref())),
         What::Lost => ("lost", "its agent's connection ended".to_owned()),
         What::Reported { hardware } => {
             let gib = hardware.memory_bytes as f64 / f64::from(1 << 30);
@@ -73,6 +83,17 @@ fn told(what: &What) -> (&'static str, String) {
     }
 }
 
+fn connected(running: Option<&Running>) -> String {
+    match running {
+        None => "its agent connected".to_owned(),
+        Some(Running::Memory) => "its agent connected, from memory".to_owned(),
+        Some(Running::Disk { slot, on_trial, .. }) => {
+            let trial = if *on_trial { ", on trial" } else { "" };
+            format!("its agent connected, from slot {}{trial}", slot.letter())
+        }
+    }
+}
+
 fn wish_in_words(wish: &Wish) -> String {
     match wish {
         Wish::Accept => "accept the hardware that is there".to_owned(),
@@ -83,6 +104,10 @@ fn wish_in_words(wish: &Wish) -> String {
         Wish::Arm { generation, until } => {
             format!("arm for plan {generation} until {} ms after 1970", until.0)
         }
+        Wish::Reinstall { generation, .. } => {
+            format!("wipe its disks and install it anew, by plan {generation}")
+        }
+        Wish::Upgrade { generation, .. } => format!("write its other slot, by plan {generation}"),
     }
 }
 

@@ -2,9 +2,11 @@
 
 use crate::client::{self, Failure, Server, Which};
 use crate::commands::check::failed;
+use crate::commands::install::short;
+use crate::text::size;
 use crate::times;
 use anstyle::Style;
-use api::http::{Event, Machine, Refusal, Refusals, Status};
+use api::http::{Event, Machine, Refusal, Refusals, Status, System};
 use clap::Args as ClapArgs;
 use model::Time;
 use std::fmt::Write as _;
@@ -79,6 +81,11 @@ fn machine(machine: &Machine, now: Time) -> String {
         line("last boot", format!("{} from its first packet to ready", times::took(took)));
     }
     line("agent", if row.connected { "connected" } else { "not connected" }.to_owned());
+    if let Some(system) = &machine.system {
+        for (label, value) in system_lines(system, now) {
+            line(label, value);
+        }
+    }
     if let Some(wait) = &row.wait {
         let late = if wait.overdue { " (longer than is ordinary)" } else { "" };
         line("waits for", format!("{}{late}", wait.on));
@@ -156,6 +163,41 @@ fn machine(machine: &Machine, now: Time) -> String {
     text
 }
 
+/// What is on its disks, and what may be written there.
+fn system_lines(system: &System, now: Time) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    if let Some(runs) = &system.runs {
+        let image = system.image.as_deref().map(|image| format!(", {}", short(image))).unwrap_or_default();
+        let trial = if system.on_trial { ", on trial" } else { "" };
+        lines.push(("runs", format!("{runs}{image}{trial}")));
+    }
+    if system.wanted.is_some() && system.image.is_some() && system.wanted != system.image {
+        let wanted = system.wanted.as_deref().map(short).unwrap_or_default();
+        lines.push(("should run", format!("{wanted} (`zw upgrade`)")));
+    }
+    if let Some(rejected) = &system.rejected {
+        lines.push(("rejected", rejected.clone()));
+    }
+    if let Some(armed) = &system.armed {
+        lines.push((
+            "armed",
+            format!("{}, may begin for {}", armed.purpose, times::took(armed.until.0.saturating_sub(now.0))),
+        ));
+    }
+    if let Some(progress) = system.progress.as_ref().filter(|progress| progress.total_bytes > 0) {
+        lines.push((
+            "written",
+            format!(
+                "{} of {}, {}/s",
+                size(progress.done_bytes, 1000),
+                size(progress.total_bytes, 1000),
+                size(progress.bytes_per_second, 1000)
+            ),
+        ));
+    }
+    lines
+}
+
 fn section(text: &mut String, title: &str, lines: impl Iterator<Item = String>) {
     let mut lines = lines.peekable();
     if lines.peek().is_none() {
@@ -179,18 +221,6 @@ fn timeline(events: &[Event]) -> impl Iterator<Item = String> {
             if before.is_none_or(|before| before.state != event.state) { event.state.as_str() } else { "" };
         format!("{}  {:>12}  {state:<12}{}", times::exact(event.at), gap.unwrap_or_default(), event.sentence)
     })
-}
-
-/// `4.0 GiB`, `20.0 GB`.
-fn size(bytes: u64, base: u64) -> String {
-    let units = if base == 1024 { ["B", "KiB", "MiB", "GiB", "TiB"] } else { ["B", "kB", "MB", "GB", "TB"] };
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= base as f64 && unit + 1 < units.len() {
-        value /= base as f64;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
 }
 
 fn refusals(refusals: &Refusals, now: Time) -> String {

@@ -1,8 +1,8 @@
-//! `zw accept | drain | maintain | return | retire | arm | reload`: what operators ask for.
+//! `zw accept | drain | maintain | return | retire | reload`: what operators ask for.
 
 use crate::client::{self, Failure, Server, Which};
 use crate::commands::check::failed;
-use api::http::{Done, Reload, Reloaded, Wish, Zone};
+use api::http::{Done, Reload, Reloaded, Wish};
 use clap::Args as ClapArgs;
 use std::io::Write;
 use std::process::ExitCode;
@@ -12,9 +12,9 @@ use std::process::ExitCode;
 pub(crate) struct Args {
     /// Locations, names or addresses.
     #[arg(required = true, value_name = "TARGET")]
-    targets: Vec<String>,
+    pub(crate) targets: Vec<String>,
     #[command(flatten)]
-    which: Which,
+    pub(crate) which: Which,
 }
 
 /// Which machines, and why.
@@ -25,16 +25,6 @@ pub(crate) struct ReasonArgs {
     /// Why, for everybody who asks later.
     #[arg(long, short = 'm', value_name = "WORDS")]
     reason: String,
-}
-
-/// Which machines, and for how long.
-#[derive(ClapArgs)]
-pub(crate) struct ArmArgs {
-    #[command(flatten)]
-    args: Args,
-    /// How long the installation may begin.
-    #[arg(long, default_value_t = 60, value_name = "MINUTES")]
-    minutes: u32,
 }
 
 /// What a reload may do.
@@ -75,16 +65,8 @@ pub(crate) fn retire(args: &ReasonArgs) -> ExitCode {
     ask(&args.args, |_| Ok(Wish::Retire { reason: args.reason.clone() }))
 }
 
-/// `zw arm`: for the plan that is in force now, and no later one.
-pub(crate) fn arm(args: &ArmArgs) -> ExitCode {
-    ask(&args.args, |server| {
-        let zone: Zone = client::get(server, "/v1/zone")?;
-        Ok(Wish::Arm { generation: zone.generation, seconds: args.minutes.saturating_mul(60) })
-    })
-}
-
 /// Asks the same of every target; one that refuses does not keep the others from being asked.
-fn ask(args: &Args, wish: impl Fn(&Server) -> Result<Wish, Failure>) -> ExitCode {
+pub(crate) fn ask(args: &Args, wish: impl Fn(&Server) -> Result<Wish, Failure>) -> ExitCode {
     let found = args.which.find().and_then(|server| Ok((wish(&server)?, server)));
     let (wish, server) = match found {
         Ok(found) => found,

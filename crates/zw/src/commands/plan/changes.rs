@@ -79,6 +79,16 @@ pub(super) fn text(diff: &Diff) -> String {
         &diff.reboots,
     );
     out.because(
+        Sign::Change,
+        &count(
+            diff.upgrades.len(),
+            "machine",
+            "gets another system in its other slot",
+            "get another system in their other slot",
+        ),
+        &diff.upgrades,
+    );
+    out.because(
         Sign::Remove,
         &count(
             diff.reinstalls.len(),

@@ -1,0 +1,293 @@
+//! From an empty disk to a confirmed system, and what must not happen on the way.
+
+use lifecycle::Zone;
+use lifecycle::installing::{Duty, disks, duty};
+use lifecycle::machine::Action;
+use model::event::{What, Wish};
+use model::facts::{Disk, Hardware, Machine, Stage, State};
+use model::finding::File;
+use model::install::{Progress, Running, Slot};
+use model::{Event, Facts, Generation, Location, Mac, Time};
+use std::sync::Arc;
+
+const OLD: &str = "sha256:old";
+const NEW: &str = "sha256:new";
+
+const ZONE: &str = r#"
+zone "t1" {
+  domain   = "t1.example.net"
+  supernet = ["10.64.0.0/16"]
+  capacity = { pods = 1, racks = 1, units = 16 }
+}
+network "boot" {
+  per = "rack"
+  for = ["machine"]
+}
+model "tor" {
+  kind       = "switch"
+  ports      = "swp{1..32}"
+  circuit_id = "{port}"
+}
+model "node" {
+  kind = "server"
+  nics = ["eno1"]
+}
+image "installer" {
+  kernel   = "vmlinuz"
+  installs = true
+}
+os "debian" {
+  image = "images/debian"
+}
+layout "mirror" {
+  disks = { count = 2, kind = "ssd" }
+  raid  = 1
+  root  = "4GiB"
+
+  volume "data" {
+    mount = "/srv"
+  }
+}
+role "store" {
+  boot  = image.installer
+  os    = os.debian
+  disks = layout.mirror
+}
+pod "p1" {
+  rack "r1" {
+    leaf "a" {
+      model = "tor"
+    }
+    machines "u{1..3}" {
+      model = "node"
+      role  = "store"
+      cable = { eno1 = leaf.a.swp[unit] }
+    }
+  }
+}
+"#;
+
+struct Told {
+    zone: Zone,
+    now: Time,
+}
+
+fn ssd(name: &str, size_bytes: u64) -> Disk {
+    Disk { name: name.into(), size_bytes, kind: "ssd".into() }
+}
+
+impl Told {
+    fn new() -> Self {
+        let (design, findings) = design::parse(&[File { path: "zone.hcl".into(), text: ZONE.into() }]);
+        let design = design.unwrap_or_else(|| panic!("{findings:?}"));
+        let (plan, findings) = plan::compile(design, None);
+        let mut plan = plan.unwrap_or_else(|| panic!("{findings:?}"));
+        plan.generation = Generation(3);
+        Told { zone: Zone::new(Arc::new(plan), Facts::default()), now: Time(1_000_000) }
+    }
+
+    fn at(unit: u8) -> Location {
+        Location::new(&format!("t1/p1/r1/u{unit}"))
+    }
+
+    fn tell(&mut self, unit: u8, what: What) -> (Option<&'static str>, bool) {
+        self.now = Time(self.now.0 + 1_000);
+        let applied = self.zone.apply(&Event { at: self.now, location: Self::at(unit), what });
+        let tells = applied.actions.iter().any(|(_, action)| *action == Action::TellAgent);
+        (applied.refused, tells)
+    }
+
+    fn wish(&mut self, unit: u8, wish: fn(Generation, Time) -> Wish) -> Option<&'static str> {
+        let until = Time(self.now.0 + 3_600_000);
+        self.tell(unit, What::Operator { by: "op".into(), wish: wish(Generation(3), until) }).0
+    }
+
+    fn machine(&self, unit: u8) -> &Machine {
+        &self.zone.facts().machines[&Self::at(unit)]
+    }
+
+    fn duty(&self, unit: u8, image: &str) -> Duty {
+        let device = self.zone.roster().device_at(&Self::at(unit)).unwrap();
+        duty(self.zone.plan(), device, self.machine(unit), Some(image), self.now)
+    }
+
+    /// From its firmware's first word to its agent's report.
+    fn boots(&mut self, unit: u8, running: Option<Running>) {
+        for stage in [Stage::UefiPxe, Stage::Ipxe] {
+            let mac = Mac([2, 0, 0, 0, 0, unit]);
+            let (interface, port) = ("eno1".into(), format!("swp{unit}"));
+            self.tell(unit, What::Asked { interface, mac, uuid: None, stage, port });
+        }
+        self.tell(unit, What::Connected { running });
+        let disks = vec![ssd("sda", 20_000_000_000), ssd("sdb", 20_000_000_000)];
+        let hardware = Hardware { disks, ..Hardware::default() };
+        self.tell(unit, What::Reported { hardware: Box::new(hardware) });
+    }
+
+    /// Writes `image` and comes back from `slot`.
+    fn is_written(&mut self, unit: u8, image: &str, slot: Slot) {
+        let progress = Progress { step: "writes".into(), ..Progress::default() };
+        assert_eq!(self.tell(unit, What::Installing { progress }).0, None);
+        assert_eq!(self.machine(unit).state.name(), "installing");
+        let installed = What::Installed { generation: Generation(3), image: image.into(), slot };
+        assert_eq!(self.tell(unit, installed), (None, true));
+        assert!(matches!(self.duty(unit, image), Duty::Restart { .. }));
+    }
+
+    fn runs(&self) -> Vec<Option<Slot>> {
+        let slot = |machine: &Machine| machine.installed.as_ref().and_then(|installed| installed.slot);
+        self.zone.facts().machines.values().map(slot).collect()
+    }
+}
+
+fn from(slot: Slot, image: &str, on_trial: bool) -> Option<Running> {
+    Some(Running::Disk { slot, image: image.into(), on_trial })
+}
+
+/// A machine with the old image, ready.
+fn installed(told: &mut Told, unit: u8) {
+    told.boots(unit, Some(Running::Memory));
+    assert_eq!(told.wish(unit, |generation, until| Wish::Arm { generation, until }), None);
+    told.is_written(unit, OLD, Slot::A);
+    told.boots(unit, from(Slot::A, OLD, false));
+    assert_eq!(told.machine(unit).state, State::Ready);
+    assert_eq!(told.duty(unit, OLD), Duty::Nothing);
+}
+
+#[test]
+fn nothing_is_written_before_somebody_allows_it() {
+    let mut told = Told::new();
+    told.boots(1, Some(Running::Memory));
+    // Its hardware fits, and it is not what will be ready.
+    assert_eq!(told.machine(1).state, State::Validating { hardware_fits: true });
+    assert_eq!(told.duty(1, OLD), Duty::Nothing);
+    let progress = Progress::default();
+    assert!(told.tell(1, What::Installing { progress }).0.is_some());
+    assert!(told.wish(1, |generation, until| Wish::Upgrade { generation, until }).is_some());
+    assert_eq!(told.wish(1, |_, until| Wish::Arm { generation: Generation(2), until }), None);
+    assert_eq!(told.duty(1, OLD), Duty::Nothing, "another plan's");
+    assert_eq!(told.wish(1, |generation, until| Wish::Arm { generation, until }), None);
+    let Duty::Install { disks: Some(disks), allowed_at } = told.duty(1, OLD) else { panic!("no order") };
+    assert_eq!((allowed_at, disks.system.len(), disks.slots), (told.now, 2, 2));
+    // The same order for as long as nothing changed, also when the agent's connection broke while it writes.
+    let progress = Progress { step: "writes".into(), ..Progress::default() };
+    told.tell(1, What::Installing { progress });
+    assert_eq!(told.duty(1, OLD), Duty::Install { disks: Some(disks), allowed_at });
+}
+
+#[test]
+fn a_system_is_written_once_and_booted_from_then_on() {
+    let mut told = Told::new();
+    installed(&mut told, 1);
+    assert_eq!(told.machine(1).armed, None);
+    assert!(told.wish(1, |generation, until| Wish::Arm { generation, until }).is_some(), "it has a system");
+}
+
+#[test]
+fn a_power_cut_while_it_is_written_leads_to_the_same_order() {
+    let mut told = Told::new();
+    told.boots(1, Some(Running::Memory));
+    told.wish(1, |generation, until| Wish::Arm { generation, until });
+    let before = told.duty(1, OLD);
+    told.tell(1, What::Installing { progress: Progress::default() });
+    told.tell(1, What::Lost);
+    told.boots(1, Some(Running::Memory));
+    assert_eq!(told.duty(1, OLD), before);
+}
+
+#[test]
+fn an_upgrade_is_confirmed_when_it_is_ready() {
+    let mut told = Told::new();
+    installed(&mut told, 1);
+    assert_eq!(told.duty(1, NEW), Duty::Nothing, "not allowed yet");
+    assert_eq!(told.wish(1, |generation, until| Wish::Upgrade { generation, until }), None);
+    assert!(matches!(told.duty(1, NEW), Duty::Install { disks: None, .. }));
+    told.is_written(1, NEW, Slot::B);
+    told.tell(1, What::Connected { running: from(Slot::B, NEW, true) });
+    assert_eq!(told.duty(1, NEW), Duty::Nothing, "not before it is validated");
+    told.boots(1, from(Slot::B, NEW, true));
+    assert_eq!(told.machine(1).state, State::Ready);
+    assert_eq!(told.duty(1, NEW), Duty::Confirm { image: NEW.into() });
+    assert!(told.tell(1, What::Confirmed { slot: Slot::A }).0.is_some());
+    assert_eq!(told.tell(1, What::Confirmed { slot: Slot::B }).0, None);
+    assert_eq!((told.duty(1, NEW), told.runs()), (Duty::Nothing, vec![Some(Slot::B)]));
+}
+
+#[test]
+fn an_image_that_fell_back_is_not_tried_again_until_somebody_asks() {
+    let mut told = Told::new();
+    installed(&mut told, 1);
+    let upgrade = |generation, until| Wish::Upgrade { generation, until };
+    told.wish(1, upgrade);
+    told.is_written(1, NEW, Slot::B);
+    told.boots(1, from(Slot::A, OLD, false));
+    assert_eq!(told.machine(1).state, State::Ready, "on the old one");
+    assert_eq!(told.machine(1).rejected.as_ref().map(|rejected| rejected.image.as_str()), Some(NEW));
+    assert_eq!((told.duty(1, NEW), told.runs()), (Duty::Nothing, vec![Some(Slot::A)]));
+    told.wish(1, upgrade);
+    assert!(matches!(told.duty(1, NEW), Duty::Install { disks: None, .. }));
+}
+
+#[test]
+fn what_cannot_be_written_is_told_and_leaves_what_runs() {
+    let mut told = Told::new();
+    installed(&mut told, 1);
+    told.wish(1, |generation, until| Wish::Upgrade { generation, until });
+    told.tell(1, What::Installing { progress: Progress::default() });
+    let not = || What::NotInstalled { image: NEW.into(), sentence: "the source is gone".into() };
+    assert_eq!(told.tell(1, not()).0, None);
+    assert_eq!(told.duty(1, NEW), Duty::Nothing);
+    told.boots(1, from(Slot::A, OLD, false));
+    assert_eq!(told.machine(1).state, State::Ready);
+    // In memory there is nothing to go on with: the machine failed, and says why.
+    told.boots(2, Some(Running::Memory));
+    told.wish(2, |generation, until| Wish::Arm { generation, until });
+    told.tell(2, What::Installing { progress: Progress::default() });
+    told.tell(2, not());
+    assert_eq!(told.machine(2).state.name(), "failed");
+    told.tell(2, What::Reported { hardware: Box::default() });
+    assert_eq!((told.machine(2).state.name(), told.duty(2, NEW)), ("failed", Duty::Nothing));
+}
+
+#[test]
+fn a_reinstallation_restarts_once_and_costs_the_role_a_machine() {
+    let mut told = Told::new();
+    for unit in 1..=3 {
+        installed(&mut told, unit);
+    }
+    let again = |generation, until| Wish::Reinstall { generation, until };
+    assert_eq!(told.wish(1, again), None);
+    assert!(told.wish(2, again).is_some(), "one of three is out already");
+    assert!(matches!(told.duty(1, OLD), Duty::Restart { .. }));
+    // Its firmware started from disk all the same.
+    told.tell(1, What::Connected { running: from(Slot::A, OLD, false) });
+    assert_eq!(told.duty(1, OLD), Duty::Nothing);
+    told.boots(1, Some(Running::Memory));
+    assert!(matches!(told.duty(1, OLD), Duty::Install { disks: Some(_), .. }));
+    assert!(told.wish(2, again).is_some());
+    told.is_written(1, OLD, Slot::A);
+    told.boots(1, from(Slot::A, OLD, false));
+    assert_eq!(told.wish(2, again), None);
+}
+
+#[test]
+fn the_smallest_disks_that_fit_hold_the_system() {
+    let told = Told::new();
+    let layout = &told.zone.plan().design.layouts[0];
+    let names = |found: &[Disk]| {
+        let disks = disks(layout, found)?;
+        Ok::<_, String>(disks.system.into_iter().map(|disk| disk.name).collect::<Vec<_>>())
+    };
+    let large = 4_000_000_000_000;
+    let found = [ssd("sdaa", 20_000_000_000), ssd("sdc", large), ssd("sdb", 20_000_000_000)];
+    assert_eq!(names(&found), Ok(vec!["sdb".to_owned(), "sdaa".to_owned()]));
+    let spinning = Disk { kind: "hdd".into(), ..ssd("sda", large) };
+    assert_eq!(
+        names(&[spinning, ssd("sdb", large)]),
+        Err("the layout mirror needs 2 × ssd disk, 1 found".to_owned())
+    );
+    assert_eq!(
+        names(&[ssd("sda", 5_000_000_000), ssd("sdb", large)]),
+        Err("the layout mirror needs 8.5 GB, its disks have room for 4.1 GB".to_owned())
+    );
+}

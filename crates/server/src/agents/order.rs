@@ -1,0 +1,46 @@
+//! What an agent is told about its machine's disks. What it is to do was decided by `lifecycle`; here it gets the words.
+
+use api::agent::FromController;
+use api::install::{Order, OsImage};
+use lifecycle::installing::{Duty, duty, role_of};
+use model::facts::Machine;
+use model::{DeviceId, Time, View};
+use std::net::IpAddr;
+
+/// A system on trial that was not found right by then restarts its machine, and falls back: booting, a report and the role's
+/// checks take a few minutes on slow hardware.
+const TRIAL_SECONDS: u32 = 900;
+
+/// What to say; `None`: nothing with its disks.
+pub(crate) fn frame(view: &View, device: DeviceId, machine: &Machine, now: Time) -> Option<FromController> {
+    let plan = &view.plan;
+    let os = role_of(plan, device)?.os?;
+    let digest = view.boot.site.systems.get(os.index())?.as_deref();
+    let (allowed_at, disks) = match duty(plan, device, machine, digest, now) {
+        Duty::Nothing => return None,
+        Duty::Confirm { image } => return Some(FromController::Confirm { image }),
+        Duty::Restart { sentence } => {
+            return Some(FromController::Restart { sentence: sentence.to_owned() });
+        }
+        Duty::Install { allowed_at, disks } => (allowed_at, disks),
+    };
+    let os = &plan.design.systems[os.index()];
+    let (ports, controllers) = (view.boot.site.ports, &view.boot.controllers);
+    let source = |controller: &IpAddr| format!("{}/os/{}/", render::ipxe::base(*controller, ports), os.name);
+    let location = plan.design.devices[device.index()].location.as_str();
+    let speak = render::ipxe::Machine { location, controllers, ports };
+    let order = Order {
+        generation: plan.generation,
+        allowed_at,
+        image: OsImage {
+            name: os.name.clone(),
+            digest: digest?.to_owned(),
+            sources: controllers.iter().map(source).collect(),
+        },
+        disks,
+        arguments: render::ipxe::disk_arguments(&speak, &view.boot.site.ca_sha256, &os.args),
+        files: render::system::files(plan, device, &machine.sightings),
+        trial_seconds: TRIAL_SECONDS,
+    };
+    Some(FromController::Install { order: Box::new(order) })
+}
