@@ -25,6 +25,10 @@ fn every_example_compiles_to_the_bytes_it_compiled_to() {
         &expect!["1de117eb1d208608094980a0484d95c45ff0fb78dcbc1a078762d5dc025ca191 of 31264 bytes"],
     );
     check(
+        "metal",
+        &expect!["86499437bf62439fcd2efa304caa5e8d26a5f9f77b8958606ad826e3ee89f76f of 10392 bytes"],
+    );
+    check(
         "hundred",
         &expect!["f9a5c0b228a9e71f5dfac1cb007d5a64535cb126216e2ee024ed6c8f521dd6d4 of 330647 bytes"],
     );

@@ -5,6 +5,7 @@
 //! requests from the control socket change it. Nothing here decides anything of the zone itself: states come from the
 //! controller, by its API.
 
+mod api;
 mod build;
 mod changes;
 mod controller;
@@ -201,6 +202,13 @@ impl Zone {
         }
         self.progress.send_modify(|progress| progress.phase = Phase::Starting);
         controller::start(self, crashes).await?;
+        for host in self.real.keys() {
+            let design = &self.plan.design;
+            let device = &design.devices[self.topology.hosts[*host].device.index()];
+            if device.role.is_some_and(|role| design.roles[role.index()].os.is_some()) {
+                api::arm(self, device.location.as_str()).await?;
+            }
+        }
         tokio::spawn(observe::observe(Arc::clone(self)));
         self.progress.send_modify(|progress| progress.phase = Phase::Running);
         for (id, host) in self.topology.hosts.iter().enumerate() {

@@ -55,6 +55,16 @@ fn pocket() {
 }
 
 #[test]
+fn metal() {
+    check(
+        "metal",
+        expect![[r#"
+        1 pods, 1 racks, 7 devices, 10 cables
+    "#]],
+    );
+}
+
+#[test]
 fn hundred() {
     check(
         "hundred",

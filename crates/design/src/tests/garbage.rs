@@ -121,7 +121,7 @@ fn mutated_wiring_never_panics() {
 
 #[test]
 fn layout_changes_nothing_that_is_read() {
-    for name in ["pocket", "hundred", "ten-thousand", "wiring"] {
+    for name in ["pocket", "metal", "hundred", "ten-thousand", "wiring"] {
         let files = example(name);
         let squeezed: Vec<File> = files
             .iter()

@@ -1,51 +1,22 @@
 //! The states of machines, as the controller tells them.
 
-use super::{Zone, milliseconds};
-use crate::error::{Doing, Error};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::Request;
-use hyper::body::Bytes;
-use hyper_util::rt::TokioIo;
+use super::{Zone, api, milliseconds};
 use model::Time;
 use serde_json::Value;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use tokio::net::UnixStream;
 
 /// How often the controller is asked while machines are on their way.
 const ASK_EVERY: Duration = Duration::from_millis(300);
-/// The longest answer.
-const ANSWER_MAX: usize = 64 << 20;
-/// The longest wait for one.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Asks and takes over, until the process ends. A controller that is down is asked again.
 pub(super) async fn observe(zone: Arc<Zone>) {
     loop {
-        if let Ok(Ok(answer)) = tokio::time::timeout(ANSWER_TIME_MAX, ask(&zone)).await {
+        if let Ok(answer) = api::get(&zone, "/v1/machines").await {
             take_over(&zone, &answer);
         }
         tokio::time::sleep(ASK_EVERY).await;
     }
-}
-
-async fn ask(zone: &Zone) -> Result<Value, Error> {
-    let path = zone.start.directory.api();
-    let stream = UnixStream::connect(&path).await.doing(|| format!("reach {}", path.display()))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .doing(|| "speak to the controller")?;
-    let connection = tokio::spawn(connection);
-    let request = Request::get("/v1/machines")
-        .header("Host", "controller")
-        .header("Connection", "close")
-        .body(Empty::<Bytes>::new())
-        .doing(|| "ask the controller")?;
-    let reply = sender.send_request(request).await.doing(|| "ask the controller")?;
-    let body = Limited::new(reply.into_body(), ANSWER_MAX).collect().await;
-    connection.abort();
-    let body = body.map_err(|error| Error::because("hear from the controller", error))?;
-    serde_json::from_slice(&body.to_bytes()).doing(|| "understand the controller")
 }
 
 fn take_over(zone: &Zone, answer: &Value) {

@@ -83,6 +83,17 @@ fn missing_images(directory: &Path, design: &Design) -> Vec<Finding> {
             }
         }
     }
+    for os in &design.systems {
+        let path = Path::new(&os.image).join(api::image::FILE);
+        if !directory.join(&path).is_file() {
+            let sentence = format!("os `{}` names `{}`, and there is no image in it", os.name, os.image);
+            findings.push(
+                Finding::warning(Code::MissingFile, os.source, sentence).help(
+                    "`zw image build os` makes one; machines that should get it wait until it is there",
+                ),
+            );
+        }
+    }
     findings
 }
 

@@ -1,0 +1,114 @@
+# Machines that are installed: a Debian on two slots of mirrored disks, so that an upgrade can fall back.
+#
+#   zw image build installer --kernel cloud     what writes the disks
+#   zw image build os --kernel cloud            what is written
+#   zw lab up . --vm p01/r1/u01                 a machine with real firmware, from empty disks to ready
+#
+# (`zw image` is told in docs/guides/images.md, all of it in docs/decisions/0013-installing.md.)
+
+zone "metal" {
+  domain   = "metal.example.net"
+  supernet = ["10.65.0.0/16"]
+  capacity = { pods = 4, racks = 2, units = 16 }
+}
+
+network "mgmt" {
+  per = "zone"
+  for = ["switch", "controller"]
+}
+
+network "boot" {
+  per = "rack"
+  for = ["machine"]
+}
+
+network "bmc" {
+  per = "rack"
+  for = ["bmc"]
+}
+
+model "switch32" {
+  kind       = "switch"
+  ports      = "swp{1..32}"
+  circuit_id = "{port}"
+  remote_id  = "{name}"
+}
+
+model "node" {
+  kind   = "server"
+  nics   = ["eno1", "eno2"]
+  bonds  = { bond0 = ["eno1", "eno2"] }
+  bmc    = { port = "bmc" }
+  expect = { cpus = 2, memory = "2GiB", disks = [{ count = 2, size = "12GB", kind = "ssd" }] }
+}
+
+model "seed" {
+  kind = "server"
+  nics = ["eno1"]
+  bmc  = false
+}
+
+# The installer lives in memory and writes the system below, if the machine is armed.
+image "installer" {
+  kernel   = "images/installer/vmlinuz"
+  initrd   = ["images/installer/installer.img", "images/installer/agent.img"]
+  args     = "console=ttyS0,115200 panic=30"
+  installs = true
+}
+
+os "debian" {
+  image = "images/debian"
+  args  = "console=ttyS0,115200"
+}
+
+layout "mirrored" {
+  disks = { count = 2, kind = "ssd" }
+  raid  = 1
+  root  = "3GiB"
+
+  volume "data" {
+    mount = "/srv"
+  }
+}
+
+role "server" {
+  boot  = image.installer
+  os    = os.debian
+  disks = layout.mirrored
+
+  check "checks/server.yaml" {}
+
+  service "ssh" {
+    port = 22
+  }
+}
+
+core "c1" {
+  model = "switch32"
+}
+
+controller "ctl1" {
+  model = "seed"
+  cable = { eno1 = core.c1.swp[32] }
+}
+
+pod "p01" {
+  rack "r1" {
+    leaf "a" "b" {
+      model = "switch32"
+      cable = { swp32 = core.c1.swp[number] }
+    }
+
+    lom {
+      model = "switch32"
+      cable = { swp32 = core.c1.swp[3] }
+    }
+
+    machines "u{01..02}" {
+      role  = "server"
+      model = "node"
+      name  = "srv-{pod}-{rack}-{unit}"
+      cable = { eno1 = leaf.a.swp[unit], eno2 = leaf.b.swp[unit], bmc = lom.swp[unit] }
+    }
+  }
+}
