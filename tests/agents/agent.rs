@@ -55,6 +55,7 @@ fn start(bench: &Bench, state_dir: PathBuf, pin: Pin, once: bool) -> Running {
         location: u01(),
         state_dir: state_dir.clone(),
         hardware_file: None,
+        is_ramdisk: false,
         once,
         tell,
     };

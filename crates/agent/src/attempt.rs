@@ -3,6 +3,7 @@
 use crate::backoff::{self, Jitter};
 use crate::connection::{Connection, Lost};
 use crate::identity::{Identity, StateDir};
+use crate::install::Installer;
 use crate::observer::{self, Observed, Wanted};
 use crate::options::{Controller, Notice, Options};
 use crate::{enrolment, hardware, lldp, session, trust};
@@ -51,6 +52,7 @@ pub(crate) struct Agent {
     pub wanted: watch::Sender<Wanted>,
     pub observed: watch::Receiver<Observed>,
     pub jitter: Jitter,
+    pub installer: Installer,
 }
 
 /// Runs the agent. It ends only if it cannot start, or was asked to run once and is done.
@@ -74,7 +76,9 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     let neighbours = lldp::listen(Arc::clone(&options.tell));
     let observer =
         observer::run(wants, neighbours, seen, options.hardware_file.clone(), Arc::clone(&options.tell));
-    let mut agent = Agent { options, state, identity, wanted, observed, jitter: Jitter(trust::random()) };
+    let installer = Installer::new(&options).await;
+    let jitter = Jitter(trust::random());
+    let mut agent = Agent { options, state, identity, wanted, observed, jitter, installer };
     let attempts = async move {
         let mut failures = 0;
         for turn in 0_usize.. {

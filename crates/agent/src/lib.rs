@@ -20,6 +20,7 @@
 //! | `probe`      | which DHCP servers answer in its networks                                   |
 //! | `dhcp`       | a DHCP client: packets and times in and out                                  |
 //! | `ramdisk`    | from a kernel with nothing to an agent with a network                        |
+//! | `install`    | carries out orders: disks become a system; trial, confirmation, restart       |
 //! | `checks`     | the role's checks: read, run                                                |
 
 mod attempt;
@@ -30,6 +31,7 @@ pub mod dhcp;
 mod enrolment;
 pub mod hardware;
 mod identity;
+mod install;
 pub mod lldp;
 mod observer;
 pub mod options;

@@ -86,6 +86,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<(Options, bool
         location,
         state_dir: state_dir.unwrap_or_else(|| ramdisk::state_dir(is_ramdisk)),
         hardware_file,
+        is_ramdisk,
         once,
         tell: Arc::new(|notice: &Notice| say(&notice.to_string())),
     };

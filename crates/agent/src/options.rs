@@ -23,6 +23,8 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// JSON with CPUs, memory, disks, firmware, serial, UUID or system instead of what is found.
     pub hardware_file: Option<PathBuf>,
+    /// The machine has no system, or none but in memory.
+    pub is_ramdisk: bool,
     /// End after the controller has taken the first report and check results.
     pub once: bool,
     /// Hears what happens.
@@ -57,6 +59,15 @@ pub enum Notice {
         /// Why.
         error: String,
     },
+    /// The running slot is on trial, and restarts the machine unless it is confirmed in time.
+    Trial {
+        /// Which.
+        slot: model::install::Slot,
+        /// How long it has.
+        left: std::time::Duration,
+    },
+    /// The machine restarts, for this reason.
+    Restart(String),
     /// The state directory, the hardware file or LLDP is not as it should be; the agent goes on without.
     Trouble(String),
 }
@@ -71,6 +82,10 @@ impl fmt::Display for Notice {
             }
             Self::Refused { controller, sentence } => write!(f, "{controller} refused: {sentence}"),
             Self::Disconnected { controller, error } => write!(f, "{controller}: {error}"),
+            Self::Trial { slot, left } => {
+                write!(f, "slot {} is on trial, for {} s", slot.letter(), left.as_secs())
+            }
+            Self::Restart(why) => write!(f, "the machine restarts: {why}"),
             Self::Trouble(words) => f.write_str(words),
         }
     }

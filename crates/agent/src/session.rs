@@ -8,6 +8,7 @@ use crate::backoff::{Jitter, scaled};
 use crate::connection::{Connection, Lost, REPLY_TIME_MAX};
 use crate::enrolment::renewal;
 use crate::identity::Orders;
+use crate::install::Said;
 use crate::observer::Observed;
 use crate::options::{Controller, Notice};
 use crate::probe::Prober;
@@ -60,7 +61,7 @@ pub(crate) async fn run(
         version: VERSION,
         location: agent.options.location.clone(),
         generation: agent.wanted.borrow().orders.as_ref().map(|orders| orders.generation),
-        running: None,
+        running: agent.installer.running(),
     };
     let asked = Instant::now();
     let FromController::Welcome {
@@ -106,6 +107,8 @@ impl Session<'_> {
         let mut renew_at = self.renewal_due(now);
         let mut observed = self.agent.observed.clone();
         observed.mark_changed();
+        let (mut installing, mut said) = (self.agent.installer.said(), None);
+        installing.mark_changed();
         loop {
             tokio::select! {
                 frame = self.connection.receive() => {
@@ -134,11 +137,11 @@ impl Session<'_> {
                             self.keep_certificate(frame);
                             renew_at = self.renewal_due(now);
                         }
+                        FromController::Install { order } => self.agent.installer.order(*order),
+                        FromController::Confirm { image } => self.agent.installer.confirm(&image),
+                        FromController::Restart { sentence } => self.agent.installer.restart(&sentence),
                         FromController::Token { .. }
                         | FromController::Welcome { .. }
-                        | FromController::Install { .. }
-                        | FromController::Confirm { .. }
-                        | FromController::Restart { .. }
                         | FromController::Refused { .. } => {
                             return Err(Lost::Unexpected);
                         }
@@ -152,6 +155,17 @@ impl Session<'_> {
                     self.say(seen).await?;
                     if self.said_all && self.agent.options.once {
                         self.connection.send(&FromAgent::Heartbeat).await?;
+                    }
+                }
+                Ok(()) = installing.changed() => {
+                    let Said { progress, outcome } = installing.borrow_and_update().clone();
+                    let number = outcome.as_ref().map(|(number, _)| *number);
+                    if let Some((_, frame)) = outcome.filter(|_| number != said) {
+                        self.connection.send(&frame).await?;
+                        said = number;
+                    }
+                    if let Some(progress) = progress {
+                        self.connection.send(&FromAgent::Installing { progress }).await?;
                     }
                 }
                 heard = prober.heard() => match heard {

@@ -66,6 +66,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         location,
         state_dir: args.state.clone().unwrap_or_else(|| agent::ramdisk::state_dir(args.ramdisk)),
         hardware_file: args.hardware.clone(),
+        is_ramdisk: args.ramdisk,
         once: args.once,
         tell: Arc::new(|notice: &Notice| say(&notice.to_string())),
     };

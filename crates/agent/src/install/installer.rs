@@ -1,0 +1,208 @@
+//! Orders as they come from a controller: one at a time, carried out whether or not anybody is connected.
+//!
+//! What there is to say stands in one place ([`Said`]); a session says what it has not said yet, the next one says it again.
+
+use super::running::{self, Here};
+use super::watchdog::Watchdog;
+use super::write;
+use crate::options::{Notice, Options};
+use api::agent::{FromAgent, TEXT_MAX};
+use api::install::{Order, Progress, Running, Slot};
+use model::{Generation, Time};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// What there is to say of orders.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Said {
+    /// How far the order is that is being carried out.
+    pub progress: Option<Progress>,
+    /// The last thing that ended, and its number.
+    pub outcome: Option<(u64, FromAgent)>,
+}
+
+/// What tells two orders apart.
+type Key = (Generation, Time, String, bool);
+
+/// Carries out orders.
+pub(crate) struct Installer {
+    here: Arc<Here>,
+    state_dir: PathBuf,
+    tell: Arc<dyn Fn(&Notice) + Send + Sync>,
+    said: watch::Sender<Said>,
+    /// The order that was begun last, and the task that has to do with it.
+    current: Option<(Key, tokio::task::JoinHandle<()>)>,
+}
+
+impl Installer {
+    /// Finds out what the agent runs in. A slot on trial is given its time.
+    pub(crate) async fn new(options: &Options) -> Self {
+        let given = options.clone();
+        let found = tokio::task::spawn_blocking(move || running::find(&given)).await;
+        let (here, problems) = found.unwrap_or((Here::Elsewhere, Vec::new()));
+        for problem in problems {
+            (options.tell)(&Notice::Trouble(problem));
+        }
+        let installer = Self {
+            here: Arc::new(here),
+            state_dir: options.state_dir.clone(),
+            tell: Arc::clone(&options.tell),
+            said: watch::channel(Said::default()).0,
+            current: None,
+        };
+        if let Here::Disk(disk) = &*installer.here
+            && disk.on_trial()
+        {
+            let (here, tell) = (Arc::clone(&installer.here), Arc::clone(&installer.tell));
+            let left = Duration::from_secs(disk.seal.trial_seconds.into()).saturating_sub(running::uptime());
+            (installer.tell)(&Notice::Trial { slot: disk.slot, left });
+            tokio::spawn(trial(here, left, tell));
+        }
+        installer
+    }
+
+    /// What is said in a hello.
+    pub(crate) fn running(&self) -> Option<Running> {
+        self.here.told()
+    }
+
+    pub(crate) fn said(&self) -> watch::Receiver<Said> {
+        self.said.subscribe()
+    }
+
+    /// Begins an order. The same again changes nothing while it is carried out; afterwards its end is said again, and if that was a failure
+    /// it is tried again.
+    pub(crate) fn order(&mut self, order: Order) {
+        let key = (order.generation, order.allowed_at, order.image.digest.clone(), order.disks.is_some());
+        if let Some((current, task)) = &self.current {
+            if !task.is_finished() {
+                if *current != key {
+                    let sentence = "another order is being carried out".to_owned();
+                    self.ended(not_installed(&order, sentence));
+                }
+                return;
+            }
+            let outcome = self.said.borrow().outcome.clone();
+            if let Some((_, outcome @ FromAgent::Installed { .. })) = outcome
+                && *current == key
+            {
+                self.ended(outcome);
+                return;
+            }
+        }
+        let (here, state_dir, said) = (Arc::clone(&self.here), self.state_dir.clone(), self.said.clone());
+        let tell = Arc::clone(&self.tell);
+        let task = tokio::spawn(async move {
+            // In a system on disk the other slot is written beside its work, which is nothing to restart it for.
+            let _held = matches!(*here, Here::Memory).then(Watchdog::hold);
+            let (given, heard) = (order.clone(), said.clone());
+            let blocking = tokio::task::spawn_blocking(move || {
+                let progress = |mut progress: Progress| {
+                    shorten(&mut progress.step);
+                    heard.send_modify(|said| said.progress = Some(progress));
+                };
+                write::carry_out(&given, &here, &state_dir, &progress)
+            });
+            let outcome =
+                blocking.await.unwrap_or_else(|_| Err("the installer has a fault; its log has more".into()));
+            let frame = match outcome {
+                Ok(slot) => installed(&order, slot),
+                Err(sentence) => not_installed(&order, sentence),
+            };
+            if let FromAgent::NotInstalled { sentence, .. } = &frame {
+                tell(&Notice::Trouble(format!(
+                    "{} is not installed: {sentence}",
+                    order.image.name.escape_debug()
+                )));
+            }
+            end(&said, frame);
+        });
+        self.current = Some((key, task));
+    }
+
+    /// Makes the running slot the good one, if this image runs in it.
+    pub(crate) fn confirm(&self, image: &str) {
+        let Here::Disk(disk) = &*self.here else {
+            (self.tell)(&Notice::Trouble("a confirmation came, and no slot of ours runs here".into()));
+            return;
+        };
+        if disk.seal.image != image {
+            (self.tell)(&Notice::Trouble("a confirmation came for an image that does not run here".into()));
+            return;
+        }
+        let (here, said, tell) = (Arc::clone(&self.here), self.said.clone(), Arc::clone(&self.tell));
+        tokio::task::spawn_blocking(move || {
+            let Here::Disk(disk) = &*here else { return };
+            match running::make_good(disk) {
+                Ok(()) => end(&said, FromAgent::Confirmed { slot: disk.slot }),
+                Err(error) => tell(&Notice::Trouble(error)),
+            }
+        });
+    }
+
+    /// Restarts the machine.
+    pub(crate) fn restart(&self, sentence: &str) {
+        let (here, tell) = (Arc::clone(&self.here), Arc::clone(&self.tell));
+        tell(&Notice::Restart(sentence.escape_debug().to_string()));
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = running::restart(&here) {
+                tell(&Notice::Trouble(error));
+            }
+        });
+    }
+
+    fn ended(&self, frame: FromAgent) {
+        end(&self.said, frame);
+    }
+}
+
+/// Waits for the end of a trial; nobody confirmed it by then: the machine restarts, and GRUB starts the other slot.
+async fn trial(here: Arc<Here>, left: Duration, tell: Arc<dyn Fn(&Notice) + Send + Sync>) {
+    let Here::Disk(disk) = &*here else { return };
+    let watchdog = Watchdog::hold();
+    let end = tokio::time::Instant::now() + left;
+    while tokio::time::Instant::now() < end {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if !disk.on_trial() {
+            drop(watchdog);
+            return;
+        }
+    }
+    tell(&Notice::Restart("the trial is over, and nobody confirmed it".into()));
+    let restarting = Arc::clone(&here);
+    let outcome = tokio::task::spawn_blocking(move || running::restart(&restarting)).await;
+    if let Ok(Err(error)) = outcome {
+        tell(&Notice::Trouble(error));
+    }
+}
+
+fn end(said: &watch::Sender<Said>, frame: FromAgent) {
+    said.send_modify(|said| {
+        let number = said.outcome.as_ref().map_or(0, |(number, _)| number + 1);
+        if !matches!(frame, FromAgent::Confirmed { .. }) {
+            said.progress = None;
+        }
+        said.outcome = Some((number, frame));
+    });
+}
+
+fn installed(order: &Order, slot: Slot) -> FromAgent {
+    FromAgent::Installed { generation: order.generation, image: order.image.digest.clone(), slot }
+}
+
+fn not_installed(order: &Order, mut sentence: String) -> FromAgent {
+    shorten(&mut sentence);
+    let mut image = order.image.digest.clone();
+    shorten(&mut image);
+    FromAgent::NotInstalled { generation: order.generation, image, sentence }
+}
+
+/// A frame with a longer text is not taken.
+fn shorten(text: &mut String) {
+    if text.len() > TEXT_MAX {
+        let end = (0..=TEXT_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+    }
+}

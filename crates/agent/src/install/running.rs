@@ -1,0 +1,147 @@
+//! What the agent runs in, and what follows of it: whether its slot is on trial, how it becomes the good one, how the machine restarts.
+
+use super::esp::{self, Esp, Seal};
+use super::grub::Environment;
+use crate::options::{self, Options};
+use api::install::{Running, Slot};
+use nix::mount::MsFlags;
+use rustix::system::{RebootCommand, reboot};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+const WORK: &str = "/run/zonewright-running";
+/// A restart that was asked for politely takes at most this long.
+const RESTART_PATIENCE: Duration = Duration::from_secs(120);
+/// `RAMFS_MAGIC` and `TMPFS_MAGIC` of linux/magic.h.
+const MEMORY: [u64; 2] = [0x8584_58f6, 0x0102_1994];
+
+/// What the agent runs in.
+#[derive(Debug)]
+pub(super) enum Here {
+    /// A machine without a system.
+    Memory,
+    /// A slot that we wrote.
+    Disk(Disk),
+    /// A system that somebody else installed; also a machine that the lab plays.
+    Elsewhere,
+}
+
+/// A slot that runs.
+#[derive(Debug)]
+pub(super) struct Disk {
+    pub slot: Slot,
+    /// Volume id of this system's EFI system partitions.
+    pub esp: u32,
+    pub seal: Seal,
+    on_trial: AtomicBool,
+}
+
+impl Disk {
+    pub(super) fn on_trial(&self) -> bool {
+        self.on_trial.load(Ordering::Relaxed)
+    }
+}
+
+impl Here {
+    /// As it is told to controllers.
+    pub(super) fn told(&self) -> Option<Running> {
+        match self {
+            Self::Memory => Some(Running::Memory),
+            Self::Disk(disk) => Some(Running::Disk {
+                slot: disk.slot,
+                image: disk.seal.image.clone(),
+                on_trial: disk.on_trial(),
+            }),
+            Self::Elsewhere => None,
+        }
+    }
+}
+
+/// Finds out. A slot that is good on one of its disks is made so on all: a power cut may have left them different.
+pub(super) fn find(options: &Options) -> (Here, Vec<String>) {
+    if options.is_ramdisk {
+        return (Here::Memory, Vec::new());
+    }
+    // Machines that the lab plays see the command line of the machine they are played on, which may be one of ours.
+    let kernel = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    let is_here = options.hardware_file.is_none()
+        && options::command_line(&kernel).is_ok_and(|line| line.location.as_ref() == Some(&options.location));
+    let Some((slot, id)) = esp::named(&kernel).filter(|_| is_here) else {
+        return (Here::Elsewhere, Vec::new());
+    };
+    let mut problems = Vec::new();
+    let mut found = None;
+    let mut is_good = false;
+    let partitions = esp::with_id(id);
+    for partition in &partitions {
+        match Esp::mount(partition, Path::new(WORK), MsFlags::MS_RDONLY) {
+            Ok(esp) => {
+                is_good |= esp.environment().good == Some(slot);
+                found = found.or(esp.seal(slot));
+            }
+            Err(error) => problems.push(error),
+        }
+    }
+    let Some(seal) = found else {
+        problems.push(format!("no efi system partition says what runs in slot {}", slot.letter()));
+        return (Here::Elsewhere, problems);
+    };
+    let disk = Disk { slot, esp: id, seal, on_trial: AtomicBool::new(!is_good) };
+    if is_good && let Err(error) = make_good(&disk) {
+        problems.push(error);
+    }
+    (Here::Disk(disk), problems)
+}
+
+/// Makes the running slot the good one, on every disk.
+pub(super) fn make_good(disk: &Disk) -> Result<(), String> {
+    let partitions = esp::with_id(disk.esp);
+    if partitions.is_empty() {
+        return Err("no efi system partition of this system was found".into());
+    }
+    for partition in &partitions {
+        Esp::mount(partition, Path::new(WORK), MsFlags::empty())?
+            .set_environment(Environment { good: Some(disk.slot), trial: None })?;
+    }
+    disk.on_trial.store(false, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Whether `/` is gone with the power. Only such a machine may have its disks wiped: its agent was told that it is in memory, and this
+/// is the proof.
+pub(super) fn is_in_memory() -> bool {
+    rustix::fs::statfs("/").is_ok_and(|root| MEMORY.contains(&(root.f_type as u64)))
+}
+
+/// How long the machine has been running.
+pub(super) fn uptime() -> Duration {
+    let text = fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let seconds = text.split('.').next().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(0))
+}
+
+/// Restarts the machine, if it is one of ours to restart. Blocks until it does.
+pub(super) fn restart(here: &Here) -> Result<(), String> {
+    match here {
+        Here::Memory if is_in_memory() => {}
+        Here::Disk(_) => {
+            let asked = Command::new("systemctl")
+                .arg("reboot")
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+            if asked.is_ok_and(|status| status.success()) {
+                std::thread::sleep(RESTART_PATIENCE);
+            }
+        }
+        Here::Memory | Here::Elsewhere => {
+            return Err("this machine was not installed by us: it is for others to restart it".into());
+        }
+    }
+    rustix::fs::sync();
+    reboot(RebootCommand::Restart).map_err(|error| format!("failed to restart the machine: {error}"))
+}
