@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 const WAIT_MAX: Duration = Duration::from_secs(600);
 
 /// Two emulated machines take all of a small computer.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// A design of a test's own, and its lab. Dropped, both are gone.
 struct Zone {
@@ -146,12 +146,12 @@ fn processes(zone: &Zone) -> Vec<String> {
 }
 
 /// Whether the whole matrix is asked for.
-fn is_asked() -> bool {
+pub(crate) fn is_asked() -> bool {
     std::env::var_os("ZW_FIRMWARE").is_some()
 }
 
 /// The directory `images` with the installer in it, made once and kept beside the other products of the build.
-fn installer() -> Option<PathBuf> {
+pub(crate) fn installer() -> Option<PathBuf> {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("machines");
     fs::create_dir_all(&place).expect("a directory");
     // Other runs of the tests make it at the same place.

@@ -11,6 +11,7 @@
 //! | `perf`     | `perfdhcp` as a judge                                                                |
 //! | `judges`   | Ansible, Prometheus and Graphviz on what we export; the API by its own document      |
 //! | `image`    | `cpio`, `zstd` and `depmod` on the installer, made twice                            |
+//! | `install`  | the installer on a machine with real firmware: power cuts, upgrades, falling back   |
 //! | `machines` | OVMF and SeaBIOS in QEMU: real machines of the lab                            |
 //! | `examples` | the examples' whole plans, by digest                                                |
 //! | `hardship` | taken ports, full disks, kills, noise, broken designs                                |
@@ -28,6 +29,7 @@ mod dns_secondary;
 mod examples;
 mod hardship;
 mod image;
+mod install;
 mod judges;
 mod machines;
 mod network;
