@@ -9,6 +9,7 @@ use crate::zw::{root, transcript, zw};
 use lab::control::{self, Machine, Progress};
 use lab::directory::{Directory, Holder};
 use std::fs::{self, File};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -251,17 +252,94 @@ fn uefi_boots_by_http_and_has_a_tpm() {
 }
 
 #[test]
+fn bios_boots_by_undionly_over_its_own_driver() {
+    if !is_asked() {
+        return;
+    }
+    let Some(zone) = Zone::new("undi") else { return };
+    if !zone.up(&["p01/r1/u01,bios-undionly"]) {
+        return;
+    }
+    let said = zone.console("p01/r1/u01");
+    assert!(said.contains("/undionly.kpxe... ok") && said.contains("UNDI code segment"), "{said}");
+}
+
+#[test]
+fn what_people_do_to_a_real_machine() {
+    if !is_asked() {
+        return;
+    }
+    let Some(zone) = Zone::new("do") else { return };
+    if !zone.up(&["p01/r1/u01,bios"]) {
+        return;
+    }
+    let unit = "p01/r1/u01";
+    zone.say(&["break", unit, "disks=0"]);
+    let failed = zone.machine("validation", unit, |machine| machine.state == "failed");
+    assert!(failed.why.contains("20 GB ssd disk drawn, 0 found"), "{}", failed.why);
+    let before = zone.shown(unit);
+    zone.say(&["replace", unit]);
+    zone.machine("a whole box", unit, is_ready);
+    let serial = |page: &str| page.lines().find(|line| line.contains("serial")).map(str::to_owned);
+    assert_ne!(serial(&zone.shown(unit)), serial(&before));
+
+    // Between a real machine and a played one cables are swapped as between any.
+    zone.say(&["swap", "p01/r1/u01:eno1", "p01/r1/u02:eno1"]);
+    zone.machine("miscabling", unit, |machine| machine.why.contains("swapped"));
+    zone.say(&["swap", "p01/r1/u01:eno1", "p01/r1/u02:eno1"]);
+    zone.machine("all as drawn", unit, is_ready);
+
+    // A reset is no loss of power.
+    zone.say(&["power", "reset", unit]);
+    zone.machine("ready after a reset", unit, is_ready);
+}
+
+/// Powers on a machine that will not be ready; whether this computer lets us.
+fn up_for_a_look(zone: &Zone, words: &[&str]) -> bool {
+    let mut command = zw(&zone.design);
+    command.args(["lab", "up", ".", "--patience", "5"]).args(words);
+    let told = transcript(&command.stdin(Stdio::null()).output().expect("zw runs"));
+    if told.contains("this machine allows neither") {
+        skip(&told);
+        return false;
+    }
+    assert!(told.contains("nothing changed for 5 s"), "{told}\n{}", zone.logs());
+    true
+}
+
+#[test]
 fn secure_boot_refuses_an_ipxe_that_nobody_signed() {
     if !is_asked() {
         return;
     }
     let Some(zone) = Zone::new("sb") else { return };
-    // It will not be ready, so nobody waits for that.
-    let mut command = zw(&zone.design);
-    command.args(["lab", "up", ".", "--patience", "5", "--vm", "p01/r1/u01,secure-boot"]);
-    let told = transcript(&command.stdin(Stdio::null()).output().expect("zw runs"));
-    if told.contains("this machine allows neither") {
-        return skip(&told);
+    if up_for_a_look(&zone, &["--vm", "p01/r1/u01,secure-boot"]) {
+        zone.until_said("p01/r1/u01", "Access Denied", 1);
     }
-    zone.until_said("p01/r1/u01", "Access Denied", 1);
+}
+
+#[test]
+fn what_is_typed_reaches_a_console() {
+    let Some(zone) = Zone::new("typed") else { return };
+    if !up_for_a_look(&zone, &["--vm", "p01/r1/u01,bios"]) {
+        return;
+    }
+    let mut command = zw(&zone.design);
+    command.args(["lab", "--zone", &zone.name, "console", "p01/r1/u01"]);
+    let mut console = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("zw runs");
+    let (mut keys, mut screen) =
+        (console.stdin.take().expect("a pipe"), console.stdout.take().expect("a pipe"));
+    zone.say(&["power", "reset", "p01/r1/u01"]);
+    // The ROM waits two seconds for Ctrl-B; more than once is typed, since the reset takes its time.
+    let (mut said, mut octets) = (String::new(), [0; 4096]);
+    while !said.contains("iPXE>") {
+        let length = screen.read(&mut octets).expect("the console");
+        assert!(length > 0, "the console ended: {said}");
+        said.push_str(&String::from_utf8_lossy(&octets[..length]));
+        if said.contains("Press Ctrl-B") {
+            keys.write_all(&[2]).expect("keys");
+        }
+    }
+    keys.write_all(&[0x1d]).expect("keys");
+    assert!(console.wait().expect("its end").success());
 }

@@ -12,7 +12,7 @@ mod tpm;
 
 pub(crate) use choice::chosen;
 pub use choice::{Choice, Firmware, NotAChoice};
-pub(crate) use host::{LOADERS, check};
+pub(crate) use host::{check, check_kernel, loaders};
 
 use crate::error::{Doing, Error};
 use crate::hardware::{self, Fault};
@@ -23,6 +23,7 @@ use arguments::{Accelerator, Nic};
 use qmp::Monitor;
 use serde_json::{Value, json};
 use std::fs::{self, File};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -171,6 +172,7 @@ impl Machine {
         if self.accelerator == Accelerator::Tcg {
             return Ended::Off;
         }
+        let _ = writeln!(io::stderr(), "{}: {words}; it goes on without KVM", self.body.location);
         self.accelerator = Accelerator::Tcg;
         Ended::Again
     }
@@ -279,6 +281,7 @@ impl Machine {
     fn described(&self) -> String {
         let firmware = match self.choice.firmware {
             Firmware::Bios => "BIOS",
+            Firmware::BiosUndionly => "BIOS undionly",
             Firmware::Uefi => "UEFI",
             Firmware::UefiHttp => "UEFI HTTP",
         };
@@ -295,7 +298,13 @@ impl Machine {
     fn prepare(&self, hardware: &model::facts::Hardware) -> Result<(), Error> {
         let directory = &self.body.directory;
         let variables = directory.join(arguments::OWN_VARIABLES);
-        if self.choice.firmware != Firmware::Bios && !variables.exists() {
+        if self.choice.firmware == Firmware::BiosUndionly {
+            let path = directory.join(arguments::CHAIN);
+            // What the ROM of a network card that is no iPXE comes to: it has an address, and loads what it was told.
+            let script = "#!ipxe\ndhcp\nchain tftp://${next-server}/undionly.kpxe\n";
+            fs::write(&path, script).doing(|| format!("write {}", path.display()))?;
+        }
+        if !self.choice.firmware.is_bios() && !variables.exists() {
             let new =
                 if self.choice.secure_boot { arguments::VARIABLES_SECURE } else { arguments::VARIABLES };
             fs::copy(new, &variables).doing(|| format!("copy {new}"))?;

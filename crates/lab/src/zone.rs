@@ -45,6 +45,8 @@ pub struct Start {
     pub directory: Directory,
     /// The machines that are real.
     pub real: Vec<vm::Choice>,
+    /// Where the boot programs for real machines lie, if not where Debian's package puts them.
+    pub loaders: Option<PathBuf>,
 }
 
 /// A lab that is being built or runs.
@@ -103,6 +105,11 @@ fn enter(start: Start) -> Result<(), Error> {
     check(&plan, &topology)?;
     let real = vm::chosen(&plan, &topology, &start.real)?;
     vm::check(real.values())?;
+    for (host, choice) in &real {
+        if let Some(kernel) = kernel(&plan, topology.hosts[*host].device) {
+            vm::check_kernel(&choice.target, &start.design.join(kernel))?;
+        }
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -188,6 +195,13 @@ fn first_progress(plan: &Plan, topology: &Topology) -> Progress {
 fn boots_own_disk(plan: &Plan, device: DeviceId) -> bool {
     let role = plan.design.devices[device.index()].role;
     role.is_none_or(|role| plan.design.roles[role.index()].boot.is_none())
+}
+
+/// The kernel that a machine is to boot, as the design names it.
+fn kernel(plan: &Plan, device: DeviceId) -> Option<&str> {
+    let role = plan.design.devices[device.index()].role?;
+    let image = plan.design.roles[role.index()].boot?;
+    Some(&plan.design.images[image.index()].kernel)
 }
 
 impl Zone {

@@ -219,14 +219,16 @@ fn asked(machine: &mut Machine, interface: &str, sighting: Sighting, is_anothers
 fn lost(machine: &mut Machine, now: Time) -> Step {
     machine.connected = false;
     let Some((port, _)) = machine.stranger.take() else { return Step::default() };
-    let Some((seen, stage)) = machine.sightings.get(&port).map(|seen| (seen.at, seen.stage)) else {
-        return Step::default();
-    };
+    let Some(stage) = machine.sightings.get(&port).map(|seen| seen.stage) else { return Step::default() };
+    let strange = machine.sightings.iter().filter(|(port, seen)| {
+        seen.stage != Stage::Bmc && machine.accepted.get(*port).is_some_and(|own| *own != seen.mac)
+    });
+    let seen = strange.map(|(_, seen)| seen.at).min().unwrap_or(now);
     match machine.state {
         State::Draining { .. } | State::Maintenance { .. } | State::Retired { .. } => Step::default(),
         _ => {
-            // Since it was seen: that the other's connection ended may be heard after the newcomer's whole boot, and what
-            // was seen of it would then count for nothing.
+            // Since it was seen, by whichever of its ports: that the other's connection ended may be heard after the
+            // newcomer's whole boot, and what was seen of it would then count for nothing.
             begin_boot(machine, seen);
             enter(machine, State::Seen { stage }, now)
         }

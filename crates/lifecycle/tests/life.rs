@@ -259,6 +259,22 @@ fn a_replacement_that_booted_before_the_loss_was_heard_of_was_seen_in_its_boot()
 }
 
 #[test]
+fn a_replacement_was_seen_by_every_port_that_it_asked_on() {
+    let mut told = pocket();
+    for port in ["eno1", "eno2"] {
+        told.asks(1, port, mac(1, if port == "eno1" { 1 } else { 2 }), uuid(1), Stage::Os);
+    }
+    told.becomes_ready(1, 1);
+    // A system asks on both ends of its bond within a moment, and may speak of either as its own.
+    told.asks(1, "eno2", mac(77, 2), uuid(77), Stage::Os);
+    let first = told.machine(1).sightings["eno2"].at;
+    told.now = told.now + Duration::from_millis(11);
+    told.asks(1, "eno1", mac(77, 1), uuid(77), Stage::Os);
+    told.tell(1, What::Lost);
+    assert_eq!((told.state(1), told.machine(1).boot_began), ("seen", Some(first)));
+}
+
+#[test]
 fn two_swapped_machines_are_named_from_dhcp_alone_and_put_back_are_ready_again() {
     let mut told = pocket();
     told.becomes_ready(1, 1);

@@ -17,6 +17,9 @@ pub(super) const VARIABLES_SECURE: &str = "/usr/share/OVMF/OVMF_VARS_4M.ms.fd";
 
 /// The machine's own variables, in its directory.
 pub(super) const OWN_VARIABLES: &str = "variables.fd";
+/// What Debian's iPXE is as a kernel, and the script that leads it on to undionly.
+pub(super) const IPXE: &str = "/usr/lib/ipxe/ipxe.lkrn";
+pub(super) const CHAIN: &str = "undionly.ipxe";
 /// Its disks are in here, which leads to where there is room.
 pub(super) const DISKS: &str = "disks";
 /// What its serial port said, and where it listens.
@@ -63,7 +66,7 @@ pub(super) fn disk_file(number: usize) -> String {
 /// The arguments, without the program's name. The machine waits to be told to go on.
 pub(super) fn arguments(machine: &Machine<'_>) -> Vec<String> {
     let Machine { choice, hardware, .. } = *machine;
-    let is_uefi = choice.firmware != Firmware::Bios;
+    let is_uefi = !choice.firmware.is_bios();
     let mut all = Vec::new();
     let mut add = |option: &str, value: String| all.extend([option.to_owned(), value]);
 
@@ -93,6 +96,10 @@ pub(super) fn arguments(machine: &Machine<'_>) -> Vec<String> {
     } else {
         // As a BIOS does that found nothing: it begins again after a while.
         add("-boot", "reboot-timeout=5000".to_owned());
+        if choice.firmware == Firmware::BiosUndionly {
+            add("-kernel", IPXE.to_owned());
+            add("-initrd", CHAIN.to_owned());
+        }
     }
     identity(machine, &mut add);
     add(
@@ -137,7 +144,7 @@ pub(super) fn arguments(machine: &Machine<'_>) -> Vec<String> {
 fn board(choice: &Choice) -> &'static str {
     match (choice.firmware, choice.secure_boot) {
         // Without graphics SeaBIOS speaks to the serial port.
-        (Firmware::Bios, _) => "pc,graphics=off",
+        (Firmware::Bios | Firmware::BiosUndionly, _) => "pc,graphics=off",
         (_, false) => "q35,smm=off",
         (_, true) => "q35,smm=on",
     }

@@ -13,11 +13,27 @@ use std::str::FromStr;
 pub enum Firmware {
     /// SeaBIOS; the ROM of its network interfaces is iPXE.
     Bios,
+    /// SeaBIOS, and undionly over the network card's own driver, as where the ROM is no iPXE.
+    BiosUndionly,
     /// OVMF: PXE, then HTTP boot, on each interface.
     #[default]
     Uefi,
     /// OVMF without PXE.
     UefiHttp,
+}
+
+impl Firmware {
+    /// Every one and its word.
+    const WORDS: [(Self, &'static str); 4] = [
+        (Self::Uefi, "uefi"),
+        (Self::UefiHttp, "uefi-http"),
+        (Self::Bios, "bios"),
+        (Self::BiosUndionly, "bios-undionly"),
+    ];
+
+    pub(super) fn is_bios(self) -> bool {
+        matches!(self, Self::Bios | Self::BiosUndionly)
+    }
 }
 
 /// A machine that is to be real.
@@ -56,20 +72,18 @@ impl FromStr for Choice {
             return Err(NotAChoice("it begins with a location, name or address".to_owned()));
         }
         for word in words {
-            match word {
-                "bios" => choice.firmware = Firmware::Bios,
-                "uefi" => choice.firmware = Firmware::Uefi,
-                "uefi-http" => choice.firmware = Firmware::UefiHttp,
-                "secure-boot" => choice.secure_boot = true,
-                "tpm" => choice.tpm = true,
+            let firmware = Firmware::WORDS.iter().find(|(_, name)| *name == word);
+            match (word, firmware) {
+                (_, Some((firmware, _))) => choice.firmware = *firmware,
+                ("secure-boot", _) => choice.secure_boot = true,
+                ("tpm", _) => choice.tpm = true,
                 _ => {
-                    return Err(NotAChoice(format!(
-                        "`{word}` is none of bios, uefi, uefi-http, secure-boot, tpm"
-                    )));
+                    let words = Firmware::WORDS.map(|(_, name)| name).join(", ");
+                    return Err(NotAChoice(format!("`{word}` is none of {words}, secure-boot, tpm")));
                 }
             }
         }
-        if choice.secure_boot && choice.firmware == Firmware::Bios {
+        if choice.secure_boot && choice.firmware.is_bios() {
             return Err(NotAChoice("a BIOS has no Secure Boot".to_owned()));
         }
         Ok(choice)
@@ -79,12 +93,8 @@ impl FromStr for Choice {
 /// As `--vm` takes it.
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let firmware = match self.firmware {
-            Firmware::Bios => "bios",
-            Firmware::Uefi => "uefi",
-            Firmware::UefiHttp => "uefi-http",
-        };
-        write!(f, "{},{firmware}", self.target)?;
+        let firmware = Firmware::WORDS.iter().find(|(firmware, _)| *firmware == self.firmware);
+        write!(f, "{},{}", self.target, firmware.map_or("", |(_, word)| word))?;
         f.write_str(if self.secure_boot { ",secure-boot" } else { "" })?;
         f.write_str(if self.tpm { ",tpm" } else { "" })
     }
@@ -146,10 +156,17 @@ mod tests {
     fn choices_as_people_write_them() {
         check("p01/r1/u01", &expect!["p01/r1/u01,uefi"]);
         check("p01/r1/u01,bios", &expect!["p01/r1/u01,bios"]);
+        check("p01/r1/u01,bios-undionly", &expect!["p01/r1/u01,bios-undionly"]);
         check("hv-1,tpm,uefi-http", &expect!["hv-1,uefi-http,tpm"]);
         check("10.64.0.6,secure-boot,tpm", &expect!["10.64.0.6,uefi,secure-boot,tpm"]);
-        check("u01,efi", &expect!["error: `efi` is none of bios, uefi, uefi-http, secure-boot, tpm"]);
-        check("u01,", &expect!["error: `` is none of bios, uefi, uefi-http, secure-boot, tpm"]);
+        check(
+            "u01,efi",
+            &expect!["error: `efi` is none of uefi, uefi-http, bios, bios-undionly, secure-boot, tpm"],
+        );
+        check(
+            "u01,",
+            &expect!["error: `` is none of uefi, uefi-http, bios, bios-undionly, secure-boot, tpm"],
+        );
         check(",bios", &expect!["error: it begins with a location, name or address"]);
         check("u01,bios,secure-boot", &expect!["error: a BIOS has no Secure Boot"]);
     }

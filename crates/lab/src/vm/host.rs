@@ -4,6 +4,7 @@ use super::arguments::{Accelerator, OVMF, OVMF_SECURE, VARIABLES, VARIABLES_SECU
 use super::choice::{Choice, Firmware};
 use crate::error::Error;
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// The program that is a machine.
@@ -12,7 +13,10 @@ pub(super) const QEMU: &str = "/usr/bin/qemu-system-x86_64";
 pub(super) const SWTPM: &str = "/usr/bin/swtpm";
 pub(super) const SWTPM_SETUP: &str = "/usr/bin/swtpm_setup";
 /// Where Debian's iPXE lies.
-pub(crate) const LOADERS: &str = "/usr/lib/ipxe";
+const LOADERS: &str = "/usr/lib/ipxe";
+/// Where the boot protocol's mark is in a Linux kernel for x86 (Documentation/arch/x86/boot.rst).
+const MARK_AT: u64 = 0x202;
+const MARK: &[u8; 4] = b"HdrS";
 
 /// Memory that is left to this machine itself, in MiB.
 const KEPT_MIB: u64 = 512;
@@ -26,7 +30,7 @@ pub(crate) fn check<'a>(choices: impl Iterator<Item = &'a Choice>) -> Result<(),
     for choice in choices {
         needed.extend([(QEMU, "qemu-system-x86"), ("/usr/lib/ipxe/undionly.kpxe", "ipxe")]);
         match choice.firmware {
-            Firmware::Bios => needed.extend([
+            Firmware::Bios | Firmware::BiosUndionly => needed.extend([
                 ("/usr/share/seabios/bios-256k.bin", "seabios"),
                 ("/usr/lib/ipxe/qemu/pxe-virtio.rom", "ipxe-qemu"),
             ]),
@@ -50,6 +54,27 @@ pub(crate) fn check<'a>(choices: impl Iterator<Item = &'a Choice>) -> Result<(),
     let packages = missing.join(" ");
     Err(Error::new(format!(
         "give machines real firmware: this needs `apt-get install --no-install-recommends {packages}`"
+    )))
+}
+
+/// Where real firmware finds what it fetches.
+pub(crate) fn loaders(named: Option<&Path>) -> &Path {
+    named.unwrap_or(Path::new(LOADERS))
+}
+
+/// Whether the kernel that a machine is to boot is one: examples have something in its place that has its size.
+///
+/// # Errors
+/// If it is there and is none. One that is missing is the controller's to tell.
+pub(crate) fn check_kernel(target: &str, kernel: &Path) -> Result<(), Error> {
+    let mut mark = [0; MARK.len()];
+    let is_there = File::open(kernel).map(|kernel| kernel.read_exact_at(&mut mark, MARK_AT));
+    if is_there.is_err() || mark == *MARK {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "give {target} real firmware: {} is no kernel; `zw image build installer` makes one, and the image that goes with it",
+        kernel.display()
     )))
 }
 

@@ -42,8 +42,8 @@ pub(super) async fn start(directory: &Path, serial: &str) -> Result<(Child, Owne
 
 /// Makes it, with an authority of the lab's own: the system's is root's, and for good.
 async fn make(directory: &Path, state: &Path, serial: &str) -> Result<(), Error> {
-    // Those of all machines of a lab lie beside each other, and one authority beside them.
-    let authority = directory.parent().unwrap_or(directory).join("tpm-authority");
+    // One for all machines of the lab, whose directory is two above theirs.
+    let authority = directory.ancestors().nth(2).unwrap_or(directory).join("tpm-authority");
     for path in [state, &authority] {
         fs::create_dir_all(path).doing(|| format!("create {}", path.display()))?;
     }

@@ -6,7 +6,7 @@ use crate::net::Namespace;
 use crate::vm;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,8 +107,10 @@ fn spawn(zone: &Zone, namespace: &Namespace, name: &str) -> Result<Child, Error>
     let errors = log.try_clone().doing(|| "share a log")?;
     let runtime = tokio::runtime::Handle::current();
     // Real firmware runs what it fetches.
-    let loaders =
-        if zone.real.is_empty() { directory.path.join("loaders") } else { PathBuf::from(vm::LOADERS) };
+    let loaders = match zone.real.is_empty() {
+        true => directory.path.join("loaders"),
+        false => vm::loaders(zone.start.loaders.as_deref()).to_owned(),
+    };
     namespace.run(|| {
         let _inside = runtime.enter();
         Command::new("/proc/self/exe")

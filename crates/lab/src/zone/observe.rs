@@ -52,6 +52,7 @@ fn take_over(zone: &Zone, answer: &Value) {
             let wait = machine.get("wait").and_then(|wait| wait.get("on")).and_then(Value::as_str);
             let wait = wait.map(|on| format!("waits for {on}"));
             let why = match state {
+                "off" => String::new(),
                 _ if text("miscabled").is_some() => text("miscabled").unwrap_or_default().to_owned(),
                 "ready" => String::new(),
                 "failed" => text("detail").unwrap_or_default().to_owned(),

@@ -53,6 +53,9 @@ enum Command {
         /// address; `bios`, `uefi-http` (no PXE), `secure-boot` and `tpm` may follow. May be repeated.
         #[arg(long, value_name = "TARGET[,bios][,tpm]")]
         vm: Vec<vm::Choice>,
+        /// Where the boot programs for such machines lie [default: /usr/lib/ipxe].
+        #[arg(long, value_name = "DIRECTORY", requires = "vm")]
+        loaders: Option<PathBuf>,
         /// Seconds without any change after which it stops waiting and says who waits for what [default: 90, with --vm
         /// 600].
         #[arg(long, value_name = "SECONDS")]
@@ -175,6 +178,9 @@ pub(crate) struct SupervisorArgs {
     /// A machine that is real.
     #[arg(long)]
     vm: Vec<vm::Choice>,
+    /// Where their boot programs lie.
+    #[arg(long)]
+    loaders: Option<PathBuf>,
     /// The inner of the two processes.
     #[arg(long)]
     inner: bool,
@@ -184,30 +190,39 @@ pub(crate) struct SupervisorArgs {
 pub(crate) fn supervise(args: &SupervisorArgs) -> ExitCode {
     let directory = Directory { path: args.directory.clone() };
     if args.inner {
-        let real = args.vm.clone();
-        return ExitCode::from(zone::run(zone::Start { design: args.design.clone(), directory, real }));
+        let (design, real, loaders) = (args.design.clone(), args.vm.clone(), args.loaders.clone());
+        return ExitCode::from(zone::run(zone::Start { design, directory, real, loaders }));
     }
-    let mut inner = arguments(&args.design, &directory, &args.vm);
+    let real = Real { machines: &args.vm, loaders: args.loaders.as_deref() };
+    let mut inner = arguments(&args.design, &directory, real);
     inner.push("--inner".to_owned());
     ExitCode::from(supervisor::stand_guard(&Supervise { design: args.design.clone(), directory, inner }))
 }
 
-fn arguments(design: &Path, directory: &Directory, real: &[vm::Choice]) -> Vec<String> {
+/// What is real in a lab.
+#[derive(Clone, Copy)]
+struct Real<'a> {
+    machines: &'a [vm::Choice],
+    loaders: Option<&'a Path>,
+}
+
+fn arguments(design: &Path, directory: &Directory, real: Real<'_>) -> Vec<String> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let [design, directory] = [text(design), text(&directory.path)];
     let mut words =
         vec!["lab-supervisor".to_owned(), "--design".to_owned(), design, "--directory".to_owned(), directory];
-    words.extend(real.iter().flat_map(|choice| ["--vm".to_owned(), choice.to_string()]));
+    words.extend(real.machines.iter().flat_map(|choice| ["--vm".to_owned(), choice.to_string()]));
+    words.extend(real.loaders.into_iter().flat_map(|path| ["--loaders".to_owned(), text(path)]));
     words
 }
 
 /// Runs the command. Call it while the process has one thread.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let outcome = match &args.command {
-        Command::Up { design, vm, patience } => {
+        Command::Up { design, vm, loaders, patience } => {
             let patience =
                 patience.map_or(if vm.is_empty() { PATIENCE } else { PATIENCE_REAL }, Duration::from_secs);
-            return up(design, vm, patience);
+            return up(design, vm, loaders.as_deref(), patience);
         }
         Command::Console { target, log: true } => chosen(args.zone.as_deref())
             .and_then(|lab| console::show(&lab, target))
@@ -338,11 +353,13 @@ fn take_down(zone: Option<&str>, all: bool) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn up(design: &Path, real: &[vm::Choice], patience: Duration) -> ExitCode {
-    let design = match std::path::absolute(design) {
-        Ok(path) => path,
-        Err(error) => return failed(&error),
+fn up(design: &Path, machines: &[vm::Choice], loaders: Option<&Path>, patience: Duration) -> ExitCode {
+    let (design, loaders) = match (std::path::absolute(design), loaders.map(std::path::absolute).transpose())
+    {
+        (Ok(design), Ok(loaders)) => (design, loaders),
+        (Err(error), _) | (_, Err(error)) => return failed(&error),
     };
+    let real = Real { machines, loaders: loaders.as_deref() };
     let zone = match lab::load::load(&design) {
         Ok((plan, found, files)) => {
             say_error(&findings::rendered(&design, &files, &found));
@@ -358,12 +375,7 @@ fn up(design: &Path, real: &[vm::Choice], patience: Duration) -> ExitCode {
         .unwrap_or_else(|error| complain(&error))
 }
 
-fn bring_up(
-    design: &Path,
-    lab: &Directory,
-    real: &[vm::Choice],
-    patience: Duration,
-) -> Result<ExitCode, Error> {
+fn bring_up(design: &Path, lab: &Directory, real: Real<'_>, patience: Duration) -> Result<ExitCode, Error> {
     match lab.holder() {
         Holder::Supervisor(process) => {
             let zone = lab.zone();
@@ -393,7 +405,7 @@ fn bring_up(
     })?;
     let start = || {
         lab.create()?;
-        if !real.is_empty() {
+        if !real.machines.is_empty() {
             lab.make_room()?;
         }
         supervisor::start(&arguments(design, lab, real), lab)
@@ -466,7 +478,9 @@ impl Waiting {
             Some(Verdict::AllReady)
         } else if is_up
             && quiet > SETTLED
-            && machines.iter().all(|machine| machine.is_up() || machine.state == "failed")
+            && machines
+                .iter()
+                .all(|machine| machine.is_up() || matches!(machine.state.as_str(), "failed" | "off"))
         {
             Some(Verdict::Settled)
         } else if quiet > self.patience {
