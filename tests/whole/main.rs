@@ -7,6 +7,7 @@
 //! | `clients`, `clients6` | DHCP clients and a relay that we did not write, of both families         |
 //! | `dns`      | `dig`, `named-checkzone`, `drill`, `dnsperf`                                         |
 //! | `dns_secondary` | BIND as a secondary, ldns as a judge of zones                                  |
+//! | `bmc`      | a BMC that others play, adopted and worked with                                     |
 //! | `boot`     | TFTP and HTTP clients                                                                |
 //! | `perf`     | `perfdhcp` as a judge                                                                |
 //! | `judges`   | Ansible, Prometheus and Graphviz on what we export; the API by its own document      |
@@ -20,6 +21,7 @@
 //! | `zw`       | running the program                                                                  |
 
 mod abuse;
+mod bmc;
 mod boot;
 mod cases;
 mod clients;

@@ -22,7 +22,7 @@ usage: cargo xtask COMMAND
   bench       measure us and the servers that people use today, and write bench/results.md; with the name of a section
               (limit, dhcp, dhcp6, dns, storm, memory, change, plan, lab), `--smoke`, `--rounds N` or `--only SERVER` it only prints
   agent       build zw-agent as a static program, for the installer: `zw image build installer` finds it
-  packages    install the Debian packages that the tests use, or name them
+  packages    install the Debian packages and Python programs that the tests use, or name them
 ";
 
 fn main() -> ExitCode {

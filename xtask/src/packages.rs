@@ -1,4 +1,4 @@
-//! The Debian packages whose programs the tests run against us, and the bench beside us.
+//! The Debian packages whose programs the tests run against us, and the bench beside us; and what Debian does not have.
 
 use crate::run;
 use std::process::{Command, Stdio};
@@ -43,6 +43,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("procps", "pkill ends a lab the hard way"),
     ("prometheus", "promtool reads our metrics and targets"),
     ("python3", "sends what no decent client would"),
+    ("python3-venv", "the place of Python programs that Debian does not have"),
     ("qemu-system-x86", "real machines of the lab"),
     ("socat", "holds ports that the server wants"),
     ("swtpm", "the TPM of real machines of the lab"),
@@ -56,8 +57,50 @@ const PACKAGES: &[(&str, &str)] = &[
     ("zstd", "unpacks the archives of images that we wrote"),
 ];
 
-/// Installs what is missing if this is root on a Debian; else names it.
+/// Programs of Python's index, with their version, and what they are for. They are put in a place of their own beside what cargo
+/// builds (`target/python`), and nowhere on the system.
+const PYTHON: &[(&str, &str)] = &[("sushy-tools==2.2.0", "sushy-emulator plays a BMC that speaks Redfish")];
+
+/// Installs what is missing, as far as this user may; else names it.
 pub(crate) fn install() -> Result<(), String> {
+    install_debian()?;
+    install_python();
+    Ok(())
+}
+
+/// What cannot be had is named, and tests that need it say that they are skipped: there may be no way to the index.
+fn install_python() {
+    // Beside this program's own directory, wherever cargo was told to build.
+    let this = std::env::current_exe().ok();
+    let Some(place) =
+        this.as_ref().and_then(|this| this.ancestors().nth(2)).map(|target| target.join("python"))
+    else {
+        return;
+    };
+    let wanted: Vec<&str> = PYTHON.iter().map(|(name, _)| *name).collect();
+    let mark = place.join("installed");
+    if std::fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted.join("\n")) {
+        return;
+    }
+    run::say(&format!("installing {} in {}\n", wanted.join(" "), place.display()));
+    let (place, pip) = (place.display().to_string(), place.join("bin/pip").display().to_string());
+    let made = run::output("python3", &["-m", "venv", "--clear", &place]).and_then(|_| {
+        let options = ["install", "--quiet", "--disable-pip-version-check"];
+        run::output(&pip, &[&options[..], &wanted].concat())
+    });
+    match made.and_then(|_| std::fs::write(&mark, wanted.join("\n")).map_err(|error| error.to_string())) {
+        Ok(()) => {}
+        Err(why) => {
+            let missing = PYTHON.iter().map(|(name, reason)| format!("  {name}: {reason}\n"));
+            run::say(&format!(
+                "these cannot be had here; tests that run them say so and are skipped ({why}):\n{}\n",
+                missing.collect::<String>()
+            ));
+        }
+    }
+}
+
+fn install_debian() -> Result<(), String> {
     let missing: Vec<&str> = PACKAGES.iter().map(|(name, _)| *name).filter(|name| !installed(name)).collect();
     if missing.is_empty() {
         return Ok(());

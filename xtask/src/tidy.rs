@@ -24,7 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("bmc", &[]),
     (
         "server",
-        &["model", "design", "plan", "lifecycle", "wire", "answer", "render", "api", "store", "agent"],
+        &["model", "design", "plan", "lifecycle", "wire", "answer", "render", "api", "store", "bmc", "agent"],
     ),
     (
         "lab",

@@ -403,7 +403,7 @@ pub struct Event {
     #[schema(value_type = String)]
     pub location: Location,
     /// Its kind: `asked`, `declined`, `script-fetched`, `file-fetched`, `installing`, `token-issued`, `enrolled`,
-    /// `connected`, `lost`, `reported`, `checked` or `operator`.
+    /// `connected`, `lost`, `reported`, `checked`, `servers-heard`, `operator` or `bmc`.
     pub kind: String,
     /// In words.
     pub sentence: String,

@@ -3,6 +3,7 @@
 //! | module  | between whom                                     | how                                         |
 //! |---------|---------------------------------------------------|---------------------------------------------|
 //! | `agent` | agent and controller                              | frames of JSON in TLS                       |
+//! | `bmc`   | command line and controller                       | one request, lines of JSON back             |
 //! | `image` | who builds, serves and writes images               | `manifest.json`                             |
 //! | `install` | agent and controller                             | inside their frames                         |
 //! | `http`  | command line, page and programs, and controller   | JSON over HTTP, described by OpenAPI        |
@@ -10,6 +11,7 @@
 //! Nothing here opens a socket or decides anything.
 
 pub mod agent;
+pub mod bmc;
 pub mod http;
 pub mod image;
 pub mod install;

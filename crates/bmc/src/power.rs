@@ -8,6 +8,7 @@ use crate::session::Bmc;
 use serde_json::{Value, json};
 use std::fmt;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// What is asked of a machine's power.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,11 +89,19 @@ impl Bmc {
     }
 
     async fn until_power(&mut self, state: &PowerState, limit: Duration) -> Result<PowerState, Error> {
+        let end = Instant::now() + limit;
         let awaited = format!("power to be {state}");
-        self.until(&awaited, limit, async |bmc: &mut Self| {
-            Ok(Some(bmc.power_state().await?).filter(|is| is == state))
-        })
-        .await
+        loop {
+            self.tell(awaited.clone(), None);
+            let is = self.power_state().await?;
+            if is == *state {
+                return Ok(is);
+            }
+            if Instant::now() + self.limits.poll > end {
+                return Err(Error::TooSlow { awaited, limit });
+            }
+            tokio::time::sleep(self.limits.poll).await;
+        }
     }
 
     /// The first of these resets that the BMC says it knows; the first of all if it says nothing.

@@ -17,7 +17,6 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Where every Redfish service begins (DSP0266 §6.2).
 const ROOT: &str = "/redfish/v1/";
@@ -290,26 +289,6 @@ impl Bmc {
             ],
             firmware: system.and_then(|system| system.manager_body["FirmwareVersion"].as_str()),
         })
-    }
-
-    /// Asks again and again, until `look` finds what is awaited.
-    pub(crate) async fn until<T>(
-        &mut self,
-        awaited: &str,
-        limit: Duration,
-        mut look: impl AsyncFnMut(&mut Self) -> Result<Option<T>, Error>,
-    ) -> Result<T, Error> {
-        let end = Instant::now() + limit;
-        loop {
-            self.tell(awaited.to_owned(), None);
-            if let Some(found) = look(self).await? {
-                return Ok(found);
-            }
-            if Instant::now() + self.limits.poll > end {
-                return Err(Error::TooSlow { awaited: awaited.to_owned(), limit });
-            }
-            tokio::time::sleep(self.limits.poll).await;
-        }
     }
 }
 

@@ -128,6 +128,7 @@ pub fn step(
             Step { changed, ..Step::default() }
         }
         What::Operator { by, wish } => operator(machine, by, wish, now),
+        What::Bmc { .. } => Step { changed: true, ..Step::default() },
         What::Tick => Step::default(),
     }
 }

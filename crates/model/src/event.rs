@@ -132,6 +132,15 @@ pub enum What {
         /// What.
         wish: Wish,
     },
+    /// Something was asked of its BMC, which changes nothing that is known of the machine by itself.
+    Bmc {
+        /// Who asked.
+        by: String,
+        /// What, in words that complete "asked its BMC …".
+        asked: String,
+        /// What came of it; `None`: it begins.
+        outcome: Option<String>,
+    },
     /// Time passed; overdue waits are looked at. Not stored.
     Tick,
 }

@@ -4,6 +4,7 @@
 //! listener; no socket loop takes its lock.
 
 use crate::agents::{Present, Push, Situation, Verdict};
+use crate::bmc::Bmcs;
 use crate::counters::Counters;
 use crate::inbox::Inbox;
 use crate::keeper::Message;
@@ -42,6 +43,8 @@ pub(crate) struct Controller {
     pub(crate) history: Mutex<History>,
     /// Which agents hold a connection.
     pub(crate) present: Arc<Present>,
+    /// The machines' BMCs.
+    pub(crate) bmcs: Arc<Bmcs>,
     condition: Mutex<Condition>,
 }
 
@@ -52,6 +55,7 @@ pub(crate) struct Opened {
     pub(crate) history: History,
     pub(crate) last_seq: u64,
     pub(crate) condition: Condition,
+    pub(crate) bmcs: Bmcs,
 }
 
 /// A hint: what is there to be read now.
@@ -85,7 +89,7 @@ pub(crate) struct Condition {
 
 impl Controller {
     pub(crate) fn new(options: Options, journal: Journal, inbox: Inbox, opened: Opened) -> Self {
-        let Opened { zone, view, history, last_seq, condition } = opened;
+        let Opened { zone, view, history, last_seq, condition, bmcs } = opened;
         let news = News { seq: last_seq, generation: zone.plan().generation, views: 1 };
         Self {
             options,
@@ -101,6 +105,7 @@ impl Controller {
             published: watch::Sender::new(news.generation),
             history: Mutex::new(history),
             present: Arc::new(Present::default()),
+            bmcs: Arc::new(bmcs),
             condition: Mutex::new(condition),
         }
     }

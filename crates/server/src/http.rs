@@ -8,12 +8,14 @@
 //! | `zone`     | `/v1/zone`, `/v1/plan`                                         |
 //! | `status`   | `/v1/status`, `/v1/findings`                                   |
 //! | `machines` | `/v1/machines`, `/v1/machines/{location}`, and wishes          |
+//! | `bmc`      | `/v1/bmc/{location}`                                           |
 //! | `why`      | `/v1/why`, `/v1/refusals`                                      |
 //! | `events`   | `/v1/events`                                                   |
 //! | `metrics`  | `/metrics`                                                     |
 //! | `reload`   | `/v1/reload`                                                   |
 //! | `words`    | events and findings in words                                   |
 
+mod bmc;
 mod events;
 mod machines;
 mod metrics;
@@ -81,6 +83,7 @@ impl Api {
         machines::machines,
         machines::machine,
         machines::wish,
+        bmc::ask,
         why::why,
         why::refusals,
         events::events,
@@ -100,6 +103,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/findings", get(status::findings)),
         ("/v1/machines", get(machines::machines)),
         ("/v1/machines/{*location}", get(machines::machine).post(machines::wish)),
+        ("/v1/bmc/{*location}", post(bmc::ask)),
         ("/v1/why", get(why::why)),
         ("/v1/refusals", get(why::refusals)),
         ("/v1/events", get(events::events)),

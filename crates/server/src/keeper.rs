@@ -46,6 +46,8 @@ pub(crate) enum Message {
     Publish(Box<Proposal>, oneshot::Sender<Result<Generation, PublishError>>),
     /// The boot files or addresses of this installation changed.
     Site(Arc<Site>),
+    /// Something secret is to be kept under a name; sealed already where it must be.
+    Secret { name: String, bytes: Vec<u8>, asker: oneshot::Sender<Result<(), String>> },
     /// Store what there is and end.
     Stop,
 }
@@ -148,6 +150,10 @@ impl Keeper {
             Message::Site(site) => {
                 self.site = site;
                 self.view_is_old = true;
+            }
+            Message::Secret { name, bytes, asker } => {
+                let stored = self.store.set_secret(&name, &bytes);
+                drop(asker.send(stored.map_err(|failure| failure.to_string())));
             }
             Message::Stop => return true,
         }

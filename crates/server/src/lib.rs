@@ -23,10 +23,12 @@
 //! | `dhcp`, `dhcp6`, `dns`, `tftp`, `boot_http` | one protocol each, between socket and `answer`      |
 //! | `boot_file`   | a file that TFTP and HTTP send, and whether it is still the same                  |
 //! | `agents`      | the agents' TLS listener                                                          |
+//! | `bmc`         | what is asked of machines' BMCs, and with which credentials                       |
 //! | `http`        | the API                                                                           |
 //! | `refusals`, `counters` | why packets were not answered, and how many of everything                |
 
 pub mod agents;
+mod bmc;
 mod boot_file;
 mod boot_http;
 mod clock;

@@ -1,6 +1,7 @@
 //! Opens everything in order, and ends it.
 
 use crate::agents::{self, Agents, Authority};
+use crate::bmc::Bmcs;
 use crate::controller::{Condition, Controller, Opened};
 use crate::files::{ReadError, read_design};
 use crate::http::{self, Api};
@@ -27,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use store::{Loaded, Publication, PublishError, Published, Store};
+use store::{Key, Loaded, Publication, PublishError, Published, Store};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -130,7 +131,8 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     let generation = zone.plan().generation;
     let history = store.history().map_err(StartError::State)?;
     let (inbox, queue) = inbox();
-    let opened = Opened { zone, view, history, last_seq: store.last_seq(), condition };
+    let bmcs = Bmcs::new(Key::open_or_make(&options.state).map_err(StartError::Store)?);
+    let opened = Opened { zone, view, history, last_seq: store.last_seq(), condition, bmcs };
     let controller = Arc::new(Controller::new(options, journal, inbox, opened));
     controller.counters.view_made(view_took);
     let (drafts, jobs) = std::sync::mpsc::channel();

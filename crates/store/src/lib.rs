@@ -9,14 +9,17 @@
 //! | `schema` | the tables, their version, and the limits on them               |
 //! | `write`  | publish, append, secrets, and the compaction of old events      |
 //! | `read`   | load at start; history while running, beside the writer        |
+//! | `sealed` | secrets that are unreadable without a key beside the file      |
 //! | `error`  | what can go wrong, told so that an operator knows what to do    |
 
 mod error;
 mod read;
 mod schema;
+mod sealed;
 mod write;
 
 pub use error::{Failure, FailureKind, OpenError, PublishError};
 pub use read::{Entry, History, Loaded, Published, Selection};
 pub use schema::{DATABASE_FILE, EVENTS_PER_MACHINE_MAX, EVENTS_PER_MACHINE_SLACK, LOCK_FILE, PLANS_MAX};
+pub use sealed::{KEY_FILE, Key, Unsealed};
 pub use write::{Publication, Record, Store};

@@ -84,8 +84,7 @@ impl Store {
 
     /// The bytes kept under this name.
     pub fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, Failure> {
-        let mut statement = self.connection().prepare_cached("SELECT bytes FROM secrets WHERE name = ?1")?;
-        Ok(statement.query_map([name], |row| row.get(0))?.next().transpose()?)
+        secret(self.connection(), name)
     }
 }
 
@@ -98,6 +97,11 @@ impl History {
     fn open(path: &Path) -> Result<Self, Failure> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         Ok(Self { connection: Connection::open_with_flags(path, flags)? })
+    }
+
+    /// The bytes kept under this name.
+    pub fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+        secret(&self.connection, name)
     }
 
     /// At most `limit` entries, oldest first.
@@ -139,6 +143,11 @@ impl History {
         }
         Ok(entries)
     }
+}
+
+fn secret(connection: &Connection, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+    let mut statement = connection.prepare_cached("SELECT bytes FROM secrets WHERE name = ?1")?;
+    Ok(statement.query_map([name], |row| row.get(0))?.next().transpose()?)
 }
 
 fn published(row: &Row<'_>) -> Result<Published, Failure> {

@@ -4,8 +4,8 @@
 
 use clap::Args as ClapArgs;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::Request;
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,8 +19,11 @@ use tokio::net::{TcpStream, UnixStream};
 const SOCKET: &str = "/run/zonewright/api.sock";
 /// The longest answer that is read: the plan of 100,000 machines is a tenth of it.
 const ANSWER_MAX: usize = 1 << 30;
-/// How long an answer may take.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
+/// The longest line of an answer that comes line by line, and the longest error.
+const LINE_MAX: usize = 4 << 20;
+const ERROR_MAX: usize = 1 << 20;
+/// How long an answer may take, or the next line of one.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// Which controller to ask.
 #[derive(ClapArgs, Clone, Debug)]
@@ -136,6 +139,33 @@ pub(crate) fn post<T: DeserializeOwned>(
     understand(server, &text)
 }
 
+/// Asks for something to be done that takes its time, and hears how it goes: a line of JSON for each word.
+pub(crate) fn post_lines<T: DeserializeOwned>(
+    server: &Server,
+    path: &str,
+    body: &impl Serialize,
+    mut hear: impl FnMut(T),
+) -> Result<(), Failure> {
+    let body = serde_json::to_vec(body).map_err(|error| unreachable(server, &error))?;
+    block_on(server, async {
+        let opened = async { open(server, "POST", path, body, connect(server).await?).await };
+        let mut answer = timed(server, opened).await?.into_body();
+        let mut begun: Vec<u8> = Vec::new();
+        while let Some(frame) = timed(server, async { Ok(answer.frame().await) }).await? {
+            let frame = frame.map_err(|error| unreachable(server, &error))?;
+            begun.extend(frame.data_ref().map(|data| &data[..]).unwrap_or_default());
+            while let Some(end) = begun.iter().position(|octet| *octet == b'\n') {
+                let line: Vec<u8> = begun.drain(..=end).collect();
+                hear(understand(server, &line)?);
+            }
+            if begun.len() > LINE_MAX {
+                return Err(unreachable(server, &"its answer is not understood (a line without an end)"));
+            }
+        }
+        Ok(())
+    })
+}
+
 /// A piece of a path or query, with everything that is not plain percent-encoded (RFC 3986 §2.3).
 pub(crate) fn encoded(piece: &str) -> String {
     piece.bytes().fold(String::new(), |text, octet| match octet {
@@ -156,38 +186,50 @@ fn understand<T: DeserializeOwned>(server: &Server, text: &[u8]) -> Result<T, Fa
 }
 
 fn ask(server: &Server, method: &str, path: &str, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    block_on(server, async {
+        let answer = async {
+            let answer = open(server, method, path, body, connect(server).await?).await?;
+            let body = Limited::new(answer.into_body(), ANSWER_MAX).collect().await;
+            Ok(body.map_err(|error| unreachable(server, &error))?.to_bytes().to_vec())
+        };
+        timed(server, answer).await
+    })
+}
+
+fn block_on<T>(server: &Server, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| unreachable(server, &error))?;
-    runtime.block_on(async {
-        let answer = async {
-            match server {
-                Server::Socket(path_of_socket) => {
-                    let stream = UnixStream::connect(path_of_socket)
-                        .await
-                        .map_err(|error| unreachable(server, &error))?;
-                    exchange(server, stream, method, path, body).await
-                }
-                Server::Address(address) => {
-                    let stream =
-                        TcpStream::connect(address).await.map_err(|error| unreachable(server, &error))?;
-                    exchange(server, stream, method, path, body).await
-                }
-            }
-        };
-        let timed = tokio::time::timeout(ANSWER_TIME_MAX, answer).await;
-        timed.unwrap_or_else(|_| Err(unreachable(server, &"it does not answer")))
+    runtime.block_on(work)
+}
+
+async fn timed<T>(server: &Server, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let timed = tokio::time::timeout(ANSWER_TIME_MAX, work).await;
+    timed.unwrap_or_else(|_| Err(unreachable(server, &"it does not answer")))
+}
+
+/// Either kind of connection.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+async fn connect(server: &Server) -> Result<Box<dyn Stream>, Failure> {
+    let failed = |error: std::io::Error| unreachable(server, &error);
+    Ok(match server {
+        Server::Socket(path) => Box::new(UnixStream::connect(path).await.map_err(failed)?),
+        Server::Address(address) => Box::new(TcpStream::connect(address).await.map_err(failed)?),
     })
 }
 
-async fn exchange(
+/// Asks, and gives an answer that is no error; its body is yet to be read.
+async fn open(
     server: &Server,
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     method: &str,
     path: &str,
     body: Vec<u8>,
-) -> Result<Vec<u8>, Failure> {
+    stream: Box<dyn Stream>,
+) -> Result<Response<Incoming>, Failure> {
     let failed = |error: hyper::Error| unreachable(server, &error);
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
@@ -206,11 +248,11 @@ async fn exchange(
         .map_err(|error| unreachable(server, &error))?;
     let answer = sender.send_request(request).await.map_err(failed)?;
     let status = answer.status();
-    let body = Limited::new(answer.into_body(), ANSWER_MAX).collect().await;
-    let text = body.map_err(|error| unreachable(server, &error))?.to_bytes().to_vec();
     if status.is_success() {
-        return Ok(text);
+        return Ok(answer);
     }
+    let body = Limited::new(answer.into_body(), ERROR_MAX).collect().await;
+    let text = body.map_err(|error| unreachable(server, &error))?.to_bytes();
     let said = serde_json::from_slice::<api::http::Error>(&text).map(|error| error.error);
     Err(Failure::Refused(said.unwrap_or_else(|_| format!("the controller at {server} answered {status}"))))
 }

@@ -54,6 +54,7 @@ enum Command {
     Reinstall(commands::install::ReinstallArgs),
     /// Let the controller read its design now, and allow what it refuses by itself.
     Reload(commands::wish::ReloadArgs),
+    Bmc(commands::bmc::Args),
     Agent(commands::agent::Args),
     Image(commands::image::Args),
     Lab(commands::lab::Args),
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
         Command::Upgrade(args) => commands::install::upgrade(&args),
         Command::Reinstall(args) => commands::install::reinstall(&args),
         Command::Reload(args) => commands::wish::reload(&args),
+        Command::Bmc(args) => commands::bmc::run(&args),
         Command::Agent(args) => commands::agent::run(&args),
         Command::Image(args) => commands::image::run(&args),
         Command::Lab(args) => commands::lab::run(&args),

@@ -119,10 +119,7 @@ pub(super) async fn wish(
             format!("{location} is drawn, not booted: there is nothing to ask of it"),
         );
     }
-    let by = match peer {
-        Some(Extension(Peer::User(user))) => user_name(user),
-        _ => "somebody".to_owned(),
-    };
+    let by = asker(peer);
     let now = clock::now();
     let wish = match in_facts(wish, now) {
         Ok(wish) => wish,
@@ -178,13 +175,21 @@ fn in_facts(wish: Wish, now: Time) -> Result<model::event::Wish, String> {
     })
 }
 
+/// Who asks, for the history.
+pub(super) fn asker(peer: Option<Extension<Peer>>) -> String {
+    match peer {
+        Some(Extension(Peer::User(user))) => user_name(user),
+        _ => "somebody".to_owned(),
+    }
+}
+
 fn user_name(user: u32) -> String {
     let entry = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(user)).ok().flatten();
     entry.map_or_else(|| format!("uid {user}"), |entry| entry.name)
 }
 
 /// The device that a target means.
-fn find(controller: &Controller, target: &str) -> Option<DeviceId> {
+pub(super) fn find(controller: &Controller, target: &str) -> Option<DeviceId> {
     let zone = controller.zone();
     match zone.roster().find(zone.plan(), target)? {
         Target::Device(device) => Some(device),
@@ -193,7 +198,7 @@ fn find(controller: &Controller, target: &str) -> Option<DeviceId> {
 }
 
 /// Nothing has this name; perhaps something close has.
-fn unknown(controller: &Controller, target: &str) -> Response {
+pub(super) fn unknown(controller: &Controller, target: &str) -> Response {
     failed(StatusCode::NOT_FOUND, why::nothing_known(&controller.zone(), target))
 }
 

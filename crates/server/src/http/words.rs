@@ -79,6 +79,10 @@ fn told(what: &What) -> (&'static str, String) {
             ("servers-heard", servers.join("; "))
         }
         What::Operator { by, wish } => ("operator", format!("{by} asked: {}", wish_in_words(wish))),
+        What::Bmc { by, asked, outcome: None } => ("bmc", format!("{by} asked its BMC {asked}")),
+        What::Bmc { asked, outcome: Some(outcome), .. } => {
+            ("bmc", format!("its BMC was asked {asked}: {outcome}"))
+        }
         What::Tick => ("tick", "time passed".to_owned()),
     }
 }

@@ -1,0 +1,172 @@
+//! A BMC that others play: sushy-tools' emulator at the address that the plan gives to a machine's BMC.
+//!
+//! The fake machine takes 1 to 11 seconds for each change of its power. It has neither sessions nor accounts: that a BMC is
+//! made ours is held by `crates/bmc/tests`, against a BMC of our own.
+
+use crate::network::{Running, skip, until};
+use crate::served::{STATE, ZW, Zone};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+
+const UUID: &str = "27946b59-9e44-4fa7-8e91-f3527a1ef094";
+const PASSWORD: &str = "calvin-2026";
+
+/// Where `cargo xtask packages` puts Python's programs.
+fn python(program: &str) -> Option<PathBuf> {
+    let path = Path::new(ZW).ancestors().nth(2)?.join("python/bin").join(program);
+    if !path.is_file() {
+        skip("sushy-tools not installed (`cargo xtask packages` does it)");
+        return None;
+    }
+    Some(path)
+}
+
+/// The judges' rack, with BMCs on its machines.
+fn with_bmcs(text: String) -> String {
+    let bmc = "network \"bmc\" {\n  per = \"rack\"\n  for = [\"bmc\"]\n}\n\n\
+               model \"box\" {\n  kind = \"server\"\n  nics = [\"eth0\"]\n  bmc  = { port = \"bmc\" }\n}\n\nmodel \"node\" {";
+    text.replacen("model \"node\" {", bmc, 1)
+        .replace("u{01..12}", "u{01..04}")
+        .replace(
+            "role  = \"hypervisor\"\n      model = \"node\"",
+            "role  = \"hypervisor\"\n      model = \"box\"",
+        )
+        .replace(
+            "cable = { eth0 = leaf.a.swp[unit] }",
+            "cable = { eth0 = leaf.a.swp[unit], bmc = leaf.a.swp[unit + 12] }",
+        )
+}
+
+/// The emulator at `address`, with a certificate of its own, whose SHA-256 comes back.
+fn play(zone: &Zone, address: &str, emulator: &Path) -> (Running, String) {
+    let key = rcgen::generate_simple_self_signed(vec!["bmc.invalid".to_owned()]).expect("a certificate");
+    zone.network.write("/run/bmc/cert.pem", key.cert.pem());
+    zone.network.write("/run/bmc/key.pem", key.signing_key.serialize_pem());
+    let config = format!(
+        "SUSHY_EMULATOR_AUTH_FILE = '/run/bmc/users'\nSUSHY_EMULATOR_STATE_DIR = '/run/bmc'\n\
+         SUSHY_EMULATOR_FAKE_SYSTEMS = [{{'uuid': '{UUID}', 'name': 'fake', 'power_state': 'Off', \
+         'external_notifier': False, 'nics': [{{'mac': '00:5c:52:31:3a:9c', 'ip': '172.22.0.100'}}]}}]\n"
+    );
+    zone.network.write("/run/bmc/emulator.conf", config);
+    let emulator = emulator.display().to_string();
+    let words = [
+        &emulator,
+        "--fake",
+        "--config",
+        "/run/bmc/emulator.conf",
+        "--interface",
+        address,
+        "--port",
+        "443",
+        "--ssl-certificate",
+        "/run/bmc/cert.pem",
+        "--ssl-key",
+        "/run/bmc/key.pem",
+    ];
+    let mut running = zone.network.start("bmc1", &words);
+    running.wait_for("Running on https://");
+    let digest = Sha256::digest(key.cert.der());
+    (running, digest.iter().map(|octet| format!("{octet:02x}")).collect())
+}
+
+#[test]
+fn a_bmc_of_sushy_tools_is_adopted_and_worked_with() {
+    let (Some(emulator), Some(python)) = (python("sushy-emulator"), python("python")) else { return };
+    let Some(mut zone) = Zone::drawn_with(with_bmcs) else { return };
+    zone.serve();
+    let interfaces = zone.facts.plan["interfaces"].as_array().expect("interfaces");
+    let bmc = interfaces
+        .iter()
+        .find(|row| row["name"] == "bmc" && row["location"].as_str().is_some_and(|at| at.ends_with("/u01")));
+    let address = bmc.and_then(|row| row["v4"].as_str()).expect("a BMC with an address").to_owned();
+    zone.add_neighbour("bmc1", &address);
+    let hash =
+        format!("import bcrypt; print('root:' + bcrypt.hashpw(b'{PASSWORD}', bcrypt.gensalt(4)).decode())");
+    let users = zone.network.run(None, &[&python.display().to_string(), "-c", &hash]).fine();
+    zone.network.write("/run/bmc/users", users);
+    zone.network.write("/run/bmc/right", format!("root\n{PASSWORD}\n"));
+    zone.network.write("/run/bmc/wrong", "root\nsomething-else\n");
+
+    let refused = |words: &[&str], why: &str| {
+        let ended = zone.zw(&[&["bmc"], words].concat());
+        assert!(ended.status == 3 && ended.err.contains(why), "{ended}");
+    };
+    refused(&["power", "ctl1", "on"], "has no BMC with an address in the design");
+    refused(&["power", "hv-u01", "on"], "is not adopted");
+    refused(&["power", "nobody", "on"], "nobody");
+    let (mut emulated, certificate) = play(&zone, &address, &emulator);
+    let adopt = |file: &str| zone.zw(&["bmc", "adopt", "hv-u01", "--as-given", "--credentials", file]);
+    let wrong = adopt("/run/bmc/wrong");
+    assert!(wrong.status == 3 && wrong.err.contains("does not accept the user and password"), "{wrong}");
+    refused(&["adopt", "hv-u01", "--credentials", "/run/bmc/right"], "it has no account service");
+    let adopted = adopt("/run/bmc/right").fine();
+    assert!(adopted.contains(&format!("its certificate is SHA-256 {certificate}")), "{adopted}");
+
+    let says = |words: &[&str], text: &str| {
+        let said = zone.zw(&[&["bmc"], words].concat()).fine();
+        assert!(said.contains(text), "{words:?}: {said}");
+    };
+    // What the emulator itself says.
+    let judge = |path: &str| -> Value {
+        let curl = format!("curl -sk -u root:{PASSWORD} https://{address}/redfish/v1/Systems/{UUID}{path}");
+        serde_json::from_str(&zone.network.sh(Some("bmc1"), &curl)).expect("JSON")
+    };
+    says(&["power", "hv-u01", "status"], "power is off");
+    says(&["boot", "hv-u01", "pxe", "--once", "--mode", "uefi", "--now"], "it boots from PXE; power is on");
+    let system = judge("");
+    assert_eq!(
+        (&system["PowerState"], &system["Boot"]["BootSourceOverrideTarget"]),
+        (&"On".into(), &"Pxe".into())
+    );
+    says(&["boot", "hv-u01", "disk"], "it boots from disk when it starts next");
+    assert_eq!(judge("")["Boot"]["BootSourceOverrideTarget"], "Hdd");
+    says(&["power", "hv-u01", "force-off"], "power is off");
+    assert_eq!(judge("")["PowerState"], "Off");
+
+    zone.network.write("/run/bmc/media/rescue.iso", "an image");
+    let python = python.display().to_string();
+    let mut files = zone.network.start(
+        "bmc1",
+        &[&python, "-u", "-m", "http.server", "8000", "--bind", "127.0.0.1", "--directory", "/run/bmc/media"],
+    );
+    files.wait_for("Serving HTTP");
+    let image = "http://127.0.0.1:8000/rescue.iso";
+    says(&["media", "hv-u01", "insert", image], "is inserted");
+    let slot = judge("/VirtualMedia/Cd");
+    assert_eq!((&slot["Inserted"], &slot["Image"]), (&true.into(), &image.into()), "{slot}");
+    says(&["media", "hv-u01", "eject"], "it is ejected");
+    assert_eq!(judge("/VirtualMedia/Cd")["Inserted"], false);
+
+    let inventory: Value =
+        serde_json::from_str(&zone.zw(&["bmc", "inventory", "hv-u01", "--json"]).fine()).expect("JSON");
+    assert_eq!((&inventory["uuid"], &inventory["vendor"]), (&UUID.into(), &"Sushy Emulator".into()));
+    assert_eq!(inventory["nics"][0]["mac"], "00:5c:52:31:3a:9c", "{inventory}");
+    // The fake machine has no firmware to update, and says so.
+    refused(&["update", "hv-u01", image], "Failed fetching BIOS information");
+
+    let history = zone.zw(&["show", "hv-u01"]).fine();
+    for told in [
+        "asked its BMC to boot from PXE once by UEFI, now",
+        "its BMC was asked for power off at once: power is off",
+    ] {
+        assert!(history.contains(told), "{history}");
+    }
+    // Another box, or somebody between: nothing is said to it.
+    emulated.signal("KILL");
+    emulated.wait();
+    let (other, another) = play(&zone, &address, &emulator);
+    assert_ne!(certificate, another);
+    refused(&["power", "hv-u01", "status"], "it shows another certificate");
+    assert!(!other.said().contains("GET"), "{}", other.said());
+    // The password is nowhere to be read, and what is kept survives a power cut.
+    let everywhere = format!("! grep -r -l -F {PASSWORD} {STATE} /run/log");
+    zone.network.sh(None, &everywhere);
+    zone.kill();
+    zone.serve();
+    let ended = zone.zw(&["bmc", "power", "hv-u01", "status"]);
+    assert!(ended.err.contains("it shows another certificate"), "{ended}");
+    until("the state directory to have its key", || {
+        zone.network.outside(&format!("{STATE}/secrets.key")).is_file().then_some(())
+    });
+}
