@@ -35,6 +35,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("kmod", "depmod judges the lists of modules in images"),
     ("knot", "a DNS server to measure beside ours"),
     ("ldnsutils", "drill asks our DNS, by another library than dig's; ldns-verify-zone judges the zones"),
+    ("mmdebstrap", "puts the packages of operating systems together"),
     ("mtools", "reads files of EFI system partitions without mounting them"),
     ("musl-tools", "musl-gcc, for an agent that needs nothing of the system it runs on"),
     ("nginx-light", "a web server to measure beside ours"),
@@ -53,6 +54,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("tftpd-hpa", "a TFTP server to measure beside ours"),
     ("udhcpc", "a DHCP client"),
     ("yersinia", "floods with DHCP among other things"),
+    ("uidmap", "newuidmap, by which mmdebstrap does without root"),
     ("util-linux", "unshare, nsenter and setpriv, for private networks and missing rights"),
     ("zstd", "unpacks the archives of images that we wrote"),
 ];

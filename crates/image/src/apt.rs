@@ -85,10 +85,14 @@ impl Apt {
         Ok(())
     }
 
-    /// These packages and all that they depend on, as the sources have them now.
-    pub(crate) fn resolve(&self, names: &[String]) -> Result<Vec<Package>, Error> {
+    /// These packages and all that they depend on, as the sources have them now; with those that every Debian has, if wanted.
+    pub(crate) fn resolve(&self, names: &[String], is_essential: bool) -> Result<Vec<Package>, Error> {
         let mut command = self.command();
         command.args(["-qq", "--print-uris", "--no-install-recommends", "install", "--"]).args(names);
+        if is_essential {
+            // A pattern of apt's (apt-patterns(7)).
+            command.arg("?essential");
+        }
         let output = ended("apt-get install", command.output()).map_err(|error| self.explained(error))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.lines().map(offered).collect()

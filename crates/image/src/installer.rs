@@ -5,71 +5,34 @@
 use crate::elf::Elf;
 use crate::error::{Error, at};
 use crate::list::{self, List};
-use crate::lock::{Lock, Package};
-use crate::manifest::{self, File, Image, Manifest, Origin};
+use crate::manifest::{File, Manifest};
 use crate::modules::{Module, Modules, name_of};
-use crate::packages::{self, Cache, Step, digest};
-use crate::place::{self, Draft};
+use crate::packages::{Cache, Step, Wanted, digest};
+use crate::place::Draft;
+use crate::request::{self, Built, Request};
 use crate::source::Source;
 use crate::tree::{Node, Tree, followed};
 use crate::{grub, newc, programs};
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What an installer should not pass, all files together: a zone's machines fetch it at once.
 pub const BYTES_MAX: u64 = 40_000_000;
 /// How hard libzstd works on a release, and with [`Request::is_fast`].
-const LEVELS: (i32, i32) = (19, 6);
+pub(crate) const LEVELS: (i32, i32) = (19, 6);
 /// The kernel's files below `/usr/lib/modules`.
 const MODULES: &str = "usr/lib/modules";
 /// Where programs of added packages are.
 const PROGRAMS: [&str; 2] = ["usr/bin/", "usr/sbin/"];
 
-/// What to build, and from what.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// Where the image comes to lie; its lock is `OUTPUT.lock`.
-    pub output: PathBuf,
-    /// Debian's flavour of the kernel: `amd64`, `cloud-amd64`.
-    pub kernel: String,
-    /// The static program that becomes `/init`.
-    pub agent: PathBuf,
-    /// Where packages are kept.
-    pub cache: PathBuf,
-    /// Packages besides the installer's own.
-    pub add: Vec<String>,
-    /// A list of sources other than the system's.
-    pub sources: Option<PathBuf>,
-    /// Choose packages anew, whatever the lock says.
-    pub is_update: bool,
-    /// Compress less.
-    pub is_fast: bool,
-}
-
-/// What came of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Built {
-    /// The image.
-    pub image: Image,
-    /// The digest of what was there before.
-    pub before: Option<String>,
-}
-
-/// Where the lock of an image lies.
-pub fn lock_of(output: &Path) -> PathBuf {
-    let mut name = output.file_name().unwrap_or_default().to_owned();
-    name.push(".lock");
-    output.with_file_name(name)
-}
-
-/// Builds an installer; `step` hears what is being done.
-pub fn build(request: &Request, step: &mut dyn FnMut(Step)) -> Result<Built, Error> {
-    let agent = agent(&request.agent)?;
+/// Builds an installer whose `/init` is `agent`, a static program; `step` hears what is being done.
+pub fn build(request: &Request, agent: &Path, step: &mut dyn FnMut(Step)) -> Result<Built, Error> {
+    let agent = static_program(agent)?;
     let list = list::installer();
     let draft = Draft::begin(&request.output)?;
     let cache = Cache::open(&request.cache, step)?;
-    let lock = locked(request, &list, &cache, step)?;
+    let lock = request::locked(request, &list.packages, Wanted::Libraries, &cache, step)?;
     let source = Source::open(&cache, &lock.packages, &draft.directory, step)?;
 
     let kernel = source.kernel()?;
@@ -89,31 +52,13 @@ pub fn build(request: &Request, step: &mut dyn FnMut(Step)) -> Result<Built, Err
         let (size, sha256) = digest(&path).map_err(at("read", &path))?;
         files.push(File { name: name.to_owned(), size, sha256, chunks: Vec::new() });
     }
-    let origin = |it: &Package| Origin {
-        name: it.name.clone(),
-        version: it.version.clone(),
-        sha256: it.sha256.clone(),
-    };
-    let packages = lock.packages.iter().map(origin).collect();
+    let packages = request::origins(&lock.packages);
     let manifest = Manifest { kind: "installer".to_owned(), kernel, modules: count, absent, files, packages };
-    let text = manifest::text(&manifest)?;
-    let path = draft.directory.join(manifest::FILE);
-    fs::write(&path, &text).map_err(at("write", &path))?;
-    let image = Image { digest: manifest::digest_of(&text), manifest };
-
-    let before = manifest::read(&request.output)?;
-    let is_kept = before.as_ref().is_some_and(|before| {
-        before.digest == image.digest && manifest::differences(&request.output, &before.manifest).is_empty()
-    });
-    if !is_kept {
-        draft.put()?;
-    }
-    place::write(&lock_of(&request.output), &lock.to_string())?;
-    Ok(Built { image, before: before.map(|before| before.digest) })
+    request::finish(request, draft, &lock, manifest)
 }
 
 /// The agent, if it can be the first process: it has no libraries there but its own.
-fn agent(path: &Path) -> Result<Vec<u8>, Error> {
+fn static_program(path: &Path) -> Result<Vec<u8>, Error> {
     let content = fs::read(path).map_err(at("read", path))?;
     let wrong = |why: &str| Error::Lacks(format!("{} cannot be the first process: {why}", path.display()));
     let elf = Elf::of(&content).map_err(|why| wrong(&why.to_string()))?;
@@ -121,45 +66,6 @@ fn agent(path: &Path) -> Result<Vec<u8>, Error> {
         return Err(wrong("it needs libraries of the system; `cargo xtask agent` makes one that needs none"));
     }
     Ok(content)
-}
-
-/// The packages of the lock, or chosen anew; all are in the cache then.
-fn locked(request: &Request, list: &List, cache: &Cache, step: &mut dyn FnMut(Step)) -> Result<Lock, Error> {
-    let path = lock_of(&request.output);
-    let mut add = request.add.clone();
-    add.sort();
-    add.dedup();
-    let sources = request.sources.as_deref();
-    if !request.is_update {
-        match fs::read_to_string(&path) {
-            Ok(text) => {
-                let lock = Lock::read(&text).map_err(|source| Error::Lock { path: path.clone(), source })?;
-                if lock.kernel != request.kernel || lock.add != add {
-                    return Err(Error::Lacks(format!(
-                        "{} is the lock of an installer with the kernel {}{}: ask for the same, or choose anew with --update",
-                        path.display(),
-                        lock.kernel,
-                        lock.add.iter().map(|name| format!(" and {name}")).collect::<String>()
-                    )));
-                }
-                let has = |name: &&String| lock.packages.iter().any(|package| package.name == **name);
-                if let Some(name) = list.packages.iter().find(|name| !has(name)) {
-                    return Err(Error::Lacks(format!(
-                        "{} was made before {name} was part of the installer: choose anew with --update",
-                        path.display()
-                    )));
-                }
-                packages::gather(cache, sources, &lock.packages, step)?;
-                return Ok(lock);
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(at("read", &path)(error)),
-        }
-    }
-    let mut names = vec![format!("linux-image-{}", request.kernel)];
-    names.extend(list.packages.iter().chain(&add).cloned());
-    let packages = packages::choose(cache, sources, &names, step)?;
-    Ok(Lock { kernel: request.kernel.clone(), add, packages })
 }
 
 /// What is in `installer.img`, how many modules are among it, and which the kernel does not have.
@@ -326,13 +232,7 @@ mod tests {
     #[test]
     fn an_agent_that_needs_libraries_is_refused() {
         let this = std::env::current_exe().unwrap();
-        let told = agent(&this).err().map(|error| error.to_string()).unwrap_or_default();
+        let told = static_program(&this).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(told.contains("cargo xtask agent"), "{told}");
-    }
-
-    #[test]
-    fn a_lock_lies_beside_its_image() {
-        assert_eq!(lock_of(Path::new("images/installer")), Path::new("images/installer.lock"));
-        assert_eq!(lock_of(Path::new("images/a.b/")), Path::new("images/a.b.lock"));
     }
 }

@@ -1,6 +1,7 @@
-//! What is in the installer, read from `installer.list`.
+//! What is in images, read from `installer.list` and `os.list`.
 
-const TEXT: &str = include_str!("installer.list");
+const INSTALLER: &str = include_str!("installer.list");
+const OS: &str = include_str!("os.list");
 
 /// The sections of the list, in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,10 +26,15 @@ pub(crate) struct List {
     pub(crate) grub_uefi: Vec<String>,
 }
 
-/// The list that is compiled in.
+/// What is in an installer.
 pub(crate) fn installer() -> List {
-    // It is a part of this program, and the tests read it: a line that says nothing cannot come this far.
-    read(TEXT).unwrap_or_default()
+    // They are parts of this program, and the tests read them: a line that says nothing cannot come this far.
+    read(INSTALLER).unwrap_or_default()
+}
+
+/// What is in every operating system.
+pub(crate) fn os() -> List {
+    read(OS).unwrap_or_default()
 }
 
 /// Reads a list; what is wrong with it is a sentence.
@@ -76,7 +82,7 @@ mod tests {
 
     #[test]
     fn the_installer_has_what_it_installs_with() {
-        let list = read(TEXT).expect("a list");
+        let list = read(INSTALLER).expect("a list");
         assert_eq!(list, installer());
         assert!(list.by_device.iter().any(|name| name == "virtio_net"));
         assert!(!list.by_device.iter().any(|name| list.at_once.contains(name)));
@@ -84,6 +90,18 @@ mod tests {
         for name in ["dm_mod", "raid1", "raid10", "ext4", "vfat", "nls_ascii", "nls_cp437", "softdog"] {
             assert!(list.at_once.iter().any(|it| it == name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_system_starts_and_is_reached() {
+        let list = read(OS).expect("a list");
+        assert_eq!(list, os());
+        assert_eq!(list, List { packages: list.packages.clone(), ..List::default() });
+        for name in ["systemd-sysv", "openssh-server", "lvm2", "mdadm", "initramfs-tools"] {
+            assert!(list.packages.iter().any(|it| it == name), "{name}");
+        }
+        // It comes with the installer, for all images.
+        assert!(!list.packages.iter().any(|it| it.contains("grub")));
     }
 
     #[test]

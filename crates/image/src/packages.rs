@@ -16,12 +16,18 @@ pub enum Step {
     Waiting,
     /// The sources are asked what they have.
     Asking,
-    /// Packages are fetched: how many, and how far of a hundred.
-    Fetching(usize, u8),
+    /// Packages are fetched: how many, their octets, and how far of a hundred.
+    Fetching(usize, u64, u8),
     /// Packages are checked and listed: how many of how many.
     Reading(usize, usize),
+    /// Packages are unpacked and set up: how many and their octets, how far of a hundred, and what is done with which.
+    Installing(usize, u64, u8, &'static str, String),
+    /// The initial RAM disk is made.
+    Generating,
     /// A file of the image is compressed: its name, octets done and in all.
     Packing(&'static str, u64, u64),
+    /// A file of the image is compressed while it comes: its name, and octets done.
+    Streaming(&'static str, u64),
 }
 
 /// A directory of packages, each a file named by its SHA-256.
@@ -82,14 +88,16 @@ impl Cache {
         if missing.is_empty() {
             return Ok(());
         }
-        step(Step::Fetching(missing.len(), 0));
+        let octets = missing.iter().map(|package| package.size).sum();
+        step(Step::Fetching(missing.len(), octets, 0));
         let incoming = self.directory.join("incoming");
         // What a build that was ended left there is not trusted, and is not needed.
         if incoming.exists() {
             fs::remove_dir_all(&incoming).map_err(at("remove", &incoming))?;
         }
         fs::create_dir(&incoming).map_err(at("make", &incoming))?;
-        apt.download(missing, &incoming, &mut |percent| step(Step::Fetching(missing.len(), percent)))?;
+        let mut told = |percent| step(Step::Fetching(missing.len(), octets, percent));
+        apt.download(missing, &incoming, &mut told)?;
         for entry in fs::read_dir(&incoming).map_err(at("read", &incoming))? {
             let path = entry.map_err(at("read", &incoming))?.path();
             let (_, sha256) = digest(&path).map_err(at("read", &path))?;
@@ -116,18 +124,35 @@ impl Cache {
     }
 }
 
-/// Chooses packages anew: those named, and the libraries that they need.
+/// What is taken beside the packages that were named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// The libraries that they need.
+    Libraries,
+    /// All that they depend on, and what every Debian has.
+    System,
+}
+
+/// Chooses packages anew, and sees that they are in the cache.
 pub(crate) fn choose(
     cache: &Cache,
     sources: Option<&Path>,
     names: &[String],
+    wanted: Wanted,
     step: &mut dyn FnMut(Step),
 ) -> Result<Vec<Package>, Error> {
     step(Step::Asking);
     let mut apt = cache.apt(sources)?;
     apt.update()?;
-    let offered: BTreeMap<String, Package> =
-        apt.resolve(names)?.into_iter().map(|package| (package.name.clone(), package)).collect();
+    let offered: BTreeMap<String, Package> = apt
+        .resolve(names, wanted == Wanted::System)?
+        .into_iter()
+        .map(|package| (package.name.clone(), package))
+        .collect();
+    if wanted == Wanted::System {
+        cache.fetch(&apt, &cache.missing(offered.values())?, step)?;
+        return Ok(offered.into_values().collect());
+    }
     let mut chosen: BTreeSet<String> = BTreeSet::new();
     let mut next: BTreeSet<String> = names.iter().cloned().collect();
     while !next.is_empty() {

@@ -4,8 +4,9 @@ mod progress;
 
 use super::check::failed;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
-use image::installer::{BYTES_MAX, Built, Request, build, lock_of};
+use image::installer::BYTES_MAX;
 use image::manifest::{self, Image};
+use image::{Built, Request, lock_of};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ struct BuildArgs {
 #[derive(Subcommand)]
 enum What {
     Installer(InstallerArgs),
+    Os(OsArgs),
 }
 
 /// Make the installer: Debian's kernel, the modules and programs to install with, and the agent as the first process.
@@ -45,18 +47,45 @@ struct InstallerArgs {
     /// The image's directory; the lock is written beside it.
     #[arg(long, default_value = "images/installer", value_name = "DIR")]
     output: PathBuf,
-    /// Which of Debian's kernels.
-    #[arg(long, value_enum, default_value_t = Kernel::Amd64)]
-    kernel: Kernel,
     /// The agent, a static program [default: zw-agent beside this program, or as `cargo xtask agent` makes it].
     #[arg(long, value_name = "FILE")]
     agent: Option<PathBuf>,
-    /// Where packages are kept [default: zonewright/packages in $XDG_CACHE_HOME or ~/.cache].
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
     /// A package more: its programs, and those firmware files that a module of the installer asks for.
     #[arg(long, value_name = "PACKAGE")]
     add: Vec<String>,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+/// Make an operating system: Debian 12 for machines to have on their disks, of no machine in particular.
+///
+/// Packages are installed by mmdebstrap into a directory of their own, and written to a lock beside the image. A build with
+/// a lock takes exactly its packages: the same packages and overlay give the same octets. It needs no root.
+#[derive(ClapArgs)]
+#[command(after_help = OS_HELP)]
+struct OsArgs {
+    /// The image's directory; the lock is written beside it.
+    #[arg(long, default_value = "images/debian", value_name = "DIR")]
+    output: PathBuf,
+    /// A package more, with all that it depends on.
+    #[arg(long, value_name = "PACKAGE")]
+    package: Vec<String>,
+    /// A tree of files that is laid over the packages' own; all are root's, with their permissions.
+    #[arg(long, value_name = "DIR")]
+    overlay: Option<PathBuf>,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+/// How any image is made.
+#[derive(ClapArgs)]
+struct CommonArgs {
+    /// Which of Debian's kernels.
+    #[arg(long, value_enum, default_value_t = Kernel::Amd64)]
+    kernel: Kernel,
+    /// Where packages are kept [default: zonewright/packages in $XDG_CACHE_HOME or ~/.cache].
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
     /// Packages come from this list of sources (*.list or *.sources) instead of the system's.
     #[arg(long, value_name = "FILE")]
     sources: Option<PathBuf>,
@@ -88,6 +117,15 @@ In the design, for a role whose `boot` is image.installer:
 
 Keep images/installer.lock under version control; the image itself need not be.";
 
+const OS_HELP: &str = "\
+Examples:
+  zw image build os
+  zw image build os --package nginx-light --overlay overlays/web --output images/web
+  zw image build os --kernel cloud --fast --output lab/images/debian
+
+What is in every image, and what in none, is told in docs/guides/images.md. Keep images/debian.lock under version
+control; the image itself need not be.";
+
 /// A kernel of Debian.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kernel {
@@ -101,7 +139,7 @@ enum Kernel {
 ///
 /// The exit status is 1 if they are not.
 #[derive(ClapArgs)]
-#[command(after_help = "Example:\n  zw image show images/installer")]
+#[command(after_help = "Examples:\n  zw image show images/installer\n  zw image show images/debian --json")]
 struct ShowArgs {
     /// The image's directory.
     #[arg(default_value = "images/installer", value_name = "DIR")]
@@ -115,35 +153,22 @@ struct ShowArgs {
 pub(crate) fn run(args: &Args) -> ExitCode {
     match &args.command {
         Command::Build(BuildArgs { what: What::Installer(args) }) => installer(args),
+        Command::Build(BuildArgs { what: What::Os(args) }) => os(args),
         Command::Show(args) => show(args),
     }
 }
 
 fn installer(args: &InstallerArgs) -> ExitCode {
-    let (agent, cache) = match (agent(args.agent.as_deref()), cache(args.cache.as_deref())) {
-        (Ok(agent), Ok(cache)) => (agent, cache),
-        (Err(error), _) | (_, Err(error)) => return failed(&error),
+    let agent = match agent(args.agent.as_deref()) {
+        Ok(agent) => agent,
+        Err(error) => return failed(&error),
     };
-    let request = Request {
-        output: args.output.clone(),
-        kernel: match args.kernel {
-            Kernel::Amd64 => "amd64",
-            Kernel::Cloud => "cloud-amd64",
-        }
-        .to_owned(),
-        agent,
-        cache,
-        add: args.add.clone(),
-        sources: args.sources.clone(),
-        is_update: args.update,
-        is_fast: args.fast,
-    };
-    let mut shown = progress::Shown::new();
-    let built = build(&request, &mut |step| shown.show(&step));
-    shown.end();
+    let built = build(&args.output, &args.add, &args.common, |request, step| {
+        image::installer::build(request, &agent, step)
+    });
     let built = match built {
         Ok(built) => built,
-        Err(error) => return failed(&error),
+        Err(status) => return status,
     };
     let size = built.image.manifest.size();
     if size > BYTES_MAX {
@@ -155,14 +180,54 @@ fn installer(args: &InstallerArgs) -> ExitCode {
         // The image is there all the same.
         let _ = anstream::stderr().write_all(text.as_bytes());
     }
-    let text = if args.json {
+    announced(&args.output, &built, args.common.json)
+}
+
+fn os(args: &OsArgs) -> ExitCode {
+    let built = build(&args.output, &args.package, &args.common, |request, step| {
+        image::os::build(request, args.overlay.as_deref(), step)
+    });
+    match built {
+        Ok(built) => announced(&args.output, &built, args.common.json),
+        Err(status) => status,
+    }
+}
+
+/// Builds, and shows how far it is. A failure is told already.
+fn build(
+    output: &Path,
+    add: &[String],
+    args: &CommonArgs,
+    build: impl FnOnce(&Request, &mut dyn FnMut(image::Step)) -> Result<Built, image::Error>,
+) -> Result<Built, ExitCode> {
+    let request = Request {
+        output: output.to_owned(),
+        kernel: match args.kernel {
+            Kernel::Amd64 => "amd64",
+            Kernel::Cloud => "cloud-amd64",
+        }
+        .to_owned(),
+        cache: cache(args.cache.as_deref()).map_err(|error| failed(&error))?,
+        add: add.to_vec(),
+        sources: args.sources.clone(),
+        is_update: args.update,
+        is_fast: args.fast,
+    };
+    let mut shown = progress::Shown::new();
+    let built = build(&request, &mut |step| shown.show(&step));
+    shown.end();
+    built.map_err(|error| failed(&error))
+}
+
+fn announced(output: &Path, built: &Built, is_json: bool) -> ExitCode {
+    let text = if is_json {
         let manifest = &built.image.manifest;
         let value = serde_json::json!({
             "digest": built.image.digest, "before": built.before, "manifest": manifest
         });
         format!("{value}\n")
     } else {
-        told(&args.output, &built)
+        told(output, built)
     };
     written(&text, ExitCode::SUCCESS)
 }
@@ -173,7 +238,7 @@ fn show(args: &ShowArgs) -> ExitCode {
         Ok(None) => {
             let shown = args.directory.display();
             return failed(&io::Error::other(format!(
-                "{shown} is no image: it has no {}; `zw image build installer --output {shown}` makes one",
+                "{shown} is no image: it has no {}; `zw image build` makes one",
                 manifest::FILE
             )));
         }

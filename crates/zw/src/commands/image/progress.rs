@@ -1,5 +1,6 @@
 //! An image on its way, shown: a live line on a terminal, a line for each step elsewhere.
 
+use super::megabytes;
 use image::Step;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
@@ -27,11 +28,11 @@ impl Shown {
 
     /// Shows what is being done.
     pub(crate) fn show(&mut self, step: &Step) {
-        let (text, percent) = told(step);
+        let Told { text, detail, percent } = told(step);
         match &self.live {
             Some(bar) => {
                 bar.set_position(percent);
-                bar.set_message(text);
+                bar.set_message(if detail.is_empty() { text } else { format!("{text}: {detail}") });
             }
             None if text != self.last => {
                 let elapsed = self.began.elapsed().as_secs_f64();
@@ -51,16 +52,38 @@ impl Shown {
     }
 }
 
-/// A step in words, and how far of a hundred it is.
-fn told(step: &Step) -> (String, u64) {
-    match step {
-        Step::Waiting => ("waiting for another build that uses the cache".to_owned(), 0),
-        Step::Asking => ("asking the sources what they have".to_owned(), 0),
-        Step::Fetching(1, percent) => ("fetching 1 package".to_owned(), u64::from(*percent)),
-        Step::Fetching(count, percent) => (format!("fetching {count} packages"), u64::from(*percent)),
-        Step::Reading(done, all) => (format!("reading {all} packages"), part(*done as u64, *all as u64)),
-        Step::Packing(name, done, all) => (format!("packing {name}"), part(*done, *all)),
-    }
+/// A step in words, what of it is being done, and how far of a hundred it is.
+struct Told {
+    text: String,
+    detail: String,
+    percent: u64,
+}
+
+fn told(step: &Step) -> Told {
+    let (text, detail, percent) = match step {
+        Step::Waiting => ("waiting for another build that uses the cache".to_owned(), String::new(), 0),
+        Step::Asking => ("asking the sources what they have".to_owned(), String::new(), 0),
+        Step::Fetching(count, octets, percent) => {
+            (format!("fetching {}", packages(*count, *octets)), String::new(), u64::from(*percent))
+        }
+        Step::Reading(done, all) => {
+            (format!("reading {all} packages"), String::new(), part(*done as u64, *all as u64))
+        }
+        Step::Installing(count, octets, percent, doing, name) => {
+            let text = format!("installing {}", packages(*count, *octets));
+            (text, format!("{doing} {name}"), u64::from(*percent))
+        }
+        Step::Generating => ("making the initial RAM disk".to_owned(), String::new(), 100),
+        Step::Packing(name, done, all) => (format!("packing {name}"), String::new(), part(*done, *all)),
+        Step::Streaming(name, done) => {
+            (format!("packing {name}"), format!("{} of files", megabytes(*done)), 100)
+        }
+    };
+    Told { text, detail, percent }
+}
+
+fn packages(count: usize, octets: u64) -> String {
+    format!("{count} package{}, {}", if count == 1 { "" } else { "s" }, megabytes(octets))
 }
 
 fn part(done: u64, all: u64) -> u64 {
