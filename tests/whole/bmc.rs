@@ -1,9 +1,9 @@
 //! A BMC that others play: sushy-tools' emulator at the address that the plan gives to a machine's BMC.
 //!
-//! The fake machine takes 1 to 11 seconds for each change of its power. It has neither sessions nor accounts: that a BMC is
-//! made ours is held by `crates/bmc/tests`, against a BMC of our own.
+//! The fake machine takes 1 to 11 seconds for each change of its power. It has neither sessions nor accounts, so that adopting is
+//! held against a BMC of our own, `bmc.py`.
 
-use crate::network::{Running, skip, until};
+use crate::network::{Running, have, skip, until};
 use crate::served::{STATE, ZW, Zone};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -38,11 +38,28 @@ fn with_bmcs(text: String) -> String {
         )
 }
 
-/// The emulator at `address`, with a certificate of its own, whose SHA-256 comes back.
-fn play(zone: &Zone, address: &str, emulator: &Path) -> (Running, String) {
+/// The address that the plan gives to the BMC of `u01`, on a host of its own called `bmc1`.
+fn plug_bmc(zone: &Zone) -> String {
+    let interfaces = zone.facts.plan["interfaces"].as_array().expect("interfaces");
+    let bmc = interfaces
+        .iter()
+        .find(|row| row["name"] == "bmc" && row["location"].as_str().is_some_and(|at| at.ends_with("/u01")));
+    let address = bmc.and_then(|row| row["v4"].as_str()).expect("a BMC with an address").to_owned();
+    zone.add_neighbour("bmc1", &address);
+    address
+}
+
+/// Writes a certificate and its key; gives its SHA-256.
+fn write_certificate(zone: &Zone) -> String {
     let key = rcgen::generate_simple_self_signed(vec!["bmc.invalid".to_owned()]).expect("a certificate");
     zone.network.write("/run/bmc/cert.pem", key.cert.pem());
     zone.network.write("/run/bmc/key.pem", key.signing_key.serialize_pem());
+    Sha256::digest(key.cert.der()).iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// The emulator at `address`, with a certificate of its own, whose SHA-256 comes back.
+fn play(zone: &Zone, address: &str, emulator: &Path) -> (Running, String) {
+    let certificate = write_certificate(zone);
     let config = format!(
         "SUSHY_EMULATOR_AUTH_FILE = '/run/bmc/users'\nSUSHY_EMULATOR_STATE_DIR = '/run/bmc'\n\
          SUSHY_EMULATOR_FAKE_SYSTEMS = [{{'uuid': '{UUID}', 'name': 'fake', 'power_state': 'Off', \
@@ -66,8 +83,7 @@ fn play(zone: &Zone, address: &str, emulator: &Path) -> (Running, String) {
     ];
     let mut running = zone.network.start("bmc1", &words);
     running.wait_for("Running on https://");
-    let digest = Sha256::digest(key.cert.der());
-    (running, digest.iter().map(|octet| format!("{octet:02x}")).collect())
+    (running, certificate)
 }
 
 #[test]
@@ -75,12 +91,7 @@ fn a_bmc_of_sushy_tools_is_adopted_and_worked_with() {
     let (Some(emulator), Some(python)) = (python("sushy-emulator"), python("python")) else { return };
     let Some(mut zone) = Zone::drawn_with(with_bmcs) else { return };
     zone.serve();
-    let interfaces = zone.facts.plan["interfaces"].as_array().expect("interfaces");
-    let bmc = interfaces
-        .iter()
-        .find(|row| row["name"] == "bmc" && row["location"].as_str().is_some_and(|at| at.ends_with("/u01")));
-    let address = bmc.and_then(|row| row["v4"].as_str()).expect("a BMC with an address").to_owned();
-    zone.add_neighbour("bmc1", &address);
+    let address = plug_bmc(&zone);
     let hash =
         format!("import bcrypt; print('root:' + bcrypt.hashpw(b'{PASSWORD}', bcrypt.gensalt(4)).decode())");
     let users = zone.network.run(None, &[&python.display().to_string(), "-c", &hash]).fine();
@@ -169,4 +180,56 @@ fn a_bmc_of_sushy_tools_is_adopted_and_worked_with() {
     until("the state directory to have its key", || {
         zone.network.outside(&format!("{STATE}/secrets.key")).is_file().then_some(())
     });
+}
+
+#[test]
+fn an_adoption_that_a_power_cut_ends_is_finished_with_the_same_passwords() {
+    let Some(mut zone) = have(&["python3"]).then(|| Zone::drawn_with(with_bmcs)).flatten() else { return };
+    zone.serve();
+    let address = plug_bmc(&zone);
+    let certificate = write_certificate(&zone);
+    zone.network.write("/run/bmc/bmc.py", include_str!("bmc.py"));
+    zone.network.write("/run/bmc/factory", "root\ncalvin\n");
+    zone.network.write("/run/bmc/hold", "");
+    let words = ["python3", "/run/bmc/bmc.py", &address, "/run/bmc/cert.pem", "/run/bmc/key.pem", "/run/bmc"];
+    let mut played = zone.network.start("bmc1", &words);
+    played.wait_for("a BMC listens");
+    let state =
+        || -> Value { serde_json::from_str(&zone.network.text("/run/bmc/state.json")).expect("JSON") };
+    let adopt = ["bmc", "adopt", "hv-u01", "--credentials", "/run/bmc/factory"];
+
+    // The account is made; the factory's is about to get another password.
+    let asking = zone.network.start("server", &[&[ZW], &adopt[..]].concat());
+    until("the change of the factory's password", || (state()["waiting"] == 1).then_some(()));
+    let ours = state()["accounts"]["2"].clone();
+    assert_eq!(ours[0], "zonewright");
+    drop(asking);
+    zone.kill();
+    zone.network.sh(None, "rm /run/bmc/hold");
+    zone.serve();
+    let ended = zone.zw(&["bmc", "power", "hv-u01", "status"]);
+    assert!(ended.status == 3 && ended.err.contains("is not adopted"), "{ended}");
+    let adopted = zone.zw(&adopt).fine();
+    assert!(adopted.contains(&format!("ours; its certificate is SHA-256 {certificate}")), "{adopted}");
+    let state =
+        || -> Value { serde_json::from_str(&zone.network.text("/run/bmc/state.json")).expect("JSON") };
+    let factory = state()["accounts"]["1"].clone();
+    assert_eq!(state()["accounts"]["2"], ours, "the password of the first time");
+    assert!(factory[1] != "calvin" && factory[1] != ours[1], "{factory}");
+    // Now it is worked with by our account, and the factory's no longer counts; adopted again, it stays as it is.
+    assert!(zone.zw(&["bmc", "power", "hv-u01", "status"]).fine().contains("power is on"));
+    zone.zw(&adopt).fine();
+    assert_eq!((&state()["accounts"]["1"], &state()["accounts"]["2"]), (&factory, &ours));
+    let history = zone.zw(&["show", "hv-u01"]).fine();
+    assert!(history.contains("its BMC was asked to be adopted, as root: ours"), "{history}");
+    for secret in [&ours[1], &factory[1], &"calvin".into()] {
+        let secret = secret.as_str().expect("a password");
+        zone.network.sh(None, &format!("! grep -r -l -F -e {secret} {STATE} /run/log"));
+    }
+    let of_before = |session: &&str| *session != "root";
+    let left: Vec<Value> = state()["sessions"].as_object().expect("sessions").values().cloned().collect();
+    assert!(
+        left.len() <= 1 && left.iter().filter_map(Value::as_str).all(|user| of_before(&user)),
+        "{left:?}"
+    );
 }
