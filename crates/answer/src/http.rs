@@ -28,7 +28,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::ops::Range;
 
-pub(crate) use script::{Script, script};
+pub(crate) use script::{Loader, Script, script};
 
 /// When to ask again after a refusal that time mends, in seconds, where nothing better is known.
 const RETRY_SECONDS: u32 = 5;
@@ -108,7 +108,7 @@ pub fn boot(view: &View, request: &Request<'_>, now: Time) -> Result<Reply, Refu
     }
     let path = path(request.path).ok_or(Reason::Malformed)?;
     if let Some(name) = path.strip_prefix("boot/").and_then(|path| path.strip_suffix(".ipxe")) {
-        let script = script(view, name, request.client, now)?;
+        let script = script(view, name, request.client, Loader::Ipxe, now)?;
         return Ok(text(request.method, script));
     }
     let name = path.strip_prefix("boot/").filter(|path| path.starts_with("loader/")).unwrap_or(&path);

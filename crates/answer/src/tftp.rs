@@ -12,7 +12,7 @@ pub use fetch::{Fetch, Fetched};
 pub use places::{Full, Places, TRANSFERS_MAX};
 pub use transfer::{Outcome, Outgoing, Transfer};
 
-use crate::http::{Body, Script, script};
+use crate::http::{Body, Loader, Script, script};
 use model::ids::DeviceId;
 use model::view::FileId;
 use model::{Reason, Refusal, Time, View};
@@ -48,7 +48,7 @@ pub struct Opened {
 
 /// Decides on a packet that came to port 69.
 ///
-/// Served are `boot/auto.ipxe`, `boot/LOCATION.ipxe`, `image/NAME/PATH`, `loader/NAME` and the bare NAME of a loader.
+/// Served are `boot/auto.ipxe`, `boot/LOCATION.ipxe`, `grub/grub.cfg`, `image/NAME/PATH`, `loader/NAME` and the bare NAME of a loader.
 ///
 /// # Errors
 /// A [`Refusal`]; [`refused`] is the packet that tells the client, if it should be told at all.
@@ -74,8 +74,12 @@ pub fn open(view: &View, packet: &Packet<'_>, client: IpAddr, now: Time) -> Resu
     // Some firmware asks with a leading slash, and some Windows tools with backslashes.
     let name = request.file.replace('\\', "/");
     let name = name.trim_start_matches('/');
-    if let Some(name) = name.strip_prefix("boot/").and_then(|name| name.strip_suffix(".ipxe")) {
-        let Script { text, machine, boots_image, refused } = script(view, name, client, now)?;
+    let asked = match name.strip_prefix("boot/").and_then(|name| name.strip_suffix(".ipxe")) {
+        None if name == render::grub::FILE => Some(("auto", Loader::Grub)),
+        script => script.map(|name| (name, Loader::Ipxe)),
+    };
+    if let Some((name, loader)) = asked {
+        let Script { text, machine, boots_image, refused } = script(view, name, client, loader, now)?;
         let text = if is_text_mode { netascii(&text) } else { text };
         let size = text.len() as u64;
         return Ok(Opened {

@@ -12,7 +12,7 @@ mod tpm;
 
 pub(crate) use choice::chosen;
 pub use choice::{Choice, Firmware, NotAChoice};
-pub(crate) use host::{check, check_kernel, loaders};
+pub(crate) use host::{check, check_kernel, lay_loaders};
 
 use crate::error::{Doing, Error};
 use crate::hardware::{self, Fault};

@@ -104,7 +104,7 @@ fn enter(start: Start) -> Result<(), Error> {
     let topology = topology::topology(&plan);
     check(&plan, &topology)?;
     let real = vm::chosen(&plan, &topology, &start.real)?;
-    vm::check(real.values())?;
+    vm::check(real.values(), start.loaders.is_some())?;
     for (host, choice) in &real {
         if let Some(kernel) = kernel(&plan, topology.hosts[*host].device) {
             vm::check_kernel(&choice.target, &start.design.join(kernel))?;

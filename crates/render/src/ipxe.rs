@@ -37,7 +37,9 @@ pub fn boot(
     image: &BootImage,
 ) -> String {
     let controllers = in_turn(machine);
-    let line = command_line(machine, &controllers, generation, ca_sha256, image);
+    // A kernel with an EFI stub finds its initial RAM disks by these names, in this order; with a BIOS they do nothing.
+    let initrds: String = (0..image.initrd.len()).map(|number| format!("initrd=initrd{number} ")).collect();
+    let line = initrds + &kernel_arguments(machine, &controllers, generation, ca_sha256, image);
     let first_wait = 3 + spread(machine.location, 7);
     let give_up = first_wait << DOUBLINGS;
     let mut text = String::with_capacity(1024);
@@ -106,7 +108,8 @@ fn ask_again(text: &mut String, controllers: &[IpAddr], ports: Ports) {
     }
 }
 
-fn command_line(
+/// What a kernel is told, whichever loader starts it; one line.
+pub(crate) fn kernel_arguments(
     machine: &Machine<'_>,
     controllers: &[IpAddr],
     generation: Generation,
@@ -114,10 +117,6 @@ fn command_line(
     image: &BootImage,
 ) -> String {
     let mut line = String::with_capacity(512);
-    // A kernel with an EFI stub finds its initial RAM disks by these names, in this order; with a BIOS they do nothing.
-    for number in 0..image.initrd.len() {
-        let _ = write!(line, "initrd=initrd{number} ");
-    }
     line.push_str(&agent_arguments(machine, controllers, ca_sha256));
     let _ = write!(line, " zw.generation={}", generation.0);
     if !image.args.trim().is_empty() {
@@ -152,7 +151,7 @@ fn agent_arguments(machine: &Machine<'_>, controllers: &[IpAddr], ca_sha256: &[u
 }
 
 /// The controllers, each machine starting with another one.
-fn in_turn(machine: &Machine<'_>) -> Vec<IpAddr> {
+pub(crate) fn in_turn(machine: &Machine<'_>) -> Vec<IpAddr> {
     let mut controllers = machine.controllers.to_vec();
     if !controllers.is_empty() {
         let start = spread(machine.location, u32::try_from(controllers.len()).unwrap_or(1));
@@ -169,7 +168,7 @@ pub fn base(controller: IpAddr, ports: Ports) -> String {
     }
 }
 
-fn host(address: IpAddr) -> String {
+pub(crate) fn host(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
@@ -177,7 +176,7 @@ fn host(address: IpAddr) -> String {
 }
 
 /// A number below `below` that depends on the location alone (FNV-1a), so that every replica writes the same script.
-fn spread(location: &str, below: u32) -> u32 {
+pub(crate) fn spread(location: &str, below: u32) -> u32 {
     let hash = location
         .bytes()
         .fold(0x811c_9dc5_u32, |hash, octet| (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193));
@@ -187,7 +186,7 @@ fn spread(location: &str, below: u32) -> u32 {
 
 /// Text as a script may show it: iPXE expands `${…}`, and `&&`, `||`, `#` and line ends mean something to it, so
 /// whatever is not plainly harmless becomes a question mark.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let harmless = |letter: char| letter.is_ascii_alphanumeric() || " .,:;/_-+()'".contains(letter);
     text.chars().take(WORDS_MAX).map(|letter| if harmless(letter) { letter } else { '?' }).collect()
 }

@@ -3,11 +3,13 @@
 //! | module | text                                   | reader        |
 //! |--------|----------------------------------------|---------------|
 //! | `ipxe` | what a machine boots, or why it waits   | iPXE          |
+//! | `grub` | the same, where Secure Boot is on       | GRUB          |
 //! | `system` | a machine's own files, what its agent starts from | its operating system |
 //! | `export` | inventories, host files, cable lists  | other people's tools |
 //!
 //! Pure: text out, nothing else. What is written here comes from the design and from operators, never from a packet.
 
 pub mod export;
+pub mod grub;
 pub mod ipxe;
 pub mod system;

@@ -93,6 +93,20 @@ pub(crate) fn loader(mut architectures: impl Iterator<Item = u16>) -> Option<&'s
     architectures.find_map(Architecture::from_value).map(Architecture::loader)
 }
 
+/// The same for firmware that loads by TFTP: shim, where there is one, for the UEFI that it is for.
+///
+/// With Secure Boot on, firmware refuses iPXE, which nobody signed for it: OVMF 2022.11 fetches it whole and then says "Access Denied".
+/// Nothing in a request tells whether it is on, so every UEFI gets shim, which starts GRUB. Not by HTTP: Debian's signed GRUB has no HTTP
+/// and would stay at its prompt for ever, while a refused iPXE lets the firmware go on to its next option.
+pub(crate) fn loader_by_tftp(
+    view: &View,
+    mut architectures: impl Iterator<Item = u16>,
+) -> Option<&'static str> {
+    let architecture = architectures.find_map(Architecture::from_value)?;
+    let is_shim = architecture == Architecture::Uefi64 && view.boot.files.contains_key("loader/shimx64.efi");
+    Some(if is_shim { "shimx64.efi" } else { architecture.loader() })
+}
+
 /// Whether it is the machine's own disk that is to be booted.
 pub(super) fn is_own_disk(view: &View, device: DeviceId) -> bool {
     view.boot.boots.get(device.index()) == Some(&Boot::LocalDisk)
@@ -130,10 +144,12 @@ pub(super) fn file(
         return None;
     }
     let server = IpAddr::V4(*view.dhcp.servers.first()?);
-    let loader = || loader(values(message.vendor_class(), message.architectures()));
+    let architectures = || values(message.vendor_class(), message.architectures());
     match stage {
-        Stage::BiosPxe | Stage::UefiPxe => Some(Cow::Borrowed(loader()?)),
-        Stage::UefiHttp => Some(Cow::Owned(url(view, server, &format!("loader/{}", loader()?)))),
+        Stage::BiosPxe | Stage::UefiPxe => Some(Cow::Borrowed(loader_by_tftp(view, architectures())?)),
+        Stage::UefiHttp => {
+            Some(Cow::Owned(url(view, server, &format!("loader/{}", loader(architectures())?))))
+        }
         Stage::Ipxe => Some(Cow::Owned(script(view, server, device))),
         Stage::Os | Stage::Bmc => None,
     }

@@ -230,10 +230,15 @@ impl Request<'_> {
         }
         let server = *view.dhcp6.servers.first()?;
         let (class, _) = firmware_class(self.message).unwrap_or_default();
-        let loader = || boot::loader(boot::values(class, self.message.architectures()));
+        let architectures = || boot::values(class, self.message.architectures());
         let url = match self.stage {
-            Stage::BiosPxe | Stage::UefiPxe => format!("tftp://[{server}]/{}", loader()?),
-            Stage::UefiHttp => boot::url(view, IpAddr::V6(server), &format!("loader/{}", loader()?)),
+            Stage::BiosPxe | Stage::UefiPxe => {
+                format!("tftp://[{server}]/{}", boot::loader_by_tftp(view, architectures())?)
+            }
+            Stage::UefiHttp => {
+                let file = format!("loader/{}", boot::loader(architectures())?);
+                boot::url(view, IpAddr::V6(server), &file)
+            }
             Stage::Ipxe => boot::script(view, IpAddr::V6(server), device),
             Stage::Os | Stage::Bmc => return None,
         };

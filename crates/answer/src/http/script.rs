@@ -1,8 +1,8 @@
 //! Which boot script a machine gets: the decision is the view's, the words are `render`'s.
 
 use model::ids::{DeviceId, ImageId};
-use model::view::Boot;
-use model::{Reason, Refusal, Time, View};
+use model::view::{Boot, BootImage};
+use model::{Generation, Reason, Refusal, Time, View};
 use std::net::IpAddr;
 
 /// A script for one machine.
@@ -18,8 +18,28 @@ pub(crate) struct Script {
     pub refused: Option<Reason>,
 }
 
+/// How a loader is told to boot an image, to boot the own disk, and to wait.
+type Words = (
+    fn(&render::ipxe::Machine<'_>, Generation, &[u8; 32], &BootImage) -> String,
+    fn(&str) -> String,
+    fn(&render::ipxe::Machine<'_>, &str) -> String,
+);
+
+/// The boot loader that a script is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Loader {
+    Ipxe,
+    Grub,
+}
+
 /// The script that a client asks for as `auto` or by a location.
-pub(crate) fn script(view: &View, name: &str, client: IpAddr, now: Time) -> Result<Script, Refusal> {
+pub(crate) fn script(
+    view: &View,
+    name: &str,
+    client: IpAddr,
+    loader: Loader,
+    now: Time,
+) -> Result<Script, Refusal> {
     // By location only to the machine itself: a script tells where a machine is in its life, and fetching it counts
     // as a step of that life.
     let own = view.boot.places.machine_at(client);
@@ -39,19 +59,23 @@ pub(crate) fn script(view: &View, name: &str, client: IpAddr, now: Time) -> Resu
         view.boot.controllers.iter().copied().filter(|address| address.is_ipv4() == is_v4).collect();
     let speak = render::ipxe::Machine { location, controllers: &controllers, ports: view.boot.site.ports };
     let script = |text, refused| Script { text, machine, boots_image: false, refused };
-    let hold = |why: &str, reason| Ok(script(render::ipxe::hold(&speak, why), Some(reason)));
+    let (boot, local_disk, hold): Words = match loader {
+        Loader::Ipxe => (render::ipxe::boot, render::ipxe::local_disk, render::ipxe::hold),
+        Loader::Grub => (render::grub::boot, render::grub::local_disk, render::grub::hold),
+    };
+    let hold = |why: &str, reason| Ok(script(hold(&speak, why), Some(reason)));
     let image = |image: ImageId| {
         let image = &view.boot.images[image.index()];
         if let Some(missing) = &image.missing {
             return hold(&format!("the controller lacks {missing}"), Reason::NotServed);
         }
-        let text = render::ipxe::boot(&speak, view.generation, &view.boot.site.ca_sha256, image);
+        let text = boot(&speak, view.generation, &view.boot.site.ca_sha256, image);
         Ok(Script { boots_image: true, ..script(text, None) })
     };
     match &view.boot.boots[machine.index()] {
         Boot::Nothing => Err(Reason::NotServed.into()),
         Boot::Retired => Err(Reason::Retired.into()),
-        Boot::LocalDisk => Ok(script(render::ipxe::local_disk(location), None)),
+        Boot::LocalDisk => Ok(script(local_disk(location), None)),
         Boot::Image(which) => image(*which),
         Boot::Installer { image: which, until } if now < *until => image(*which),
         Boot::Installer { .. } => hold("its permission to write its disks ran out", Reason::NotArmed),

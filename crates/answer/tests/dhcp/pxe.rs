@@ -66,6 +66,17 @@ fn p01_each_architecture_gets_its_loader_or_an_address_alone() {
 }
 
 #[test]
+fn p01_where_there_is_a_shim_uefi_gets_it_by_tftp() {
+    let view = zone::view_with_file("loader/shimx64.efi");
+    let file = |class: &str, architecture| relayed(&view, &pxe(class, &[architecture]), u01()).boot_file();
+    assert_eq!(file("PXEClient:Arch:00007:UNDI:003016", 7), "shimx64.efi");
+    assert_eq!(file("PXEClient:Arch:00000:UNDI:002001", 0), "undionly.kpxe");
+    assert_eq!(file("PXEClient:Arch:00011:UNDI:003016", 11), "ipxe-arm64.efi");
+    // GRUB could not go on from there.
+    assert_eq!(file("HTTPClient:Arch:00016:UNDI:003000", 16), "http://10.0.0.2/boot/loader/ipxe.efi");
+}
+
+#[test]
 fn p02_option_60_never_goes_to_pxe_without_option_43() {
     let view = zone::view();
     let outcome = relayed(&view, &uefi(), u01());

@@ -15,7 +15,7 @@ use model::facts::{Conflict, Facts, Machine, State};
 use model::finding::Source;
 use model::ids::{ImageId, ModelId, NetworkId, PortIndex, RoleId, SubnetId};
 use model::plan::{Binding, Interface, Router, Subnet};
-use model::view::Site;
+use model::view::{Site, SiteFile};
 use model::{DeviceId, Generation, InterfaceId, Location, Mac, Plan, Time, View};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -71,6 +71,14 @@ pub(crate) fn view() -> View {
 
 pub(crate) fn view_of(settings: &Settings, facts: &Facts) -> View {
     plan::view(&Arc::new(plan_of(settings)), facts, &Arc::new(Site::default()))
+}
+
+/// The zone whose controllers have this file.
+pub(crate) fn view_with_file(name: &str) -> View {
+    let (name, source) = (name.to_owned(), "/nowhere".into());
+    let file = SiteFile { name, size: 1, modified: (0, 0), sha256: None, source };
+    let site = Site { files: vec![file], ..Site::default() };
+    plan::view(&Arc::new(plan_of(&Settings::default())), &Facts::default(), &Arc::new(site))
 }
 
 /// The zone where relays send from these prefixes.

@@ -61,6 +61,10 @@ fn loaders_images_and_scripts_are_found_by_every_spelling_that_firmware_uses() {
     assert_eq!(size("image/kvm/images/kvm/vmlinuz"), 8_000_000);
     let Ok(Body::Text(script)) = ask(&view, &octet("boot/auto.ipxe"), "hv-u1") else { panic!("a script") };
     assert!(script.starts_with("#!ipxe\n# ams1/p1/r1/u1: "));
+    for name in ["grub/grub.cfg", "/grub/grub.cfg"] {
+        let Ok(Body::Text(script)) = ask(&view, &octet(name), "hv-u1") else { panic!("a script") };
+        assert!(script.starts_with("# ams1/p1/r1/u1: ") && script.contains("\nif linux '(tftp,"), "{script}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::arguments::{Accelerator, OVMF, OVMF_SECURE, VARIABLES, VARIABLES_SECURE};
 use super::choice::{Choice, Firmware};
-use crate::error::Error;
+use crate::error::{Doing, Error};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -12,8 +12,12 @@ pub(super) const QEMU: &str = "/usr/bin/qemu-system-x86_64";
 /// Those that are a TPM, and that make one.
 pub(super) const SWTPM: &str = "/usr/bin/swtpm";
 pub(super) const SWTPM_SETUP: &str = "/usr/bin/swtpm_setup";
-/// Where Debian's iPXE lies.
+/// Where Debian's iPXE lies, and what Secure Boot starts in its place, with the names that are asked for.
 const LOADERS: &str = "/usr/lib/ipxe";
+const SIGNED: [(&str, &str, &str); 2] = [
+    ("/usr/lib/shim/shimx64.efi.signed", "shimx64.efi", "shim-signed"),
+    ("/usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed", "grubx64.efi", "grub-efi-amd64-signed"),
+];
 /// Where the boot protocol's mark is in a Linux kernel for x86 (Documentation/arch/x86/boot.rst).
 const MARK_AT: u64 = 0x202;
 const MARK: &[u8; 4] = b"HdrS";
@@ -25,10 +29,18 @@ const KEPT_MIB: u64 = 512;
 ///
 /// # Errors
 /// Names the Debian packages that are not.
-pub(crate) fn check<'a>(choices: impl Iterator<Item = &'a Choice>) -> Result<(), Error> {
+pub(crate) fn check<'a>(
+    choices: impl Iterator<Item = &'a Choice>,
+    has_own_loaders: bool,
+) -> Result<(), Error> {
     let mut needed: Vec<(&str, &str)> = Vec::new();
     for choice in choices {
-        needed.extend([(QEMU, "qemu-system-x86"), ("/usr/lib/ipxe/undionly.kpxe", "ipxe")]);
+        needed.push((QEMU, "qemu-system-x86"));
+        if !has_own_loaders {
+            needed.push(("/usr/lib/ipxe/undionly.kpxe", "ipxe"));
+            let signed = SIGNED.iter().filter(|_| choice.secure_boot);
+            needed.extend(signed.map(|(path, _, package)| (*path, *package)));
+        }
         match choice.firmware {
             Firmware::Bios | Firmware::BiosUndionly => needed.extend([
                 ("/usr/share/seabios/bios-256k.bin", "seabios"),
@@ -57,9 +69,23 @@ pub(crate) fn check<'a>(choices: impl Iterator<Item = &'a Choice>) -> Result<(),
     )))
 }
 
-/// Where real firmware finds what it fetches.
-pub(crate) fn loaders(named: Option<&Path>) -> &Path {
-    named.unwrap_or(Path::new(LOADERS))
+/// Lays boot programs for real firmware into a directory: iPXE, and for Secure Boot shim and GRUB beside it.
+///
+/// # Errors
+/// If a file cannot be linked to.
+pub(crate) fn lay_loaders(directory: &Path, is_secure: bool) -> Result<(), Error> {
+    let create = || format!("create {}", directory.display());
+    fs::create_dir_all(directory).doing(create)?;
+    let ipxe = fs::read_dir(LOADERS).doing(|| format!("read {LOADERS}"))?.flatten();
+    let ipxe = ipxe.map(|entry| (entry.path(), entry.file_name()));
+    let signed = SIGNED.iter().filter(|_| is_secure).map(|(path, name, _)| (path.into(), name.into()));
+    for (path, name) in ipxe.chain(signed) {
+        let link = directory.join(name);
+        if fs::symlink_metadata(&link).is_err() {
+            std::os::unix::fs::symlink(path, link).doing(create)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether the kernel that a machine is to boot is one: examples have something in its place that has its size.

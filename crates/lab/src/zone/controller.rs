@@ -39,8 +39,12 @@ pub(super) async fn start(zone: &Arc<Zone>, crashes: mpsc::Receiver<()>) -> Resu
     let namespace = zone.namespace(host)?.clone();
     let name = zone.plan.design.devices[device.index()].name.clone();
     let directory = &zone.start.directory.path;
+    let loaders = directory.join("loaders");
     if zone.real.is_empty() {
-        write_loaders(&directory.join("loaders"))?;
+        write_loaders(&loaders)?;
+    } else if zone.start.loaders.is_none() {
+        // Real firmware runs what it fetches.
+        vm::lay_loaders(&loaders, zone.real.values().any(|choice| choice.secure_boot))?;
     }
     fs::create_dir_all(directory.join("controller")).doing(|| "create the controller's state directory")?;
     let mut child = spawn(zone, &namespace, &name)?;
@@ -106,11 +110,7 @@ fn spawn(zone: &Zone, namespace: &Namespace, name: &str) -> Result<Child, Error>
         File::options().create(true).append(true).open(&path).doing(|| format!("open {}", path.display()))?;
     let errors = log.try_clone().doing(|| "share a log")?;
     let runtime = tokio::runtime::Handle::current();
-    // Real firmware runs what it fetches.
-    let loaders = match zone.real.is_empty() {
-        true => directory.path.join("loaders"),
-        false => vm::loaders(zone.start.loaders.as_deref()).to_owned(),
-    };
+    let loaders = zone.start.loaders.clone().unwrap_or_else(|| directory.path.join("loaders"));
     namespace.run(|| {
         let _inside = runtime.enter();
         Command::new("/proc/self/exe")

@@ -53,7 +53,8 @@ enum Command {
         /// address; `bios`, `uefi-http` (no PXE), `secure-boot` and `tpm` may follow. May be repeated.
         #[arg(long, value_name = "TARGET[,bios][,tpm]")]
         vm: Vec<vm::Choice>,
-        /// Where the boot programs for such machines lie [default: /usr/lib/ipxe].
+        /// Where the boot programs for such machines lie [default: Debian's iPXE, with `secure-boot` also its shim and
+        /// GRUB].
         #[arg(long, value_name = "DIRECTORY", requires = "vm")]
         loaders: Option<PathBuf>,
         /// Seconds without any change after which it stops waiting and says who waits for what [default: 90, with --vm
