@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A directory that goes with the test.
-struct Scratch(PathBuf);
+pub(crate) struct Scratch(pub(crate) PathBuf);
 
 impl Scratch {
-    fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("zw-image-{}", std::process::id()));
+    pub(crate) fn new(of: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("zw-{of}-{}", std::process::id()));
         fs::create_dir_all(&path).expect("a directory");
         Self(path)
     }
@@ -32,13 +32,13 @@ fn build(directory: &Path, output: &str, cache: &str, agent: &str) -> Output {
     command.output().expect("zw runs")
 }
 
-fn built(output: &Output) -> Value {
+pub(crate) fn built(output: &Output) -> Value {
     assert!(output.status.success(), "{}", transcript(output));
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
 /// Another's program, with this as its input.
-fn judge(directory: &Path, program: &str, words: &[&str], input: &Path) -> String {
+pub(crate) fn judge(directory: &Path, program: &str, words: &[&str], input: &Path) -> String {
     let input = fs::File::open(input).expect("a file");
     let mut command = Command::new(program);
     // Programs of the administrator are not in everybody's path.
@@ -49,7 +49,7 @@ fn judge(directory: &Path, program: &str, words: &[&str], input: &Path) -> Strin
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn is_offline(text: &str) -> bool {
+pub(crate) fn is_offline(text: &str) -> bool {
     ["resolv", "Could not connect", "unreachable", "timed out"].iter().any(|word| text.contains(word))
 }
 
@@ -58,7 +58,7 @@ fn an_installer_is_made_twice_alike_and_understood_by_others() {
     if !have(&["apt-get", "dpkg-deb", "cpio", "zstd", "depmod", "ldconfig"]) {
         return;
     }
-    let scratch = Scratch::new();
+    let scratch = Scratch::new("image");
     let directory = scratch.0.as_path();
     // A static program that every Debian has stands for the agent.
     let agent = fs::read("/sbin/ldconfig").expect("a program");

@@ -14,6 +14,7 @@
 //! | `image`    | `cpio`, `zstd` and `depmod` on the installer, made twice                            |
 //! | `install`  | the installer on a machine with real firmware: power cuts, upgrades, falling back   |
 //! | `machines` | OVMF and SeaBIOS in QEMU: real machines of the lab                            |
+//! | `os`       | an operating system, made by two users on two machines alike, looked at by `tar`     |
 //! | `examples` | the examples' whole plans, by digest                                                |
 //! | `hardship` | taken ports, full disks, kills, noise, broken designs                                |
 //! | `network`  | a private network inside a test, which leaves nothing behind                         |
@@ -35,6 +36,7 @@ mod install;
 mod judges;
 mod machines;
 mod network;
+mod os;
 mod perf;
 mod served;
 mod zw;
