@@ -190,8 +190,13 @@ impl Machine {
                         Ok(())
                     }
                     Ok("STOP") => match running.status().await {
+                        // An accelerator that cannot do what the firmware asks of it.
+                        Ok(status) if status == "internal-error" => {
+                            return self.without("QEMU cannot go on (internal-error)");
+                        }
                         Ok(status) => {
-                            return self.without(&format!("QEMU cannot go on ({status})"));
+                            self.say(format!("QEMU cannot go on ({status})"));
+                            return Ended::Off;
                         }
                         Err(error) => Err(error),
                     },
