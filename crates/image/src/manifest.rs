@@ -1,10 +1,12 @@
 //! What an image is: its files by digest, and where they come from. The image's own digest is that of this text.
 
+use crate::chunks::Hashed;
 use crate::error::{Error, at};
 use crate::packages::{digest, hexadecimal};
 pub use api::image::{FILE, File, Manifest, Origin};
 use sha2::{Digest, Sha256};
 use std::fs;
+use std::io;
 use std::path::Path;
 
 /// The text of the file.
@@ -53,10 +55,23 @@ pub fn differences(directory: &Path, manifest: &Manifest) -> Vec<String> {
                 Some(format!("{} has {size} octets instead of {}", file.name, file.size))
             }
             Ok((_, sha256)) if sha256 != file.sha256 => Some(format!("{} has another content", file.name)),
-            Ok(_) => None,
+            Ok(_) if file.chunks.is_empty() => None,
+            Ok(_) => match pieces(&directory.join(&file.name)) {
+                Ok(pieces) if pieces == file.chunks => None,
+                // Machines would refuse an image that is whole.
+                Ok(_) => Some(format!("{} has other pieces than the manifest says", file.name)),
+                Err(error) => Some(format!("{} cannot be read: {error}", file.name)),
+            },
         }
     };
     manifest.files.iter().filter_map(differs).collect()
+}
+
+/// The digests of a file's pieces.
+fn pieces(path: &Path) -> io::Result<Vec<String>> {
+    let mut hashed = Hashed::new(io::sink());
+    io::copy(&mut fs::File::open(path)?, &mut hashed)?;
+    Ok(hashed.end("").1.chunks)
 }
 
 #[cfg(test)]
@@ -87,6 +102,11 @@ mod tests {
         assert_eq!(differences(&directory, &manifest), ["a has another content"]);
         fs::write(directory.join("a"), b"three").unwrap();
         assert_eq!(differences(&directory, &manifest), ["a has 5 octets instead of 3"]);
+        fs::write(directory.join("a"), b"one").unwrap();
+        manifest.files[0].chunks = vec![manifest.files[0].sha256.clone()];
+        assert_eq!(differences(&directory, &manifest), [""; 0]);
+        manifest.files[0].chunks.push("0".repeat(64));
+        assert_eq!(differences(&directory, &manifest), ["a has other pieces than the manifest says"]);
         manifest.files = vec![file("../a")];
         assert_eq!(differences(&directory, &manifest), ["../a is no name of a file of an image"]);
 
