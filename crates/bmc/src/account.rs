@@ -24,7 +24,8 @@ pub struct Adoption {
 }
 
 /// Makes our account with the factory's, and gives the factory's another password. What of that is done already is left
-/// as it is. Gives the certificate that the BMC showed; `None` without TLS.
+/// as it is. `known` is the certificate of an adoption before: passwords that were set then are tried at that one only, so that
+/// whoever stands in its place learns none. Gives the certificate that the BMC showed; `None` without TLS.
 ///
 /// # Errors
 /// [`Error`]; it may be done again.
@@ -32,43 +33,46 @@ pub async fn adopt(
     address: Address,
     factory: &Credentials,
     adoption: &Adoption,
-    trust: Trust,
+    (trust, known): (Trust, Option<Fingerprint>),
     limits: Limits,
     tell: &Tell,
 ) -> Result<Option<Fingerprint>, Error> {
-    let log_in =
-        |credentials: &Credentials| Bmc::begin(address, credentials.clone(), trust, limits, tell.clone());
+    let log_in = |credentials: &Credentials, trust| {
+        Bmc::connect(address, credentials.clone(), trust, limits, tell.clone())
+    };
+    let same = |bmc: &Bmc| bmc.certificate().map_or(trust, Trust::Pinned);
     let changed = Credentials { user: factory.user.clone(), password: adoption.factory_password.clone() };
     // First as it comes from the factory, since that is what it nearly always is: each wrong password is one towards a lock.
-    let (mut bmc, is_changed) = match log_in(factory).await {
+    let begun = Bmc::begin(address, factory.clone(), trust, limits, tell.clone()).await;
+    let (mut bmc, is_changed) = match begun {
         Ok((bmc, None)) => (bmc, false),
         Ok((mut bmc, Some(Error::PasswordChangeRequired { account }))) => {
-            bmc.set_password(&factory.user, account.as_deref(), &adoption.factory_password).await?;
+            let set = bmc.set_password(&factory.user, account.as_deref(), &adoption.factory_password).await;
+            let same = same(&bmc);
             bmc.close().await;
-            (Bmc::connect(address, changed, trust, limits, tell.clone()).await?, true)
+            set?;
+            (log_in(&changed, same).await?, true)
         }
         Ok((bmc, Some(error))) => {
             bmc.close().await;
             return Err(error);
         }
-        // An adoption that was interrupted at its end.
+        // An adoption that was interrupted: at its end, or after the demanded password was set and before an account was made.
         Err(Error::Unauthorized) => {
-            match Bmc::connect(address, adoption.ours.clone(), trust, limits, tell.clone()).await {
-                Ok(bmc) => (bmc, false),
-                Err(Error::Unauthorized) => {
-                    // Or between the two: the demanded password was set, and no account made yet. `Unauthorized` means what was given.
-                    (Bmc::connect(address, changed, trust, limits, tell.clone()).await?, true)
-                }
-                Err(error) => return Err(error),
+            let trust = known.map_or(trust, Trust::Pinned);
+            match log_in(&adoption.ours, trust).await {
+                Err(Error::Unauthorized) => (log_in(&changed, trust).await?, true),
+                ours => (ours?, false),
             }
         }
         Err(error) => return Err(error),
     };
+    let same = same(&bmc);
     let made = bmc.set_account(&adoption.ours).await;
     bmc.close().await;
     made?;
     // It counts when it works, and the last step is made with it: a factory account never locks itself out.
-    let mut bmc = Bmc::connect(address, adoption.ours.clone(), trust, limits, tell.clone()).await?;
+    let mut bmc = log_in(&adoption.ours, same).await?;
     let changed = match is_changed {
         true => Ok(()),
         false => bmc.set_password(&factory.user, None, &adoption.factory_password).await,

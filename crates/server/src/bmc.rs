@@ -37,15 +37,6 @@ pub(crate) struct Bmcs {
     busy: Mutex<HashMap<Location, String>>,
 }
 
-/// Why a BMC did not do what was asked.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Refused {
-    /// It cannot be asked that, or not now.
-    Not(String),
-    /// It was asked, and it failed.
-    Failed(String),
-}
-
 impl Bmcs {
     pub(crate) fn new(key: Key) -> Self {
         Self { key, busy: Mutex::default() }
@@ -96,12 +87,11 @@ pub(crate) async fn run(
     ask: Ask,
     by: &str,
     tell: Tell,
-) -> Result<Word, Refused> {
+) -> Result<Word, String> {
     let address = address(controller, location)?;
-    asked::check(&ask).map_err(Refused::Not)?;
+    asked::check(&ask)?;
     let words = asked::in_words(&ask);
-    let _busy =
-        controller.bmcs.take(location, &words).map_err(|why| Refused::Not(format!("{location}: {why}")))?;
+    let _busy = controller.bmcs.take(location, &words).map_err(|why| format!("{location}: {why}"))?;
     let changes = !matches!(ask, Ask::Inventory | Ask::Power { to: Power::Status });
     if changes {
         record(controller, location, by, &words, None).await?;
@@ -111,7 +101,7 @@ pub(crate) async fn run(
         let outcome = match &done {
             Ok(Word::Done { outcome, .. }) => outcome.clone(),
             Ok(_) => "done".to_owned(),
-            Err(Refused::Not(why) | Refused::Failed(why)) => format!("failed: {why}"),
+            Err(why) => format!("failed: {why}"),
         };
         // It is done or it is not: that it cannot be stored now changes nothing about that, and the store says so itself.
         let _ = record(controller, location, by, &words, Some(outcome)).await;
@@ -125,28 +115,28 @@ async fn record(
     by: &str,
     asked: &str,
     outcome: Option<String>,
-) -> Result<(), Refused> {
+) -> Result<(), String> {
     let what = What::Bmc { by: by.to_owned(), asked: asked.to_owned(), outcome };
     let event = Event { at: clock::now(), location: location.clone(), what };
     match controller.ask(event).await {
         Some(Verdict::Stored) => Ok(()),
-        Some(Verdict::Refused(why)) => Err(Refused::Not(format!("{location}: {why}"))),
-        None => Err(Refused::Not(format!(
+        Some(Verdict::Refused(why)) => Err(format!("{location}: {why}")),
+        None => Err(format!(
             "{location}: nothing is asked of a BMC while it cannot be stored who asked: {}",
             controller.condition().store_trouble.unwrap_or_default()
-        ))),
+        )),
     }
 }
 
 /// Where the BMC of a place is by the plan.
-fn address(controller: &Controller, location: &Location) -> Result<Address, Refused> {
+fn address(controller: &Controller, location: &Location) -> Result<Address, String> {
     let zone = controller.zone();
     let device = zone.roster().device_at(location);
     match device.map(|device| planned(zone.plan(), device)) {
         Some(Some(address)) => Ok(Address::https(address)),
-        _ => Err(Refused::Not(format!(
+        _ => Err(format!(
             "{location} has no BMC with an address in the design: its model says `bmc = false`, or no network is `for = [\"bmc\"]`"
-        ))),
+        )),
     }
 }
 
@@ -162,13 +152,13 @@ async fn speak(
     address: Address,
     ask: Ask,
     tell: Tell,
-) -> Result<Word, Refused> {
-    let failed = |error: bmc::Error| Refused::Failed(format!("the BMC of {location} at {address}: {error}"));
-    let kept = credentials::read(controller, location).await.map_err(Refused::Failed)?;
+) -> Result<Word, String> {
+    let failed = |error: bmc::Error| format!("the BMC of {location} at {address}: {error}");
+    let kept = credentials::read(controller, location).await?;
     if let Ask::Adopt { user, password, as_given, certificate } = ask {
         let given = Credentials { user, password: Password::from(password.0) };
         let trust = match certificate {
-            Some(text) => Trust::Pinned(asked::fingerprint(&text).map_err(Refused::Not)?),
+            Some(text) => Trust::Pinned(asked::fingerprint(&text)?),
             None => Trust::First,
         };
         let shown = match as_given {
@@ -180,10 +170,10 @@ async fn speak(
         return Ok(Word::Done { outcome: format!("{how}{shown}"), inventory: None });
     }
     let Some(kept) = kept.filter(|kept| kept.is_adopted) else {
-        return Err(Refused::Not(format!(
+        return Err(format!(
             "the BMC of {location} is not adopted: nothing is known to log in with; run `zw bmc adopt {}`",
             location.within_zone()
-        )));
+        ));
     };
     let trust = kept.certificate.map_or(Trust::First, Trust::Pinned);
     let bmc = Bmc::connect(address, kept.adoption.ours, trust, Limits::default(), tell).await;
@@ -203,12 +193,12 @@ async fn adopt(
     given: &Credentials,
     trust: Trust,
     tell: Tell,
-) -> Result<Option<Fingerprint>, Refused> {
+) -> Result<Option<Fingerprint>, String> {
     let adoption = match kept.as_ref().filter(|kept| !kept.is_as_given) {
         Some(kept) => kept.adoption.clone(),
         None => {
             let fresh = || random::<32>().map(|octets| Password::generate(&octets));
-            let fresh = || fresh().map_err(|error| Refused::Failed(error.to_string()));
+            let fresh = || fresh().map_err(|error| error.to_string());
             Adoption {
                 ours: Credentials { user: USER.to_owned(), password: fresh()? },
                 factory_password: fresh()?,
@@ -222,13 +212,13 @@ async fn adopt(
         is_adopted: kept.is_some_and(|kept| kept.is_adopted),
         is_as_given: false,
     };
-    credentials::write(controller, location, &now).await.map_err(Refused::Failed)?;
+    credentials::write(controller, location, &now).await?;
+    let trust = (trust, now.certificate);
     let shown = bmc::adopt(address, given, &now.adoption, trust, Limits::default(), &tell).await;
-    let shown =
-        shown.map_err(|error| Refused::Failed(format!("the BMC of {location} at {address}: {error}")))?;
+    let shown = shown.map_err(|error| format!("the BMC of {location} at {address}: {error}"))?;
     now.certificate = shown;
     now.is_adopted = true;
-    credentials::write(controller, location, &now).await.map_err(Refused::Failed)?;
+    credentials::write(controller, location, &now).await?;
     Ok(shown)
 }
 
@@ -240,8 +230,8 @@ async fn use_as_given(
     given: Credentials,
     trust: Trust,
     tell: Tell,
-) -> Result<Option<Fingerprint>, Refused> {
-    let failed = |error: bmc::Error| Refused::Failed(format!("the BMC of {location} at {address}: {error}"));
+) -> Result<Option<Fingerprint>, String> {
+    let failed = |error: bmc::Error| format!("the BMC of {location} at {address}: {error}");
     let bmc = Bmc::connect(address, given.clone(), trust, Limits::default(), tell).await;
     let mut bmc = bmc.map_err(failed)?;
     // Where there are no sessions, the first reading is what shows that the password is right.
@@ -251,7 +241,7 @@ async fn use_as_given(
     works.map_err(failed)?;
     let adoption = Adoption { factory_password: given.password.clone(), ours: given.clone() };
     let kept = Kept { adoption, factory_user: given.user, certificate, is_adopted: true, is_as_given: true };
-    credentials::write(controller, location, &kept).await.map_err(Refused::Failed)?;
+    credentials::write(controller, location, &kept).await?;
     Ok(certificate)
 }
 

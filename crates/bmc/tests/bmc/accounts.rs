@@ -1,7 +1,7 @@
 //! Adopting: an account of our own, and another password for the factory's.
 
 use crate::played::{FACTORY, Habits, Played, credentials, limits, quiet};
-use bmc::{Adoption, Error, Password, Trust, adopt};
+use bmc::{Adoption, Error, Fingerprint, Password, Trust, adopt};
 
 fn adoption() -> Adoption {
     Adoption {
@@ -12,7 +12,8 @@ fn adoption() -> Adoption {
 
 async fn adopts(played: &Played, factory: (&str, &str)) -> Result<(), Error> {
     let done =
-        adopt(played.address, &credentials(factory), &adoption(), Trust::First, limits(), &quiet()).await?;
+        adopt(played.address, &credentials(factory), &adoption(), (Trust::First, None), limits(), &quiet())
+            .await?;
     assert_eq!(done, Some(played.certificate));
     Ok(())
 }
@@ -67,6 +68,18 @@ async fn wrong_credentials_change_nothing() {
     let played = Played::start(Habits::default()).await;
     assert_eq!(adopts(&played, ("root", "wrong")).await, Err(Error::Unauthorized));
     assert_eq!((accounts(&played).as_str(), played.changes()), ("2 root calvin", vec![]));
+}
+
+#[tokio::test]
+async fn passwords_that_were_set_before_are_told_to_no_other_box() {
+    let played = Played::start(Habits::default()).await;
+    played.state().accounts[0].2 = "somebody changed it".into();
+    let known = (Trust::First, Some(Fingerprint([7; 32])));
+    let refused = adopt(played.address, &credentials(FACTORY), &adoption(), known, limits(), &quiet())
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, Error::OtherCertificate { .. }), "{refused}");
+    assert_eq!(played.state().passwords_seen, ["calvin"]);
 }
 
 #[tokio::test]

@@ -97,17 +97,12 @@ fn source(from: Source) -> BootSource {
 pub(super) async fn perform(bmc: &mut Bmc, ask: &Ask) -> Result<Word, bmc::Error> {
     let outcome = match ask {
         Ask::Power { to } => {
-            let power = |power| Some(power);
-            let wanted = match to {
-                Power::Status => None,
-                Power::On => power(bmc::Power::On),
-                Power::Off => power(bmc::Power::Off),
-                Power::ForceOff => power(bmc::Power::ForceOff),
-                Power::Cycle => power(bmc::Power::Cycle),
-            };
-            let state = match wanted {
-                Some(wanted) => bmc.power(wanted).await?,
-                None => bmc.power_state().await?,
+            let state = match to {
+                Power::Status => bmc.power_state().await?,
+                Power::On => bmc.power(bmc::Power::On).await?,
+                Power::Off => bmc.power(bmc::Power::Off).await?,
+                Power::ForceOff => bmc.power(bmc::Power::ForceOff).await?,
+                Power::Cycle => bmc.power(bmc::Power::Cycle).await?,
             };
             format!("power is {state}")
         }

@@ -68,7 +68,7 @@ pub(super) async fn ask(
         }
         let last = match work.await {
             Ok(Ok(word)) => word,
-            Ok(Err(bmc::Refused::Not(error) | bmc::Refused::Failed(error))) => Word::Failed { error },
+            Ok(Err(error)) => Word::Failed { error },
             Err(_) => Word::Failed { error: "the controller failed at it; its log says how".to_owned() },
         };
         let _ = sender.send_data(line(&last)).await;
