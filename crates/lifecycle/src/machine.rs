@@ -367,7 +367,7 @@ fn settle(plan: &Plan, roster: &Roster, device: DeviceId, machine: &mut Machine,
         _ => return Step::default(),
     };
     let Some(hardware) = machine.hardware.as_ref().filter(|_| heard) else { return Step::default() };
-    let mut reasons = validate::hardware(plan, roster, device, hardware);
+    let mut reasons = validate::hardware(plan, roster, device, hardware, &machine.sightings);
     reasons.extend(
         machine
             .checks

@@ -3,8 +3,9 @@
 //! Every difference is one sentence that names both sides.
 
 use model::design::{Design, Device, DeviceKind, Expect, PortRef};
-use model::facts::{Disk, Hardware};
+use model::facts::{Disk, Hardware, Sighting};
 use model::{DeviceId, Plan, Roster};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How much less memory or disk than its label a machine may show, in percent: firmware and controllers keep some.
@@ -18,7 +19,16 @@ pub fn checks_of(design: &Design, device: &Device) -> bool {
 }
 
 /// What differs from the design, a sentence for each; none is a fit.
-pub fn hardware(plan: &Plan, roster: &Roster, device: DeviceId, found: &Hardware) -> Vec<String> {
+///
+/// `sightings` are what the machine's ports showed to DHCP: a system that calls its interfaces otherwise than the design
+/// (`eth0`, in an installer) is understood by its hardware addresses.
+pub fn hardware(
+    plan: &Plan,
+    roster: &Roster,
+    device: DeviceId,
+    found: &Hardware,
+    sightings: &BTreeMap<String, Sighting>,
+) -> Vec<String> {
     let expect = &plan.design.models[plan.design.devices[device.index()].model.index()].expect;
     let mut differences = Vec::new();
     if let Some(cpus) = expect.cpus.filter(|cpus| *cpus != found.cpus) {
@@ -42,7 +52,7 @@ pub fn hardware(plan: &Plan, roster: &Roster, device: DeviceId, found: &Hardware
             differences.push(format!("{} should run at {drawn} Mbit/s, it runs at {mbps}", nic.name));
         }
     }
-    neighbours(plan, roster, device, found, &mut differences);
+    neighbours(plan, roster, device, found, sightings, &mut differences);
     if found.clock_skew_ms.unsigned_abs() > CLOCK_SKEW_MAX.as_millis() as u64 {
         differences.push(format!("its clock is {} ms off", found.clock_skew_ms));
     }
@@ -79,16 +89,22 @@ fn neighbours(
     roster: &Roster,
     device: DeviceId,
     found: &Hardware,
+    sightings: &BTreeMap<String, Sighting>,
     differences: &mut Vec<String>,
 ) {
     let design = &plan.design;
     let model = &design.models[design.devices[device.index()].model.index()];
     for nic in &found.nics {
-        let (Some(neighbour), Some(port)) = (&nic.neighbour, model.port(&nic.name)) else { continue };
+        let Some(neighbour) = &nic.neighbour else { continue };
+        let by_address =
+            || sightings.iter().find(|(_, seen)| seen.mac == nic.mac).map(|(name, _)| name.as_str());
+        let drawn = model.port(&nic.name).or_else(|| model.port(by_address()?));
+        let Some(port) = drawn else { continue };
+        let name = &model.ports[port.index()];
         let Some(far) = roster.far_end(PortRef { device, port }) else {
             differences.push(format!(
                 "{} is drawn with no cable, LLDP says {} {}",
-                nic.name, neighbour.system, neighbour.port
+                name, neighbour.system, neighbour.port
             ));
             continue;
         };
@@ -96,7 +112,7 @@ fn neighbours(
         if switch.name != neighbour.system || port != neighbour.port {
             differences.push(format!(
                 "{} should be plugged into {} {port}, LLDP says {} {}",
-                nic.name, switch.name, neighbour.system, neighbour.port
+                name, switch.name, neighbour.system, neighbour.port
             ));
         }
     }

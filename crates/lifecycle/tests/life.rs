@@ -168,6 +168,12 @@ fn what_is_not_as_drawn_fails_in_words_and_is_forgiven_when_mended() {
          eno1 should be plugged into p01-r1-leaf-a swp1, LLDP says p01-r1-leaf-a swp2\n\
          its clock is -60000 ms off"
     );
+    // An installer has names of its own for the interfaces.
+    let neighbour = Some(Neighbour { system: "p01-r1-leaf-b".to_owned(), port: "swp1".to_owned() });
+    let nics = vec![Nic { name: "eth0".to_owned(), mac: mac(1, 1), mbps: None, neighbour }];
+    told.reports(1, Hardware { nics, ..as_drawn() });
+    let State::Failed { reasons } = &told.machine(1).state else { panic!("{}", told.state(1)) };
+    assert_eq!(reasons[..], ["eno1 should be plugged into p01-r1-leaf-a swp1, LLDP says p01-r1-leaf-b swp1"]);
     told.reports(1, as_drawn());
     assert_eq!(told.state(1), "ready");
 }
