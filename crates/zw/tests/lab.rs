@@ -509,6 +509,78 @@ fn where_namespaces_are_forbidden_it_says_which_setting_forbids_them() {
     assert!(!zone.lab.path.exists());
 }
 
+/// The private scalar of a P-256 key in a text with a PEM block of it (RFC 5915 §3: an octet string of 32).
+fn scalar(text: &str) -> Vec<u8> {
+    let block = text.split("PRIVATE KEY-----").nth(1).expect("a key");
+    let letters: Vec<u8> = block.replace("\\n", "").bytes().filter(|letter| !b"\n-\\".contains(letter)).collect();
+    let value = |letter: u8| match letter {
+        b'A'..=b'Z' => letter - b'A',
+        b'a'..=b'z' => letter - b'a' + 26,
+        b'0'..=b'9' => letter - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let mut octets = Vec::new();
+    for four in letters.chunks(4) {
+        let word = four.iter().fold(0_u32, |word, letter| word << 6 | u32::from(value(*letter)));
+        octets.extend(&(word << (6 * (4 - four.len()))).to_be_bytes()[1..]);
+    }
+    let at = octets.windows(2).position(|two| two == [0x04, 0x20]).expect("a scalar") + 2;
+    octets[at..at + 32].to_vec()
+}
+
+#[test]
+fn nothing_secret_crosses_the_network_that_machines_boot_from() {
+    let zone = Zone::new("hush");
+    if zone.up().is_none() {
+        return;
+    }
+    // Everything that is served passes the controller's own cable.
+    let file = zone.lab.path.join("served.pcap");
+    let mut capture = Command::new(ZW)
+        .args(["lab", "--zone", &zone.name, "capture", "ctl1", file.to_str().expect("a plain path")])
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("zw runs");
+    // The header is written when it hears.
+    let began = Instant::now();
+    while !fs::metadata(&file).is_ok_and(|file| file.len() >= 24) {
+        assert!(began.elapsed() < WAIT_MAX, "no capture");
+        std::thread::yield_now();
+    }
+    zone.say(&["power-cycle", "all"]);
+    zone.until("machines off", |progress| progress.machines.iter().all(|machine| machine.state != "ready"));
+    zone.until("machines ready", |progress| progress.machines.iter().all(|machine| machine.state == "ready"));
+    let _ = capture.kill();
+    let _ = capture.wait();
+    let served = fs::read(&file).expect("a capture");
+    let has = |octets: &[u8]| served.windows(octets.len()).any(|window| window == octets);
+    // What is public is seen, so what is not seen was not there.
+    assert!(has(b"zw.ca=sha256:") && has(format!("{}/p01/r1/u01", zone.name).as_bytes()));
+
+    let copy = zone.design.join("state");
+    copy_files(&zone.lab.path.join("controller"), &copy);
+    let authority = store::Store::open(&copy).expect("a store").secret("certificate-authority");
+    let mut secrets = vec![scalar(&String::from_utf8(authority.expect("read").expect("kept")).expect("text"))];
+    for machine in fs::read_dir(zone.lab.path.join("machines")).expect("machines").flatten() {
+        let identity = machine.path().join("agent").join("identity.json");
+        secrets.extend(fs::read_to_string(identity).ok().map(|text| scalar(&text)));
+    }
+    assert_eq!(secrets.len(), 1 + 8, "the authority's key and each machine's");
+    for secret in secrets {
+        let hex: String = secret.iter().map(|octet| format!("{octet:02x}")).collect();
+        assert!(!has(&secret) && !has(hex.as_bytes()) && !has(hex.to_uppercase().as_bytes()));
+    }
+    assert!(!has(b"PRIVATE KEY"));
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("a directory").flatten().filter(|entry| entry.path().is_file()) {
+        fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy");
+    }
+}
+
 #[test]
 fn a_control_socket_of_nobody_is_told_apart_from_a_lab() {
     let zone = Zone::new("sock");
