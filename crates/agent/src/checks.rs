@@ -20,6 +20,7 @@ mod schema;
 mod words;
 mod yaml;
 
+pub(crate) use look::is_system_starting;
 pub use matcher::{Matcher, Value};
 pub use run::run;
 pub use schema::{Assertion, Check, Kind, Subject, parse};

@@ -15,9 +15,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// After a neighbour changed, others that change in this time are told with it.
 const NEIGHBOURS_GATHER: Duration = Duration::from_millis(300);
+
+/// A system that is starting gets this long until its checks are taken for what they are.
+const STARTING_MAX: Duration = Duration::from_secs(600);
+
+/// While it starts, it is asked this often.
+const STARTING_AGAIN: Duration = Duration::from_secs(2);
+
+/// Checks that failed are run again this soon: what was only late is told soon after it came.
+const FAILED_AGAIN: Duration = Duration::from_secs(15);
 
 /// What is to be looked at.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +56,7 @@ pub(crate) async fn run(
     tell: Arc<dyn Fn(&Notice) + Send + Sync>,
 ) {
     let mut jitter = Jitter(trust::random());
+    let began = Instant::now();
     loop {
         let now = wanted.borrow_and_update().clone();
         let heard = neighbours.borrow_and_update().clone();
@@ -53,11 +64,22 @@ pub(crate) async fn run(
         let mut again = Duration::from_secs(24 * 3600);
         if let Some(orders) = now.orders {
             let texts = orders.checks.iter().map(|file| (file.path.as_str(), file.text.as_str()));
-            let results = Arc::new(checks::run(texts).await);
-            observed.send_modify(|observed| observed.checks = Some((now.serial, orders.generation, results)));
+            let results = checks::run(texts).await;
+            let is_failing = results.iter().any(|result| !result.passed);
+            let is_starting =
+                is_failing && began.elapsed() < STARTING_MAX && checks::is_system_starting().await;
+            if !is_starting {
+                let results = Arc::new(results);
+                observed
+                    .send_modify(|observed| observed.checks = Some((now.serial, orders.generation, results)));
+            }
             // Earlier by up to a tenth, so that ten thousand machines do not all check in the same second.
             let every = Duration::from_secs(orders.check_seconds.max(1).into());
-            again = every - scaled(every / 10, jitter.next());
+            again = match (is_starting, is_failing) {
+                (true, _) => STARTING_AGAIN,
+                (false, true) => every.min(FAILED_AGAIN),
+                (false, false) => every - scaled(every / 10, jitter.next()),
+            };
         }
         let timer = tokio::time::sleep(again);
         tokio::pin!(timer);

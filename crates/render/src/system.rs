@@ -38,14 +38,19 @@ pub fn files(plan: &Plan, device: DeviceId, sightings: &BTreeMap<String, Sightin
         files.push(public(&format!("/etc/systemd/network/10-{name}.link"), text));
     }
     for bond in &model.bonds {
+        // Each cable keeps its own address: a request that comes by the other one shows the other, as it did to firmware.
         let text = format!(
-            "[NetDev]\nName={}\nKind=bond\n\n[Bond]\nMode=active-backup\nMIIMonitorSec=100ms\n",
+            "[NetDev]\nName={}\nKind=bond\n\n\
+             [Bond]\nMode=active-backup\nFailOverMACPolicy=active\nMIIMonitorSec=100ms\n",
             bond.name
         );
         files.push(public(&format!("/etc/systemd/network/20-{}.netdev", bond.name), text));
-        for member in &bond.members {
+        for (number, member) in bond.members.iter().enumerate() {
             let member = &model.ports[member.index()];
-            let text = format!("[Match]\nName={member}\n\n[Network]\nBond={}\n", bond.name);
+            let mut text = format!("[Match]\nName={member}\n\n[Network]\nBond={}\n", bond.name);
+            if number == 0 {
+                text.push_str("PrimarySlave=yes\n");
+            }
             files.push(public(&format!("/etc/systemd/network/20-{member}.network"), text));
         }
     }
@@ -239,6 +244,7 @@ pod "p1" {
 
             [Bond]
             Mode=active-backup
+            FailOverMACPolicy=active
             MIIMonitorSec=100ms
             --- /etc/systemd/network/20-eno1.network 644
             [Match]
@@ -246,6 +252,7 @@ pod "p1" {
 
             [Network]
             Bond=bond0
+            PrimarySlave=yes
             --- /etc/systemd/network/20-eno2.network 644
             [Match]
             Name=eno2

@@ -512,7 +512,8 @@ fn where_namespaces_are_forbidden_it_says_which_setting_forbids_them() {
 /// The private scalar of a P-256 key in a text with a PEM block of it (RFC 5915 §3: an octet string of 32).
 fn scalar(text: &str) -> Vec<u8> {
     let block = text.split("PRIVATE KEY-----").nth(1).expect("a key");
-    let letters: Vec<u8> = block.replace("\\n", "").bytes().filter(|letter| !b"\n-\\".contains(letter)).collect();
+    let letters: Vec<u8> =
+        block.replace("\\n", "").bytes().filter(|letter| !b"\n-\\".contains(letter)).collect();
     let value = |letter: u8| match letter {
         b'A'..=b'Z' => letter - b'A',
         b'a'..=b'z' => letter - b'a' + 26,
@@ -561,7 +562,8 @@ fn nothing_secret_crosses_the_network_that_machines_boot_from() {
     let copy = zone.design.join("state");
     copy_files(&zone.lab.path.join("controller"), &copy);
     let authority = store::Store::open(&copy).expect("a store").secret("certificate-authority");
-    let mut secrets = vec![scalar(&String::from_utf8(authority.expect("read").expect("kept")).expect("text"))];
+    let mut secrets =
+        vec![scalar(&String::from_utf8(authority.expect("read").expect("kept")).expect("text"))];
     for machine in fs::read_dir(zone.lab.path.join("machines")).expect("machines").flatten() {
         let identity = machine.path().join("agent").join("identity.json");
         secrets.extend(fs::read_to_string(identity).ok().map(|text| scalar(&text)));

@@ -8,6 +8,8 @@ mod files;
 mod network;
 mod system;
 
+pub(crate) use system::is_starting as is_system_starting;
+
 use super::Value;
 use super::schema::{Check, Subject};
 use tokio::sync::Semaphore;

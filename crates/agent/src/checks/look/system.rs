@@ -88,6 +88,13 @@ fn installed(lines: &str) -> Vec<String> {
     lines.lines().filter_map(|line| line.strip_prefix("installed ")).map(str::to_owned).collect()
 }
 
+/// Whether systemd has not yet started all that it starts at boot.
+pub(crate) async fn is_starting() -> bool {
+    let words = ["systemctl", "is-system-running"].map(str::to_owned);
+    let output = command::output(&words).await;
+    output.is_ok_and(|output| ["initializing", "starting"].contains(&output.stdout.trim()))
+}
+
 /// Asks systemd.
 pub(super) async fn service(name: &str) -> Found {
     let ask = async |verb: &str| {
