@@ -47,9 +47,9 @@ enum Command {
     /// Take these locations out of service: their requests are refused.
     Retire(commands::wish::ReasonArgs),
     /// Allow the disks of these machines to be written once, in the plan in force.
-    Arm(commands::install::Args),
+    Arm(commands::install::AllowArgs),
     /// Write the system of the plan in force to the other slot of these machines; they fall back if it does not prove itself.
-    Upgrade(commands::install::Args),
+    Upgrade(commands::install::AllowArgs),
     /// Wipe the disks of these machines and install them anew.
     Reinstall(commands::install::ReinstallArgs),
     /// Let the controller read its design now, and allow what it refuses by itself.
@@ -92,5 +92,15 @@ fn main() -> ExitCode {
         Command::LabSupervisor(args) => commands::lab::supervise(&args),
         Command::Completions(args) => commands::completions::run(&args, Arguments::command()),
         Command::Man(args) => commands::completions::man(&args, Arguments::command()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_line_is_one_that_can_be_read() {
+        Arguments::command().debug_assert();
     }
 }

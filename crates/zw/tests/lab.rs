@@ -565,7 +565,7 @@ fn nothing_secret_crosses_the_network_that_machines_boot_from() {
     let mut secrets =
         vec![scalar(&String::from_utf8(authority.expect("read").expect("kept")).expect("text"))];
     for machine in fs::read_dir(zone.lab.path.join("machines")).expect("machines").flatten() {
-        let identity = machine.path().join("agent").join("identity.json");
+        let identity = machine.path().join("state").join("identity.json");
         secrets.extend(fs::read_to_string(identity).ok().map(|text| scalar(&text)));
     }
     assert_eq!(secrets.len(), 1 + 8, "the authority's key and each machine's");

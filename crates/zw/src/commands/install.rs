@@ -19,7 +19,7 @@ const BAR: usize = 24;
 
 /// Which machines, and for how long.
 #[derive(ClapArgs)]
-pub(crate) struct Args {
+pub(crate) struct AllowArgs {
     #[command(flatten)]
     machines: wish::Args,
     /// How long it may begin.
@@ -37,16 +37,16 @@ pub(crate) struct Args {
 )]
 pub(crate) struct ReinstallArgs {
     #[command(flatten)]
-    args: Args,
+    args: AllowArgs,
 }
 
 /// `zw arm`: for the plan that is in force now, and no later one.
-pub(crate) fn arm(args: &Args) -> ExitCode {
+pub(crate) fn arm(args: &AllowArgs) -> ExitCode {
     allow(args, |generation, seconds| Wish::Arm { generation, seconds })
 }
 
 /// `zw upgrade`.
-pub(crate) fn upgrade(args: &Args) -> ExitCode {
+pub(crate) fn upgrade(args: &AllowArgs) -> ExitCode {
     allow(args, |generation, seconds| Wish::Upgrade { generation, seconds })
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn reinstall(args: &ReinstallArgs) -> ExitCode {
     }
 }
 
-fn allow(args: &Args, wish: impl Fn(u64, u32) -> Wish) -> ExitCode {
+fn allow(args: &AllowArgs, wish: impl Fn(u64, u32) -> Wish) -> ExitCode {
     let asked = wish::ask(&args.machines, |server| {
         let zone: Zone = client::get(server, "/v1/zone")?;
         Ok(wish(zone.generation, args.minutes.saturating_mul(60)))

@@ -173,7 +173,7 @@ fn system_lines(system: &System, now: Time) -> Vec<(&'static str, String)> {
     }
     if system.wanted.is_some() && system.image.is_some() && system.wanted != system.image {
         let wanted = system.wanted.as_deref().map(short).unwrap_or_default();
-        lines.push(("should run", format!("{wanted} (`zw upgrade`)")));
+        lines.push(("wanted", format!("{wanted} (`zw upgrade`)")));
     }
     if let Some(rejected) = &system.rejected {
         lines.push(("rejected", rejected.clone()));
