@@ -7,7 +7,8 @@ mod machine;
 mod system;
 
 use crate::machines::{ONE_AT_A_TIME, installer, is_asked};
-use crate::network::have;
+use crate::network::{have, skip};
+use crate::zw::{transcript, zw};
 use api::agent::{FromAgent, FromController};
 use api::install::{Disk, Disks, File, Filesystem, Order, OsImage, Raid, Running, Slot, Volume};
 use controller::{Controller, HOST, serve};
@@ -40,6 +41,7 @@ impl Bench {
     fn new(name: &str) -> Option<Self> {
         if !have(&[
             "qemu-system-x86_64",
+            "setpriv",
             "busybox",
             "cpio",
             "zstd",
@@ -253,9 +255,22 @@ fn whole_life(name: &str, firmware: Firmware, raid: Option<Raid>, cuts: &[&str])
     machine.on(None);
     assert_eq!(bench.hello(), on_disk(Slot::A, &first, false));
 
-    // One that is right is confirmed and stays.
+    // One that is right, and that nobody confirms in time.
     let second = bench.image("second", false);
-    let upgrade = bench.order(&second, 3, None);
+    if is_asked() {
+        let upgrade = Order { trial_seconds: 60, ..bench.order(&second, 3, None) };
+        bench.install(&upgrade);
+        assert_eq!(bench.until_installed(&upgrade), Slot::B);
+        bench.restart(&mut machine);
+        machine.on(None);
+        assert_eq!(bench.hello(), on_disk(Slot::B, &second, true));
+        machine.until_restart();
+        machine.on(None);
+        assert_eq!(bench.hello(), on_disk(Slot::A, &first, false));
+    }
+
+    // The same again is confirmed and stays.
+    let upgrade = bench.order(&second, 4, None);
     bench.install(&upgrade);
     assert_eq!(bench.until_installed(&upgrade), Slot::B);
     bench.restart(&mut machine);
@@ -265,7 +280,7 @@ fn whole_life(name: &str, firmware: Firmware, raid: Option<Raid>, cuts: &[&str])
     let kept: BTreeSet<&str> =
         console.lines().filter(|line| line.starts_with("KEPT ")).map(str::trim).collect();
     assert_eq!(kept.len(), 1, "each slot has an identity of its own: {kept:?}");
-    bench.install(&bench.order(&first, 4, None));
+    bench.install(&bench.order(&first, 5, None));
     assert!(bench.refusal().contains("slot b is on trial"));
     bench.controller.say(FromController::Confirm { image: second.digest.clone() });
     let slot = bench.controller.until("confirmation", |frame| match frame {
@@ -294,4 +309,62 @@ fn a_machine_with_uefi_and_two_disks_is_installed_over_power_cuts() {
     let cuts =
         ["makes partitions", "makes volumes", "writes root_a", "proves the kernel", "seals the system"];
     whole_life("uefi", Firmware::Uefi, Some(Raid::Raid1), &cuts);
+}
+
+/// What `zw image build os` makes, on two disks: Debian with systemd, installed and upgraded.
+#[test]
+fn debian_is_installed_and_upgraded() {
+    if !is_asked() {
+        return;
+    }
+    let Some(bench) = Bench::new("debian") else { return };
+    let mut command = zw(&bench.directory);
+    command.args(["image", "build", "os", "--kernel", "cloud", "--fast", "--output", "debian"]);
+    let built = command.output().expect("zw runs");
+    if !built.status.success() {
+        return skip(&transcript(&built));
+    }
+    let text = std::fs::read(bench.directory.join("debian/manifest.json")).expect("a manifest");
+    let at = format!("http://{HOST}:{}/debian/", bench.server.port());
+    let image = OsImage { name: "debian".into(), digest: system::digest(&text), sources: vec![at] };
+    const SIZE: u64 = 8 << 30;
+    let mut machine = Machine::new(&bench.directory.join("machine"), Firmware::Uefi, 2, SIZE);
+    let mut layout = disks(2, Some(Raid::Raid1));
+    layout.root_bytes = 2 << 30;
+    layout.system.iter_mut().for_each(|disk| disk.size_bytes = SIZE);
+    let order = |allowed_at: u64, disks: Option<Disks>| {
+        let file = |path: &str, text: &str| File { path: path.into(), mode: 0o644, text: text.into() };
+        let mut order = bench.order(&image, allowed_at, disks);
+        order.files = vec![
+            file("/etc/systemd/network/10-dhcp.network", "[Match]\nName=e*\n[Network]\nDHCP=yes\n"),
+            file("/etc/hostname", "srv1\n"),
+        ];
+        order.arguments = order.arguments.replace("loglevel=4", "systemd.show_status=1");
+        order
+    };
+
+    bench.boot_installer(&mut machine);
+    let first = order(1, Some(layout));
+    bench.install(&first);
+    assert_eq!(bench.until_installed(&first), Slot::A);
+    bench.restart(&mut machine);
+    machine.on(None);
+    assert_eq!(bench.hello(), on_disk(Slot::A, &image, false), "{}", machine.console());
+
+    let upgrade = order(2, None);
+    bench.install(&upgrade);
+    assert_eq!(bench.until_installed(&upgrade), Slot::B);
+    bench.restart(&mut machine);
+    machine.on(None);
+    assert_eq!(bench.hello(), on_disk(Slot::B, &image, true), "{}", machine.console());
+    bench.controller.say(FromController::Confirm { image: image.digest.clone() });
+    bench
+        .controller
+        .until("confirmation", |frame| matches!(frame, FromAgent::Confirmed { .. }).then_some(()));
+    bench.restart(&mut machine);
+    for number in 0..2 {
+        judge(&bench.directory, &machine, number, "zw_good=b\nzw_try=\n");
+    }
+    let console = machine.console();
+    assert!(console.contains("srv1 login:") && !console.contains("localhost login:"), "{console}");
 }

@@ -108,6 +108,7 @@ impl Session<'_> {
         let mut observed = self.agent.observed.clone();
         observed.mark_changed();
         let (mut installing, mut said) = (self.agent.installer.said(), None);
+        let (mut beats, mut answered, mut taken_at) = (0_u64, 0_u64, None);
         installing.mark_changed();
         loop {
             tokio::select! {
@@ -115,6 +116,10 @@ impl Session<'_> {
                     silent_at = Instant::now() + patience;
                     match frame? {
                         FromController::Heartbeat { now } => {
+                            answered += 1;
+                            if let Some((_, number)) = taken_at.take_if(|(beat, _)| answered >= *beat) {
+                                self.agent.installer.taken(number);
+                            }
                             if self.said_all && self.agent.options.once {
                                 return Ok(());
                             }
@@ -155,14 +160,19 @@ impl Session<'_> {
                     self.say(seen).await?;
                     if self.said_all && self.agent.options.once {
                         self.connection.send(&FromAgent::Heartbeat).await?;
+                        beats += 1;
                     }
                 }
                 Ok(()) = installing.changed() => {
-                    let Said { progress, outcome } = installing.borrow_and_update().clone();
-                    let number = outcome.as_ref().map(|(number, _)| *number);
-                    if let Some((_, frame)) = outcome.filter(|_| number != said) {
-                        self.connection.send(&frame).await?;
-                        said = number;
+                    let Said { progress, outcome, .. } = installing.borrow_and_update().clone();
+                    if let Some(outcome) = outcome.filter(|outcome| said != Some(outcome.number)) {
+                        self.agent.installer.tells(outcome.number);
+                        self.connection.send(&outcome.frame).await?;
+                        said = Some(outcome.number);
+                        // Frames are taken in order: the answer to this one proves that the other was.
+                        self.connection.send(&FromAgent::Heartbeat).await?;
+                        beats += 1;
+                        taken_at = Some((beats, outcome.number));
                     }
                     if let Some(progress) = progress {
                         self.connection.send(&FromAgent::Installing { progress }).await?;
@@ -176,6 +186,7 @@ impl Session<'_> {
                 },
                 () = tokio::time::sleep_until(beat_at) => {
                     self.connection.send(&FromAgent::Heartbeat).await?;
+                    beats += 1;
                     // Earlier by up to a tenth, never later.
                     beat_at = Instant::now() + heartbeat - scaled(heartbeat / 10, self.agent.jitter.next());
                 }

@@ -40,7 +40,9 @@ impl Machine {
     pub(crate) fn on(&mut self, from: Option<(&Path, &str)>) {
         self.cut();
         let path = |name: &str| self.directory.join(name).display().to_string();
-        let mut command = Command::new("qemu-system-x86_64");
+        // A test that is killed takes its machines with it.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
         command.args(["-machine", "q35,graphics=off", "-accel", "tcg", "-cpu", "max", "-m", "1024"]);
         command.args(["-display", "none", "-monitor", "none", "-no-reboot", "-device", "virtio-rng-pci"]);
         command.args(["-chardev", &format!("file,id=console,append=on,path={}", path("console"))]);

@@ -107,7 +107,12 @@ pub(crate) fn build(directory: &Path, installer: &Path, name: &str, breaks: bool
     let text = serde_json::to_vec(&manifest).expect("JSON");
     fs::write(directory.join(api::image::FILE), &text).expect("a manifest");
     fs::remove_dir_all(&tree).expect("gone");
-    format!("sha256:{}", hex(&text))
+    digest(&text)
+}
+
+/// An image's digest, of its manifest.
+pub(crate) fn digest(manifest: &[u8]) -> String {
+    format!("sha256:{}", hex(manifest))
 }
 
 fn hex(octets: &[u8]) -> String {

@@ -31,6 +31,48 @@ StateDirectoryMode=0700
 WantedBy=multi-user.target
 ";
 
+/// Ends a trial in which the agent does not even start: what it would need may be what is broken.
+pub(super) const TRIAL_UNIT: &str = "/etc/systemd/system/zw-trial.service";
+/// Its timer.
+pub(super) const TRIAL_TIMER: &str = "/etc/systemd/system/zw-trial.timer";
+/// What starts that, before anything else that may fail.
+pub(super) const TRIAL_WANTED: (&str, &str) =
+    ("/etc/systemd/system/sysinit.target.wants/zw-trial.timer", "../zw-trial.timer");
+/// Is there when the trial is over.
+pub(super) const CONFIRMED: &str = "/run/zonewright-confirmed";
+/// How long after the agent should have restarted the machine.
+const TRIAL_GRACE_SECONDS: u32 = 120;
+
+/// The text of [`TRIAL_UNIT`].
+pub(super) fn trial_unit() -> String {
+    format!(
+        "[Unit]\n\
+         Description=End of the trial of this system\n\
+         DefaultDependencies=no\n\
+         ConditionKernelCommandLine=zw.trial\n\
+         ConditionPathExists=!{CONFIRMED}\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         ExecStart=/bin/systemctl reboot --force\n"
+    )
+}
+
+/// The text of [`TRIAL_TIMER`].
+pub(super) fn trial_timer(trial_seconds: u32) -> String {
+    let seconds = trial_seconds.saturating_add(TRIAL_GRACE_SECONDS);
+    format!(
+        "[Unit]\n\
+         Description=End of the trial of this system\n\
+         DefaultDependencies=no\n\
+         ConditionKernelCommandLine=zw.trial\n\
+         \n\
+         [Timer]\n\
+         OnBootSec={seconds}s\n\
+         AccuracySec=1s\n"
+    )
+}
+
 /// `/etc/fstab` of a new system. The EFI system partitions all have one id, so that any of them serves.
 pub(super) fn fstab(slot: Slot, esp: u32, volumes: &[Volume]) -> String {
     let (high, low) = (esp >> 16, esp & 0xffff);
@@ -69,6 +111,15 @@ mod tests {
     use super::*;
     use api::install::Filesystem;
     use expect_test::expect;
+
+    #[test]
+    fn a_trial_ends_without_the_agent_too_and_only_a_trial() {
+        assert!(trial_timer(900).contains("OnBootSec=1020s\n"));
+        assert!(trial_timer(u32::MAX).contains("OnBootSec=4294967295s\n"));
+        for text in [trial_unit(), trial_timer(1)] {
+            assert!(text.contains("\nConditionKernelCommandLine=zw.trial\n"), "{text}");
+        }
+    }
 
     #[test]
     fn the_other_slot_mounts_what_this_one_mounts() {

@@ -15,12 +15,16 @@ const BOOT_CODE: usize = 440;
 /// An environment that cannot be read starts a slot that is whole.
 pub(super) const CONFIG: &str = r#"set zw_good=
 set zw_try=
+set zw_trial=
 load_env --file ($root)/zw/env zw_good zw_try
 set slot=$zw_good
 if [ -n "$zw_try" ]; then
   set trial=$zw_try
   set zw_try=
-  if save_env --file ($root)/zw/env zw_try; then set slot=$trial; fi
+  if save_env --file ($root)/zw/env zw_try; then
+    set slot=$trial
+    set zw_trial=zw.trial
+  fi
 fi
 if [ -z "$slot" ]; then
   for each in b a; do
@@ -90,9 +94,9 @@ pub(super) fn boot(slot: Slot, esp: u32, arguments: &str) -> Result<String, Stri
     }
     let words: String = arguments.split_ascii_whitespace().map(|word| format!(" '{word}'")).collect();
     let (letter, root) = (slot.letter(), device(&volume(slot)));
-    // A panic is the end of a trial; the order's own `panic=` stands later, and counts.
+    // A panic is the end of a trial; the order's own `panic=` stands later, and counts. `zw_trial` is `zw.trial` in a trial, else nothing.
     Ok(format!(
-        "linux ($root)/{letter}/vmlinuz root={root} ro zw.slot={letter} zw.esp={esp:08x} panic=30{words}\n\
+        "linux ($root)/{letter}/vmlinuz root={root} ro zw.slot={letter} zw.esp={esp:08x} panic=30 $zw_trial{words}\n\
          initrd ($root)/{letter}/initrd\n\
          boot\n"
     ))
@@ -150,6 +154,23 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_environment_names_a_slot_or_nothing() {
+        let octets = Environment { good: Some(Slot::A), trial: Some(Slot::B) }.write();
+        for at in 0..64 {
+            for damage in [0, 0x0a, 0x3d, 0xff] {
+                let mut octets = octets.clone();
+                octets[at] = damage;
+                let read = Environment::read(&octets);
+                assert!(read.good != Some(Slot::B) && read.trial != Some(Slot::A), "{at} {damage}: {read:?}");
+            }
+        }
+        for length in 0..octets.len() {
+            let read = Environment::read(&octets[..length]);
+            assert!(read.good != Some(Slot::B), "{length}");
+        }
+    }
+
+    #[test]
     fn a_command_line_reaches_the_kernel_as_it_is_or_not_at_all() {
         let check = |arguments: &str, expected: Expect| {
             let text = boot(Slot::B, 0x1a2b_3c4d, arguments);
@@ -158,7 +179,7 @@ mod tests {
         check(
             "console=ttyS0  zw.location=ams1/u1 x=$root;reboot",
             expect![[r#"
-                linux ($root)/b/vmlinuz root=/dev/mapper/zw-root_b ro zw.slot=b zw.esp=1a2b3c4d panic=30 'console=ttyS0' 'zw.location=ams1/u1' 'x=$root;reboot'
+                linux ($root)/b/vmlinuz root=/dev/mapper/zw-root_b ro zw.slot=b zw.esp=1a2b3c4d panic=30 $zw_trial 'console=ttyS0' 'zw.location=ams1/u1' 'x=$root;reboot'
                 initrd ($root)/b/initrd
                 boot
             "#]],

@@ -163,6 +163,27 @@ mod tests {
     }
 
     #[test]
+    fn garbage_is_an_error() {
+        let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+        let whole = b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 40-99/100\r\nContent-Length: 60\r\n\r\n";
+        for _ in 0..50_000 {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            let mut head = whole.to_vec();
+            for octet in seed.to_le_bytes().chunks_exact(2).take(1 + seed as usize % 4) {
+                let at = usize::from(octet[0]) % head.len();
+                head[at] = octet[1];
+            }
+            // Whatever it says, no more than the file's rest is read.
+            assert!(
+                judge(&head, 40, Some(100)).is_ok_and(|length| length == 60)
+                    || judge(&head, 40, Some(100)).is_err()
+            );
+        }
+    }
+
+    #[test]
     fn an_address_has_nothing_in_it_that_would_be_another_request() {
         let check = |url: &str, expected: Expect| expected.assert_eq(&format!("{:?}", parts(url)));
         check("http://10.0.0.1:8080/os/debian/x", expect![[r#"Some(("10.0.0.1:8080", "/os/debian/x"))"#]]);

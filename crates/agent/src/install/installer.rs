@@ -1,6 +1,7 @@
 //! Orders as they come from a controller: one at a time, carried out whether or not anybody is connected.
 //!
-//! What there is to say stands in one place ([`Said`]); a session says what it has not said yet, the next one says it again.
+//! What there is to say stands in one place ([`Said`]). How an order ended is said again by the next session until a controller has taken it,
+//! and not after that: an old end must not be held for that of a newer order.
 
 use super::running::{self, Here};
 use super::watchdog::Watchdog;
@@ -19,9 +20,24 @@ use tokio::sync::watch;
 pub(crate) struct Said {
     /// How far the order is that is being carried out.
     pub progress: Option<Progress>,
-    /// The last thing that ended, and its number.
-    pub outcome: Option<(u64, FromAgent)>,
+    /// How much ended.
+    ended: u64,
+    /// The last thing that ended, until it was taken.
+    pub outcome: Option<Outcome>,
 }
+
+/// How an order, or a confirmation, ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    /// Another one has another number.
+    pub number: u64,
+    pub frame: FromAgent,
+    /// Sessions that said it.
+    sessions: u32,
+}
+
+/// A controller that closed so many connections after it heard an outcome does not want it.
+const SESSIONS_MAX: u32 = 3;
 
 /// What tells two orders apart.
 type Key = (Generation, Time, String, bool);
@@ -72,25 +88,18 @@ impl Installer {
         self.said.subscribe()
     }
 
-    /// Begins an order. The same again changes nothing while it is carried out; afterwards its end is said again, and if that was a failure
-    /// it is tried again.
+    /// Begins an order. The same again changes nothing while it is carried out; afterwards it is begun again, which is soon over if it was
+    /// carried out.
     pub(crate) fn order(&mut self, order: Order) {
         let key = (order.generation, order.allowed_at, order.image.digest.clone(), order.disks.is_some());
-        if let Some((current, task)) = &self.current {
-            if !task.is_finished() {
-                if *current != key {
-                    let sentence = "another order is being carried out".to_owned();
-                    self.ended(not_installed(&order, sentence));
-                }
-                return;
+        if let Some((current, task)) = &self.current
+            && !task.is_finished()
+        {
+            if *current != key {
+                let sentence = "another order is being carried out".to_owned();
+                end(&self.said, not_installed(&order, sentence));
             }
-            let outcome = self.said.borrow().outcome.clone();
-            if let Some((_, outcome @ FromAgent::Installed { .. })) = outcome
-                && *current == key
-            {
-                self.ended(outcome);
-                return;
-            }
+            return;
         }
         let (here, state_dir, said) = (Arc::clone(&self.here), self.state_dir.clone(), self.said.clone());
         let tell = Arc::clone(&self.tell);
@@ -136,7 +145,10 @@ impl Installer {
         tokio::task::spawn_blocking(move || {
             let Here::Disk(disk) = &*here else { return };
             match running::make_good(disk) {
-                Ok(()) => end(&said, FromAgent::Confirmed { slot: disk.slot }),
+                Ok(problems) => {
+                    problems.into_iter().for_each(|problem| tell(&Notice::Trouble(problem)));
+                    end(&said, FromAgent::Confirmed { slot: disk.slot });
+                }
                 Err(error) => tell(&Notice::Trouble(error)),
             }
         });
@@ -153,8 +165,25 @@ impl Installer {
         });
     }
 
-    fn ended(&self, frame: FromAgent) {
-        end(&self.said, frame);
+    /// A session says this outcome now.
+    pub(crate) fn tells(&self, number: u64) {
+        self.said.send_if_modified(|said| {
+            if let Some(outcome) = said.outcome.as_mut().filter(|outcome| outcome.number == number) {
+                outcome.sessions += 1;
+                if outcome.sessions >= SESSIONS_MAX {
+                    said.outcome = None;
+                }
+            }
+            false
+        });
+    }
+
+    /// A controller has taken it.
+    pub(crate) fn taken(&self, number: u64) {
+        self.said.send_if_modified(|said| {
+            said.outcome.take_if(|outcome| outcome.number == number);
+            false
+        });
     }
 }
 
@@ -180,11 +209,11 @@ async fn trial(here: Arc<Here>, left: Duration, tell: Arc<dyn Fn(&Notice) + Send
 
 fn end(said: &watch::Sender<Said>, frame: FromAgent) {
     said.send_modify(|said| {
-        let number = said.outcome.as_ref().map_or(0, |(number, _)| number + 1);
+        said.ended += 1;
         if !matches!(frame, FromAgent::Confirmed { .. }) {
             said.progress = None;
         }
-        said.outcome = Some((number, frame));
+        said.outcome = Some(Outcome { number: said.ended, frame, sessions: 0 });
     });
 }
 
@@ -204,5 +233,89 @@ fn shorten(text: &mut String) {
     if text.len() > TEXT_MAX {
         let end = (0..=TEXT_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         text.truncate(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use api::install::OsImage;
+
+    /// The agent of a machine that is none of ours, as those of the lab.
+    async fn installer() -> Installer {
+        let options = Options {
+            controllers: Vec::new(),
+            ca_pin: crate::Pin([0; 32]),
+            location: model::Location::new("ams1/p01/r1/u01"),
+            state_dir: "/nonexistent".into(),
+            hardware_file: Some("/nonexistent".into()),
+            is_ramdisk: false,
+            once: false,
+            tell: Arc::new(|_| {}),
+        };
+        Installer::new(&options).await
+    }
+
+    fn order(name: &str) -> Order {
+        let image = OsImage { name: name.into(), digest: format!("sha256:{name}"), sources: Vec::new() };
+        Order {
+            generation: Generation(1),
+            allowed_at: Time(1),
+            image,
+            disks: None,
+            arguments: String::new(),
+            files: Vec::new(),
+            trial_seconds: 1,
+        }
+    }
+
+    async fn outcome(said: &mut watch::Receiver<Said>, after: u64) -> Outcome {
+        let ended = said.wait_for(|said| said.outcome.as_ref().is_some_and(|outcome| outcome.number > after));
+        let said =
+            tokio::time::timeout(Duration::from_secs(30), ended).await.expect("in time").expect("alive");
+        said.outcome.clone().expect("an outcome")
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_is_not_ours_is_not_touched() {
+        let mut installer = installer().await;
+        assert_eq!(installer.running(), None);
+        let mut said = installer.said();
+        let mut after = 0;
+        let disks = api::install::Disks {
+            system: vec![api::install::Disk { name: "vda".into(), size_bytes: 1 }],
+            raid: None,
+            esp_bytes: 1,
+            slots: 1,
+            root_bytes: 1,
+            volumes: Vec::new(),
+        };
+        for (disks, words) in [(None, "no slot of ours runs here"), (Some(disks), "boot the installer")] {
+            installer.order(Order { disks, ..order("debian") });
+            let outcome = outcome(&mut said, after).await;
+            after = outcome.number;
+            let FromAgent::NotInstalled { sentence, .. } = outcome.frame else { panic!("{outcome:?}") };
+            assert!(sentence.contains(words), "{sentence}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_end_is_said_until_it_was_taken_and_not_for_ever() {
+        let mut installer = installer().await;
+        let mut said = installer.said();
+        installer.order(order("one"));
+        let first = outcome(&mut said, 0).await;
+        installer.taken(first.number + 1);
+        assert!(said.borrow().outcome.is_some(), "another one was taken");
+        installer.taken(first.number);
+        assert!(said.borrow().outcome.is_none());
+        // The same order after its end is carried out again.
+        installer.order(order("one"));
+        let second = outcome(&mut said, first.number).await;
+        for _ in 0..SESSIONS_MAX {
+            assert!(said.borrow().outcome.is_some());
+            installer.tells(second.number);
+        }
+        assert!(said.borrow().outcome.is_none(), "controllers that close the connection do not want it");
     }
 }

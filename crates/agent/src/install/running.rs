@@ -1,13 +1,14 @@
 //! What the agent runs in, and what follows of it: whether its slot is on trial, how it becomes the good one, how the machine restarts.
 
 use super::esp::{self, Esp, Seal};
+use super::files;
 use super::grub::Environment;
 use crate::options::{self, Options};
 use api::install::{Running, Slot};
 use nix::mount::MsFlags;
 use rustix::system::{RebootCommand, reboot};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -90,24 +91,34 @@ pub(super) fn find(options: &Options) -> (Here, Vec<String>) {
         return (Here::Elsewhere, problems);
     };
     let disk = Disk { slot, esp: id, seal, on_trial: AtomicBool::new(!is_good) };
-    if is_good && let Err(error) = make_good(&disk) {
-        problems.push(error);
+    if is_good {
+        match make_good(&disk) {
+            Ok(more) => problems.extend(more),
+            Err(error) => problems.push(error),
+        }
     }
     (Here::Disk(disk), problems)
 }
 
-/// Makes the running slot the good one, on every disk.
-pub(super) fn make_good(disk: &Disk) -> Result<(), String> {
+/// Makes the running slot the good one, on every disk. Gives what went wrong on some: a disk that cannot be written any more is no reason to
+/// fall back.
+pub(super) fn make_good(disk: &Disk) -> Result<Vec<String>, String> {
     let partitions = esp::with_id(disk.esp);
-    if partitions.is_empty() {
-        return Err("no efi system partition of this system was found".into());
-    }
-    for partition in &partitions {
+    let set = |partition: &PathBuf| {
         Esp::mount(partition, Path::new(WORK), MsFlags::empty())?
-            .set_environment(Environment { good: Some(disk.slot), trial: None })?;
+            .set_environment(Environment { good: Some(disk.slot), trial: None })
+    };
+    let problems: Vec<String> = partitions.iter().filter_map(|partition| set(partition).err()).collect();
+    if problems.len() == partitions.len() {
+        return Err(match problems.is_empty() {
+            true => "no efi system partition of this system was found".to_owned(),
+            false => problems.join("; "),
+        });
     }
     disk.on_trial.store(false, Ordering::Relaxed);
-    Ok(())
+    fs::write(files::CONFIRMED, "")
+        .map_err(|error| format!("failed to write {}: {error}", files::CONFIRMED))?;
+    Ok(problems)
 }
 
 /// Whether `/` is gone with the power. Only such a machine may have its disks wiped: its agent was told that it is in memory, and this

@@ -298,8 +298,11 @@ impl Work<'_> {
         }
         put(files::AGENT, 0o755, &mut open(Path::new("/proc/self/exe"))?)?;
         put(files::UNIT, 0o644, &mut files::SERVICE.as_bytes())?;
-        let (link, target) = files::WANTED;
-        root.link(link, target).map_err(|error| (link.to_owned(), error))?;
+        put(files::TRIAL_UNIT, 0o644, &mut files::trial_unit().as_bytes())?;
+        put(files::TRIAL_TIMER, 0o644, &mut files::trial_timer(self.order.trial_seconds).as_bytes())?;
+        for (link, target) in [files::WANTED, files::TRIAL_WANTED] {
+            root.link(link, target).map_err(|error| (link.to_owned(), error))?;
+        }
 
         let state = crate::ramdisk::state_dir(false).display().to_string();
         root.directory(&state, 0o700).map_err(|error| (state.clone(), error))?;
