@@ -1,10 +1,10 @@
-# Machines that are installed: a Debian on two slots of mirrored disks, so that an upgrade can fall back.
+# A machine that is installed: a Debian on two slots of mirrored disks, so that an upgrade can fall back.
 #
 #   zw image build installer --kernel cloud     what writes the disks
 #   zw image build os --kernel cloud            what is written
 #   zw lab up . --vm p01/r1/u01                 a machine with real firmware, from empty disks to ready
 #
-# (`zw image` is told in docs/guides/images.md, all of it in docs/decisions/0013-installing.md.)
+# (`zw image` is told in docs/guides/images.md, all of it in docs/guides/installing.md.)
 
 zone "metal" {
   domain   = "metal.example.net"
@@ -104,7 +104,7 @@ pod "p01" {
       cable = { swp32 = core.c1.swp[3] }
     }
 
-    machines "u{01..02}" {
+    machines "u01" {
       role  = "server"
       model = "node"
       name  = "srv-{pod}-{rack}-{unit}"

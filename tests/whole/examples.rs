@@ -26,7 +26,7 @@ fn every_example_compiles_to_the_bytes_it_compiled_to() {
     );
     check(
         "metal",
-        &expect!["86499437bf62439fcd2efa304caa5e8d26a5f9f77b8958606ad826e3ee89f76f of 10392 bytes"],
+        &expect!["a6ca37c6b8a0648d90e499eb1e94b208d758c7d2078c42e4bf61730cca34eb7b of 8358 bytes"],
     );
     check(
         "hundred",

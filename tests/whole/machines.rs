@@ -22,9 +22,9 @@ const WAIT_MAX: Duration = Duration::from_secs(600);
 pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// A design of a test's own, and its lab. Dropped, both are gone.
-struct Zone {
+pub(crate) struct Zone {
     name: String,
-    design: PathBuf,
+    pub(crate) design: PathBuf,
     lab: Directory,
     _alone: MutexGuard<'static, ()>,
 }
@@ -32,6 +32,11 @@ struct Zone {
 impl Zone {
     /// The zone of `tests/whole/machines`. `None`: something that it needs is not here, and it was said.
     fn new(test: &str) -> Option<Self> {
+        Self::of(test, "tests/whole/machines")
+    }
+
+    /// The zone `metal` of this directory, under another name and with an installer.
+    pub(crate) fn of(test: &str, directory: &str) -> Option<Self> {
         let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         if !have(&["qemu-system-x86_64", "swtpm", "swtpm_setup", "apt-get", "dpkg-deb"]) {
             return None;
@@ -39,17 +44,19 @@ impl Zone {
         let images = installer()?;
         let name = format!("{test}{}", std::process::id());
         let design = std::env::temp_dir().join(format!("zw-machines-{name}"));
-        fs::create_dir_all(&design).expect("a directory");
-        let text = fs::read_to_string(root().join("tests/whole/machines/zone.hcl")).expect("a design");
+        crate::network::copy_folder(&root().join(directory), &design);
+        let text = fs::read_to_string(design.join("zone.hcl")).expect("a design");
         fs::write(design.join("zone.hcl"), text.replace("zone \"metal\"", &format!("zone \"{name}\"")))
             .expect("a design");
+        // What somebody built in an example is not what this test is about.
+        let _ = fs::remove_dir_all(design.join("images"));
         crate::network::copy_folder(&images, &design.join("images"));
         let lab = Directory::of(&lab::directory::base(), &name);
         Some(Self { name, design, lab, _alone: alone })
     }
 
     /// Powers it on with these real machines. `false`: this computer lets nobody.
-    fn up(&self, real: &[&str]) -> bool {
+    pub(crate) fn up(&self, real: &[&str]) -> bool {
         let output = self.try_up(real);
         let said = transcript(&output);
         if said.contains("this machine allows neither") {
@@ -73,7 +80,7 @@ impl Zone {
     }
 
     /// What a command says; it must succeed.
-    fn say(&self, words: &[&str]) -> String {
+    pub(crate) fn say(&self, words: &[&str]) -> String {
         let output = self.zw(words);
         assert!(output.status.success(), "zw lab {words:?}: {}", transcript(&output));
         transcript(&output)
@@ -84,7 +91,7 @@ impl Zone {
     }
 
     /// Waits until a machine looks as wanted.
-    fn machine(&self, what: &str, unit: &str, wanted: impl Fn(&Machine) -> bool) -> Machine {
+    pub(crate) fn machine(&self, what: &str, unit: &str, wanted: impl Fn(&Machine) -> bool) -> Machine {
         let began = Instant::now();
         let location = format!("{}/{unit}", self.name);
         let mut last = None;
@@ -117,11 +124,15 @@ impl Zone {
     }
 
     /// The machine's own page by the lab's controller.
-    fn shown(&self, unit: &str) -> String {
+    pub(crate) fn shown(&self, unit: &str) -> String {
+        transcript(&self.asked(&["show", &format!("{}/{unit}", self.name)]))
+    }
+
+    /// What a command says that asks the lab's controller.
+    pub(crate) fn asked(&self, words: &[&str]) -> Output {
         let mut command = zw(&self.design);
-        let place = format!("{}/{unit}", self.name);
-        command.args(["show", &place, "--server"]).arg(self.lab.api());
-        transcript(&command.output().expect("zw runs"))
+        command.args(words).arg("--server").arg(self.lab.api());
+        command.stdin(Stdio::null()).output().expect("zw runs")
     }
 }
 
@@ -132,7 +143,7 @@ impl Drop for Zone {
     }
 }
 
-fn is_ready(machine: &Machine) -> bool {
+pub(crate) fn is_ready(machine: &Machine) -> bool {
     machine.state == "ready"
 }
 

@@ -35,6 +35,7 @@ mod image;
 mod install;
 mod judges;
 mod machines;
+mod metal;
 mod network;
 mod os;
 mod perf;

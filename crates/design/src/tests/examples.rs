@@ -59,7 +59,7 @@ fn metal() {
     check(
         "metal",
         expect![[r#"
-        1 pods, 1 racks, 7 devices, 10 cables
+        1 pods, 1 racks, 6 devices, 7 cables
     "#]],
     );
 }
