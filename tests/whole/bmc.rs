@@ -3,11 +3,13 @@
 //! The fake machine takes 1 to 11 seconds for each change of its power. It has neither sessions nor accounts, so that adopting is
 //! held against a BMC of our own, `bmc.py`.
 
+use crate::machines::ONE_AT_A_TIME;
 use crate::network::{Running, have, skip, until};
 use crate::served::{STATE, ZW, Zone};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 const UUID: &str = "27946b59-9e44-4fa7-8e91-f3527a1ef094";
 const PASSWORD: &str = "calvin-2026";
@@ -57,8 +59,8 @@ fn write_certificate(zone: &Zone) -> String {
     Sha256::digest(key.cert.der()).iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// The emulator at `address`, with a certificate of its own, whose SHA-256 comes back.
-fn play(zone: &Zone, address: &str, emulator: &Path) -> (Running, String) {
+/// The emulator at `address`, of a fake machine or of libvirt's, with a certificate of its own, whose SHA-256 comes back.
+fn play(zone: &Zone, address: &str, emulator: &Path, is_fake: bool) -> (Running, String) {
     let certificate = write_certificate(zone);
     let config = format!(
         "SUSHY_EMULATOR_AUTH_FILE = '/run/bmc/users'\nSUSHY_EMULATOR_STATE_DIR = '/run/bmc'\n\
@@ -67,9 +69,10 @@ fn play(zone: &Zone, address: &str, emulator: &Path) -> (Running, String) {
     );
     zone.network.write("/run/bmc/emulator.conf", config);
     let emulator = emulator.display().to_string();
+    let driver = if is_fake { "--fake" } else { "--libvirt-uri=qemu:///system" };
     let words = [
         &emulator,
-        "--fake",
+        driver,
         "--config",
         "/run/bmc/emulator.conf",
         "--interface",
@@ -86,18 +89,23 @@ fn play(zone: &Zone, address: &str, emulator: &Path) -> (Running, String) {
     (running, certificate)
 }
 
-#[test]
-fn a_bmc_of_sushy_tools_is_adopted_and_worked_with() {
-    let (Some(emulator), Some(python)) = (python("sushy-emulator"), python("python")) else { return };
-    let Some(mut zone) = Zone::drawn_with(with_bmcs) else { return };
-    zone.serve();
-    let address = plug_bmc(&zone);
+/// Writes who may log in to the emulator, and the credentials for `zw bmc adopt`.
+fn write_credentials(zone: &Zone, python: &Path) {
     let hash =
         format!("import bcrypt; print('root:' + bcrypt.hashpw(b'{PASSWORD}', bcrypt.gensalt(4)).decode())");
     let users = zone.network.run(None, &[&python.display().to_string(), "-c", &hash]).fine();
     zone.network.write("/run/bmc/users", users);
     zone.network.write("/run/bmc/right", format!("root\n{PASSWORD}\n"));
     zone.network.write("/run/bmc/wrong", "root\nsomething-else\n");
+}
+
+#[test]
+fn a_bmc_of_sushy_tools_is_adopted_and_worked_with() {
+    let (Some(emulator), Some(python)) = (python("sushy-emulator"), python("python")) else { return };
+    let Some(mut zone) = Zone::drawn_with(with_bmcs) else { return };
+    zone.serve();
+    let address = plug_bmc(&zone);
+    write_credentials(&zone, &python);
 
     let refused = |words: &[&str], why: &str| {
         let ended = zone.zw(&[&["bmc"], words].concat());
@@ -106,7 +114,7 @@ fn a_bmc_of_sushy_tools_is_adopted_and_worked_with() {
     refused(&["power", "ctl1", "on"], "has no BMC with an address in the design");
     refused(&["power", "hv-u01", "on"], "is not adopted");
     refused(&["power", "nobody", "on"], "nobody");
-    let (mut emulated, certificate) = play(&zone, &address, &emulator);
+    let (mut emulated, certificate) = play(&zone, &address, &emulator, true);
     let adopt = |file: &str| zone.zw(&["bmc", "adopt", "hv-u01", "--as-given", "--credentials", file]);
     let wrong = adopt("/run/bmc/wrong");
     assert!(wrong.status == 3 && wrong.err.contains("does not accept the user and password"), "{wrong}");
@@ -166,7 +174,7 @@ fn a_bmc_of_sushy_tools_is_adopted_and_worked_with() {
     // Another box, or somebody between: nothing is said to it.
     emulated.signal("KILL");
     emulated.wait();
-    let (other, another) = play(&zone, &address, &emulator);
+    let (other, another) = play(&zone, &address, &emulator, true);
     assert_ne!(certificate, another);
     refused(&["power", "hv-u01", "status"], "it shows another certificate");
     assert!(!other.said().contains("GET"), "{}", other.said());
@@ -180,6 +188,104 @@ fn a_bmc_of_sushy_tools_is_adopted_and_worked_with() {
     until("the state directory to have its key", || {
         zone.network.outside(&format!("{STATE}/secrets.key")).is_file().then_some(())
     });
+}
+
+/// libvirtd in a place whose `/var` is its own, so that it leaves nothing behind and finds no machine of this host. The shell
+/// stays, as the first process of its own: it sees off the emulators that libvirtd sets free, and libvirtd waits for that.
+const LIBVIRTD: &str = r#"
+mkdir -p /run/var/upper /run/var/work
+mount -t overlay overlay -o lowerdir=/var,upperdir=/run/var/upper,workdir=/run/var/work /var
+mkdir -p /var/lib/libvirt /var/log/libvirt /var/cache/libvirt /etc/libvirt
+grep -q ^libvirt-qemu: /etc/passwd || echo libvirt-qemu:x:64055:64055::/var/lib/libvirt:/bin/false >>/etc/passwd
+grep -q ^libvirt-qemu: /etc/group || echo libvirt-qemu:x:64055: >>/etc/group
+cat >/etc/libvirt/qemu.conf <<END
+user = "root"
+group = "root"
+swtpm_user = "root"
+swtpm_group = "root"
+security_driver = "none"
+cgroup_controllers = []
+namespaces = []
+stdio_handler = "file"
+remember_owner = 0
+END
+libvirtd
+exit 1
+"#;
+
+const UNSHARED: [&str; 6] = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+
+/// Gives libvirtd a machine without disks, whose interface is at the bridge of `u01`.
+const DEFINE: &str = r#"
+import libvirt
+libvirt.open("qemu:///system").defineXML("""<domain type="qemu"><name>u01</name><memory unit="MiB">256</memory><vcpu>1</vcpu>
+<os><type arch="x86_64" machine="q35">hvm</type><boot dev="hd"/></os><devices><emulator>/usr/bin/qemu-system-x86_64</emulator>
+<interface type="ethernet"><mac address="52:54:00:12:34:01"/><target dev="tap1" managed="no"/><model type="e1000"/></interface>
+</devices></domain>""")
+"#;
+
+#[test]
+fn a_real_machine_is_booted_from_the_network_by_its_bmc() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let (Some(emulator), Some(python)) = (python("sushy-emulator"), python("python")) else { return };
+    if !have(&["libvirtd", "qemu-system-x86_64", "dhcrelay"]) {
+        return;
+    }
+    let Some(mut zone) = Zone::drawn_with(with_bmcs) else { return };
+    if !zone.network.has_users() {
+        return skip("libvirtd wants to be root");
+    }
+    if !python_has_libvirt(&python) {
+        return skip("python3-libvirt not installed (`cargo xtask packages` does it)");
+    }
+    zone.serve();
+    let address = plug_bmc(&zone);
+    write_credentials(&zone, &python);
+    zone.plug_machine("u01");
+    zone.network.sh(
+        Some("u01"),
+        "ip link add br0 type bridge && ip link set eth0 master br0 &&
+         ip tuntap add dev tap1 mode tap && ip link set tap1 master br0 &&
+         ip link set tap1 up && ip link set br0 up",
+    );
+    zone.relay(&[]);
+    let libvirtd = zone.network.start("u01", &[&UNSHARED[..], &["sh", "-euc", LIBVIRTD]].concat());
+    until("libvirtd to listen", || zone.network.outside("/run/libvirt/libvirt-sock").exists().then_some(()));
+    let python = python.display().to_string();
+    let defined = zone.network.run(Some("u01"), &[&python, "-c", DEFINE]);
+    assert!(defined.is_fine(), "{defined}{}", libvirtd.said());
+    let (emulated, _) = play(&zone, &address, &emulator, false);
+    let bmc = |words: &[&str]| {
+        let ended = zone.zw(&[&["bmc"], words].concat());
+        assert!(ended.is_fine(), "{ended}{}", emulated.said());
+        ended.out
+    };
+    bmc(&["adopt", "hv-u01", "--as-given", "--credentials", "/run/bmc/right"]);
+    let inventory = bmc(&["inventory", "hv-u01"]);
+    assert!(inventory.contains("52:54:00:12:34:01") && inventory.contains("power       off"), "{inventory}");
+    let booted = bmc(&["boot", "hv-u01", "pxe", "--once", "--now"]);
+    assert!(booted.contains("it boots from PXE; power is on"), "{booted}");
+    // Its own firmware asks on its own port: emulated, on a machine that has other things to do, it takes its time.
+    let began = std::time::Instant::now();
+    let asked = || {
+        let machine = zone.get("/v1/machines/hv-u01");
+        let told = machine["timeline"].as_array().expect("a timeline").iter();
+        told.clone()
+            .any(|event| event["sentence"].as_str().is_some_and(|text| text.contains("52:54:00:12:34:01")))
+    };
+    while !asked() {
+        assert!(began.elapsed().as_secs() < 300, "{}", libvirtd.said());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(bmc(&["power", "hv-u01", "force-off"]).contains("power is off"));
+    assert!(bmc(&["power", "hv-u01", "status"]).contains("power is off"));
+}
+
+fn python_has_libvirt(python: &Path) -> bool {
+    std::process::Command::new(python)
+        .args(["-c", "import libvirt"])
+        .output()
+        .is_ok_and(|done| done.status.success())
 }
 
 #[test]

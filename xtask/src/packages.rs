@@ -38,6 +38,11 @@ const PACKAGES: &[(&str, &str)] = &[
     ("ldnsutils", "drill asks our DNS, by another library than dig's; ldns-verify-zone judges the zones"),
     ("mmdebstrap", "puts the packages of operating systems together"),
     ("mtools", "reads files of EFI system partitions without mounting them"),
+    (
+        "libvirt-daemon",
+        "libvirtd, the power of a real machine behind a BMC; it runs in a private network only",
+    ),
+    ("libvirt-daemon-driver-qemu", "the same, for QEMU"),
     ("musl-tools", "musl-gcc, for an agent that needs nothing of the system it runs on"),
     ("nginx-light", "a web server to measure beside ours"),
     ("nsd", "a DNS server to measure beside ours"),
@@ -45,6 +50,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("procps", "pkill ends a lab the hard way"),
     ("prometheus", "promtool reads our metrics and targets"),
     ("python3", "sends what no decent client would"),
+    ("python3-libvirt", "lets sushy-emulator power real machines"),
     ("python3-venv", "the place of Python programs that Debian does not have"),
     ("qemu-system-x86", "real machines of the lab"),
     ("shim-signed", "what Secure Boot starts in a real machine of the lab"),
@@ -88,7 +94,9 @@ fn install_python() {
     }
     run::say(&format!("installing {} in {}\n", wanted.join(" "), place.display()));
     let (place, pip) = (place.display().to_string(), place.join("bin/pip").display().to_string());
-    let made = run::output("python3", &["-m", "venv", "--clear", &place]).and_then(|_| {
+    // The system's own, whatever stands first in the path: Debian's bindings of libvirt are for that one.
+    let options = ["-m", "venv", "--clear", "--system-site-packages", &place];
+    let made = run::output("/usr/bin/python3", &options).and_then(|_| {
         let options = ["install", "--quiet", "--disable-pip-version-check"];
         run::output(&pip, &[&options[..], &wanted].concat())
     });
