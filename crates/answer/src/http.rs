@@ -8,6 +8,8 @@
 //! |-------------------------------|---------------------------------------------------|------------------------|
 //! | `/boot/auto.ipxe`             | the script of whichever machine asks               | machines               |
 //! | `/boot/ZONE/POD/RACK/UNIT.ipxe` | the same by location                              | that machine alone     |
+//! | `/boot/template/NAME`         | a template of the image that it boots, rendered for it | machines          |
+//! | `/boot/installed`             | word that its installer is done (GET or POST)      | machines           |
 //! | `/boot/loader/NAME`, `/loader/NAME` | boot loaders                                 | anyone                 |
 //! | `/image/NAME/PATH`            | kernels and initial RAM disks                      | anyone                 |
 //!
@@ -18,8 +20,10 @@ pub mod admission;
 pub mod head;
 mod range;
 mod script;
+mod template;
 
 use crate::http::range::Asked;
+use model::event::What;
 use model::ids::DeviceId;
 use model::view::FileId;
 use model::{Reason, Refusal, Time, View};
@@ -59,12 +63,14 @@ pub enum Method {
     Get,
     /// HEAD: the same without the body.
     Head,
+    /// POST: only to say something; what comes with it is not read.
+    Post,
     /// Anything else, which is not served.
     Other,
 }
 
 /// A whole answer.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Reply {
     /// The status code.
     pub status: u16,
@@ -74,8 +80,8 @@ pub struct Reply {
     pub body: Body,
     /// The machine that asked, if the address is one's.
     pub machine: Option<DeviceId>,
-    /// The body is the machine's boot script for an image of this plan: the server says so to `lifecycle`.
-    pub is_boot_script: bool,
+    /// What this tells of the machine: the server says so to `lifecycle`.
+    pub tells: Option<What>,
     /// There is a reply, but not the one that was asked for; counted like a refusal.
     pub refused: Option<Reason>,
 }
@@ -102,14 +108,21 @@ pub enum Body {
 /// A [`Refusal`]; [`refused`] is the reply that tells the client.
 pub fn boot(view: &View, request: &Request<'_>, now: Time) -> Result<Reply, Refusal> {
     let machine = view.boot.places.machine_at(request.client);
-    if request.method == Method::Other {
+    let path = path(request.path);
+    if path.as_deref() == Some(template::DONE) && matches!(request.method, Method::Get | Method::Post) {
+        return template::done(view, machine.ok_or(Reason::NotAllowed)?);
+    }
+    if matches!(request.method, Method::Post | Method::Other) {
         let headers = vec![("Allow", "GET, HEAD".to_owned()), ("Content-Length", "0".to_owned())];
         return Ok(Reply { refused: Some(Reason::NotServed), ..reply(405, headers, machine) });
     }
-    let path = path(request.path).ok_or(Reason::Malformed)?;
+    let path = path.ok_or(Reason::Malformed)?;
     if let Some(name) = path.strip_prefix("boot/").and_then(|path| path.strip_suffix(".ipxe")) {
         let script = script(view, name, request.client, Loader::Ipxe, now)?;
-        return Ok(text(request.method, script));
+        return Ok(text(view, request.method, script));
+    }
+    if let Some(name) = path.strip_prefix("boot/template/") {
+        return template::send(view, name, request, machine.ok_or(Reason::NotAllowed)?);
     }
     let name = path.strip_prefix("boot/").filter(|path| path.starts_with("loader/")).unwrap_or(&path);
     let file = *view.boot.files.get(name).ok_or(Reason::NotServed)?;
@@ -156,7 +169,7 @@ pub fn refused(refusal: Refusal) -> Reply {
 }
 
 fn reply(status: u16, headers: Vec<(&'static str, String)>, machine: Option<DeviceId>) -> Reply {
-    Reply { status, headers, body: Body::Empty, machine, is_boot_script: false, refused: None }
+    Reply { status, headers, body: Body::Empty, machine, tells: None, refused: None }
 }
 
 fn text_headers(body: &str) -> Vec<(&'static str, String)> {
@@ -168,12 +181,13 @@ fn text_headers(body: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn text(method: Method, script: Script) -> Reply {
+fn text(view: &View, method: Method, script: Script) -> Reply {
     let headers = text_headers(&script.text);
     let is_get = method == Method::Get;
     Reply {
         body: if is_get { Body::Text(script.text) } else { Body::Empty },
-        is_boot_script: script.boots_image && is_get,
+        tells: (script.boots_image && is_get)
+            .then_some(What::ScriptFetched { generation: view.generation }),
         refused: script.refused,
         ..reply(200, headers, Some(script.machine))
     }

@@ -15,6 +15,7 @@
 //! | `arithmetic` | `(rack - 1) * 4 + 2` → a compiled expression                                      |
 //! | `size`       | `512GiB`, `12h`, `25G` → numbers                                                  |
 //! | `tables`     | zone, network, image, role and view blocks → tables                               |
+//! | `images`     | image blocks, and the texts of their templates → tables                           |
 //! | `systems`    | os and layout blocks → tables                                                     |
 //! | `models`     | model blocks → tables                                                             |
 //! | `draw`       | pod, rack and device blocks → devices                                             |
@@ -31,6 +32,7 @@ mod draw;
 mod format;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod images;
 mod limits;
 mod models;
 mod pattern;
@@ -57,8 +59,8 @@ use report::Report;
 
 /// Reads a design.
 ///
-/// `files` is everything the design may refer to: its `*.hcl` files, wiring files (`*.csv`) and files of checks
-/// (`*.yaml`), paths relative to the design's directory. Blocks count in the order of the files given; hand them over
+/// `files` is everything the design may refer to: its `*.hcl` files, wiring files (`*.csv`), files of checks (`*.yaml`) and
+/// templates (`*.j2`), paths relative to the design's directory. Blocks count in the order of the files given; hand them over
 /// sorted by path. There is a Design if no finding is an error. Findings come in the order of the text.
 pub fn parse(files: &[File]) -> (Option<Design>, Vec<Finding>) {
     let mut report = Report::default();
@@ -90,7 +92,7 @@ impl Drawn {
     }
 
     fn with(self, cables: Vec<Cable>) -> Design {
-        let tables::Tables { zone, models, networks, images, systems, layouts, roles, views, .. } =
+        let tables::Tables { zone, models, networks, images, templates, systems, layouts, roles, views, .. } =
             self.tables;
         let draw::Drawing { pods, racks, devices, .. } = self.drawing;
         Design {
@@ -98,6 +100,7 @@ impl Drawn {
             models,
             networks,
             images,
+            templates,
             systems,
             layouts,
             roles,

@@ -27,6 +27,12 @@ pub(crate) const NAMES_BYTES_MAX: usize = 48 << 20;
 /// Bytes of the files of checks that all roles hold together.
 pub(crate) const CHECKS_BYTES_MAX: usize = 64 << 20;
 
+/// Templates of one image.
+pub(crate) const TEMPLATES_MAX: usize = 32;
+
+/// Bytes of all texts that templates are rendered from: each is read by the engine whenever the design is.
+pub(crate) const TEMPLATES_BYTES_MAX: usize = 4 << 20;
+
 /// Operators, choices and numbers of one expression: it is computed for each device.
 pub(crate) const EXPRESSION_MAX: usize = 128;
 

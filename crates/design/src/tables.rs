@@ -4,6 +4,7 @@
 
 use crate::limits::{CHECKS_BYTES_MAX, LABEL_MAX, TABLE_MAX};
 use crate::models;
+use crate::images;
 use crate::report::Report;
 use crate::size;
 use crate::syntax::{Attribute, Block, Spanned};
@@ -38,6 +39,7 @@ pub(crate) struct Tables {
     pub(crate) broken: Vec<bool>,
     pub(crate) networks: Vec<Network>,
     pub(crate) images: Vec<Image>,
+    pub(crate) templates: Vec<File>,
     pub(crate) systems: Vec<Os>,
     pub(crate) layouts: Vec<Layout>,
     pub(crate) roles: Vec<Role>,
@@ -91,11 +93,12 @@ pub(crate) fn read(report: &mut Report, blocks: &[Block], files: &[File]) -> Tab
         let network = read_network(report, block, name, &tables.zone);
         tables.networks.push(network);
     }
+    tables.templates = images::texts(report, files);
     let mut image_ids = HashMap::new();
     for block in all("image") {
         let Some(name) = seen.new_name(report, block, tables.images.len()) else { continue };
         image_ids.insert(name.clone(), ImageId::from_index(tables.images.len()));
-        tables.images.push(read_image(report, block, name));
+        tables.images.push(images::read(report, block, name, files));
     }
     for block in all("os") {
         let Some(name) = seen.new_name(report, block, tables.systems.len()) else { continue };
@@ -336,35 +339,6 @@ fn read_network(report: &mut Report, block: &Block, name: String, zone: &Zone) -
         }
     }
     network
-}
-
-fn read_image(report: &mut Report, block: &Block, name: String) -> Image {
-    let mut image = Image {
-        name,
-        kernel: String::new(),
-        initrd: Vec::new(),
-        args: String::new(),
-        installs: false,
-        source: block.head,
-    };
-    if let Some(kernel) = block.get("kernel").and_then(|attribute| value::text(report, attribute)) {
-        check_path(report, &kernel);
-        image.kernel = kernel.value;
-    }
-    for initrd in
-        block.get("initrd").and_then(|attribute| value::texts(report, attribute)).unwrap_or_default()
-    {
-        check_path(report, &initrd);
-        image.initrd.push(initrd.value);
-    }
-    if let Some(args) = block.get("args").and_then(|attribute| value::text(report, attribute)) {
-        one_line(report, "a kernel command line", &args);
-        image.args = args.value;
-    }
-    if let Some(installs) = block.get("installs") {
-        image.installs = value::boolean(report, installs).unwrap_or(false);
-    }
-    image
 }
 
 fn read_role(

@@ -227,12 +227,33 @@ pub(crate) fn installs(plan: &Plan, device: DeviceId) -> bool {
     role.and_then(|role| role.boot).is_some_and(|image| design.images[image.index()].installs)
 }
 
+/// Whether the installer of a distribution may say that it is done: it was started with an allowance that still stands.
+pub(crate) fn is_anothers(plan: &Plan, machine: &Machine, image: Option<&str>) -> bool {
+    let is_allowed =
+        |armed: Armed| armed.generation == plan.generation && armed.purpose == Purpose::Install;
+    image.is_none()
+        && matches!(machine.state, State::Booting { .. } | State::Installing { .. })
+        && machine.armed.is_some_and(is_allowed)
+}
+
+/// Whether it boots a system that another installer wrote, in which no agent of ours was heard.
+pub(crate) fn has_anothers(machine: &Machine) -> bool {
+    machine.installed.as_ref().is_some_and(|written| written.image.is_none())
+        && machine.armed.is_none()
+        && machine.key_sha256.is_none()
+}
+
 /// A system was written: the allowance is spent.
-pub(crate) fn installed(machine: &mut Machine, image: &str, slot: Slot, generation: Generation, now: Time) {
+pub(crate) fn installed(
+    machine: &mut Machine,
+    image: Option<String>,
+    slot: Option<Slot>,
+    generation: Generation,
+    now: Time,
+) {
     machine.armed = None;
     machine.rejected = None;
-    machine.installed =
-        Some(Installed { image: Some(image.to_owned()), slot: Some(slot), generation, at: now });
+    machine.installed = Some(Installed { image, slot, generation, at: now });
 }
 
 /// Somebody allows its disks to be written.

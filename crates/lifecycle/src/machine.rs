@@ -76,7 +76,12 @@ pub fn step(
     match &event.what {
         What::Asked { interface, mac, uuid, stage, port } => {
             let sighting = Sighting { at: now, mac: *mac, uuid: *uuid, stage: *stage, port: port.clone() };
-            asked(machine, interface, sighting, is_anothers)
+            let is_new = machine.sightings.get(interface).is_none_or(|before| before.mac != *mac);
+            let mut step = asked(machine, interface, sighting, is_anothers);
+            // Templates say which port has which address.
+            step.view_changed |= is_new
+                && plan.design.image_of(device).is_some_and(|image| !image.templates.is_empty());
+            step
         }
         What::Declined { address, mac, .. } => {
             if machine.conflicts.len() >= CONFLICTS_MAX && !machine.conflicts.contains_key(address) {
@@ -94,10 +99,11 @@ pub fn step(
         What::FileFetched { .. } => Step::default(),
         What::Installing { progress } => installing(machine, progress, now),
         What::Installed { generation, image, slot } => {
-            if !matches!(machine.state, State::Installing { .. } | State::Validating { .. }) {
+            let is_ours = matches!(machine.state, State::Installing { .. } | State::Validating { .. });
+            if !(is_ours && image.is_some()) && !installing::is_anothers(plan, machine, image.as_deref()) {
                 return refused("nothing is being written to its disks");
             }
-            installing::installed(machine, image, *slot, *generation, now);
+            installing::installed(machine, image.clone(), *slot, *generation, now);
             let progress = Progress { step: "restarts".to_owned(), ..Progress::default() };
             let mut step = enter(machine, State::Installing { progress }, now);
             (step.changed, step.view_changed) = (true, true);

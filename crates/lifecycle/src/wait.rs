@@ -51,6 +51,9 @@ pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine) -
                 "its disks to be released: its image installs, and it is not armed (`zw arm`)".to_owned(),
             )
         }
+        State::Seen { stage: Stage::Ipxe | Stage::Os } if installing::has_anothers(machine) => whenever(
+            "an agent: its system is another installer's, which puts none there (`zw agent` runs one)".to_owned(),
+        ),
         State::Seen { stage } => {
             let next = match stage {
                 Stage::BiosPxe | Stage::UefiPxe => "its firmware to fetch iPXE by TFTP",

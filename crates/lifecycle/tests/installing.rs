@@ -129,7 +129,7 @@ impl Told {
         let progress = Progress { step: "writes".into(), ..Progress::default() };
         assert_eq!(self.tell(unit, What::Installing { progress }).0, None);
         assert_eq!(self.machine(unit).state.name(), "installing");
-        let installed = What::Installed { generation: Generation(3), image: image.into(), slot };
+        let installed = What::Installed { generation: Generation(3), image: Some(image.into()), slot: Some(slot) };
         assert_eq!(self.tell(unit, installed), (None, true));
         assert!(matches!(self.duty(unit, image), Duty::Restart { .. }));
     }

@@ -4,7 +4,7 @@
 //! cable with two known ends. What it does not hold is anything *decided* (prefixes, addresses, DNS, bindings):
 //! that is the Plan.
 
-use crate::finding::Source;
+use crate::finding::{File, Source};
 use crate::ids::{DeviceId, ImageId, LayoutId, ModelId, NetworkId, OsId, PodId, PortIndex, RackId, RoleId};
 use crate::install::{Raid, Volume};
 use crate::location::Location;
@@ -22,6 +22,8 @@ pub struct Design {
     pub networks: Vec<Network>,
     /// Boot images.
     pub images: Vec<Image>,
+    /// Texts that templates are rendered from (`*.j2`), sorted by path.
+    pub templates: Vec<File>,
     /// Operating systems.
     pub systems: Vec<Os>,
     /// Disk layouts.
@@ -38,6 +40,14 @@ pub struct Design {
     pub devices: Vec<Device>,
     /// Every cable.
     pub cables: Vec<Cable>,
+}
+
+impl Design {
+    /// What a device boots, if its role says so.
+    pub fn image_of(&self, device: DeviceId) -> Option<&Image> {
+        let role = &self.roles[self.devices[device.index()].role?.index()];
+        Some(&self.images[role.boot?.index()])
+    }
 }
 
 /// The zone block.
@@ -297,6 +307,20 @@ pub struct Image {
     pub args: String,
     /// The image writes an operating system to the machine's disks, and so asks for an armed machine.
     pub installs: bool,
+    /// What machines that boot it may fetch, each rendered for the machine.
+    pub templates: Vec<Template>,
+    /// Where the block stands.
+    #[serde(skip)]
+    pub source: Source,
+}
+
+/// A `template` block in an `image`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Template {
+    /// What it is served as: `/boot/template/NAME`.
+    pub name: String,
+    /// Path of its text in the design, or `zw/NAME` for one of ours. `None`: `zw/` and its own name.
+    pub file: Option<String>,
     /// Where the block stands.
     #[serde(skip)]
     pub source: Source,

@@ -68,14 +68,14 @@ pub enum What {
         /// How far.
         progress: Progress,
     },
-    /// A system was written, whole and proved.
+    /// A system was written: by our agent, whole and proved, or by a distribution's installer, which says so.
     Installed {
-        /// The plan of the order.
+        /// The plan of the order, or of the boot script.
         generation: Generation,
-        /// Digest of the image.
-        image: String,
-        /// Where.
-        slot: Slot,
+        /// Digest of the image; `None`: another installer's system.
+        image: Option<String>,
+        /// Where; `None`: another installer's system.
+        slot: Option<Slot>,
     },
     /// A system could not be written.
     NotInstalled {

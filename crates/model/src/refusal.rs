@@ -54,6 +54,7 @@ reasons! {
     Conflict "conflict" "the location's address is in use by somebody else, who was heard by the client" "find the other holder of the address"
     NotServed "not-served" "the zone does not serve this (name, file or message type)" "check the name"
     NotAllowed "not-allowed" "this client may not ask for this" "add it to the design if it may"
+    BadTemplate "bad-template" "the template that was asked for cannot be rendered for this machine" "read the sentence of the reply, or `zw check`: it names template and line"
     TooMany "too-many" "a limit is reached; asking again later helps" "raise the limit if this is ordinary load"
 }
 

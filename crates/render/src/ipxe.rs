@@ -11,6 +11,8 @@ use std::net::IpAddr;
 
 /// The longest text of an operator that a script repeats, in characters.
 const WORDS_MAX: usize = 120;
+/// What stands, in the arguments of an image, for the URL of the controller that the kernel came from.
+const BASE: &str = "${zw-base}";
 /// How often the wait doubles before the machine asks for its script anew, which may say something else by then.
 const DOUBLINGS: u32 = 4;
 
@@ -52,6 +54,9 @@ pub fn boot(
         let next = number + 1;
         let _ = writeln!(text, ":try{number}");
         let _ = writeln!(text, "imgfree");
+        if image.args.contains(BASE) {
+            let _ = writeln!(text, "set zw-base {base}");
+        }
         let _ = writeln!(text, "kernel {base}/{} {line} || goto try{next}", in_url(&image.kernel));
         for (number, initrd) in image.initrd.iter().enumerate() {
             let _ =
@@ -192,7 +197,7 @@ pub(crate) fn plain(text: &str) -> String {
 }
 
 /// A path as a URL writes it (RFC 3986 §2.3, and the slash).
-fn in_url(path: &str) -> String {
+pub(crate) fn in_url(path: &str) -> String {
     let mut url = String::with_capacity(path.len());
     for octet in path.bytes() {
         if octet.is_ascii_alphanumeric() || b"-._~/".contains(&octet) {

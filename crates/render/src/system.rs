@@ -4,15 +4,14 @@
 //! asks by DHCP, like everything else that is plugged in there; only what has a tag, where nobody answers DHCP, has its address written down.
 
 use model::design::{Audience, Design};
-use model::facts::Sighting;
 use model::install::File;
 use model::plan::Interface;
-use model::{DeviceId, Plan};
+use model::{DeviceId, Mac, Plan};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// The files of a machine, by path. `sightings` are those of its facts: what each of its ports showed.
-pub fn files(plan: &Plan, device: DeviceId, sightings: &BTreeMap<String, Sighting>) -> Vec<File> {
+/// The files of a machine, by path. `seen` is what each of its ports showed.
+pub fn files(plan: &Plan, device: DeviceId, seen: &[(String, Mac)]) -> Vec<File> {
     let design = &plan.design;
     let own = &design.devices[device.index()];
     let model = &design.models[own.model.index()];
@@ -33,8 +32,8 @@ pub fn files(plan: &Plan, device: DeviceId, sightings: &BTreeMap<String, Sightin
         .filter(|interface| interface.audience == Audience::Machine)
         .collect();
     let is_data = |name: &str| model.port(name).is_some_and(|port| model.bmc != Some(port));
-    for (name, seen) in sightings.iter().filter(|(name, _)| is_data(name)) {
-        let text = format!("[Match]\nPermanentMACAddress={}\n\n[Link]\nName={name}\n", seen.mac);
+    for (name, mac) in seen.iter().filter(|(name, _)| is_data(name)) {
+        let text = format!("[Match]\nPermanentMACAddress={mac}\n\n[Link]\nName={name}\n");
         files.push(public(&format!("/etc/systemd/network/10-{name}.link"), text));
     }
     for bond in &model.bonds {
@@ -109,7 +108,7 @@ fn networks(plan: &Plan, interfaces: &[&Interface], files: &mut Vec<File>) {
 }
 
 /// `eno1.300` is tag 300 on `eno1`.
-fn split(name: &str) -> (&str, Option<&str>) {
+pub(crate) fn split(name: &str) -> (&str, Option<&str>) {
     match name.rsplit_once('.') {
         Some((carrier, tag)) if tag.bytes().all(|digit| digit.is_ascii_digit()) && !tag.is_empty() => {
             (carrier, Some(tag))
@@ -141,14 +140,13 @@ fn tagged(plan: &Plan, design: &Design, interface: &Interface, files: &mut Vec<F
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use expect_test::expect;
-    use model::facts::Stage;
     use model::finding;
-    use model::{Mac, Time};
+    use model::Mac;
 
-    const ZONE: &str = r#"
+    pub(crate) const ZONE: &str = r#"
 zone "t1" {
   domain   = "t1.example.net"
   supernet = ["10.64.0.0/16", "2001:db8:64::/48"]
@@ -205,16 +203,10 @@ pod "p1" {
         let (plan, findings) = plan::compile(design, None);
         let plan = plan.unwrap_or_else(|| panic!("{findings:?}"));
         let machine = plan.design.devices.iter().position(|device| device.location.as_str() == "t1/p1/r1/u1");
-        let seen = |mac| Sighting {
-            at: Time(0),
-            mac: Mac([2, 0, 0, 0, 0, mac]),
-            uuid: None,
-            stage: Stage::Ipxe,
-            port: String::new(),
-        };
-        let sightings = BTreeMap::from([("bmc".to_owned(), seen(9)), ("eno1".to_owned(), seen(1))]);
+        let seen = |port: &str, mac| (port.to_owned(), Mac([2, 0, 0, 0, 0, mac]));
+        let seen = [seen("bmc", 9), seen("eno1", 1)];
         let mut text = String::new();
-        for file in files(&plan, DeviceId::from_index(machine.unwrap()), &sightings) {
+        for file in files(&plan, DeviceId::from_index(machine.unwrap()), &seen) {
             let _ = write!(text, "--- {} {:o}\n{}", file.path, file.mode, file.text);
         }
         expect![[r#"

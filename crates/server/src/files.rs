@@ -1,6 +1,6 @@
 //! A design's directory, read: the text of every file that a design may refer to.
 //!
-//! In: a directory. Out: its `*.hcl`, `*.csv`, `*.yaml` and `*.yml` files, below it at any depth, paths relative to it
+//! In: a directory. Out: its `*.hcl`, `*.csv`, `*.yaml`, `*.yml` and `*.j2` files, below it at any depth, paths relative to it
 //! and sorted, which is the order their blocks count in. Images are not read here: they are served from where they lie.
 //! It never judges what it reads.
 
@@ -135,7 +135,7 @@ impl Reader<'_> {
 /// Whether a design may consist of such a file, by its name.
 pub(crate) fn is_design_file(path: &Path) -> bool {
     path.extension()
-        .is_some_and(|extension| ["hcl", "csv", "yaml", "yml"].iter().any(|known| extension == *known))
+        .is_some_and(|extension| ["hcl", "csv", "yaml", "yml", "j2"].iter().any(|known| extension == *known))
 }
 
 #[cfg(test)]

@@ -84,6 +84,7 @@ pub(crate) fn compile(files: Files, parent: Option<&Plan>, words: Words) -> Read
     if let Some(design) = design {
         let (compiled, more) = plan::compile(design, parent);
         findings.extend(more);
+        findings.extend(compiled.iter().flat_map(|plan| render::template::findings(&files, plan)));
         plan = compiled;
     }
     if let (Some(plan), Some(parent)) = (&plan, parent) {

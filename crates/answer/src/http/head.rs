@@ -63,6 +63,7 @@ pub fn read(octets: &[u8]) -> Result<Option<Head<'_>>, BadHead> {
     let method = match request.method.unwrap_or_default() {
         "GET" => Method::Get,
         "HEAD" => Method::Head,
+        "POST" => Method::Post,
         _ => Method::Other,
     };
     let mut head = Head {

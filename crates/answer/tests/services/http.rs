@@ -46,7 +46,7 @@ fn check(reply: &Reply, expected: Expect) {
 fn a_machine_gets_its_own_script() {
     let view = zone::view();
     let reply = get(&view, "/boot/auto.ipxe", "hv-u1").unwrap();
-    assert!(reply.is_boot_script);
+    assert!(reply.tells.is_some());
     check(
         &reply,
         expect![[r#"
@@ -111,7 +111,7 @@ fn nobody_gets_the_script_of_another() {
 #[test]
 fn a_machine_without_image_boots_its_disk() {
     let reply = get(&zone::view(), "/boot/auto.ipxe", "plain-3").unwrap();
-    assert!(!reply.is_boot_script && text(&reply).ends_with("exit 1\n"), "{}", text(&reply));
+    assert!(!reply.tells.is_some() && text(&reply).ends_with("exit 1\n"), "{}", text(&reply));
 }
 
 #[test]
@@ -134,10 +134,10 @@ fn an_installer_runs_only_while_it_is_armed_for_this_plan() {
         })
     };
     let reply = get(&armed(7, NOW.0 + 1), "/boot/auto.ipxe", "st-2").unwrap();
-    assert!(reply.is_boot_script && text(&reply).contains("/image/disk/"), "{}", text(&reply));
+    assert!(reply.tells.is_some() && text(&reply).contains("/image/disk/"), "{}", text(&reply));
     for view in [armed(7, NOW.0), armed(6, NOW.0 + 1), armed(8, NOW.0 + 1), zone::view()] {
         let reply = get(&view, "/boot/auto.ipxe", "st-2").unwrap();
-        assert_eq!((reply.refused, reply.is_boot_script), (Some(Reason::NotArmed), false));
+        assert_eq!((reply.refused, reply.tells.is_some()), (Some(Reason::NotArmed), false));
         assert!(text(&reply).contains("waits: ") && !text(&reply).contains("kernel"), "{}", text(&reply));
     }
 }
@@ -166,7 +166,7 @@ fn what_is_installed_boots_its_disk_again_and_is_never_installed_twice() {
     }
     // An image that writes no disk may be booted again at any time.
     let reply = get(&zone::view_in("ams1/p1/r1/u1", State::Ready), "/boot/auto.ipxe", "hv-u1").unwrap();
-    assert!(reply.is_boot_script);
+    assert!(reply.tells.is_some());
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn p10_head_tells_the_length_and_sends_nothing() {
             (get.status, &get.headers, &Body::Empty),
             "{path}"
         );
-        assert!(header(&head, "content-length").is_some() && !head.is_boot_script);
+        assert!(header(&head, "content-length").is_some() && !head.tells.is_some());
         // A range means nothing to HEAD (RFC 9110 §14.2).
         let ranged = Request { range: Some("bytes=0-9"), ..request(Method::Head, path, client) };
         assert_eq!(boot(&view, &ranged, NOW).unwrap().headers, get.headers);

@@ -83,6 +83,9 @@ codes! {
     "ZW0212" BadChecks
         "A file of checks cannot be understood."
         "The sentence names the place; the reference lists the checks."
+    "ZW0213" BadImageTemplate
+        "A template of an image cannot be read, or cannot be rendered for a machine that boots the image."
+        "The mark is at the template's line, the words are the template engine's; the guide to templates lists what a template may name."
 
     "ZW0301" DuplicateName
         "Two devices would have the same name."

@@ -3,6 +3,7 @@
 use super::site::{FileId, Site};
 use crate::design::DeviceKind;
 use crate::ids::{DeviceId, ImageId};
+use crate::mac::Mac;
 use crate::plan::Plan;
 use crate::time::Time;
 use std::collections::HashMap;
@@ -22,6 +23,8 @@ pub struct BootView {
     pub images: Vec<BootImage>,
     /// What each device boots, by [`DeviceId`].
     pub boots: Vec<Boot>,
+    /// What the ports of machines showed, by name, where a template may ask for it.
+    pub seen: HashMap<DeviceId, Vec<(String, Mac)>>,
     /// Who asks.
     pub places: Arc<Places>,
 }

@@ -5,7 +5,7 @@ use model::design::{Audience, Device, DeviceKind};
 use model::facts::{Armed, Machine, Purpose, State};
 use model::ids::ImageId;
 use model::view::{Boot, BootImage, BootView, FileId, Places, Site};
-use model::{DeviceId, Plan};
+use model::{DeviceId, Mac, Plan};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ pub(super) fn view(plan: &Plan, known: &Known<'_>, places: Arc<Places>, site: &A
         site.files.iter().zip(0..).map(|(file, position)| (file.name.clone(), FileId(position))).collect();
     BootView {
         images: plan.design.images.iter().map(|image| boot_image(image, &files)).collect(),
+        seen: seen(plan, known),
         boots: boots(plan, known),
         controllers: controllers(plan, site),
         site: Arc::clone(site),
@@ -59,6 +60,13 @@ fn boot_image(image: &model::design::Image, files: &HashMap<String, FileId>) -> 
     let initrd: Vec<String> = image.initrd.iter().map(name).collect();
     let missing = std::iter::once(&kernel).chain(&initrd).find(|name| !files.contains_key(*name)).cloned();
     BootImage { name: image.name.clone(), kernel, initrd, args: image.args.clone(), missing }
+}
+
+/// What machines showed whose image has templates.
+fn seen(plan: &Plan, known: &Known<'_>) -> HashMap<DeviceId, Vec<(String, Mac)>> {
+    let of = |machine: &Machine| machine.sightings.iter().map(|(port, seen)| (port.clone(), seen.mac)).collect();
+    let has = |device: &DeviceId| plan.design.image_of(*device).is_some_and(|image| !image.templates.is_empty());
+    known.iter().filter(|(device, _)| has(device)).map(|(device, machine)| (*device, of(machine))).collect()
 }
 
 /// What each device boots.

@@ -27,6 +27,7 @@ pub(crate) fn frame(view: &View, device: DeviceId, machine: &Machine, now: Time)
     let os = &plan.design.systems[os.index()];
     let (ports, controllers) = (view.boot.site.ports, &view.boot.controllers);
     let source = |controller: &IpAddr| format!("{}/os/{}/", render::ipxe::base(*controller, ports), os.name);
+    let seen: Vec<_> = machine.sightings.iter().map(|(port, seen)| (port.clone(), seen.mac)).collect();
     let location = plan.design.devices[device.index()].location.as_str();
     let speak = render::ipxe::Machine { location, controllers, ports };
     let order = Order {
@@ -39,7 +40,7 @@ pub(crate) fn frame(view: &View, device: DeviceId, machine: &Machine, now: Time)
         },
         disks,
         arguments: render::ipxe::disk_arguments(&speak, &view.boot.site.ca_sha256, &os.args),
-        files: render::system::files(plan, device, &machine.sightings),
+        files: render::system::files(plan, device, &seen),
         trial_seconds: TRIAL_SECONDS,
     };
     Some(FromController::Install { order: Box::new(order) })

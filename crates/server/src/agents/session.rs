@@ -230,6 +230,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             // Not more often than once a second from an agent of ours, and stored at a new step alone.
             FromAgent::Installing { progress } => self.report(What::Installing { progress }).await?,
             FromAgent::Installed { generation, image, slot } => {
+                let (image, slot) = (Some(image), Some(slot));
                 self.report(What::Installed { generation, image, slot }).await?;
             }
             FromAgent::NotInstalled { image, sentence, .. } => {

@@ -9,7 +9,6 @@ use answer::http::admission::{Admission, TRANSFERS_MAX, counts};
 use answer::http::head::{self, BadHead, Head};
 use answer::http::{self, Body, Method, Reply};
 use answer::party::Party;
-use model::event::What;
 use model::{Event, Location, Time, View};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -56,10 +55,7 @@ impl Service {
             reply.body = Body::Empty;
         }
         self.count(&reply, client, asked.path, machine.as_ref(), now);
-        if reply.is_boot_script
-            && let Some(location) = machine
-        {
-            let what = What::ScriptFetched { generation: view.generation };
+        if let Some((what, location)) = reply.tells.take().zip(machine) {
             controller.tell(Event { at: now, location, what });
         }
         head::write(&reply, head.keep_alive, now, out);

@@ -37,9 +37,10 @@ fn told(what: &What) -> (&'static str, String) {
         What::Installing { progress } => {
             ("installing", format!("its disks: {}", lifecycle::installing::in_words(progress)))
         }
-        What::Installed { image, slot, .. } => {
+        What::Installed { image: Some(image), slot: Some(slot), .. } => {
             ("installed", format!("its system is written: slot {}, {image}", slot.letter()))
         }
+        What::Installed { .. } => ("installed", "its installer says that its system is written".to_owned()),
         What::NotInstalled { sentence, .. } => {
             ("not-installed", format!("its system could not be written: {sentence}"))
         }

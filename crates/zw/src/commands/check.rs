@@ -64,6 +64,7 @@ pub(crate) fn compiled(directory: &Path, files: &[File]) -> (Option<Plan>, Vec<F
         findings.extend(bad_checks(files, &design));
         let (plan, more) = plan::compile(design, None);
         findings.extend(more);
+        findings.extend(plan.iter().flat_map(|plan| render::template::findings(files, plan)));
         compiled = plan.filter(|_| !findings::has_errors(&findings));
     }
     findings.sort_by_key(|finding| (finding.source.file, finding.source.start, finding.severity));
