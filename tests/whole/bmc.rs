@@ -15,10 +15,10 @@ const UUID: &str = "27946b59-9e44-4fa7-8e91-f3527a1ef094";
 const PASSWORD: &str = "calvin-2026";
 
 /// Where `cargo xtask packages` puts Python's programs.
-fn python(program: &str) -> Option<PathBuf> {
+pub(crate) fn python(program: &str) -> Option<PathBuf> {
     let path = Path::new(ZW).ancestors().nth(2)?.join("python/bin").join(program);
     if !path.is_file() {
-        skip("sushy-tools not installed (`cargo xtask packages` does it)");
+        skip(&format!("{program} not installed (`cargo xtask packages` does it)"));
         return None;
     }
     Some(path)

@@ -19,6 +19,7 @@
 //! | `hardship` | taken ports, full disks, kills, noise, broken designs                                |
 //! | `network`  | a private network inside a test, which leaves nothing behind                         |
 //! | `served`   | a zone served in such a network                                                      |
+//! | `templates` | the judges of preseed, kickstart and cloud-init on our templates            |
 //! | `zw`       | running the program                                                                  |
 
 mod abuse;
@@ -40,4 +41,5 @@ mod network;
 mod os;
 mod perf;
 mod served;
+mod templates;
 mod zw;

@@ -11,8 +11,13 @@ const PACKAGES: &[(&str, &str)] = &[
     ("bind9-dnsutils", "dig asks our DNS"),
     ("bind9-utils", "named-checkzone judges the zones that we transfer"),
     ("busybox", "the system that the tests install"),
+    (
+        "cloud-init",
+        "judges the cloud-config of our templates; it runs at a boot only where a data source is found",
+    ),
     ("cpio", "lists the archives of images that we wrote"),
     ("curl", "fetches boot files by HTTP and TFTP, whole and in ranges"),
+    ("debconf", "debconf-set-selections judges our preseed"),
     ("dhcpig", "tries to use up the addresses of a DHCP server"),
     ("dhcpstarv", "the same, in another way"),
     ("dhcpcd-base", "a DHCP client"),
@@ -69,7 +74,10 @@ const PACKAGES: &[(&str, &str)] = &[
 
 /// Programs of Python's index, with their version, and what they are for. They are put in a place of their own beside what cargo
 /// builds (`target/python`), and nowhere on the system.
-const PYTHON: &[(&str, &str)] = &[("sushy-tools==2.2.0", "sushy-emulator plays a BMC that speaks Redfish")];
+const PYTHON: &[(&str, &str)] = &[
+    ("pykickstart==3.78", "ksvalidator judges our kickstart file"),
+    ("sushy-tools==2.2.0", "sushy-emulator plays a BMC that speaks Redfish"),
+];
 
 /// Installs what is missing, as far as this user may; else names it.
 pub(crate) fn install() -> Result<(), String> {

@@ -186,8 +186,7 @@ fn text(view: &View, method: Method, script: Script) -> Reply {
     let is_get = method == Method::Get;
     Reply {
         body: if is_get { Body::Text(script.text) } else { Body::Empty },
-        tells: (script.boots_image && is_get)
-            .then_some(What::ScriptFetched { generation: view.generation }),
+        tells: (script.boots_image && is_get).then_some(What::ScriptFetched { generation: view.generation }),
         refused: script.refused,
         ..reply(200, headers, Some(script.machine))
     }

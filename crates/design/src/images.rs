@@ -95,7 +95,11 @@ pub(crate) fn texts(report: &mut Report, files: &[File]) -> Vec<File> {
             // `FILES_MAX` is below 65,536.
             let place = Source { file: index as u16, start: 0, end: 0 };
             let most = TEMPLATES_BYTES_MAX >> 20;
-            wrong_value(report, place, format!("templates up to this one have more than {most} MiB together"));
+            wrong_value(
+                report,
+                place,
+                format!("templates up to this one have more than {most} MiB together"),
+            );
             break;
         }
         texts.push(file.clone());

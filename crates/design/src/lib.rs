@@ -92,8 +92,9 @@ impl Drawn {
     }
 
     fn with(self, cables: Vec<Cable>) -> Design {
-        let tables::Tables { zone, models, networks, images, templates, systems, layouts, roles, views, .. } =
-            self.tables;
+        let tables::Tables {
+            zone, models, networks, images, templates, systems, layouts, roles, views, ..
+        } = self.tables;
         let draw::Drawing { pods, racks, devices, .. } = self.drawing;
         Design {
             zone,

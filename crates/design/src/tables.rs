@@ -2,9 +2,9 @@
 //!
 //! In: the blocks of all files. Out: tables of the Design, and the names by which the drawing refers to them.
 
+use crate::images;
 use crate::limits::{CHECKS_BYTES_MAX, LABEL_MAX, TABLE_MAX};
 use crate::models;
-use crate::images;
 use crate::report::Report;
 use crate::size;
 use crate::syntax::{Attribute, Block, Spanned};

@@ -229,8 +229,7 @@ pub(crate) fn installs(plan: &Plan, device: DeviceId) -> bool {
 
 /// Whether the installer of a distribution may say that it is done: it was started with an allowance that still stands.
 pub(crate) fn is_anothers(plan: &Plan, machine: &Machine, image: Option<&str>) -> bool {
-    let is_allowed =
-        |armed: Armed| armed.generation == plan.generation && armed.purpose == Purpose::Install;
+    let is_allowed = |armed: Armed| armed.generation == plan.generation && armed.purpose == Purpose::Install;
     image.is_none()
         && matches!(machine.state, State::Booting { .. } | State::Installing { .. })
         && machine.armed.is_some_and(is_allowed)

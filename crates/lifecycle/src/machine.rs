@@ -79,8 +79,8 @@ pub fn step(
             let is_new = machine.sightings.get(interface).is_none_or(|before| before.mac != *mac);
             let mut step = asked(machine, interface, sighting, is_anothers);
             // Templates say which port has which address.
-            step.view_changed |= is_new
-                && plan.design.image_of(device).is_some_and(|image| !image.templates.is_empty());
+            step.view_changed |=
+                is_new && plan.design.image_of(device).is_some_and(|image| !image.templates.is_empty());
             step
         }
         What::Declined { address, mac, .. } => {

@@ -52,7 +52,8 @@ pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine) -
             )
         }
         State::Seen { stage: Stage::Ipxe | Stage::Os } if installing::has_anothers(machine) => whenever(
-            "an agent: its system is another installer's, which puts none there (`zw agent` runs one)".to_owned(),
+            "an agent: its system is another installer's, which puts none there (`zw agent` runs one)"
+                .to_owned(),
         ),
         State::Seen { stage } => {
             let next = match stage {

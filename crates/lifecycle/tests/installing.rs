@@ -129,7 +129,8 @@ impl Told {
         let progress = Progress { step: "writes".into(), ..Progress::default() };
         assert_eq!(self.tell(unit, What::Installing { progress }).0, None);
         assert_eq!(self.machine(unit).state.name(), "installing");
-        let installed = What::Installed { generation: Generation(3), image: Some(image.into()), slot: Some(slot) };
+        let installed =
+            What::Installed { generation: Generation(3), image: Some(image.into()), slot: Some(slot) };
         assert_eq!(self.tell(unit, installed), (None, true));
         assert!(matches!(self.duty(unit, image), Duty::Restart { .. }));
     }
@@ -290,4 +291,32 @@ fn the_smallest_disks_that_fit_hold_the_system() {
         names(&[ssd("sda", 5_000_000_000), ssd("sdb", large)]),
         Err("the layout mirror needs 8.5 GB, its disks have room for 4.1 GB".to_owned())
     );
+}
+
+/// Started with an allowance, another installer says that it is done: from then on the machine boots its own disk.
+#[test]
+fn another_installer_says_that_it_is_done() {
+    let done = || What::Installed { generation: Generation(3), image: None, slot: None };
+    let mut told = Told::new();
+    let asks = |told: &mut Told, stage| {
+        let mac = Mac([2, 0, 0, 0, 0, 1]);
+        told.tell(1, What::Asked { interface: "eno1".into(), mac, uuid: None, stage, port: "swp1".into() });
+    };
+    asks(&mut told, Stage::Ipxe);
+    assert!(told.tell(1, done()).0.is_some(), "nobody allowed it");
+    told.wish(1, |generation, until| Wish::Arm { generation, until });
+    assert!(told.tell(1, done()).0.is_some(), "nothing was started");
+    told.tell(1, What::ScriptFetched { generation: Generation(3) });
+    asks(&mut told, Stage::Os);
+    assert_eq!(told.tell(1, done()).0, None);
+    let installed = told.machine(1).installed.clone().expect("it says so");
+    assert_eq!((installed.image, installed.slot, told.machine(1).armed), (None, None, None));
+    assert!(told.tell(1, done()).0.is_some(), "the allowance is spent");
+    assert!(told.wish(1, |generation, until| Wish::Arm { generation, until }).is_some(), "it has a system");
+    // It starts, and has no agent.
+    for stage in [Stage::UefiPxe, Stage::Ipxe, Stage::Os] {
+        asks(&mut told, stage);
+    }
+    let why = lifecycle::why(&told.zone, "p1/r1/u1", told.now).expect("it is drawn").sentences;
+    assert!(why[1].starts_with("it waits for an agent: its system is another installer's"), "{why:?}");
 }

@@ -143,8 +143,8 @@ fn tagged(plan: &Plan, design: &Design, interface: &Interface, files: &mut Vec<F
 pub(crate) mod tests {
     use super::*;
     use expect_test::expect;
-    use model::finding;
     use model::Mac;
+    use model::finding;
 
     pub(crate) const ZONE: &str = r#"
 zone "t1" {

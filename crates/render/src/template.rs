@@ -126,7 +126,8 @@ fn environment(design: &Arc<Design>) -> Environment<'static> {
         Ok(design.templates.iter().find(|file| file.path == name).map(|file| file.text.to_string()))
     });
     // A block's line leaves nothing behind; whoever includes a file says whether a line ends after it.
-    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
+    let syntax =
+        SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
     environment.set_syntax(syntax.unwrap_or_default());
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     // The names of files say nothing about how values must be written: the filters do.

@@ -283,6 +283,7 @@ mod tests {
             initrd: vec!["initrd".to_owned()],
             args: String::new(),
             installs: false,
+            templates: Vec::new(),
             source: Source::default(),
         };
         let design = Design { images: vec![image("one"), image("two")], ..Design::default() };

@@ -227,7 +227,7 @@ mod tests {
     fn what_could_be_a_body_ends_the_connection() {
         check(
             "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nGET",
-            expect!["Other /a [- - -] keep-alive=false 48"],
+            expect!["Post /a [- - -] keep-alive=false 48"],
         );
         check(
             "GET /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",

@@ -33,15 +33,16 @@ pub(super) fn send(
         ports: view.boot.site.ports,
         ca_sha256: &view.boot.site.ca_sha256,
     };
-    let (status, text, refused) = match render::template::text(&asking, image, name).ok_or(Reason::NotServed)? {
-        Ok(text) => (200, text, None),
-        // Not "not found": an installer would go on without, and ask its questions.
-        Err(failure) => {
-            let words = format!("{}:{}: {}", failure.template, failure.line, failure.sentence);
-            let words: String = words.chars().filter(|letter| !letter.is_control()).collect();
-            (500, format!("zonewright: {words}\n"), Some(Reason::BadTemplate))
-        }
-    };
+    let (status, text, refused) =
+        match render::template::text(&asking, image, name).ok_or(Reason::NotServed)? {
+            Ok(text) => (200, text, None),
+            // Not "not found": an installer would go on without, and ask its questions.
+            Err(failure) => {
+                let words = format!("{}:{}: {}", failure.template, failure.line, failure.sentence);
+                let words: String = words.chars().filter(|letter| !letter.is_control()).collect();
+                (500, format!("zonewright: {words}\n"), Some(Reason::BadTemplate))
+            }
+        };
     let headers = text_headers(&text);
     let body = if request.method == Method::Get { Body::Text(text) } else { Body::Empty };
     Ok(Reply { body, refused, ..reply(status, headers, Some(machine)) })
@@ -60,7 +61,9 @@ fn image(view: &View, machine: DeviceId) -> Result<&Image, Reason> {
 
 /// Its installer says that it is done. Whether one was under way is for `lifecycle` to say.
 pub(super) fn done(view: &View, machine: DeviceId) -> Result<Reply, Refusal> {
-    let Boot::Installer { .. } = &view.boot.boots[machine.index()] else { return Err(Reason::NotArmed.into()) };
+    let Boot::Installer { .. } = &view.boot.boots[machine.index()] else {
+        return Err(Reason::NotArmed.into());
+    };
     let text = "zonewright: it boots its own disk from here on\n".to_owned();
     let headers = text_headers(&text);
     let tells = Some(What::Installed { generation: view.generation, image: None, slot: None });

@@ -169,6 +169,7 @@ pub(crate) fn plan_of(settings: &Settings) -> Plan {
         initrd: Vec::new(),
         args: String::new(),
         installs: false,
+        templates: Vec::new(),
         source: Source::default(),
     }];
     drawing.design.roles = vec![role("hypervisor", Some(ImageId(0))), role("storage", None)];

@@ -347,3 +347,49 @@ fn refusals_are_told_with_a_status_and_a_length() {
     let reply = boot(&view, &request(Method::Other, "/boot/auto.ipxe", client), NOW).unwrap();
     assert_eq!((reply.status, header(&reply, "allow").as_deref()), (405, Some("GET, HEAD")));
 }
+
+#[test]
+fn a_template_is_rendered_for_the_machine_that_asks() {
+    let armed = zone::view_with("ams1/p1/r1/u2", |machine| {
+        let (generation, until) = (Generation(7), Time(NOW.0 + 1));
+        machine.armed = Some(Armed { generation, until, since: NOW, purpose: Purpose::Install });
+    });
+    let reply = get(&armed, "/boot/template/meta-data", "st-2").unwrap();
+    assert_eq!((reply.status, reply.refused, &reply.tells), (200, None, &None));
+    assert_eq!(text(&reply), "instance-id: \"ams1/p1/r1/u2#7\"\nlocal-hostname: \"st-2\"\n");
+    // Not its image's, nobody's machine, not allowed to be written.
+    assert_eq!(get(&armed, "/boot/template/ks.cfg", "st-2"), Err(Reason::NotServed));
+    assert_eq!(get(&armed, "/boot/template/meta-data", "hv-u1"), Err(Reason::NotServed));
+    assert_eq!(get(&zone::view(), "/boot/template/meta-data", "st-2"), Err(Reason::NotArmed));
+    let stranger =
+        boot(&armed, &request(Method::Get, "/boot/template/meta-data", "198.51.100.9".parse().unwrap()), NOW);
+    assert_eq!(stranger.map_err(|refusal| refusal.reason), Err(Reason::NotAllowed));
+    // What cannot be rendered is our failure and says so: not found would let an installer go on without.
+    let reply = get(&armed, "/boot/template/broken", "st-2").unwrap();
+    assert_eq!((reply.status, reply.refused), (500, Some(Reason::BadTemplate)));
+    assert_eq!(text(&reply), "zonewright: broken.j2:2: undefined value\n");
+}
+
+#[test]
+fn an_installer_says_that_it_is_done_once_it_was_allowed() {
+    use model::event::What;
+    let armed = zone::view_with("ams1/p1/r1/u2", |machine| {
+        let (generation, until) = (Generation(7), Time(NOW.0));
+        machine.armed = Some(Armed { generation, until, since: NOW, purpose: Purpose::Install });
+    });
+    let own = zone::v4(&armed.plan, "st-2").into();
+    let done = |view: &View, method, client| {
+        boot(view, &request(method, "/boot/installed", client), NOW).map_err(|refusal| refusal.reason)
+    };
+    for method in [Method::Get, Method::Post] {
+        let reply = done(&armed, method, own).unwrap();
+        let tells = What::Installed { generation: Generation(7), image: None, slot: None };
+        assert_eq!((reply.status, reply.tells), (200, Some(tells)));
+    }
+    assert_eq!(done(&armed, Method::Head, own).map(|reply| reply.tells), Err(Reason::NotServed));
+    assert_eq!(done(&zone::view(), Method::Get, own), Err(Reason::NotArmed));
+    assert_eq!(done(&armed, Method::Post, zone::v4(&armed.plan, "hv-u1").into()), Err(Reason::NotArmed));
+    assert_eq!(done(&armed, Method::Post, "198.51.100.9".parse().unwrap()), Err(Reason::NotAllowed));
+    let post = boot(&armed, &request(Method::Post, "/boot/auto.ipxe", own), NOW).unwrap();
+    assert_eq!((post.status, post.tells), (405, None));
+}

@@ -55,6 +55,12 @@ image "kvm" {
 image "disk" {
   kernel   = "images/disk/vmlinuz"
   installs = true
+
+  template "meta-data" {}
+
+  template "broken" {
+    file = "broken.j2"
+  }
 }
 
 image "lost" {

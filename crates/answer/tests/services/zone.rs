@@ -18,7 +18,8 @@ pub(crate) fn plan() -> Arc<Plan> {
 
 /// The plan of a design of one file.
 pub(crate) fn compile(file: &File) -> Plan {
-    let (design, findings) = design::parse(std::slice::from_ref(file));
+    let broken = File { path: "broken.j2".into(), text: "one\n{{ machine.nmae }}\n".into() };
+    let (design, findings) = design::parse(&[broken, file.clone()]);
     let design = design.unwrap_or_else(|| panic!("{findings:?}"));
     let (plan, findings) = plan::compile(design, None);
     let plan = plan.unwrap_or_else(|| panic!("{findings:?}"));

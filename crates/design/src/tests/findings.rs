@@ -450,6 +450,27 @@ fn files() {
 }
 
 #[test]
+fn templates() {
+    with(
+        &[file("templates/a.j2", ""), file("notes.yaml", "")],
+        "image \"i\" {\n  kernel = \"k\"\n  template \"a b\" {}\n  template \"x\" { file = \"templates/b.j2\" }\n  \
+         template \"x\" { file = \"templates/a.j2\" }\n  template \"y\" { file = \"notes.yaml\" }\n  \
+         template \"z\" { file = \"../a.j2\" }\n}\n",
+        expect![[r#"
+            a.hcl:3:12 "\"a b\"" error[ZW0302] `a b` cannot be fetched as a name
+              help: use letters, digits, `-`, `_` and `.`, at most 64
+            a.hcl:4:25 "\"templates/b.j2\"" error[ZW0211] there is no file `templates/b.j2` in the design
+              help: did you mean `templates/a.j2`?
+            a.hcl:5:12 "\"x\"" error[ZW0207] the image has a template `x` already
+            a.hcl:6:25 "\"notes.yaml\"" error[ZW0205] the name of a template's file ends in `.j2`
+            a.hcl:7:25 "\"../a.j2\"" error[ZW0205] `../a.j2` is not a plain path inside the design's directory
+              help: write it without `..` and without a leading `/`
+            a.hcl:7:25 "\"../a.j2\"" error[ZW0211] there is no file `../a.j2` in the design
+        "#]],
+    );
+}
+
+#[test]
 fn names() {
     added(
         "core \"1\" \"2\" {\n  model = \"sw\"\n  name = \"core\"\n}\n",
@@ -721,8 +742,8 @@ fn wiring() {
 /// A code that no test here shows is a code whose sentence nobody has read.
 #[test]
 fn every_code_is_shown() {
-    // Of the plan: whether a machine can be known by its port. Of the agent: what is in a file of checks.
-    let elsewhere = ["ZW0212", "ZW0309", "ZW0310"];
+    // Of the plan: whether a machine can be known by its port. Of the agent: what is in a file of checks. Of `render`: templates.
+    let elsewhere = ["ZW0212", "ZW0213", "ZW0309", "ZW0310"];
     let this = include_str!("findings.rs");
     for code in model::Code::ALL {
         let code = code.as_str();

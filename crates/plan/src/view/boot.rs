@@ -64,8 +64,10 @@ fn boot_image(image: &model::design::Image, files: &HashMap<String, FileId>) -> 
 
 /// What machines showed whose image has templates.
 fn seen(plan: &Plan, known: &Known<'_>) -> HashMap<DeviceId, Vec<(String, Mac)>> {
-    let of = |machine: &Machine| machine.sightings.iter().map(|(port, seen)| (port.clone(), seen.mac)).collect();
-    let has = |device: &DeviceId| plan.design.image_of(*device).is_some_and(|image| !image.templates.is_empty());
+    let of =
+        |machine: &Machine| machine.sightings.iter().map(|(port, seen)| (port.clone(), seen.mac)).collect();
+    let has =
+        |device: &DeviceId| plan.design.image_of(*device).is_some_and(|image| !image.templates.is_empty());
     known.iter().filter(|(device, _)| has(device)).map(|(device, machine)| (*device, of(machine))).collect()
 }
 

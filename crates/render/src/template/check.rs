@@ -30,8 +30,10 @@ pub fn findings(files: &[File], plan: &Plan) -> Vec<Finding> {
             let names: Vec<String> = TEXTS.iter().map(|(name, _)| format!("`{OURS}{name}`")).collect();
             let sentence = format!("there is no template `{path}` of Zonewright's own");
             let finding = Finding::error(Code::MissingFile, template.source, sentence);
-            let help =
-                format!("write `file = \"templates/x.j2\"`, a file of the design, or one of {}", names.join(", "));
+            let help = format!(
+                "write `file = \"templates/x.j2\"`, a file of the design, or one of {}",
+                names.join(", ")
+            );
             wrong.insert((template.source, 0, String::new()), finding.help(help));
         }
     }

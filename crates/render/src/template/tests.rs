@@ -1,3 +1,5 @@
+//! Templates: ours as they were, what is wrong with others, and what bounds them.
+
 use super::*;
 use crate::system::tests::ZONE;
 use expect_test::{Expect, expect, expect_file};
@@ -99,8 +101,14 @@ fn what_is_not_there_is_an_error_at_its_line() {
     check("{{ layout or 'none' }}", expect!["none"]);
     check("{{ fail('no ' ~ machine.name) }}", expect!["x.j2:1: invalid operation: no p1-r1-u1"]);
     check("{% if %}", expect!["x.j2:1: syntax error: unexpected end of block"]);
-    check("{% include '/etc/passwd' %}", expect!["x.j2:1: template not found: tried to include non-existing template '/etc/passwd'"]);
-    check("{% include '../zone.hcl' %}", expect!["x.j2:1: template not found: tried to include non-existing template '../zone.hcl'"]);
+    check(
+        "{% include '/etc/passwd' %}",
+        expect!["x.j2:1: template not found: tried to include non-existing template '/etc/passwd'"],
+    );
+    check(
+        "{% include '../zone.hcl' %}",
+        expect!["x.j2:1: template not found: tried to include non-existing template '../zone.hcl'"],
+    );
     check("{{ debug() }}", expect!["x.j2:1: unknown function: debug is unknown"]);
 }
 
@@ -110,8 +118,14 @@ fn steps_depth_and_output_are_bounded() {
         "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
         expect!["x.j2:1: engine ran out of fuel"],
     );
-    check("{% for a in range(9999) %}{{ 'x' * 100 }}{% endfor %}", expect!["x.j2:0: the text is longer than 512 KiB"]);
-    check("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", expect!["x.j2:1: invalid operation: recursion limit exceeded"]);
+    check(
+        "{% for a in range(9999) %}{{ 'x' * 100 }}{% endfor %}",
+        expect!["x.j2:0: the text is longer than 512 KiB"],
+    );
+    check(
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        expect!["x.j2:1: invalid operation: recursion limit exceeded"],
+    );
     check("{% include 'x.j2' %}", expect!["x.j2:1: invalid operation: recursion limit exceeded"]);
 }
 
@@ -126,7 +140,10 @@ fn ours_are_extended() {
     );
     let (plan, _) = plan(
         "template \"preseed.cfg\" { file = \"p.j2\" }",
-        &[("p.j2", "{% extends 'zw/preseed.cfg' %}{% block mirror %}\nd-i mirror/http/proxy string http://10.0.0.1:3128\n{% endblock %}")],
+        &[(
+            "p.j2",
+            "{% extends 'zw/preseed.cfg' %}{% block mirror %}\nd-i mirror/http/proxy string http://10.0.0.1:3128\n{% endblock %}",
+        )],
     );
     let text = rendered(&plan, "preseed.cfg").unwrap().unwrap();
     assert!(text.contains("\nd-i mirror/http/proxy string http://10.0.0.1:3128\n"), "{text}");
@@ -151,16 +168,30 @@ fn a_design_says_what_is_wrong_with_its_templates() {
             x.j2:2 "{{ machine.nmae }}" ZW0213: undefined value (as `x`, for t1/p1/r1/u1)
         "#]],
     );
-    check_findings("", &[("unused.j2", "{% if %}")], expect![[r#"
+    check_findings(
+        "",
+        &[("unused.j2", "{% if %}")],
+        expect![[r#"
         unused.j2:1 "{% if %}" ZW0213: syntax error: unexpected end of block
-    "#]]);
-    check_findings("template \"nothing\" {}", &[], expect![[r#"
+    "#]],
+    );
+    check_findings(
+        "template \"nothing\" {}",
+        &[],
+        expect![[r#"
         zone.hcl:52 "\"nothing\"" ZW0211: there is no template `zw/nothing` of Zonewright's own
           help: write `file = "templates/x.j2"`, a file of the design, or one of `zw/autoinstall`, `zw/cloud-config`, `zw/config.ign`, `zw/ks.cfg`, `zw/meta-data`, `zw/network-config`, `zw/preseed.cfg`, `zw/user-data`
-    "#]]);
+    "#]],
+    );
     check_findings(
         "template \"preseed.cfg\" { file = \"x.j2\" }",
-        &[("x.j2", "{% extends 'zw/preseed.cfg' %}\n{% block disks %}\n{% include 'y.j2' %}\n{% endblock %}"), ("y.j2", "{{ nowhere }}")],
+        &[
+            (
+                "x.j2",
+                "{% extends 'zw/preseed.cfg' %}\n{% block disks %}\n{% include 'y.j2' %}\n{% endblock %}",
+            ),
+            ("y.j2", "{{ nowhere }}"),
+        ],
         expect![[r#"
             y.j2:1 "{{ nowhere }}" ZW0213: undefined value (as `preseed.cfg`, for t1/p1/r1/u1)
         "#]],

@@ -103,13 +103,7 @@ fn interfaces(asking: &Asking<'_>) -> Vec<Value> {
     all
 }
 
-fn interface(
-    asking: &Asking<'_>,
-    name: &str,
-    kind: &str,
-    planned: Option<&Interface>,
-    own: Value,
-) -> Value {
+fn interface(asking: &Asking<'_>, name: &str, kind: &str, planned: Option<&Interface>, own: Value) -> Value {
     let mut all = json!({
         "name": name, "kind": kind, "mac": null, "members": [], "carrier": null, "vlan": null, "network": null, "mtu": null,
         "dhcp4": false, "dhcp6": false, "address4": null, "address6": null, "addresses": [], "gateway4": null, "gateway6": null,
