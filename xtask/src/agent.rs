@@ -10,7 +10,13 @@ const TARGET: &str = "x86_64-unknown-linux-musl";
 pub(crate) fn build() -> Result<(), String> {
     let sysroot = run::output("rustc", &["--print", "sysroot"])?;
     let sysroot = String::from_utf8_lossy(&sysroot).trim().to_owned();
-    if !Path::new(&sysroot).join("lib/rustlib").join(TARGET).is_dir() {
+    let library = Path::new(&sysroot).join("lib/rustlib").join(TARGET);
+    if !library.is_dir() {
+        run::say(&format!("the Rust library for {TARGET} is fetched\n"));
+        // Where there is no rustup, its absence is told below.
+        let _ = Command::new("rustup").args(["target", "add", TARGET]).current_dir(run::root()).status();
+    }
+    if !library.is_dir() {
         return Err(format!("the Rust library for {TARGET} is missing: run `rustup target add {TARGET}`"));
     }
     let musl = Command::new("musl-gcc").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
