@@ -99,8 +99,9 @@ pub fn step(
         What::FileFetched { .. } => Step::default(),
         What::Installing { progress } => installing(machine, progress, now),
         What::Installed { generation, image, slot } => {
-            let is_ours = matches!(machine.state, State::Installing { .. } | State::Validating { .. });
-            if !(is_ours && image.is_some()) && !installing::is_anothers(plan, machine, image.as_deref()) {
+            let is_ours = image.is_some()
+                && matches!(machine.state, State::Installing { .. } | State::Validating { .. });
+            if !is_ours && !installing::is_anothers(plan, machine, image.as_deref()) {
                 return refused("nothing is being written to its disks");
             }
             installing::installed(machine, image.clone(), *slot, *generation, now);
