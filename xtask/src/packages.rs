@@ -11,10 +11,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("bind9-dnsutils", "dig asks our DNS"),
     ("bind9-utils", "named-checkzone judges the zones that we transfer"),
     ("busybox", "the system that the tests install"),
-    (
-        "cloud-init",
-        "judges the cloud-config of our templates; it runs at a boot only where a data source is found",
-    ),
+    ("cloud-init", "judges the cloud-config of our templates; it is disabled before it is installed"),
     ("cpio", "lists the archives of images that we wrote"),
     ("curl", "fetches boot files by HTTP and TFTP, whole and in ranges"),
     ("debconf", "debconf-set-selections judges our preseed"),
@@ -134,6 +131,12 @@ fn install_debian() -> Result<(), String> {
         return Ok(());
     }
     run::say(&format!("installing {}\n", missing.join(" ")));
+    if missing.contains(&"cloud-init") {
+        // It judges files here, and must not take this machine for a new one at its next start (cloud-init(1), "disabled").
+        let written = std::fs::create_dir_all("/etc/cloud")
+            .and_then(|()| std::fs::write("/etc/cloud/cloud-init.disabled", ""));
+        written.map_err(|error| format!("failed to keep cloud-init from running: {error}"))?;
+    }
     let mut arguments = vec![
         "DEBIAN_FRONTEND=noninteractive",
         "RUNLEVEL=1",
