@@ -8,6 +8,7 @@ use crate::network::{have, skip};
 use crate::zw::{transcript, zw};
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Instant;
 
@@ -30,6 +31,7 @@ fn made(design: &Path, name: &str, path: &str, text: &str) -> bool {
     let file = overlay.join(path);
     fs::create_dir_all(file.parent().expect("a directory")).expect("a directory");
     fs::write(&file, text).expect("a file");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("permissions");
     // The packages of all are those of the first.
     let lock = design.join("images/debian.lock");
     if lock.exists() {
