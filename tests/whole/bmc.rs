@@ -185,9 +185,17 @@ fn a_bmc_of_sushy_tools_is_adopted_and_worked_with() {
     zone.serve();
     let ended = zone.zw(&["bmc", "power", "hv-u01", "status"]);
     assert!(ended.err.contains("it shows another certificate"), "{ended}");
-    until("the state directory to have its key", || {
-        zone.network.outside(&format!("{STATE}/secrets.key")).is_file().then_some(())
-    });
+    // The key is lost: nothing that was sealed with it opens, and who has an account that works begins anew.
+    zone.kill();
+    let key = zone.network.outside(&format!("{STATE}/secrets.key"));
+    std::fs::remove_file(&key).expect("the state directory had its key");
+    zone.serve();
+    until("the state directory to have another key", || key.is_file().then_some(()));
+    let ended = zone.zw(&["bmc", "power", "hv-u01", "status"]);
+    assert!(ended.status == 3 && ended.err.contains("was sealed with another secrets.key"), "{ended}");
+    zone.zw(&["bmc", "adopt", "hv-u01", "--as-given", "--credentials", "/run/bmc/right"]).fine();
+    let said = zone.zw(&["bmc", "power", "hv-u01", "status"]).fine();
+    assert!(said.contains("power is"), "{said}");
 }
 
 /// libvirtd in a place whose `/var` is its own, so that it leaves nothing behind and finds no machine of this host. The shell

@@ -402,8 +402,8 @@ pub struct Event {
     /// To which machine.
     #[schema(value_type = String)]
     pub location: Location,
-    /// Its kind: `asked`, `declined`, `script-fetched`, `file-fetched`, `installing`, `token-issued`, `enrolled`,
-    /// `connected`, `lost`, `reported`, `checked`, `servers-heard`, `operator` or `bmc`.
+    /// Its kind: `asked`, `declined`, `script-fetched`, `file-fetched`, `installing`, `installed`,
+    /// `not-installed`, `confirmed`, `token-issued`, `enrolled`, `connected`, `lost`, `reported`, `checked`, `servers-heard`, `operator` or `bmc`.
     pub kind: String,
     /// In words.
     pub sentence: String,

@@ -3,7 +3,9 @@
 //! An order leaves nothing to choose, and an agent that finds anything else than it says refuses it. `docs/decisions/0013` says why
 //! things are done in which order.
 
-pub use model::install::{Disk, Disks, File, Filesystem, Progress, Raid, Running, Slot, Volume};
+pub use model::install::{
+    DISKS_MAX, Disk, Disks, File, Filesystem, Progress, Raid, Running, Slot, VOLUMES_MAX, Volume,
+};
 use model::{Generation, Time};
 use serde::{Deserialize, Serialize};
 

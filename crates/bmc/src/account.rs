@@ -1,6 +1,6 @@
 //! Accounts: one of our own, and another password for the one that came with the box.
 
-use crate::address::{Address, path};
+use crate::address::{Address, linked};
 use crate::credentials::{Credentials, Password};
 use crate::error::Error;
 use crate::http::Ask;
@@ -138,7 +138,7 @@ impl Bmc {
             Err(Error::Missing { .. }) => return Err(Error::missing("account service")),
             Err(error) => return Err(error),
         };
-        Ok(service["Accounts"]["@odata.id"].as_str().and_then(path).unwrap_or_else(|| ACCOUNTS.to_owned()))
+        Ok(linked(&service["Accounts"]).unwrap_or_else(|| ACCOUNTS.to_owned()))
     }
 
     async fn accounts(&mut self) -> Result<Vec<(String, Value)>, Error> {

@@ -1,5 +1,6 @@
 //! Where a BMC is, and the paths that it names.
 
+use serde_json::Value;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -44,6 +45,21 @@ pub(crate) fn path(link: &str) -> Option<String> {
     let is_plain = path.bytes().all(|octet| octet.is_ascii_graphic());
     (path.starts_with('/') && !path.starts_with("//") && path.len() <= PATH_MAX && is_plain)
         .then(|| path.to_owned())
+}
+
+/// The path of what is linked to: `{ "@odata.id": … }`.
+pub(crate) fn linked(to: &Value) -> Option<String> {
+    to["@odata.id"].as_str().and_then(path)
+}
+
+/// Where an action of a resource is asked for: `{ "Actions": { name: { "target": … } } }`.
+pub(crate) fn action(of: &Value, name: &str) -> Option<String> {
+    of["Actions"][name]["target"].as_str().and_then(path)
+}
+
+/// The scheme of a URL as Redfish writes transfer protocols: `HTTPS`.
+pub(crate) fn transfer_protocol(url: &str) -> String {
+    url.split("://").next().unwrap_or_default().to_ascii_uppercase()
 }
 
 #[cfg(test)]

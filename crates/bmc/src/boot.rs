@@ -1,6 +1,6 @@
 //! What the machine boots from next (`ComputerSystem.Boot`).
 
-use crate::address::path;
+use crate::address::linked;
 use crate::error::Error;
 use crate::message::harmless;
 use crate::power::words;
@@ -171,7 +171,7 @@ impl Bmc {
 
     async fn settings_path(&mut self) -> Result<Option<String>, Error> {
         let system = self.system().await?;
-        Ok(system.body["@Redfish.Settings"]["SettingsObject"]["@odata.id"].as_str().and_then(path))
+        Ok(linked(&system.body["@Redfish.Settings"]["SettingsObject"]))
     }
 }
 

@@ -173,6 +173,10 @@ impl Line {
         match (connected, self.trust, shown) {
             (Ok(stream), _, shown) => {
                 self.certificate = shown;
+                // Whatever it was at first, it is that for as long as this line is held.
+                if let Some(shown) = shown {
+                    self.trust = Trust::Pinned(shown);
+                }
                 handshake(stream).await
             }
             (Err(_), Trust::Pinned(known), Some(shown)) if known != shown => {

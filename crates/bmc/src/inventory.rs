@@ -1,6 +1,6 @@
 //! What a machine is, as its BMC knows it.
 
-use crate::address::path;
+use crate::address::linked;
 use crate::error::Error;
 use crate::limits::PARTS_MAX;
 use crate::message::harmless;
@@ -122,7 +122,7 @@ impl Bmc {
         let mut drives = Vec::new();
         for controller in self.parts(system, "Storage").await? {
             let listed = controller["Drives"].as_array().into_iter().flatten();
-            for drive in listed.filter_map(|drive| drive["@odata.id"].as_str().and_then(path)) {
+            for drive in listed.filter_map(linked) {
                 if drives.len() == PARTS_MAX {
                     return Ok(drives);
                 }
@@ -155,7 +155,7 @@ impl Bmc {
 
     /// The members of one of the system's collections; none if it has no such collection.
     async fn parts(&mut self, system: &Value, collection: &str) -> Result<Vec<Value>, Error> {
-        let Some(collection) = system[collection]["@odata.id"].as_str().and_then(path) else {
+        let Some(collection) = linked(&system[collection]) else {
             return Ok(Vec::new());
         };
         let members = match self.members(&collection).await {

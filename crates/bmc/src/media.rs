@@ -1,6 +1,6 @@
 //! Virtual media: an image at a URL as the machine's CD.
 
-use crate::address::path;
+use crate::address::{action, linked, transfer_protocol};
 use crate::error::Error;
 use crate::http::Ask;
 use crate::session::Bmc;
@@ -16,8 +16,8 @@ impl Bmc {
     /// Inserts the image at `url`, which the BMC itself fetches. What is in the slot is ejected first, unless it is that.
     pub async fn insert_media(&mut self, url: &str) -> Result<(), Error> {
         let slots = self.slots().await?;
-        let is_there = |slot: &&Slot| self.is_full(&slot.body) && slot.body["Image"].as_str() == Some(url);
-        if slots.iter().any(|slot| is_there(&slot)) {
+        let is_there = |slot: &Slot| self.is_full(&slot.body) && slot.body["Image"].as_str() == Some(url);
+        if slots.iter().any(is_there) {
             return Ok(());
         }
         let free = slots.iter().find(|slot| !self.is_full(&slot.body));
@@ -39,7 +39,7 @@ impl Bmc {
                 match self.ask(&Ask::post(&target, &short)).await {
                     Err(error) if error.is("ActionParameterMissing") || error.is("PropertyMissing") => {
                         let long = json!({ "Image": url, "Inserted": true, "WriteProtected": true,
-                            "TransferProtocolType": scheme(url), "TransferMethod": "Stream" });
+                            "TransferProtocolType": transfer_protocol(url), "TransferMethod": "Stream" });
                         self.ask(&Ask::post(&target, &long)).await?
                     }
                     answer => answer?,
@@ -77,7 +77,7 @@ impl Bmc {
         let prefix = self.differences().media_slots;
         let mut slots = Vec::new();
         for of in [&system.body, &system.manager_body] {
-            let Some(collection) = of["VirtualMedia"]["@odata.id"].as_str().and_then(path) else { continue };
+            let Some(collection) = linked(&of["VirtualMedia"]) else { continue };
             let members = match self.members(&collection).await {
                 Ok(members) => members,
                 Err(error) if error.status() == Some(404) => continue,
@@ -112,12 +112,4 @@ impl Bmc {
 fn is_cd(slot: &Value) -> bool {
     let kinds = slot["MediaTypes"].as_array();
     kinds.is_none_or(|kinds| kinds.iter().any(|kind| kind == "CD" || kind == "DVD"))
-}
-
-fn action(of: &Value, name: &str) -> Option<String> {
-    of["Actions"][name]["target"].as_str().and_then(path)
-}
-
-fn scheme(url: &str) -> String {
-    url.split("://").next().unwrap_or_default().to_ascii_uppercase()
 }

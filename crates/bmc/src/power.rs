@@ -1,6 +1,6 @@
 //! Power: what it is, and on, off, over again (`ComputerSystem.Reset`).
 
-use crate::address::path;
+use crate::address::{action, path};
 use crate::error::Error;
 use crate::http::Ask;
 use crate::message::harmless;
@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 use std::fmt;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// Its action.
+const RESET: &str = "#ComputerSystem.Reset";
 
 /// What is asked of a machine's power.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,13 +81,14 @@ impl Bmc {
                 self.reset(&kind).await?;
                 self.until_power(&PowerState::On, self.limits.power).await
             }
-            Err(_) => {
+            Err(Error::Missing { .. }) => {
                 self.reset("ForceOff").await?;
                 self.until_power(&PowerState::Off, self.limits.power).await?;
                 let on = self.known_reset(&["On", "ForceOn"]).await?;
                 self.reset(&on).await?;
                 self.until_power(&PowerState::On, self.limits.power).await
             }
+            Err(error) => Err(error),
         }
     }
 
@@ -107,7 +111,7 @@ impl Bmc {
     /// The first of these resets that the BMC says it knows; the first of all if it says nothing.
     async fn known_reset(&mut self, wanted: &[&str]) -> Result<String, Error> {
         let system = self.system().await?;
-        let action = &system.body["Actions"]["#ComputerSystem.Reset"];
+        let action = &system.body["Actions"][RESET];
         let mut known = words(&action["ResetType@Redfish.AllowableValues"]);
         if known.is_empty()
             && let Some(info) = action["@Redfish.ActionInfo"].as_str().and_then(path)
@@ -132,8 +136,7 @@ impl Bmc {
 
     async fn reset(&mut self, kind: &str) -> Result<(), Error> {
         let system = self.system().await?;
-        let target = system.body["Actions"]["#ComputerSystem.Reset"]["target"].as_str().and_then(path);
-        let target = target.ok_or_else(|| Error::missing("reset action"))?;
+        let target = action(&system.body, RESET).ok_or_else(|| Error::missing("reset action"))?;
         let body = json!({ "ResetType": kind });
         let answer = self.ask(&Ask::post(&target, &body)).await?;
         self.finish(answer, &format!("{kind} to be done"), self.limits.power).await

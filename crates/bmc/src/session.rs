@@ -3,7 +3,7 @@
 //! What may be repeated is: reading after a broken connection, anything after "busy, come back", anything after a
 //! session has ended. A wrong password is never tried twice in one operation: BMCs lock accounts.
 
-use crate::address::{Address, path};
+use crate::address::{Address, linked, path};
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::http::{Answer, Ask, Line, Proof, not_understood};
@@ -123,7 +123,7 @@ impl Bmc {
     async fn log_in(&mut self) -> Result<(), Error> {
         self.proof = Proof::None;
         let basic = header_value(&self.credentials.basic())?;
-        let listed = self.root["Links"]["Sessions"]["@odata.id"].as_str().and_then(path);
+        let listed = linked(&self.root["Links"]["Sessions"]);
         let has_service = listed.is_some() || self.root.get("SessionService").is_some();
         let sessions = listed.unwrap_or_else(|| SESSIONS.to_owned());
         let body = json!({"UserName": self.credentials.user, "Password": self.credentials.password.shown()});
@@ -216,7 +216,7 @@ impl Bmc {
 
     /// Reads the resource that `link` of `of` points to.
     pub(crate) async fn follow(&mut self, of: &Value, link: &str) -> Result<Value, Error> {
-        let to = of[link]["@odata.id"].as_str().and_then(path).ok_or_else(|| Error::missing(link))?;
+        let to = linked(&of[link]).ok_or_else(|| Error::missing(link))?;
         Ok(self.get(&to).await?.body)
     }
 
@@ -228,7 +228,7 @@ impl Bmc {
         while let Some(page) = next.take() {
             let body = self.get(&page).await?.body;
             let listed = body["Members"].as_array().into_iter().flatten();
-            for to in listed.filter_map(|member| member["@odata.id"].as_str().and_then(path)) {
+            for to in listed.filter_map(linked) {
                 if !paths.contains(&to) && paths.len() < MEMBERS_MAX {
                     paths.push(to);
                 }

@@ -1,6 +1,6 @@
 //! The machine that a BMC is of, and the manager that it is itself.
 
-use crate::address::path;
+use crate::address::linked;
 use crate::error::Error;
 use crate::session::Bmc;
 use serde_json::Value;
@@ -20,10 +20,10 @@ impl Bmc {
             return Ok(system.clone());
         }
         let (path_of_system, body) = self.only_system().await?;
-        let listed = body["Links"]["ManagedBy"][0]["@odata.id"].as_str().and_then(path);
+        let listed = linked(&body["Links"]["ManagedBy"][0]);
         let manager_path = match listed {
             Some(listed) => Some(listed),
-            None => match self.root["Managers"]["@odata.id"].as_str().and_then(path) {
+            None => match linked(&self.root["Managers"]) {
                 Some(managers) => self.members(&managers).await?.into_iter().next(),
                 None => None,
             },
@@ -46,7 +46,7 @@ impl Bmc {
 
     /// The one system, or else the one that a quirk names, or else the only one that can be reset.
     async fn only_system(&mut self) -> Result<(String, Value), Error> {
-        let systems = self.root["Systems"]["@odata.id"].as_str().and_then(path);
+        let systems = linked(&self.root["Systems"]);
         let systems = systems.ok_or_else(|| Error::missing("systems"))?;
         let mut found = Vec::new();
         let members = self.members(&systems).await?;

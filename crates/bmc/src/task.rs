@@ -1,6 +1,6 @@
 //! What goes on after a request was accepted (DSP0266 §12.2): a task monitor, or a task.
 
-use crate::address::path;
+use crate::address::{linked, path};
 use crate::error::Error;
 use crate::http::{Answer, Ask};
 use crate::message::{harmless, said};
@@ -25,7 +25,7 @@ impl Bmc {
             Some(monitor) if answer.status == StatusCode::ACCEPTED || is_task || monitor.contains("Task") => {
                 monitor
             }
-            _ if is_task => match answer.body["@odata.id"].as_str().and_then(path) {
+            _ if is_task => match linked(&answer.body) {
                 Some(task) => task,
                 None => return judge(&answer.body).map(|_| ()),
             },

@@ -1,6 +1,6 @@
 //! Firmware: fetched from a URL by the BMC itself (`UpdateService.SimpleUpdate`), followed to its end.
 
-use crate::address::path;
+use crate::address::{action, transfer_protocol};
 use crate::error::Error;
 use crate::http::Ask;
 use crate::message::harmless;
@@ -8,17 +8,19 @@ use crate::power::words;
 use crate::session::Bmc;
 use serde_json::json;
 
+/// Its action.
+const UPDATE: &str = "#UpdateService.SimpleUpdate";
+
 impl Bmc {
     /// Has the BMC fetch and install the firmware at `url`. Which component it is for is known to the file.
     pub async fn update(&mut self, url: &str) -> Result<(), Error> {
         let system = self.system().await?;
         let root = self.root.clone();
         let service = self.follow(&root, "UpdateService").await?;
-        let action = &service["Actions"]["#UpdateService.SimpleUpdate"];
-        let target = action["target"].as_str().and_then(path);
-        let target = target.ok_or_else(|| Error::missing("firmware update from a URL (SimpleUpdate)"))?;
-        let protocol = url.split("://").next().unwrap_or_default().to_ascii_uppercase();
-        let known = words(&action["TransferProtocol@Redfish.AllowableValues"]);
+        let target = action(&service, UPDATE)
+            .ok_or_else(|| Error::missing("firmware update from a URL (SimpleUpdate)"))?;
+        let protocol = transfer_protocol(url);
+        let known = words(&service["Actions"][UPDATE]["TransferProtocol@Redfish.AllowableValues"]);
         if !known.is_empty() && !known.contains(&protocol) {
             let known: Vec<String> = known.iter().take(8).map(|word| harmless(word)).collect();
             return Err(Error::missing(format!(

@@ -4,7 +4,7 @@ use crate::limits::PORTS_MAX;
 use crate::pattern;
 use crate::report::Report;
 use crate::size;
-use crate::syntax::{Attribute, Block, Kind, Spanned};
+use crate::syntax::{Attribute, Block, Expression, Kind, Spanned};
 use crate::tables::word;
 use crate::template;
 use crate::value::{self, wrong_value};
@@ -254,7 +254,7 @@ fn read_expect(report: &mut Report, attribute: &Attribute, expect: &mut Expect) 
     for entry in value::object(report, attribute, &["cpus", "memory", "disks", "firmware", "nic_speed"])? {
         match entry.key.value.as_str() {
             "cpus" => expect.cpus = value::integer(report, entry, 1..=65_536).map(|cpus| cpus as u32),
-            "memory" => expect.memory_bytes = bytes(report, entry),
+            "memory" => expect.memory_bytes = value::bytes(report, entry).map(|bytes| bytes.value),
             "firmware" => expect.firmware = value::text(report, entry).map(|text| text.value),
             "nic_speed" => {
                 if let Some(text) = value::text(report, entry) {
@@ -274,7 +274,7 @@ fn read_expect(report: &mut Report, attribute: &Attribute, expect: &mut Expect) 
                     continue;
                 };
                 for item in items {
-                    expect.disks.extend(read_disks(report, item));
+                    expect.disks.extend(expected_disks(report, item));
                 }
             }
             _ => {}
@@ -283,34 +283,47 @@ fn read_expect(report: &mut Report, attribute: &Attribute, expect: &mut Expect) 
     Some(())
 }
 
-fn read_disks(report: &mut Report, item: &crate::syntax::Expression) -> Option<ExpectDisks> {
-    let entries = value::object_of(report, "disks", item, &["count", "size", "kind"])?;
-    let mut disks = ExpectDisks { count: 1, size_bytes: 0, kind: None };
-    for entry in entries {
-        match entry.key.value.as_str() {
-            "count" => disks.count = value::integer(report, entry, 1..=1_024)? as u32,
-            "size" => disks.size_bytes = bytes(report, entry)?,
-            "kind" => {
-                let written = value::text(report, entry)?;
-                let kinds = [("nvme", "nvme"), ("ssd", "ssd"), ("hdd", "hdd")];
-                disks.kind = Some(word(report, "kind", &written, &kinds)?.to_string());
-            }
-            _ => {}
-        }
-    }
-    if disks.size_bytes == 0 {
-        report.push(Finding::error(Code::MissingKey, item.source, "a disk needs `size`"));
-        return None;
-    }
-    Some(disks)
+/// `{ count = …, size = …, kind = … }`, each of which may be left out.
+#[derive(Default)]
+pub(crate) struct SomeDisks {
+    pub count: Option<u32>,
+    pub size_bytes: Option<u64>,
+    pub kind: Option<String>,
 }
 
-fn bytes(report: &mut Report, entry: &Attribute) -> Option<u64> {
-    let text = value::text(report, entry)?;
-    let bytes = size::bytes(&text.value).filter(|bytes| *bytes > 0);
-    if bytes.is_none() {
-        let sentence = format!("`{}` is not a size such as `512GiB` or `1.9TB`", text.value);
-        wrong_value(report, text.source, sentence);
+/// Reads [`SomeDisks`], at most `count_max` of them. `None` if there is a mistake in it.
+pub(crate) fn some_disks(report: &mut Report, value: &Expression, count_max: u32) -> Option<SomeDisks> {
+    let mut disks = SomeDisks::default();
+    let mut is_read = true;
+    for entry in value::object_of(report, "disks", value, &["count", "size", "kind"])? {
+        is_read &= match entry.key.value.as_str() {
+            "count" => {
+                let count = value::integer(report, entry, 1..=count_max.into());
+                disks.count = count.and_then(|count| u32::try_from(count).ok());
+                disks.count.is_some()
+            }
+            "size" => {
+                disks.size_bytes = value::bytes(report, entry).map(|bytes| bytes.value);
+                disks.size_bytes.is_some()
+            }
+            "kind" => {
+                let kinds = [("nvme", "nvme"), ("ssd", "ssd"), ("hdd", "hdd")];
+                let kind =
+                    value::text(report, entry).and_then(|written| word(report, "kind", &written, &kinds));
+                disks.kind = kind.map(str::to_owned);
+                kind.is_some()
+            }
+            _ => true,
+        };
     }
-    bytes
+    is_read.then_some(disks)
+}
+
+fn expected_disks(report: &mut Report, item: &Expression) -> Option<ExpectDisks> {
+    let SomeDisks { count, size_bytes, kind } = some_disks(report, item, 1_024)?;
+    let Some(size_bytes) = size_bytes else {
+        report.push(Finding::error(Code::MissingKey, item.source, "a disk needs `size`"));
+        return None;
+    };
+    Some(ExpectDisks { count: count.unwrap_or(1), size_bytes, kind })
 }

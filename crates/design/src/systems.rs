@@ -2,14 +2,15 @@
 //!
 //! In: a block. Out: a table row, and a finding for whatever in it no machine could carry out.
 
+use crate::models::some_disks;
 use crate::report::Report;
-use crate::size;
-use crate::syntax::{Attribute, Block, Spanned};
-use crate::tables::{check_path, one_line, word};
+use crate::syntax::{Block, Spanned};
+use crate::tables::{check_path, one_line};
 use crate::value::{self, wrong_value};
 use model::design::{Layout, Os};
 use model::finding::{Code, Finding};
-use model::install::{Filesystem, Raid, Volume};
+use model::install::{DISKS_MAX, Filesystem, Raid, VOLUMES_MAX, Volume};
+use std::path::Path;
 
 /// A root slot, if the layout does not say: room for a Debian with what servers run.
 const ROOT_BYTES: u64 = 8 << 30;
@@ -19,11 +20,26 @@ const ROOT_BYTES_MIN: u64 = 1 << 30;
 const ESP_BYTES: u64 = 512 << 20;
 /// The smallest that FAT32 is made on, with room for one kernel.
 const ESP_BYTES_MIN: u64 = 128 << 20;
-/// Volumes of one layout.
-const VOLUMES_MAX: usize = 64;
-/// Directories that are the system's own: a volume there would hide it.
-const OWN: &[&str] =
-    &["/", "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr"];
+/// An empty volume there would hide what the image put in these; below them one does no harm.
+const HELD: &[&str] = &["/", "/root", "/var", "/var/lib"];
+/// Nothing is mounted there or below: the image's programs, the boot loader's files, the machine's settings, what the
+/// kernel and systemd mount themselves, and the agent's key.
+const CLOSED: &[&str] = &[
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib64",
+    "/proc",
+    "/run",
+    "/sbin",
+    "/sys",
+    "/usr",
+    "/var/lib/zonewright-agent",
+];
+/// What of [`CLOSED`] is the operator's.
+const OPEN: &str = "/usr/local";
 
 /// An `os` block.
 pub(crate) fn read_os(report: &mut Report, block: &Block, name: String) -> Os {
@@ -66,8 +82,10 @@ pub(crate) fn read_layout(report: &mut Report, block: &Block, name: String) -> L
         volumes: Vec::new(),
         source: block.head,
     };
-    if let Some(attribute) = block.get("disks") {
-        read_disks(report, attribute, &mut layout);
+    let disks = block.get("disks").and_then(|disks| some_disks(report, &disks.value, DISKS_MAX as u32));
+    if let Some(disks) = disks {
+        layout.disks = disks.count.unwrap_or(1);
+        (layout.size_bytes, layout.kind) = (disks.size_bytes, disks.kind);
     }
     if let Some(raid) = block.get("raid") {
         layout.raid = match value::integer(report, raid, 1..=10) {
@@ -117,22 +135,6 @@ fn too_few(raid: Raid, disks: u32) -> Option<String> {
     (raid == Raid::Raid10 && disks % 2 == 1).then(|| format!("RAID {level} needs an even number of disks"))
 }
 
-fn read_disks(report: &mut Report, attribute: &Attribute, layout: &mut Layout) -> Option<()> {
-    for entry in value::object(report, attribute, &["count", "size", "kind"])? {
-        match entry.key.value.as_str() {
-            "count" => layout.disks = value::integer(report, entry, 1..=64)? as u32,
-            "size" => layout.size_bytes = Some(bytes(report, entry)?.value),
-            "kind" => {
-                let written = value::text(report, entry)?;
-                let kinds = [("nvme", "nvme"), ("ssd", "ssd"), ("hdd", "hdd")];
-                layout.kind = Some(word(report, "kind", &written, &kinds)?.to_string());
-            }
-            _ => {}
-        }
-    }
-    Some(())
-}
-
 fn read_volume(report: &mut Report, block: &Block, volumes: &mut Vec<Volume>) -> Option<()> {
     let name = block.labels.first()?;
     let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
@@ -158,7 +160,7 @@ fn read_volume(report: &mut Report, block: &Block, volumes: &mut Vec<Volume>) ->
     let mount = value::text(report, block.get("mount")?)?;
     check_mount(report, &mount, volumes);
     let bytes = match block.get("size") {
-        Some(size) => Some(bytes(report, size)?.value),
+        Some(size) => Some(value::bytes(report, size)?.value),
         None => None,
     };
     volumes.push(Volume {
@@ -177,8 +179,13 @@ fn check_mount(report: &mut Report, mount: &Spanned<String>, volumes: &[Volume])
             && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
     };
     let is_path = mount.value.strip_prefix('/').is_some_and(|rest| rest.split('/').all(plain));
-    if OWN.contains(&mount.value.as_str()) {
-        wrong_value(report, mount.source, format!("`{}` is part of the root", mount.value));
+    let mounted = Path::new(&mount.value);
+    let is_below = |closed: &&&str| mounted.starts_with(closed) && !mounted.starts_with(OPEN);
+    if HELD.contains(&mount.value.as_str()) {
+        let sentence = format!("a volume at `{}` would hide what the system has there", mount.value);
+        wrong_value(report, mount.source, sentence);
+    } else if let Some(closed) = CLOSED.iter().find(is_below) {
+        wrong_value(report, mount.source, format!("`{closed}` is the system's own, and so is all below it"));
     } else if !is_path {
         let sentence = format!("`{}` is not a plain absolute path", mount.value);
         report.push(Finding::error(Code::WrongValue, mount.source, sentence).help("write it as `/srv/data`"));
@@ -189,19 +196,9 @@ fn check_mount(report: &mut Report, mount: &Spanned<String>, volumes: &[Volume])
 }
 
 fn at_least(report: &mut Report, block: &Block, key: &str, least: u64, in_words: &str) -> Option<u64> {
-    let written = bytes(report, block.get(key)?)?;
+    let written = value::bytes(report, block.get(key)?)?;
     if written.value < least {
         wrong_value(report, written.source, format!("`{key}` needs at least {in_words}"));
     }
     Some(written.value)
-}
-
-fn bytes(report: &mut Report, entry: &Attribute) -> Option<Spanned<u64>> {
-    let text = value::text(report, entry)?;
-    let bytes = size::bytes(&text.value).filter(|bytes| *bytes > 0);
-    if bytes.is_none() {
-        let sentence = format!("`{}` is not a size such as `20GiB` or `1.9TB`", text.value);
-        wrong_value(report, text.source, sentence);
-    }
-    bytes.map(|value| Spanned { value, source: text.source })
 }

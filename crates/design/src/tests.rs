@@ -14,6 +14,7 @@ mod garbage;
 mod reference;
 #[path = "../../../fuzz/spoil.rs"]
 mod spoil;
+mod systems;
 mod wiring;
 
 /// The findings of a design, each as `file:line:col severity code sentence`, label, related places and help.

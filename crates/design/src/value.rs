@@ -1,6 +1,7 @@
 //! Attributes read as what they should be; anything else is a finding that says what was expected and what stands there.
 
 use crate::report::Report;
+use crate::size;
 use crate::syntax::{Attribute, Expression, Kind, Spanned, Step};
 use model::finding::{Code, Finding, Source};
 use std::ops::RangeInclusive;
@@ -81,6 +82,17 @@ pub(crate) fn integer(report: &mut Report, attribute: &Attribute, range: RangeIn
         return None;
     }
     Some(value)
+}
+
+/// Octets, more than none, from text such as `20GiB`.
+pub(crate) fn bytes(report: &mut Report, attribute: &Attribute) -> Option<Spanned<u64>> {
+    let text = text(report, attribute)?;
+    let bytes = size::bytes(&text.value).filter(|bytes| *bytes > 0);
+    if bytes.is_none() {
+        let sentence = format!("`{}` is not a size such as `512GiB` or `1.9TB`", text.value);
+        wrong_value(report, text.source, sentence);
+    }
+    bytes.map(|value| Spanned { value, source: text.source })
 }
 
 /// True or false.

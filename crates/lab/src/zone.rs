@@ -106,8 +106,8 @@ fn enter(start: Start) -> Result<(), Error> {
     let real = vm::chosen(&plan, &topology, &start.real)?;
     vm::check(real.values(), start.loaders.is_some())?;
     for (host, choice) in &real {
-        if let Some(kernel) = kernel(&plan, topology.hosts[*host].device) {
-            vm::check_kernel(&choice.target, &start.design.join(kernel))?;
+        if let Some(image) = plan.design.image_of(topology.hosts[*host].device) {
+            vm::check_kernel(&choice.target, &start.design.join(&image.kernel))?;
         }
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -193,15 +193,7 @@ fn first_progress(plan: &Plan, topology: &Topology) -> Progress {
 }
 
 fn boots_own_disk(plan: &Plan, device: DeviceId) -> bool {
-    let role = plan.design.devices[device.index()].role;
-    role.is_none_or(|role| plan.design.roles[role.index()].boot.is_none())
-}
-
-/// The kernel that a machine is to boot, as the design names it.
-fn kernel(plan: &Plan, device: DeviceId) -> Option<&str> {
-    let role = plan.design.devices[device.index()].role?;
-    let image = plan.design.roles[role.index()].boot?;
-    Some(&plan.design.images[image.index()].kernel)
+    plan.design.image_of(device).is_none()
 }
 
 impl Zone {

@@ -200,7 +200,10 @@ pub(crate) fn running(
     let found = match running {
         Some(Running::Memory) => None,
         Some(Running::Disk { slot, image, .. }) => Some((Some(image.clone()), Some(*slot))),
-        None => installs(plan, device).then_some((None, None)),
+        None => {
+            let installs = plan.design.image_of(device).is_some_and(|image| image.installs);
+            installs.then_some((None, None))
+        }
     };
     if let Some((image, slot)) = found {
         let written = machine.installed.as_ref();
@@ -220,11 +223,17 @@ pub(crate) fn running(
     }
 }
 
-/// Whether what the device boots writes its disks.
-pub(crate) fn installs(plan: &Plan, device: DeviceId) -> bool {
-    let design = &plan.design;
-    let role = design.devices[device.index()].role.map(|role| &design.roles[role.index()]);
-    role.and_then(|role| role.boot).is_some_and(|image| design.images[image.index()].installs)
+/// Whether its agent may say that this image is written: it is at it, or its connection broke meanwhile and it comes
+/// back with an allowance that is not spent, or it says what it has said before.
+pub(crate) fn is_ours(machine: &Machine, image: Option<&str>) -> bool {
+    let is_told_again =
+        || machine.installed.as_ref().is_some_and(|written| written.image.as_deref() == image);
+    image.is_some()
+        && match machine.state {
+            State::Installing { .. } => true,
+            State::Validating { .. } => machine.armed.is_some() || is_told_again(),
+            _ => false,
+        }
 }
 
 /// Whether the installer of a distribution may say that it is done: it was started with an allowance that still stands.

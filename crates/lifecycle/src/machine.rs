@@ -5,7 +5,9 @@
 
 use crate::{enrolment, installing, validate};
 use model::event::{What, Wish};
-use model::facts::{CheckResult, Conflict, Hardware, Machine, Purpose, Sighting, Stage, State, Token};
+use model::facts::{
+    CheckResult, Conflict, Hardware, Machine, Purpose, Rejected, Sighting, Stage, State, Token,
+};
 use model::install::{Progress, Running};
 use model::{DeviceId, Event, Plan, Roster, Time};
 use std::collections::BTreeMap;
@@ -99,9 +101,9 @@ pub fn step(
         What::FileFetched { .. } => Step::default(),
         What::Installing { progress } => installing(machine, progress, now),
         What::Installed { generation, image, slot } => {
-            let is_ours = image.is_some()
-                && matches!(machine.state, State::Installing { .. } | State::Validating { .. });
-            if !is_ours && !installing::is_anothers(plan, machine, image.as_deref()) {
+            if !installing::is_ours(machine, image.as_deref())
+                && !installing::is_anothers(plan, machine, image.as_deref())
+            {
                 return refused("nothing is being written to its disks");
             }
             installing::installed(machine, image.clone(), *slot, *generation, now);
@@ -308,8 +310,17 @@ fn installing(machine: &mut Machine, progress: &Progress, now: Time) -> Step {
 
 /// What was there runs on, or nothing does.
 fn not_installed(machine: &mut Machine, image: &str, sentence: &str, now: Time) -> Step {
-    machine.rejected =
-        Some(model::facts::Rejected { image: image.to_owned(), sentence: sentence.to_owned(), at: now });
+    let is_told_again = machine
+        .rejected
+        .as_ref()
+        .is_some_and(|rejected| rejected.image == image && rejected.sentence == sentence);
+    if is_told_again {
+        return Step::default();
+    }
+    if machine.armed.is_none() && !matches!(machine.state, State::Installing { .. }) {
+        return refused("nothing is being written to its disks");
+    }
+    machine.rejected = Some(Rejected { image: image.to_owned(), sentence: sentence.to_owned(), at: now });
     if machine.running == Some(Running::Memory) {
         let reasons = vec![format!("its system could not be written: {sentence}")];
         return Step { changed: true, ..enter(machine, State::Failed { reasons }, now) };

@@ -43,7 +43,7 @@ pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine) -
             whenever(format!("its first DHCP request{}", from_its_ports(plan, roster, device)))
         }
         State::Seen { stage: Stage::Ipxe }
-            if installing::installs(plan, device)
+            if plan.design.image_of(device).is_some_and(|image| image.installs)
                 && machine.armed.is_none()
                 && machine.installed.is_none() =>
         {

@@ -250,6 +250,33 @@ fn what_cannot_be_written_is_told_and_leaves_what_runs() {
     assert_eq!((told.machine(2).state.name(), told.duty(2, NEW)), ("failed", Duty::Nothing));
 }
 
+/// An agent of a machine that runs says that something was written, or was not: nobody asked it to.
+#[test]
+fn nothing_is_believed_of_disks_that_nobody_allowed_to_be_written() {
+    let mut told = Told::new();
+    installed(&mut told, 1);
+    let not = || What::NotInstalled { image: NEW.into(), sentence: "the source is gone".into() };
+    let done = || {
+        let (image, slot) = (Some(NEW.into()), Some(Slot::B));
+        What::Installed { generation: Generation(3), image, slot }
+    };
+    let before = told.machine(1).clone();
+    assert!(told.tell(1, not()).0.is_some());
+    assert!(told.tell(1, done()).0.is_some());
+    assert_eq!(*told.machine(1), before);
+    told.boots(2, Some(Running::Memory));
+    assert!(told.tell(2, done()).0.is_some());
+    assert!(told.tell(2, not()).0.is_some());
+    assert_eq!(told.machine(2).state.name(), "validating");
+    // Its connection broke before it heard that this was taken: said again it is no news, and no fault.
+    told.wish(1, |generation, until| Wish::Upgrade { generation, until });
+    told.tell(1, What::Installing { progress: Progress::default() });
+    assert_eq!(told.tell(1, not()).0, None);
+    let before = told.machine(1).clone();
+    assert_eq!(told.tell(1, not()), (None, false));
+    assert_eq!(*told.machine(1), before);
+}
+
 #[test]
 fn a_reinstallation_restarts_once_and_costs_the_role_a_machine() {
     let mut told = Told::new();

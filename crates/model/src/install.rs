@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Disks that one system is written to, at most.
+pub const DISKS_MAX: usize = 64;
+/// Volumes of one layout, at most.
+pub const VOLUMES_MAX: usize = 64;
+
 /// Software RAID.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -121,29 +121,29 @@ pub(crate) fn kernel_arguments(
     ca_sha256: &[u8; 32],
     image: &BootImage,
 ) -> String {
-    let mut line = String::with_capacity(512);
-    line.push_str(&agent_arguments(machine, controllers, ca_sha256));
+    let mut line = agent_arguments(machine, controllers, ca_sha256);
     let _ = write!(line, " zw.generation={}", generation.0);
-    if !image.args.trim().is_empty() {
-        line.push(' ');
-        // Written by the design's author, who may use iPXE's own `${settings}`; only the line must stay one line.
-        line.extend(image.args.trim().chars().map(|letter| if letter.is_control() { ' ' } else { letter }));
-    }
+    push_arguments(&mut line, &image.args);
     line
 }
 
 /// The command line of a kernel that is started from the machine's disk: what its agent starts from, and what the design says.
 pub fn disk_arguments(machine: &Machine<'_>, ca_sha256: &[u8; 32], args: &str) -> String {
     let mut line = agent_arguments(machine, &in_turn(machine), ca_sha256);
-    if !args.trim().is_empty() {
-        line.push(' ');
-        line.push_str(args.trim());
-    }
+    push_arguments(&mut line, args);
     line
 }
 
+/// Adds what the design's author wrote, who may use iPXE's own `${settings}`; only the line must stay one line.
+fn push_arguments(line: &mut String, args: &str) {
+    if !args.trim().is_empty() {
+        line.push(' ');
+        line.extend(args.trim().chars().map(|letter| if letter.is_control() { ' ' } else { letter }));
+    }
+}
+
 fn agent_arguments(machine: &Machine<'_>, controllers: &[IpAddr], ca_sha256: &[u8; 32]) -> String {
-    let mut line = String::with_capacity(256);
+    let mut line = String::with_capacity(512);
     for controller in controllers {
         let _ = write!(line, "zw.controller=https://{}:{} ", host(*controller), machine.ports.agents);
     }

@@ -17,7 +17,7 @@ use crate::clock;
 use crate::controller::Controller;
 use api::bmc::{Ask, Power, Word};
 use bmc::{Address, Adoption, Bmc, Credentials, Fingerprint, Limits, Password, Progress, Tell, Trust};
-use credentials::Kept;
+use credentials::{Foreign, Kept};
 use model::design::Audience;
 use model::event::What;
 use model::{DeviceId, Event, Location, Plan};
@@ -154,8 +154,10 @@ async fn speak(
     tell: Tell,
 ) -> Result<Word, String> {
     let failed = |error: bmc::Error| format!("the BMC of {location} at {address}: {error}");
-    let kept = credentials::read(controller, location).await?;
+    let found = credentials::read(controller, location).await?;
     if let Ask::Adopt { user, password, as_given, certificate } = ask {
+        // What cannot be read any more is replaced: whoever adopts brings an account that works.
+        let kept = found.ok();
         let given = Credentials { user, password: Password::from(password.0) };
         let trust = match certificate {
             Some(text) => Trust::Pinned(asked::fingerprint(&text)?),
@@ -163,12 +165,13 @@ async fn speak(
         };
         let shown = match as_given {
             true => use_as_given(controller, location, address, given, trust, tell).await?,
-            false => adopt(controller, location, address, kept, &given, trust, tell).await?,
+            false => adopt(controller, location, address, kept.flatten(), &given, trust, tell).await?,
         };
         let shown = shown.map(|shown| format!("; its certificate is {shown}")).unwrap_or_default();
         let how = if as_given { "used with the account that was given" } else { "ours" };
         return Ok(Word::Done { outcome: format!("{how}{shown}"), inventory: None });
     }
+    let kept = found.map_err(|Foreign| Foreign.to_string())?;
     let Some(kept) = kept.filter(|kept| kept.is_adopted) else {
         return Err(format!(
             "the BMC of {location} is not adopted: nothing is known to log in with; run `zw bmc adopt {}`",
@@ -209,7 +212,7 @@ async fn adopt(
         adoption,
         factory_user: given.user.clone(),
         certificate: kept.as_ref().and_then(|kept| kept.certificate),
-        is_adopted: kept.is_some_and(|kept| kept.is_adopted),
+        is_adopted: kept.is_some_and(|kept| kept.is_adopted && !kept.is_as_given),
         is_as_given: false,
     };
     credentials::write(controller, location, &now).await?;

@@ -6,6 +6,8 @@
 
 use lab::control::{self, Machine, Progress, Request};
 use lab::directory::{Directory, Holder};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -511,21 +513,8 @@ fn where_namespaces_are_forbidden_it_says_which_setting_forbids_them() {
 
 /// The private scalar of a P-256 key in a text with a PEM block of it (RFC 5915 §3: an octet string of 32).
 fn scalar(text: &str) -> Vec<u8> {
-    let block = text.split("PRIVATE KEY-----").nth(1).expect("a key");
-    let letters: Vec<u8> =
-        block.replace("\\n", "").bytes().filter(|letter| !b"\n-\\".contains(letter)).collect();
-    let value = |letter: u8| match letter {
-        b'A'..=b'Z' => letter - b'A',
-        b'a'..=b'z' => letter - b'a' + 26,
-        b'0'..=b'9' => letter - b'0' + 52,
-        b'+' => 62,
-        _ => 63,
-    };
-    let mut octets = Vec::new();
-    for four in letters.chunks(4) {
-        let word = four.iter().fold(0_u32, |word, letter| word << 6 | u32::from(value(*letter)));
-        octets.extend(&(word << (6 * (4 - four.len()))).to_be_bytes()[1..]);
-    }
+    let key = PrivateKeyDer::from_pem_slice(text.replace("\\n", "\n").as_bytes()).expect("a key");
+    let octets = key.secret_der();
     let at = octets.windows(2).position(|two| two == [0x04, 0x20]).expect("a scalar") + 2;
     octets[at..at + 32].to_vec()
 }

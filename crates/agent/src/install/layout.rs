@@ -1,7 +1,7 @@
 //! What an order may ask of disks, and where its partitions lie: arithmetic alone.
 
 use super::gpt;
-use api::install::{Disks, Raid};
+use api::install::{DISKS_MAX, Disks, Raid, VOLUMES_MAX};
 use std::collections::BTreeSet;
 
 const MIB: u64 = 1 << 20;
@@ -13,8 +13,6 @@ const ESP_MIN: u64 = 64 * MIB;
 const ROOT_MIN: u64 = 64 * MIB;
 /// What LVM keeps for itself at the beginning, at least.
 const GROUP_OVERHEAD: u64 = MIB;
-const DISKS_MAX: usize = 64;
-const VOLUMES_MAX: usize = 32;
 
 /// Where the partitions of one disk are, in blocks, first and last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,15 +60,16 @@ pub(super) fn judge(disks: &Disks) -> Result<(), String> {
     if let Some(name) = names.iter().find(|name| !is_plain(name)) {
         return Err(format!("{name:?} is no name of a disk"));
     }
-    match (disks.raid, count) {
-        (None, 1) => {}
-        (None, _) => return Err(format!("one disk is used without raid, and the order names {count}")),
-        (Some(Raid::Raid1), 2..=DISKS_MAX) => {}
-        (Some(Raid::Raid1), _) => {
+    let enough = |raid: Raid| (raid.disks_min() as usize..=DISKS_MAX).contains(&count);
+    match disks.raid {
+        None if count == 1 => {}
+        None => return Err(format!("one disk is used without raid, and the order names {count}")),
+        Some(raid @ Raid::Raid1) if enough(raid) => {}
+        Some(Raid::Raid1) => {
             return Err(format!("raid 1 needs two disks or more, and the order names {count}"));
         }
-        (Some(Raid::Raid10), 4..=DISKS_MAX) if count.is_multiple_of(2) => {}
-        (Some(Raid::Raid10), _) => {
+        Some(raid @ Raid::Raid10) if enough(raid) && count.is_multiple_of(2) => {}
+        Some(Raid::Raid10) => {
             return Err(format!(
                 "raid 10 needs an even number of disks from four, and the order names {count}"
             ));

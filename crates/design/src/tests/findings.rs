@@ -3,7 +3,7 @@
 use super::*;
 
 /// A design without a mistake, for others to be added to.
-const BASE: &str = r#"zone "z" {
+pub(super) const BASE: &str = r#"zone "z" {
   domain   = "z.example"
   supernet = "10.0.0.0/16"
   capacity = { pods = 2, racks = 2, units = 4 }
@@ -30,7 +30,7 @@ fn alone(text: &str, expected: Expect) {
 }
 
 /// Findings of a file beside the base design.
-fn added(text: &str, expected: Expect) {
+pub(super) fn added(text: &str, expected: Expect) {
     with(&[], text, expected);
 }
 

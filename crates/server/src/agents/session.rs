@@ -7,7 +7,7 @@ use super::enrolment::{renew, speaks};
 use super::present::Push;
 use super::stream::{Ended, Stream};
 use super::tls::Certificate;
-use super::{Agents, Refused};
+use super::{Agents, Refused, Situation};
 use api::agent::{Because, FromAgent, FromController};
 use lifecycle::enrolment;
 use model::design::CheckFile;
@@ -23,7 +23,7 @@ use tokio::time::Instant;
 /// So many heartbeats may be missed before the agent counts as lost.
 const HEARTBEATS_MISSED_MAX: u32 = 3;
 
-/// Reports and check results: so many at once, then one each [`REPORT_EVERY`]. Each may be a write to the store.
+/// Whatever may be a write to the store: so many at once, then one each [`REPORT_EVERY`].
 const REPORTS_AT_ONCE: u32 = 8;
 
 /// See [`REPORTS_AT_ONCE`].
@@ -128,7 +128,8 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     stream.send(&welcome).await?;
     let reports = Allowance { left: REPORTS_AT_ONCE, since: Instant::now() };
     let told = told(&welcome);
-    let mut session = Session { agents, stream, source, certificate, running, told, ordered: None, reports };
+    let mut session =
+        Session { agents, stream, source, certificate, running, told, ordered: None, step: None, reports };
     session.run(pushes, agents.heartbeat * HEARTBEATS_MISSED_MAX).await
 }
 
@@ -160,6 +161,8 @@ struct Session<'a, S> {
     told: (Generation, Vec<CheckFile>),
     /// What it was last told of its disks.
     ordered: Option<FromController>,
+    /// The step of its installation that it last told.
+    step: Option<String>,
     reports: Allowance,
 }
 
@@ -179,7 +182,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 }
                 push = pushes.recv() => match push {
                     Some(Push::CheckAgain) => self.stream.send(&FromController::CheckAgain).await?,
-                    Some(Push::Order) => self.tell_order().await?,
+                    Some(Push::Order) => {
+                        let situation = self.situation()?;
+                        self.tell_order(situation.order).await?;
+                    }
                     None => return Err(Refused::new(Because::Replaced, "another connection of this machine took over").into()),
                 },
                 changed = published.changed(), if publishing => match changed {
@@ -213,12 +219,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             }
             FromAgent::Heartbeat => {
                 // Retired, moved or enrolled anew since: the heartbeat is where an idle agent hears of it.
-                let situation = (self.agents.look)(location);
-                enrolment::may_speak(situation.peer(self.source), self.certificate.key_sha256)
-                    .map_err(Refused::from)?;
+                let situation = self.situation()?;
                 self.stream.send(&FromController::Heartbeat { now: (self.agents.now)() }).await?;
                 // A push that found no room is made good here.
-                self.tell_order().await?;
+                self.tell_order(situation.order).await?;
             }
             FromAgent::Renew { version, location, csr } if location == self.certificate.location => {
                 let frame = renew(self.agents, version, &location, &csr, self.source)?;
@@ -227,16 +231,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             FromAgent::Renew { .. } => {
                 return Err(Refused::new(Because::WrongPlace, "the certificate is for another place").into());
             }
-            // Not more often than once a second from an agent of ours, and stored at a new step alone.
-            FromAgent::Installing { progress } => self.report(What::Installing { progress }).await?,
+            FromAgent::Installing { progress } => {
+                // Octets are not stored; another step is.
+                if self.step.as_ref() != Some(&progress.step) {
+                    self.reports.take().await;
+                    self.step = Some(progress.step.clone());
+                }
+                self.report(What::Installing { progress }).await?;
+            }
             FromAgent::Installed { generation, image, slot } => {
+                self.reports.take().await;
                 let (image, slot) = (Some(image), Some(slot));
                 self.report(What::Installed { generation, image, slot }).await?;
             }
             FromAgent::NotInstalled { image, sentence, .. } => {
+                self.reports.take().await;
                 self.report(What::NotInstalled { image, sentence }).await?;
             }
-            FromAgent::Confirmed { slot } => self.report(What::Confirmed { slot }).await?,
+            FromAgent::Confirmed { slot } => {
+                self.reports.take().await;
+                self.report(What::Confirmed { slot }).await?;
+            }
             FromAgent::Hello { .. } | FromAgent::TokenRequest { .. } | FromAgent::Enrol { .. } => {
                 return Err(Refused::new(Because::Protocol, "the session stands already").into());
             }
@@ -245,17 +260,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     }
 
     async fn report(&self, what: What) -> Result<(), Refused> {
-        let location = &self.certificate.location;
-        let situation = (self.agents.look)(location);
+        self.situation()?;
+        self.agents.tell(self.agents.event(&self.certificate.location, what)).await
+    }
+
+    /// What is planned and known of its place now, if it may still speak for it.
+    fn situation(&self) -> Result<Situation, Refused> {
+        let situation = (self.agents.look)(&self.certificate.location);
         enrolment::may_speak(situation.peer(self.source), self.certificate.key_sha256)?;
-        self.agents.tell(self.agents.event(location, what)).await
+        Ok(situation)
     }
 
     /// Tells the plan in force, if that is news.
     async fn tell_plan(&mut self) -> Result<(), End> {
-        let situation = (self.agents.look)(&self.certificate.location);
-        enrolment::may_speak(situation.peer(self.source), self.certificate.key_sha256)
-            .map_err(Refused::from)?;
+        let situation = self.situation()?;
         let told = (situation.plan.generation, situation.checks(self.running.as_ref()));
         if told != self.told {
             let probe_seconds = situation.probe_seconds();
@@ -263,19 +281,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             self.stream.send(&FromController::NewGeneration { generation, checks, probe_seconds }).await?;
             self.told = told;
         }
-        self.tell_order().await
+        self.tell_order(situation.order).await
     }
 
     /// Tells what is to be done with its disks, if that is news.
-    async fn tell_order(&mut self) -> Result<(), End> {
-        let situation = (self.agents.look)(&self.certificate.location);
-        enrolment::may_speak(situation.peer(self.source), self.certificate.key_sha256)
-            .map_err(Refused::from)?;
-        if situation.order != self.ordered {
-            if let Some(frame) = &situation.order {
+    async fn tell_order(&mut self, order: Option<FromController>) -> Result<(), End> {
+        if order != self.ordered {
+            if let Some(frame) = &order {
                 self.stream.send(frame).await?;
             }
-            self.ordered = situation.order;
+            self.ordered = order;
         }
         Ok(())
     }

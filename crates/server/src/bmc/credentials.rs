@@ -5,6 +5,7 @@ use crate::keeper::Message;
 use bmc::{Adoption, Fingerprint};
 use model::Location;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::sync::{Arc, PoisonError};
 use store::{KEY_FILE, Unsealed};
 use tokio::sync::oneshot;
@@ -28,24 +29,38 @@ fn name(location: &Location) -> String {
     format!("bmc/{location}")
 }
 
+/// Something is kept, and it was sealed with another key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Foreign;
+
+impl fmt::Display for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "what is kept of this BMC was sealed with another {KEY_FILE}: put that back, or adopt the BMC again with an account that it has"
+        )
+    }
+}
+
 /// What is kept of the BMC of a place, if anything is.
-pub(super) async fn read(controller: &Arc<Controller>, location: &Location) -> Result<Option<Kept>, String> {
+///
+/// # Errors
+/// The store cannot be read.
+pub(super) async fn read(
+    controller: &Arc<Controller>,
+    location: &Location,
+) -> Result<Result<Option<Kept>, Foreign>, String> {
     let (controller, name) = (Arc::clone(controller), name(location));
     let task = tokio::task::spawn_blocking(move || {
         let sealed = {
             let history = controller.history.lock().unwrap_or_else(PoisonError::into_inner);
             history.secret(&name).map_err(|failure| failure.to_string())?
         };
-        let Some(sealed) = sealed else { return Ok(None) };
-        let foreign = || {
-            format!(
-                "what is kept of this BMC cannot be read with this {KEY_FILE}: put back the one that it was sealed with, or adopt the BMC again after removing it"
-            )
-        };
-        match controller.bmcs.unseal(&name, &sealed) {
-            Unsealed::Plain(plain) => serde_json::from_slice(&plain).map(Some).map_err(|_| foreign()),
-            Unsealed::Foreign => Err(foreign()),
-        }
+        let Some(sealed) = sealed else { return Ok(Ok(None)) };
+        Ok(match controller.bmcs.unseal(&name, &sealed) {
+            Unsealed::Plain(plain) => serde_json::from_slice(&plain).map(Some).map_err(|_| Foreign),
+            Unsealed::Foreign => Err(Foreign),
+        })
     });
     task.await.unwrap_or_else(|_| Err("the store cannot be read now".to_owned()))
 }

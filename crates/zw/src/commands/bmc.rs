@@ -231,16 +231,15 @@ fn follow(
 ) -> Result<(String, Option<Box<Inventory>>), Failure> {
     let mut shown = Shown::new(target);
     let mut last = None;
-    client::post_lines(
-        server,
-        &format!("/v1/bmc/{}", client::encoded(target)),
-        ask,
-        |word: Word| match word {
-            Word::Waits { on, percent } => shown.show(&on, percent),
-            word => last = Some(word),
-        },
-    )?;
+    let told =
+        client::post_lines(server, &format!("/v1/bmc/{}", client::encoded(target)), ask, |word: Word| {
+            match word {
+                Word::Waits { on, percent } => shown.show(&on, percent),
+                word => last = Some(word),
+            }
+        });
     shown.end();
+    told?;
     match last {
         Some(Word::Done { outcome, inventory }) => Ok((outcome, inventory)),
         Some(Word::Failed { error }) => Err(Failure::Refused(error)),
