@@ -2,17 +2,18 @@
 
 use crate::bench::{Bench, MAC, PATIENCE, U01, ip, u01};
 use crate::client::{Client, enrolled};
+use crate::emulated_tpm;
 use agent::{Controller, Notice, Options, Pin};
 use model::event::What;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
 /// A running agent; it ends with the test.
-struct Running {
+pub(crate) struct Running {
     notices: watch::Sender<Vec<Notice>>,
-    state_dir: PathBuf,
+    pub(crate) state_dir: PathBuf,
     task: tokio::task::JoinHandle<Result<(), agent::RunError>>,
 }
 
@@ -29,7 +30,7 @@ impl Running {
     }
 
     /// Waits until so many notices of a kind were heard.
-    async fn until(&self, count: usize, wanted: impl Fn(&Notice) -> bool) {
+    pub(crate) async fn until(&self, count: usize, wanted: impl Fn(&Notice) -> bool) {
         let mut notices = self.notices.subscribe();
         let enough = notices.wait_for(|heard| heard.iter().filter(|notice| wanted(notice)).count() >= count);
         let reached = tokio::time::timeout(PATIENCE, enough).await.is_ok();
@@ -37,13 +38,17 @@ impl Running {
     }
 }
 
-fn state_dir(name: &str) -> PathBuf {
+pub(crate) fn state_dir(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("zw-agents-{}-{name}", std::process::id()));
     let _ = std::fs::remove_dir_all(&path);
     path
 }
 
 fn start(bench: &Bench, state_dir: PathBuf, pin: Pin, once: bool) -> Running {
+    start_with(bench, state_dir, pin, once, emulated_tpm::none())
+}
+
+pub(crate) fn start_with(bench: &Bench, state_dir: PathBuf, pin: Pin, once: bool, tpm: &Path) -> Running {
     let notices = watch::Sender::new(Vec::new());
     let tell = {
         let notices = notices.clone();
@@ -55,6 +60,7 @@ fn start(bench: &Bench, state_dir: PathBuf, pin: Pin, once: bool) -> Running {
         location: u01(),
         state_dir: state_dir.clone(),
         hardware_file: None,
+        tpm: tpm.to_owned(),
         is_ramdisk: false,
         once,
         tell,
@@ -62,7 +68,7 @@ fn start(bench: &Bench, state_dir: PathBuf, pin: Pin, once: bool) -> Running {
     Running { notices, state_dir, task: tokio::spawn(agent::run(options)) }
 }
 
-fn pin(bench: &Bench) -> Pin {
+pub(crate) fn pin(bench: &Bench) -> Pin {
     Pin(bench.authority.sha256())
 }
 

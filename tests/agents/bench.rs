@@ -1,7 +1,7 @@
 //! A zone of two machines on loopback addresses, the real listener, and a clock that is set by hand.
 
 use lifecycle::Zone;
-use model::design::{Audience, CheckFile, Design, Device, DeviceKind, Model, ModelKind, Role};
+use model::design::{Audience, CheckFile, Design, Device, DeviceKind, Model, ModelKind, Role, TpmTrust};
 use model::event::What;
 use model::facts::{Facts, Machine, Stage};
 use model::ids::{DeviceId, ModelId, RoleId, SubnetId};
@@ -147,10 +147,12 @@ impl Bench {
                 order: None,
             }
         };
+        let homes = Arc::clone(&self.zone);
         let agents = Agents {
             submit: Arc::new(submit),
             look: Arc::new(look),
             foreign: Arc::new(<[_]>::to_vec),
+            home_of_tpm: Arc::new(move |ek| homes.read().expect("whole").home_of_tpm(ek).cloned()),
             now: Arc::new(move || time(&clock, runs)),
             authority: Arc::clone(&self.authority),
             published: self.published.subscribe(),
@@ -203,6 +205,17 @@ impl Bench {
         let roster = Arc::new(model::Roster::of(&plan));
         self.zone.write().expect("whole").replan(plan, roster);
         self.published.send_replace(Generation(generation));
+    }
+
+    /// The same plan, whose machines prove themselves so.
+    pub(crate) fn want_tpm(&self, trust: Option<TpmTrust>) {
+        let mut zone = self.zone.write().expect("whole");
+        let mut plan = Plan::clone(zone.plan());
+        let mut design = Design::clone(&plan.design);
+        design.roles[0].tpm = trust;
+        plan.design = Arc::new(design);
+        let roster = Arc::new(model::Roster::of(&plan));
+        zone.replan(Arc::new(plan), roster);
     }
 
     pub(crate) fn check_again(&self, location: &Location) -> bool {
@@ -293,6 +306,7 @@ fn plan(generation: u64, checks: &str, machines: u16) -> Plan {
         },
         services: Vec::new(),
         guest_ouis: Vec::new(),
+        tpm: None,
         source: Source::default(),
     };
     let interface = |slot: u16| Interface {

@@ -127,11 +127,17 @@ pub(crate) fn csr(key: &KeyPair) -> String {
 }
 
 pub(crate) fn token_request(location: &Location, mac: Option<Mac>) -> FromAgent {
-    FromAgent::TokenRequest { version: VERSION, location: location.clone(), mac }
+    FromAgent::TokenRequest { version: VERSION, location: location.clone(), mac, tpm: None }
 }
 
 pub(crate) fn enrol(location: &Location, token: &Secret, key: &KeyPair) -> FromAgent {
-    FromAgent::Enrol { version: VERSION, location: location.clone(), token: token.clone(), csr: csr(key) }
+    FromAgent::Enrol {
+        version: VERSION,
+        location: location.clone(),
+        token: token.clone(),
+        csr: csr(key),
+        quote: None,
+    }
 }
 
 pub(crate) fn renew(location: &Location, key: &KeyPair) -> FromAgent {

@@ -127,8 +127,13 @@ async fn a_request_that_proves_no_key_is_not_signed_and_spends_nothing() {
     let p384 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).expect("a key");
     for bad in [String::new(), "junk".into(), lines.join("\n"), csr(&p384)] {
         let mut client = Client::connect(&bench, U01, None).await.expect("connected");
-        let frame =
-            FromAgent::Enrol { version: VERSION, location: u01(), token: token.clone(), csr: bad.clone() };
+        let frame = FromAgent::Enrol {
+            version: VERSION,
+            location: u01(),
+            token: token.clone(),
+            csr: bad.clone(),
+            quote: None,
+        };
         assert_eq!(client.refusal(&frame).await.0, Because::Protocol, "{bad}");
     }
     assert!(matches!(bench.machine(&u01()).token, Token::Issued { .. }));
@@ -144,7 +149,7 @@ async fn what_a_request_asks_to_be_named_is_ignored() {
     wishes.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let csr = wishes.serialize_request(&key).expect("a request").pem().expect("pem");
     let mut client = Client::connect(&bench, U01, None).await.expect("connected");
-    let frame = FromAgent::Enrol { version: VERSION, location: u01(), token, csr };
+    let frame = FromAgent::Enrol { version: VERSION, location: u01(), token, csr, quote: None };
     let Some(FromController::Certificate { certificate, .. }) = client.ask(&frame).await else {
         panic!("refused")
     };

@@ -9,11 +9,15 @@
 //! | `abuse`     | garbage, floods, silence                                                       |
 //! | `crowd`     | three hundred machines at once: how soon, and at what cost                        |
 //! | `agent`     | the real agent against the real listener, through loss and restart               |
+//! | `tpm`       | places that are proved by a TPM, and whoever says that he is it                   |
 
 mod abuse;
 mod agent;
 mod bench;
 mod client;
 mod crowd;
+#[path = "../emulated_tpm.rs"]
+mod emulated_tpm;
 mod enrolment;
 mod sessions;
+mod tpm;

@@ -2,13 +2,14 @@
 //!
 //! An agent whose key was offered before asks for a certificate for that key: this is enough when the last certificate
 //! ran out, or was issued and never arrived. Otherwise it makes a key, asks for the token of this boot, and spends it.
-//! The key is on disk before the token is spent, so that a crash in between costs nothing.
+//! The key is on disk before the token is spent, so that a crash in between costs nothing; a key that a TPM stands for never is.
 
 use crate::connection::{Connection, Lost};
 use crate::identity::{Identity, StateDir};
 use crate::options::{Controller, Notice, Options};
+use crate::tpm::Prover;
 use crate::trust;
-use api::agent::{Because, FromAgent, FromController, VERSION};
+use api::agent::{Because, FromAgent, FromController, ShownTpm, VERSION};
 
 /// Gets a certificate for the key in `kept`, or for a fresh key by a token. What it gets, and the key that it was
 /// about to offer when it failed, stand in `kept` afterwards.
@@ -37,24 +38,41 @@ pub(crate) async fn run(
         Some(identity) => identity,
         None => Identity::new(&options.location)?,
     };
-    let mut connection = Connection::open(controller, config).await?;
-    let request = FromAgent::TokenRequest {
-        version: VERSION,
-        location: options.location.clone(),
-        mac: connection.mac(),
-    };
-    let FromController::Token { token, .. } = connection.ask(&request).await? else {
-        return Err(Lost::Unexpected);
+    let mut connection = Connection::open(controller, config.clone()).await?;
+    let (token, quote) = match connection.ask(&token_request(&connection, options, None)).await? {
+        FromController::Token { token, .. } => (token, None),
+        FromController::ShowTpm {} => {
+            // A TPM takes its time, which a stranger is not given.
+            connection.close().await;
+            let prover = Prover::open(options.tpm.clone()).await?;
+            connection = Connection::open(controller, config).await?;
+            let request = token_request(&connection, options, Some(prover.shown()));
+            let challenge = connection.ask(&request).await?;
+            identity.is_by_tpm = true;
+            let (token, quote) = prover.answer(challenge, identity.key_sha256()?).await?;
+            (token, Some(quote))
+        }
+        _ => return Err(Lost::Unexpected),
     };
     identity.offered = true;
     let csr = identity.request()?;
     keep(identity.clone(), kept, state, options);
-    let request = FromAgent::Enrol { version: VERSION, location: options.location.clone(), token, csr };
+    let location = options.location.clone();
+    let request = FromAgent::Enrol { version: VERSION, location, token, csr, quote };
     let frame = connection.ask(&request).await?;
     connection.close().await;
     keep(identity.with(frame).ok_or(Lost::Unexpected)?, kept, state, options);
     (options.tell)(&Notice::Enrolled);
     Ok(())
+}
+
+fn token_request(connection: &Connection, options: &Options, tpm: Option<Box<ShownTpm>>) -> FromAgent {
+    FromAgent::TokenRequest {
+        version: VERSION,
+        location: options.location.clone(),
+        mac: connection.mac(),
+        tpm,
+    }
 }
 
 /// Keeps an identity in memory and, if that can be, on disk.

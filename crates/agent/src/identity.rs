@@ -7,11 +7,12 @@
 use api::agent::{FromController, Secret};
 use model::design::CheckFile;
 use model::{Generation, Location, Time};
-use rcgen::{CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rcgen::{CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -31,6 +32,9 @@ pub(crate) struct Identity {
     pub location: Location,
     /// Private key, PKCS #8, PEM.
     key: Secret,
+    /// A TPM stood for it when it was enrolled. Not stored: neither is such a key.
+    #[serde(skip)]
+    pub is_by_tpm: bool,
     /// A controller may have enrolled this key, whether or not its reply arrived.
     pub offered: bool,
     /// The certificate, until it was issued.
@@ -68,9 +72,16 @@ impl Identity {
         Ok(Self {
             location: location.clone(),
             key: Secret(key.serialize_pem()),
+            is_by_tpm: false,
             offered: false,
             issued: None,
         })
+    }
+
+    /// SHA-256 of the public key (SubjectPublicKeyInfo, DER).
+    pub(crate) fn key_sha256(&self) -> Result<[u8; 32], rcgen::Error> {
+        let key = KeyPair::from_pem(&self.key.0)?;
+        Ok(Sha256::digest(key.subject_public_key_info()).into())
     }
 
     /// A certificate request, PEM. It asks for no name: the controller knows who asks by where it asks from.
@@ -119,8 +130,18 @@ impl StateDir {
         Ok(kept.filter(|orders| orders.location == *location))
     }
 
+    /// A key that a TPM stands for stays in memory: on a disk it could leave the machine, and the TPM cannot.
     pub(crate) fn keep_identity(&self, identity: &Identity) -> Result<(), String> {
-        self.write("identity.json", identity)
+        if !identity.is_by_tpm {
+            return self.write("identity.json", identity);
+        }
+        let path = self.0.join("identity.json");
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(format!("failed to remove {}: {error}", path.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn keep_orders(&self, orders: &Orders) -> Result<(), String> {

@@ -38,6 +38,7 @@ pub mod options;
 mod probe;
 pub mod ramdisk;
 mod session;
+mod tpm;
 mod trust;
 
 pub use attempt::{RunError, run};

@@ -1,7 +1,7 @@
 //! `zw-agent`: the agent by itself, for machines and installers. All that it needs stands on the kernel's command line;
 //! flags replace it.
 
-use agent::options::CommandLine;
+use agent::options::{CommandLine, TPM};
 use agent::{Notice, Options, ramdisk};
 use std::io::Write;
 use std::path::PathBuf;
@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 const USAGE: &str =
     "usage: zw-agent [--controller https://ADDRESS:PORT]... [--ca-pin sha256:HEX] [--location L]
-                [--state DIR] [--hardware FILE] [--once] [--ramdisk]
+                [--state DIR] [--hardware FILE] [--tpm DEVICE] [--once] [--ramdisk]
 what is not given is read from the kernel's command line (zw.controller, zw.ca, zw.location);
-DIR is /var/lib/zonewright-agent unless given
+DIR is /var/lib/zonewright-agent unless given, DEVICE /dev/tpmrm0
 as the first process of a machine (/init of an initramfs) it mounts what is needed and starts itself with --ramdisk:
 then it loads drivers, takes addresses by DHCP on every interface, and is the agent, with its state in memory";
 
@@ -56,7 +56,8 @@ fn main() -> ExitCode {
 /// What it is started with, and whether there is no system yet.
 fn options(mut arguments: impl Iterator<Item = String>) -> Result<(Options, bool), String> {
     let mut given = CommandLine::default();
-    let (mut state_dir, mut hardware_file, mut once, mut is_ramdisk) = (None, None, false, false);
+    let (mut state_dir, mut hardware_file, mut tpm) = (None, None, None);
+    let (mut once, mut is_ramdisk) = (false, false);
     while let Some(flag) = arguments.next() {
         match flag.as_str() {
             "--once" => {
@@ -76,6 +77,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<(Options, bool
             "--location" => given.location = Some(model::Location::new(&value)),
             "--state" => state_dir = Some(PathBuf::from(value)),
             "--hardware" => hardware_file = Some(value.into()),
+            "--tpm" => tpm = Some(PathBuf::from(value)),
             _ => return Err(format!("there is no {flag}")),
         }
     }
@@ -86,6 +88,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<(Options, bool
         location,
         state_dir: state_dir.unwrap_or_else(|| ramdisk::state_dir(is_ramdisk)),
         hardware_file,
+        tpm: tpm.unwrap_or_else(|| TPM.into()),
         is_ramdisk,
         once,
         tell: Arc::new(|notice: &Notice| say(&notice.to_string())),

@@ -23,6 +23,8 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// JSON with CPUs, memory, disks, firmware, serial, UUID or system instead of what is found.
     pub hardware_file: Option<PathBuf>,
+    /// The TPM: the kernel's device, or a socket where an emulated one listens. It is opened only if the controller asks for it.
+    pub tpm: PathBuf,
     /// The machine has no system, or none but in memory.
     pub is_ramdisk: bool,
     /// End after the controller has taken the first report and check results.
@@ -30,6 +32,9 @@ pub struct Options {
     /// Hears what happens.
     pub tell: Arc<dyn Fn(&Notice) + Send + Sync>,
 }
+
+/// The TPM of a machine, as the kernel gives it to several at once.
+pub const TPM: &str = "/dev/tpmrm0";
 
 /// What happens to an agent, for a log.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -145,7 +145,7 @@ impl Session<'_> {
                         FromController::Install { order } => self.agent.installer.order(*order),
                         FromController::Confirm { image } => self.agent.installer.confirm(&image),
                         FromController::Restart { sentence } => self.agent.installer.restart(&sentence),
-                        FromController::Token { .. }
+                        FromController::Token { .. } | FromController::ShowTpm {} | FromController::Challenge { .. }
                         | FromController::Welcome { .. }
                         | FromController::Refused { .. } => {
                             return Err(Lost::Unexpected);

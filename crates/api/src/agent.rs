@@ -14,6 +14,7 @@ use model::{Generation, Location, Mac, Time};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 
 /// The protocol's name in the TLS handshake (RFC 7301).
 pub const ALPN: &[u8] = b"zw-agent/1";
@@ -49,6 +50,9 @@ pub enum FromAgent {
         location: Location,
         /// Hardware address of the interface it speaks through, if it could tell.
         mac: Option<Mac>,
+        /// What its TPM shows of itself, when it was asked for that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tpm: Option<Box<ShownTpm>>,
     },
     /// Without a certificate: spends the token on a certificate.
     Enrol {
@@ -56,10 +60,13 @@ pub enum FromAgent {
         version: u16,
         /// Where it was told that it stands.
         location: Location,
-        /// What [`FromController::Token`] gave.
+        /// What [`FromController::Token`] gave, or what its TPM found in [`FromController::Challenge`].
         token: Secret,
         /// Certificate signing request, PEM (RFC 2986). Only its public key and its proof are used.
         csr: String,
+        /// The registers of its TPM, when they were asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        quote: Option<Box<ShownQuote>>,
     },
     /// Asks for the next certificate for the key that was enrolled: with the last one, or without it when that ran
     /// out or never arrived. The request proves that the sender holds the key.
@@ -141,6 +148,19 @@ pub enum FromController {
         /// 32 octets in hexadecimal.
         token: Secret,
         /// How long it is good.
+        seconds: u32,
+    },
+    /// No token in plain: this place is proved by a TPM. The same request again, with what the TPM shows of itself.
+    ShowTpm {},
+    /// The single-use token of this boot, for the TPM that was shown, and a question to it.
+    Challenge {
+        /// `TPMS_ID_OBJECT`: the token, wrapped for the attestation key that was shown.
+        credential: Octets,
+        /// The seed that opens it, encrypted to the endorsement key that was shown.
+        seed: Octets,
+        /// The registers to be quoted, ascending.
+        pcrs: Vec<u8>,
+        /// How long the token is good.
         seconds: u32,
     },
     /// A certificate, for a token or for the one before.
@@ -231,6 +251,8 @@ pub enum Because {
     Token,
     /// The certificate is not the location's current one: enrol anew.
     Certificate,
+    /// Its TPM is not the one that is known here, or proves something else than before. Somebody has to look.
+    NotProved,
     /// The frame does not belong here, or says what cannot be.
     Protocol,
     /// Too much at once, or the controller cannot store it now: the same thing later may pass.
@@ -240,6 +262,65 @@ pub enum Because {
     /// A reason of a later release.
     #[serde(other)]
     Other,
+}
+
+/// What a TPM shows of itself.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ShownTpm {
+    /// The endorsement key's public area (`TPMT_PUBLIC`).
+    pub ek: Octets,
+    /// Its maker's certificate for that key, DER, if it has one.
+    pub ek_certificate: Option<Octets>,
+    /// The attestation key's public area.
+    pub ak: Octets,
+}
+
+/// The registers of a TPM, signed. The question that it answers is made of the token and of the key that is enrolled
+/// (`tpm::nonce`), so that it is good for this enrolment only.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ShownQuote {
+    /// `TPMS_ATTEST`.
+    pub attest: Octets,
+    /// `TPMT_SIGNATURE`.
+    pub signature: Octets,
+    /// The registers of the SHA-256 bank that it is of, and what is in them.
+    pub pcrs: Vec<(u8, Octets)>,
+}
+
+/// Octets, in hexadecimal where they are sent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Octets(pub Vec<u8>);
+
+impl fmt::Display for Octets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
+}
+
+impl FromStr for Octets {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const FORM: &str = "octets are an even number of hexadecimal digits";
+        let digit = |octet: u8| char::from(octet).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let octets =
+            pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect::<Option<_>>();
+        octets.filter(|_| rest.is_empty()).map(Self).ok_or(FORM)
+    }
+}
+
+impl Serialize for Octets {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Octets {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
 }
 
 /// A text that is never shown: its `Debug` form hides it, and it has no `Display`.
@@ -405,12 +486,38 @@ mod tests {
     }
 
     #[test]
+    fn octets_are_written_in_hexadecimal_and_nothing_else_is_read() {
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(Octets(all.clone()).to_string().parse(), Ok(Octets(all)));
+        assert_eq!("".parse(), Ok(Octets(Vec::new())));
+        for bad in ["0", "0g", "é", "+1", " 1"] {
+            assert!(bad.parse::<Octets>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn frames_survive_being_cut_into_octets() {
         for frame in [
             FromAgent::TokenRequest {
                 version: 1,
                 location: Location::new("ams1/p01/r1/u01"),
                 mac: Some(Mac([2, 0, 0, 0, 0, 1])),
+                tpm: Some(Box::new(ShownTpm {
+                    ek: Octets(vec![0, 255]),
+                    ek_certificate: None,
+                    ak: Octets(Vec::new()),
+                })),
+            },
+            FromAgent::Enrol {
+                version: 1,
+                location: Location::new("ams1/p01/r1/u01"),
+                token: Secret("00".into()),
+                csr: String::new(),
+                quote: Some(Box::new(ShownQuote {
+                    attest: Octets(vec![1]),
+                    signature: Octets(vec![2]),
+                    pcrs: vec![(0, Octets(vec![0; 32])), (7, Octets(vec![7; 32]))],
+                })),
             },
             FromAgent::Heartbeat,
             FromAgent::Report { hardware: Box::default() },

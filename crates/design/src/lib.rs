@@ -45,6 +45,7 @@ mod systems;
 mod tables;
 mod template;
 mod tokens;
+mod trust;
 mod value;
 mod wiring;
 

@@ -9,6 +9,7 @@ use crate::report::Report;
 use crate::size;
 use crate::syntax::{Attribute, Block, Spanned};
 use crate::systems;
+use crate::trust;
 use crate::value::{self, wrong_value};
 use ipnet::IpNet;
 use model::design::{
@@ -356,6 +357,7 @@ fn read_role(
         os: None,
         disks: None,
         ssh_keys: Vec::new(),
+        tpm: trust::read(report, block, files),
         checks: Vec::new(),
         services: Vec::new(),
         guest_ouis: Vec::new(),

@@ -514,6 +514,9 @@ impl Machine {
                 .arg(&state)
                 .arg("--hardware")
                 .arg(&file)
+                // Never this host's.
+                .arg("--tpm")
+                .arg(directory.join("tpm"))
                 .stdin(Stdio::null())
                 .stdout(log)
                 .stderr(errors)

@@ -6,7 +6,7 @@
 //!
 //! The chain of reasons, and what each level does not protect from, stands in `docs/internals/trust.md`.
 
-use crate::validate;
+use crate::{attestation, validate};
 use model::facts::{Machine, State, Token};
 use model::plan::Interface;
 use model::{DeviceId, Mac, Plan, Time};
@@ -80,6 +80,30 @@ pub fn may_have_token(peer: Peer<'_>, mac: Option<Mac>, now: Time) -> Result<(),
         && !machine.sightings.values().any(|sighting| sighting.mac == mac && recent(sighting.at))
     {
         return Err(No::WrongPlace(format!("dhcp has not seen {mac} on this machine's ports in this boot")));
+    }
+    Ok(())
+}
+
+/// Whether the peer speaks from where the place is: all that is asked of whoever shows a TPM, whose token only that TPM can read.
+///
+/// # Errors
+/// The first reason why not.
+pub fn may_show_tpm(peer: Peer<'_>) -> Result<(), No> {
+    spoken_through(peer)?;
+    living(peer).map(|_| ())
+}
+
+/// Whether the peer may begin a session, or have its certificate renewed without one, with a key that was enrolled before. Where
+/// a TPM proves who a machine is, a key of an earlier boot does not: it may have left with the disk.
+///
+/// # Errors
+/// The first reason why not.
+pub fn may_begin(peer: Peer<'_>, key_sha256: [u8; 32]) -> Result<(), No> {
+    may_speak(peer, key_sha256)?;
+    let is_of_this_boot = peer.machine.is_some_and(|machine| machine.token == Token::Used);
+    let needs_tpm = |device| attestation::is_needed(peer.plan, device, peer.machine);
+    if !is_of_this_boot && peer.device.is_some_and(needs_tpm) {
+        return Err(No::Certificate("its TPM has to prove this boot first"));
     }
     Ok(())
 }

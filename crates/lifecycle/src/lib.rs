@@ -15,6 +15,7 @@
 //! | `wait`     | what does a machine wait for, since when, until when?                          |
 //! | `why`      | all of that in sentences                                                      |
 
+pub mod attestation;
 pub mod cabling;
 pub mod enrolment;
 pub mod installing;

@@ -3,10 +3,10 @@
 //! [`step`] takes a machine by value and gives it back changed, with what is to be done. It never looks at another
 //! machine: what concerns two of them (cabling) is told to it by `zone`.
 
-use crate::{enrolment, installing, validate};
+use crate::{attestation, enrolment, installing, validate};
 use model::event::{What, Wish};
 use model::facts::{
-    CheckResult, Conflict, Hardware, Machine, Purpose, Rejected, Sighting, Stage, State, Token,
+    Attested, CheckResult, Conflict, Hardware, Machine, Purpose, Rejected, Sighting, Stage, State, Token,
 };
 use model::install::{Progress, Running};
 use model::{DeviceId, Event, Plan, Roster, Time};
@@ -54,6 +54,8 @@ pub fn expected(now: Time) -> Machine {
         stranger: None,
         token: Token::None,
         key_sha256: None,
+        tpm: None,
+        unproved: None,
         armed: None,
         running: None,
         running_since: now,
@@ -121,8 +123,22 @@ pub fn step(
             }
             _ => refused("it runs from another slot"),
         },
-        What::TokenIssued { token_sha256, until } => token_issued(machine, *token_sha256, *until, now),
-        What::Enrolled { key_sha256, token_sha256 } => enrolled(machine, *key_sha256, *token_sha256, now),
+        What::TokenIssued { token_sha256, until, ek_sha256 } => {
+            token_issued(machine, *token_sha256, *until, ek_sha256.as_ref(), now)
+        }
+        What::NotProved { sentence } => {
+            let is_news = machine.unproved.as_ref() != Some(sentence);
+            machine.unproved = Some(sentence.clone());
+            Step { changed: is_news, ..Step::default() }
+        }
+        What::Enrolled { tpm: None, token_sha256: Some(_), .. }
+            if attestation::is_needed(plan, device, Some(machine)) =>
+        {
+            refused("its place is proved by a TPM")
+        }
+        What::Enrolled { key_sha256, token_sha256, tpm } => {
+            enrolled(machine, *key_sha256, *token_sha256, tpm.as_ref(), now)
+        }
         What::Connected { running } => {
             let mut step = installing::running(plan, device, machine, running.as_ref(), now);
             merge(&mut step, connected(machine, now));
@@ -254,7 +270,22 @@ fn begin_boot(machine: &mut Machine, now: Time) {
     machine.checks.clear();
 }
 
-fn token_issued(machine: &mut Machine, sha256: [u8; 32], until: Time, now: Time) -> Step {
+fn token_issued(
+    machine: &mut Machine,
+    sha256: [u8; 32],
+    until: Time,
+    ek_sha256: Option<&[u8; 32]>,
+    now: Time,
+) -> Step {
+    if until <= now {
+        return refused("the token would be over before it began");
+    }
+    // Whoever gets it cannot read it but by the TPM that was accepted here: that is a better reason than a boot.
+    let is_own = machine.tpm.as_ref().is_some_and(|known| Some(&known.ek_sha256) == ek_sha256);
+    if is_own && !matches!(machine.state, State::Retired { .. }) {
+        machine.token = Token::Issued { sha256, until };
+        return Step { changed: true, ..Step::default() };
+    }
     match machine.state {
         State::Seen { .. } | State::Booting { .. } | State::Installing { .. } => {}
         _ => {
@@ -266,15 +297,18 @@ fn token_issued(machine: &mut Machine, sha256: [u8; 32], until: Time, now: Time)
     if machine.token == Token::Used {
         return refused("the token of this boot was used; power-cycle the machine for another");
     }
-    if until <= now {
-        return refused("the token would be over before it began");
-    }
     // An agent that died between asking and using may ask again: the earlier token is void from here on.
     machine.token = Token::Issued { sha256, until };
     Step { changed: true, ..Step::default() }
 }
 
-fn enrolled(machine: &mut Machine, key: [u8; 32], token: Option<[u8; 32]>, now: Time) -> Step {
+fn enrolled(
+    machine: &mut Machine,
+    key: [u8; 32],
+    token: Option<[u8; 32]>,
+    tpm: Option<&Attested>,
+    now: Time,
+) -> Step {
     let Some(token) = token else {
         // A renewal was authenticated by the certificate that it replaces.
         if machine.key_sha256.is_none() || matches!(machine.state, State::Retired { .. }) {
@@ -286,6 +320,13 @@ fn enrolled(machine: &mut Machine, key: [u8; 32], token: Option<[u8; 32]>, now: 
     if let Err(why) = enrolment::is_good(machine.token, token, now) {
         return refused(why);
     }
+    if let Some(tpm) = tpm {
+        if attestation::follows(machine.tpm.as_ref(), tpm).is_err() {
+            return refused("what its TPM proves does not follow what it proved before");
+        }
+        machine.tpm = Some(tpm.clone());
+    }
+    machine.unproved = None;
     machine.token = Token::Used;
     machine.key_sha256 = Some(key);
     let mut step = Step { changed: true, ..Step::default() };
@@ -441,6 +482,9 @@ fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
             machine.accepted =
                 machine.sightings.iter().map(|(interface, seen)| (interface.clone(), seen.mac)).collect();
             machine.conflicts.clear();
+            // The next TPM that it proves itself by is its own.
+            machine.tpm = None;
+            machine.unproved = None;
             Step { changed: true, view_changed: true, actions: vec![Action::AskAgent], refused: None }
         }
         Wish::Drain { reason } => enter(machine, State::Draining { reason: reason.clone(), by }, now),
@@ -448,6 +492,8 @@ fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
         Wish::Retire { reason } => {
             machine.key_sha256 = None;
             machine.token = Token::None;
+            machine.tpm = None;
+            machine.unproved = None;
             machine.armed = None;
             Step { view_changed: true, ..enter(machine, State::Retired { reason: reason.clone(), by }, now) }
         }

@@ -80,6 +80,9 @@ fn troubles(machine: &Machine, now: Time, sentences: &mut Vec<String>) {
     if let Some((code, doubt)) = &machine.miscabled {
         sentences.push(format!("{doubt} [{code}]"));
     }
+    if let Some(unproved) = &machine.unproved {
+        sentences.push(format!("its agent was not believed: {unproved}"));
+    }
     if let State::Failed { reasons } = &machine.state {
         sentences.extend(reasons.iter().skip(1).cloned());
     }

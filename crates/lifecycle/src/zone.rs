@@ -80,6 +80,12 @@ impl Zone {
             );
             return applied;
         }
+        if let What::Enrolled { tpm: Some(tpm), .. } = &event.what
+            && self.home_of_tpm(&tpm.ek_sha256).is_some_and(|home| *home != event.location)
+        {
+            applied.refused = Some("its TPM is another machine's");
+            return applied;
+        }
         if let What::Operator { wish: Wish::Accept, .. } = &event.what {
             self.free_addresses_of(&event.location, &mut applied);
             self.sightings.mark_dirty();

@@ -61,8 +61,11 @@ impl Told {
 
     fn enrols(&mut self, unit: u8) {
         let until = self.now + Duration::from_secs(900);
-        assert_eq!(self.tell(unit, What::TokenIssued { token_sha256: [unit; 32], until }).refused, None);
-        let paid = What::Enrolled { key_sha256: [9; 32], token_sha256: Some([unit; 32]) };
+        assert_eq!(
+            self.tell(unit, What::TokenIssued { token_sha256: [unit; 32], until, ek_sha256: None }).refused,
+            None
+        );
+        let paid = What::Enrolled { key_sha256: [9; 32], token_sha256: Some([unit; 32]), tpm: None };
         assert_eq!(self.tell(unit, paid).refused, None);
         self.tell(unit, What::Connected { running: None });
     }
@@ -215,8 +218,10 @@ fn a_token_is_good_once_for_one_boot_and_in_time() {
     let issue = |told: &Told, token: u8, seconds: u64| What::TokenIssued {
         token_sha256: [token; 32],
         until: told.now + Duration::from_secs(seconds),
+        ek_sha256: None,
     };
-    let use_up = |token: u8| What::Enrolled { key_sha256: [token; 32], token_sha256: Some([token; 32]) };
+    let use_up =
+        |token: u8| What::Enrolled { key_sha256: [token; 32], token_sha256: Some([token; 32]), tpm: None };
     let early = issue(&told, 1, 900);
     assert!(told.tell(1, early).refused.is_some(), "no token before the machine was seen");
     told.boots(1, 1);
@@ -315,10 +320,13 @@ fn a_neighbours_machine_on_one_port_does_not_void_the_boot_by_another() {
     told.asks(2, "eno2", mac(2, 2), uuid(2), Stage::BiosPxe);
     told.tell(2, What::ScriptFetched { generation: Generation(1) });
     let until = told.now + Duration::from_secs(900);
-    assert_eq!(told.tell(2, What::TokenIssued { token_sha256: [2; 32], until }).refused, None);
+    assert_eq!(
+        told.tell(2, What::TokenIssued { token_sha256: [2; 32], until, ek_sha256: None }).refused,
+        None
+    );
     told.asks(2, "eno1", mac(1, 1), uuid(1), Stage::BiosPxe);
     assert_eq!(told.state(2), "booting");
-    let paid = What::Enrolled { key_sha256: [9; 32], token_sha256: Some([2; 32]) };
+    let paid = What::Enrolled { key_sha256: [9; 32], token_sha256: Some([2; 32]), tpm: None };
     assert_eq!(told.tell(2, paid).refused, None);
     // Once nothing is under way, whoever boots there is what the place shows.
     told.becomes_ready(1, 1);
@@ -421,7 +429,9 @@ fn a_retired_machine_is_left_alone() {
     told.boots(1, 1);
     assert_eq!(told.state(1), "retired");
     let until = told.now + Duration::from_secs(900);
-    assert!(told.tell(1, What::TokenIssued { token_sha256: [1; 32], until }).refused.is_some());
+    assert!(
+        told.tell(1, What::TokenIssued { token_sha256: [1; 32], until, ek_sha256: None }).refused.is_some()
+    );
     told.tell(1, What::Operator { by: "root".to_owned(), wish: Wish::Return });
     assert_eq!(told.state(1), "validating", "its agent is still connected");
 }
@@ -488,11 +498,12 @@ mod properties {
             Happens::Script(unit) => told.tell(unit, What::ScriptFetched { generation: Generation(1) }),
             Happens::Token(unit) => {
                 let until = told.now + Duration::from_secs(900);
-                told.tell(unit, What::TokenIssued { token_sha256: [unit; 32], until })
+                told.tell(unit, What::TokenIssued { token_sha256: [unit; 32], until, ek_sha256: None })
             }
-            Happens::Enrol(unit, token) => {
-                told.tell(unit, What::Enrolled { key_sha256: [9; 32], token_sha256: Some([token; 32]) })
-            }
+            Happens::Enrol(unit, token) => told.tell(
+                unit,
+                What::Enrolled { key_sha256: [9; 32], token_sha256: Some([token; 32]), tpm: None },
+            ),
             Happens::Report(unit, right) => {
                 let hardware = if right { as_drawn() } else { Hardware::default() };
                 told.tell(unit, What::Reported { hardware: Box::new(hardware) })

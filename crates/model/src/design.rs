@@ -381,6 +381,8 @@ pub struct Role {
     pub disks: Option<LayoutId>,
     /// Who may log in as root by SSH: lines of `authorized_keys`.
     pub ssh_keys: Vec<String>,
+    /// How its machines prove that they are themselves, beyond the port that they ask on.
+    pub tpm: Option<TpmTrust>,
     /// Check files (YAML), path relative to the design's directory and text.
     pub checks: Vec<CheckFile>,
     /// Services that every machine of the role offers; each becomes an SRV record.
@@ -390,6 +392,15 @@ pub struct Role {
     /// Where the block stands.
     #[serde(skip)]
     pub source: Source,
+}
+
+/// Machines that prove themselves by their TPM.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TpmTrust {
+    /// The registers that stay what they were when the machine was accepted; ascending.
+    pub pcrs: Vec<u8>,
+    /// Certificates (PEM) of the makers that endorsement keys must be from; `None`: of any.
+    pub makers: Option<String>,
 }
 
 /// A file of checks.

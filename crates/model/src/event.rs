@@ -1,6 +1,6 @@
 //! What happened: the one input of a machine's life, and what the store keeps of it.
 
-use crate::facts::{CheckResult, DhcpServer, Hardware, Stage};
+use crate::facts::{Attested, CheckResult, DhcpServer, Hardware, Stage};
 use crate::ids::Generation;
 use crate::install::{Progress, Running, Slot};
 use crate::location::Location;
@@ -95,6 +95,14 @@ pub enum What {
         token_sha256: [u8; 32],
         /// When it stops being good.
         until: Time,
+        /// SHA-256 of the endorsement key of the TPM that alone can read it. `None`: it was told in plain.
+        #[serde(default)]
+        ek_sha256: Option<[u8; 32]>,
+    },
+    /// Its agent is not believed to be this machine's.
+    NotProved {
+        /// Why, a sentence.
+        sentence: String,
     },
     /// A certificate was issued: for a token, or for the certificate it replaces.
     Enrolled {
@@ -102,6 +110,9 @@ pub enum What {
         key_sha256: [u8; 32],
         /// SHA-256 of the token that paid for it. `None`: a renewal, asked for with the current certificate.
         token_sha256: Option<[u8; 32]>,
+        /// What its TPM proved beside.
+        #[serde(default)]
+        tpm: Option<Attested>,
     },
     /// Its agent opened a connection.
     Connected {

@@ -47,6 +47,12 @@ pub struct Machine {
     /// SHA-256 of the public key (SubjectPublicKeyInfo, DER) that its agent's certificates are for. The key and not a
     /// certificate is what counts: certificates are renewed twice a day, and that is no change of state.
     pub key_sha256: Option<[u8; 32]>,
+    /// The TPM that it proved itself by, the last time. From then on nothing else is its proof.
+    #[serde(default)]
+    pub tpm: Option<Attested>,
+    /// Why its agent was last not believed, a sentence; `None` once it was.
+    #[serde(default)]
+    pub unproved: Option<String>,
     /// Its disks may be written.
     pub armed: Option<Armed>,
     /// What its agent runs in; `None` before it said so, and of systems that are not ours.
@@ -194,6 +200,19 @@ pub enum Token {
     },
     /// Used. Another is given out only after another boot.
     Used,
+}
+
+/// What a TPM proved, when its machine enrolled.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Attested {
+    /// SHA-256 of its endorsement key's public area: by this it is known.
+    pub ek_sha256: [u8; 32],
+    /// The registers that the role names, of the SHA-256 bank, and what is in them; ascending.
+    pub pcrs: Vec<(u8, [u8; 32])>,
+    /// How often it was reset. It never goes back.
+    pub resets: u32,
+    /// Milliseconds that it has run. It never goes back, but with a reset before it was written down.
+    pub clock_ms: u64,
 }
 
 /// Its disks may be written.

@@ -154,6 +154,8 @@ pub struct RoleRow<'a> {
     pub disks: Option<Cow<'a, str>>,
     /// Who may log in as root by SSH.
     pub ssh_keys: Cow<'a, [String]>,
+    /// The registers that its machines' TPMs prove; none if they are known by their port alone.
+    pub tpm_registers: Option<Cow<'a, [u8]>>,
     /// The files of checks.
     pub checks: Vec<Cow<'a, str>>,
     /// The services that get SRV records.

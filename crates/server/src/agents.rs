@@ -14,6 +14,7 @@
 //! | `order`     | what an agent is told about its machine's disks                            |
 //! | `present`   | who is connected, and how to reach them                                    |
 
+mod attestation;
 mod authority;
 mod enrolment;
 pub(crate) mod order;
@@ -84,6 +85,12 @@ impl Situation {
         Peer { plan: &self.plan, device: self.device, machine: self.machine.as_ref(), source }
     }
 
+    /// Whether nothing but a TPM proves who stands there.
+    fn needs_tpm(&self) -> bool {
+        let needs = |device| lifecycle::attestation::is_needed(&self.plan, device, self.machine.as_ref());
+        self.device.is_some_and(needs)
+    }
+
     /// How often the place's agent looks for DHCP servers, in seconds; 0: never.
     fn probe_seconds(&self) -> u32 {
         self.device.map_or(0, |device| lifecycle::probe::every_seconds(&self.plan, device))
@@ -105,6 +112,9 @@ impl Situation {
 /// Which of these DHCP servers are not this zone's.
 pub type Foreign = dyn Fn(&[DhcpServer]) -> Vec<DhcpServer> + Send + Sync;
 
+/// Where a TPM is known from.
+pub type HomeOfTpm = dyn Fn(&[u8; 32]) -> Option<Location> + Send + Sync;
+
 /// Everything that the listener needs.
 #[derive(Clone)]
 pub struct Agents {
@@ -115,6 +125,8 @@ pub struct Agents {
     pub look: Arc<dyn Fn(&Location) -> Situation + Send + Sync>,
     /// Tells the DHCP servers that an agent heard apart.
     pub foreign: Arc<Foreign>,
+    /// The place whose machine has proved itself by the TPM of this endorsement key (SHA-256 of its public area).
+    pub home_of_tpm: Arc<HomeOfTpm>,
     /// The clock.
     pub now: Arc<dyn Fn() -> Time + Send + Sync>,
     /// The certificate authority.

@@ -134,8 +134,9 @@ impl Reader<'_> {
 
 /// Whether a design may consist of such a file, by its name.
 pub(crate) fn is_design_file(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| ["hcl", "csv", "yaml", "yml", "j2"].iter().any(|known| extension == *known))
+    path.extension().is_some_and(|extension| {
+        ["hcl", "csv", "yaml", "yml", "j2", "pem"].iter().any(|known| extension == *known)
+    })
 }
 
 #[cfg(test)]

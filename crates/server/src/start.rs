@@ -576,11 +576,12 @@ fn serve_agents(
     stopping: &watch::Receiver<bool>,
 ) -> Result<(), StartError> {
     let addresses = controller.view.load().boot.controllers.clone();
-    let [submitting, looking, hearing] = [(); 3].map(|()| Arc::clone(controller));
+    let [submitting, looking, hearing, homes] = [(); 4].map(|()| Arc::clone(controller));
     let agents = Agents {
         submit: Arc::new(move |event, verdict| submitting.inbox.send(Message::Ask(event, verdict))),
         look: Arc::new(move |location| looking.look(location)),
         foreign: Arc::new(move |heard| lifecycle::probe::foreign(&hearing.view.load(), heard)),
+        home_of_tpm: Arc::new(move |ek_sha256| homes.zone().home_of_tpm(ek_sha256).cloned()),
         now: Arc::new(clock::now),
         authority: Arc::new(authority),
         published: controller.published.subscribe(),

@@ -27,27 +27,10 @@ pub use credential::{Credential, make_credential};
 pub use device::{Shown, Tpm, TpmError};
 pub use octets::Malformed;
 pub use public::Public;
-pub use quote::{Quote, Quoted, WrongQuote};
+pub use quote::{Quote, Quoted, WrongQuote, nonce};
 
 /// The number of a platform configuration register, 0 to 23, of the SHA-256 bank.
 pub type Pcr = u8;
 
 /// Registers of a TPM (PC Client Platform TPM Profile §4.6.2).
 pub const PCRS: u8 = 24;
-
-/// What firmware measures into a register, for people (PC Client Platform Firmware Profile §3.3.4; 8 and 9 are GRUB's and the kernel's).
-pub fn pcr_in_words(pcr: Pcr) -> &'static str {
-    match pcr {
-        0 => "its firmware",
-        1 => "its firmware's settings",
-        2 => "its option ROMs",
-        3 => "its option ROMs' settings",
-        4 => "what its firmware started",
-        5 => "its partition table",
-        6 => "its maker's own events",
-        7 => "its Secure Boot settings",
-        8 => "its boot loader's commands",
-        9 => "its kernel and initial RAM disk",
-        _ => "what its system measured",
-    }
-}

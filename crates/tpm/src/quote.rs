@@ -24,6 +24,16 @@ pub struct Quote {
     pub pcrs: BTreeMap<Pcr, [u8; 32]>,
 }
 
+/// The question that a quote answers at an enrolment: nobody else knows the token, and the answer is of use for this key only.
+pub fn nonce(token: &[u8; 32], key_sha256: &[u8; 32]) -> [u8; 32] {
+    Sha256::new()
+        .chain_update(b"zonewright enrolment\0")
+        .chain_update(token)
+        .chain_update(key_sha256)
+        .finalize()
+        .into()
+}
+
 /// What a good quote says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Quoted {

@@ -2,91 +2,16 @@
 //!
 //! Without swtpm the tests say so and are passed over; `cargo xtask packages` installs it.
 
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+#[path = "../../../tests/emulated_tpm.rs"]
+#[expect(dead_code, reason = "the agents' tests use all of it")]
+mod emulated_tpm;
+
+use emulated_tpm::Emulated;
+use std::path::Path;
 use tpm::{Credential, Public, Quote, Tpm, TpmError, WrongQuote, make_credential};
 
-/// A TPM of a test's own; dropped, it is gone.
-struct Emulated {
-    directory: PathBuf,
-    child: Option<Child>,
-}
-
-impl Emulated {
-    fn new(name: &str) -> Option<Self> {
-        let directory = std::env::temp_dir().join(format!("zw-tpm-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&directory);
-        std::fs::create_dir_all(&directory).expect("made");
-        let made = Command::new("swtpm_setup")
-            .args(["--tpm2", "--createek", "--overwrite", "--tpmstate"])
-            .arg(&directory)
-            .stdin(Stdio::null())
-            .output();
-        let Ok(made) = made else {
-            eprintln!("skipped {name}: swtpm_setup not installed (`cargo xtask packages` does it)");
-            return None;
-        };
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
-        let mut tpm = Self { directory, child: None };
-        tpm.power_on();
-        Some(tpm)
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.directory.join("socket")
-    }
-
-    /// Also: the machine is reset.
-    fn power_on(&mut self) {
-        self.power_off();
-        let child = Command::new("swtpm")
-            .args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear", "--tpmstate"])
-            .arg(format!("dir={}", self.directory.display()))
-            .args(["--server", &format!("type=unixio,path={}", self.socket().display())])
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        self.child = Some(child.expect("swtpm starts"));
-        let began = Instant::now();
-        while !self.socket().exists() {
-            assert!(began.elapsed() < Duration::from_secs(30), "swtpm does not listen");
-            std::thread::yield_now();
-        }
-    }
-
-    fn power_off(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().expect("killed");
-            child.wait().expect("ended");
-        }
-        let _ = std::fs::remove_file(self.socket());
-    }
-
-    fn open(&self, salt: u8) -> Tpm {
-        Tpm::open(&self.socket(), &[salt; 32]).expect("a TPM")
-    }
-
-    /// Measures something into a register: `TPM2_PCR_Extend` with the authorization of everybody.
-    fn extend(&self, pcr: u8) {
-        let mut command = vec![0x80, 0x02, 0, 0, 0, 65, 0, 0, 0x01, 0x82, 0, 0, 0, pcr];
-        command.extend([0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0x0B]);
-        command.extend([7; 32]);
-        let mut way = UnixStream::connect(self.socket()).expect("connected");
-        way.write_all(&command).expect("written");
-        let mut response = [0; 10];
-        way.read_exact(&mut response).expect("a response");
-        assert_eq!(response[6..], [0; 4], "{response:x?}");
-    }
-}
-
-impl Drop for Emulated {
-    fn drop(&mut self) {
-        self.power_off();
-        let _ = std::fs::remove_dir_all(&self.directory);
-    }
+fn open(emulated: &Emulated, salt: u8) -> Tpm {
+    Tpm::open(&emulated.socket(), &[salt; 32]).expect("a TPM")
 }
 
 const SECRET: [u8; 32] = [0x5A; 32];
@@ -115,7 +40,7 @@ fn is_refused(outcome: Result<Vec<u8>, TpmError>) -> bool {
 #[test]
 fn a_secret_is_read_by_the_tpm_and_for_the_key_that_it_was_wrapped_for() {
     let Some(emulated) = Emulated::new("credential") else { return };
-    let mut tpm = emulated.open(1);
+    let mut tpm = open(&emulated, 1);
     let credential = wrapped(&ek(&tpm), &ak(&tpm));
     assert_eq!(tpm.activate(&credential).expect("opened"), SECRET);
     // The same again, and often: nothing is left behind in the TPM.
@@ -130,25 +55,29 @@ fn a_secret_is_read_by_the_tpm_and_for_the_key_that_it_was_wrapped_for() {
     // The name of another key of this very TPM.
     let first = ak(&tpm);
     drop(tpm);
-    let mut tpm = emulated.open(2);
+    let mut tpm = open(&emulated, 2);
     assert_ne!(first.name(), ak(&tpm).name());
     let swapped = wrapped(&ek(&tpm), &first);
     assert!(is_refused(tpm.activate(&swapped)));
     // Another TPM.
     let other = Emulated::new("credential-other").expect("as the first");
-    let mut stranger = other.open(2);
+    let mut stranger = open(&other, 2);
     assert_ne!(ek(&tpm).sha256(), ek(&stranger).sha256());
     assert!(is_refused(stranger.activate(&wrapped(&ek(&tpm), &ak(&stranger)))));
     drop(tpm);
+    assert_eq!(open(&emulated, 1).shown().ek_certificate, None);
+    let certified = Emulated::with_certificate("credential-certified").expect("as the first");
+    let certificate = open(&certified, 1).shown().ek_certificate.clone().expect("read");
+    assert_eq!(certificate[0], 0x30, "DER of a certificate");
     // The endorsement key is the same whenever it is asked for.
-    let again = |salt| ek(&emulated.open(salt)).sha256();
+    let again = |salt| ek(&open(&emulated, salt)).sha256();
     assert_eq!(again(3), again(4));
 }
 
 #[test]
 fn a_quote_is_of_these_registers_and_answers_one_question() {
     let Some(mut emulated) = Emulated::new("quote") else { return };
-    let mut tpm = emulated.open(1);
+    let mut tpm = open(&emulated, 1);
     let quote = tpm.quote(&[1; 32], &PCRS).expect("a quote");
     let before = quote.verify(&ak(&tpm), &[1; 32], &PCRS).expect("good");
     assert_eq!((before.pcrs[&0], before.pcrs.len()), ([0; 32], PCRS.len()));
@@ -172,7 +101,7 @@ fn a_quote_is_of_these_registers_and_answers_one_question() {
     drop(tpm);
     // Something else was started.
     emulated.extend(9);
-    let mut tpm = emulated.open(1);
+    let mut tpm = open(&emulated, 1);
     let quote = tpm.quote(&[3; 32], &PCRS).expect("a quote");
     let after = quote.verify(&own, &[3; 32], &PCRS).expect("good");
     let changed: Vec<u8> = PCRS.into_iter().filter(|pcr| before.pcrs[pcr] != after.pcrs[pcr]).collect();
@@ -180,9 +109,9 @@ fn a_quote_is_of_these_registers_and_answers_one_question() {
     assert!(after.clock_ms >= before.clock_ms);
     drop(tpm);
     emulated.power_on();
-    let again = emulated.open(2).quote(&[4; 32], &PCRS).expect("a quote");
+    let again = open(&emulated, 2).quote(&[4; 32], &PCRS).expect("a quote");
     assert_eq!(again.verify(&own, &[4; 32], &PCRS), Err(WrongQuote::Signature), "another key");
-    let mut tpm = emulated.open(1);
+    let mut tpm = open(&emulated, 1);
     let again = tpm.quote(&[4; 32], &PCRS).expect("a quote").verify(&own, &[4; 32], &PCRS).expect("good");
     assert!(again.resets > after.resets && again.pcrs == before.pcrs);
 }

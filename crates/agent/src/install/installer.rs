@@ -249,6 +249,7 @@ mod tests {
             location: model::Location::new("ams1/p01/r1/u01"),
             state_dir: "/nonexistent".into(),
             hardware_file: Some("/nonexistent".into()),
+            tpm: "/nonexistent".into(),
             is_ramdisk: false,
             once: false,
             tell: Arc::new(|_| {}),

@@ -427,6 +427,7 @@ fn role(name: &str, boot: Option<ImageId>) -> Role {
         checks: Vec::new(),
         services: Vec::new(),
         guest_ouis: vec![GUEST_OUI],
+        tpm: None,
         source: Source::default(),
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn added(text: &str, expected: Expect) {
 }
 
 /// Findings of a file beside the base design and other files.
-fn with(others: &[File], text: &str, expected: Expect) {
+pub(super) fn with(others: &[File], text: &str, expected: Expect) {
     let mut files = vec![file("base.hcl", BASE), file("a.hcl", text)];
     files.extend_from_slice(others);
     let (_, findings) = parse(&files);

@@ -1,6 +1,6 @@
 //! `os`, `layout` and what a role writes to disks: every sentence, and every mount point that is refused.
 
-use super::findings::{BASE, added};
+use super::findings::{BASE, added, with};
 use super::*;
 
 /// An image that installs is needed wherever an `os` is.
@@ -183,4 +183,85 @@ fn volumes_that_would_hide_the_system() {
     {
         assert_eq!(mount(place), "", "{place}");
     }
+}
+
+#[test]
+fn trust() {
+    let maker = file("makers.pem", "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n");
+    let role = |trust: &str, expected: Expect| {
+        with(
+            &[maker.clone(), file("empty.pem", "")],
+            &format!("role \"r\" {{\n  trust = {trust}\n}}\n"),
+            expected,
+        );
+    };
+    for good in [
+        "\"tpm\"",
+        "\"port\"",
+        "{ by = \"tpm\" }",
+        "{ by = \"tpm\", pcrs = [7, 0, 0], makers = \"makers.pem\" }",
+    ] {
+        role(good, expect![[""]]);
+    }
+    role(
+        "\"tmp\"",
+        expect![[r#"
+        a.hcl:2:11 "\"tmp\"" error[ZW0205] `trust` cannot be `tmp`
+          help: did you mean `tpm`?
+    "#]],
+    );
+    role(
+        "tpm",
+        expect![[r#"
+        a.hcl:2:11 "tpm" error[ZW0204] `trust` takes text, not a bare word
+          help: write `"tpm"`
+    "#]],
+    );
+    role(
+        "{ pcrs = [0] }",
+        expect![[r#"
+        a.hcl:2:11 "{ pcrs = [0] }" error[ZW0203] `trust` needs `by`
+          help: write `by = "tpm"`
+    "#]],
+    );
+    role(
+        "{ by = \"port\" }",
+        expect![[r#"
+        a.hcl:2:18 "\"port\"" error[ZW0205] `by` cannot be `port`
+          help: it is one of `tpm`
+    "#]],
+    );
+    role(
+        "{ by = \"tpm\", pcrs = [16, \"0\", -1] }",
+        expect![[r#"
+        a.hcl:2:33 "16" error[ZW0205] there is no register 16 from 0 to 15
+        a.hcl:2:37 "\"0\"" error[ZW0204] `pcrs` takes a list of numbers, not text
+        a.hcl:2:42 "-1" error[ZW0205] there is no register -1 from 0 to 15
+    "#]],
+    );
+    role(
+        "{ by = \"tpm\", pcrs = [] }",
+        expect![[r#"
+        a.hcl:2:32 "[]" error[ZW0205] a quote is of one register at least
+    "#]],
+    );
+    role(
+        "{ by = \"tpm\", makers = \"maker.pem\" }",
+        expect![[r#"
+        a.hcl:2:34 "\"maker.pem\"" error[ZW0211] there is no file `maker.pem` in the design
+          help: did you mean `makers.pem`?
+    "#]],
+    );
+    role(
+        "{ by = \"tpm\", makers = \"empty.pem\", level = 3 }",
+        expect![[r#"
+        a.hcl:2:34 "\"empty.pem\"" error[ZW0205] `empty.pem` holds no certificate
+          help: certificates of TPMs' makers, one after the other, in PEM
+        a.hcl:2:47 "level" error[ZW0202] `trust` has no attribute `level`
+    "#]],
+    );
+    let text = format!("{BASE}role \"r\" {{\n  trust = {{ by = \"tpm\", pcrs = [7, 0, 0] }}\n}}\n");
+    let (design, _) = parse(&[file("a.hcl", &text)]);
+    let tpm = design.and_then(|design| design.roles[0].tpm.clone()).expect("by its TPM");
+    assert_eq!((tpm.pcrs, tpm.makers), (vec![0, 7], None));
 }

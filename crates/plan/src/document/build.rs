@@ -109,6 +109,7 @@ fn roles(design: &Design) -> Vec<RoleRow<'_>> {
             os: role.os.map(|os| design.systems[os.index()].name.as_str().into()),
             disks: role.disks.map(|layout| design.layouts[layout.index()].name.as_str().into()),
             ssh_keys: role.ssh_keys.as_slice().into(),
+            tpm_registers: role.tpm.as_ref().map(|trust| trust.pcrs.as_slice().into()),
             checks: role.checks.iter().map(|check| check.path.as_str().into()).collect(),
             services: role.services.as_slice().into(),
         });

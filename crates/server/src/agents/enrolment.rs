@@ -3,10 +3,13 @@
 //! In: frames and the peer's address. Out: two events, and replies that leave only after the event is stored. Whether
 //! the peer may is `lifecycle::enrolment`'s to say, and that it may once is decided where the event is applied.
 
+use super::attestation::{self, Claim};
 use super::authority::Request;
 use super::stream::{Ended, Stream};
 use super::{Agents, Refused};
-use api::agent::{Because, FromAgent, FromController, Secret, VERSION, VERSION_OLDEST};
+use api::agent::{
+    Because, FromAgent, FromController, Octets, Secret, ShownQuote, ShownTpm, VERSION, VERSION_OLDEST,
+};
 use lifecycle::enrolment::{self, TOKEN_LIFE};
 use model::event::What;
 use model::{Event, Location, Mac};
@@ -14,7 +17,7 @@ use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// A whole enrolment is two frames. The rest is room for one retry.
+/// A whole enrolment is two frames, or three by a TPM. The rest is room for one retry.
 const FRAMES_MAX: usize = 4;
 
 /// Answers a peer until it has what it came for, is refused or has asked too often.
@@ -23,16 +26,18 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut Stream<S>,
     source: IpAddr,
 ) {
+    let mut claim = None;
     for _ in 0..FRAMES_MAX {
         let answered = match stream.receive().await {
-            Ok(FromAgent::TokenRequest { version, location, mac }) => {
-                token(agents, version, &location, mac, source).await
+            Ok(FromAgent::TokenRequest { version, location, mac, tpm }) => {
+                token(agents, version, &location, mac, tpm.as_deref(), source, &mut claim).await
             }
-            Ok(FromAgent::Enrol { version, location, token, csr }) => {
-                enrol(agents, version, &location, &token, &csr, source).await
+            Ok(FromAgent::Enrol { version, location, token, csr, quote }) => {
+                let spent = Spent { token: &token, csr: &csr, quote: quote.as_deref() };
+                enrol(agents, version, &location, spent, source, claim.take()).await
             }
             Ok(FromAgent::Renew { version, location, csr }) => {
-                renew(agents, version, &location, &csr, source)
+                renew(agents, version, &location, &csr, source, Renewal::Without)
             }
             Ok(_) => Err(Refused::new(Because::Protocol, "without a certificate there is only enrolment")),
             Err(Ended::Bad(bad)) => Err(Refused::new(Because::Protocol, bad.to_string())),
@@ -57,40 +62,90 @@ async fn token(
     version: u16,
     location: &Location,
     mac: Option<Mac>,
+    shown: Option<&ShownTpm>,
     source: IpAddr,
+    claim: &mut Option<Claim>,
 ) -> Result<FromController, Refused> {
     speaks(version)?;
     let now = (agents.now)();
     let situation = (agents.look)(location);
-    enrolment::may_have_token(situation.peer(source), mac, now)?;
-    let token = super::authority::random::<32>()?;
-    let text = hex(&token);
-    let what = What::TokenIssued { token_sha256: Sha256::digest(token).into(), until: now + TOKEN_LIFE };
+    let seconds = u32::try_from(TOKEN_LIFE.as_secs()).unwrap_or(u32::MAX);
+    let fresh = super::authority::random::<32>()?;
+    let (reply, ek_sha256) = if !situation.needs_tpm() {
+        enrolment::may_have_token(situation.peer(source), mac, now)?;
+        (FromController::Token { token: Secret(Octets(fresh.to_vec()).to_string()), seconds }, None)
+    } else {
+        enrolment::may_show_tpm(situation.peer(source))?;
+        let Some(shown) = shown else { return Ok(FromController::ShowTpm {}) };
+        let made = proved(agents, location, attestation::claim(agents, &situation, location, shown)).await?;
+        if !made.is_known {
+            enrolment::may_have_token(situation.peer(source), mac, now)?;
+        }
+        let (challenge, ek_sha256) = made.challenge(&fresh, seconds)?;
+        *claim = Some(made);
+        (challenge, Some(ek_sha256))
+    };
+    let what =
+        What::TokenIssued { token_sha256: Sha256::digest(fresh).into(), until: now + TOKEN_LIFE, ek_sha256 };
     agents.commit(Event { at: now, location: location.clone(), what }, Because::NoBoot).await?;
-    Ok(FromController::Token {
-        token: Secret(text),
-        seconds: u32::try_from(TOKEN_LIFE.as_secs()).unwrap_or(u32::MAX),
-    })
+    Ok(reply)
+}
+
+/// What is spent on a certificate.
+struct Spent<'a> {
+    token: &'a Secret,
+    csr: &'a str,
+    quote: Option<&'a ShownQuote>,
 }
 
 async fn enrol(
     agents: &Agents,
     version: u16,
     location: &Location,
-    token: &Secret,
-    csr: &str,
+    spent: Spent<'_>,
     source: IpAddr,
+    claim: Option<Claim>,
 ) -> Result<FromController, Refused> {
     speaks(version)?;
     let now = (agents.now)();
-    let token = unhex(&token.0).ok_or_else(|| Refused::new(Because::Token, "that is no token"))?;
+    let token = spent.token.0.parse::<Octets>().ok().and_then(|token| <[u8; 32]>::try_from(token.0).ok());
+    let token = token.ok_or_else(|| Refused::new(Because::Token, "that is no token"))?;
     let token_sha256 = Sha256::digest(token).into();
-    enrolment::may_spend_token((agents.look)(location).peer(source), token_sha256, now)?;
-    let request = Request::read(csr)?;
+    let situation = (agents.look)(location);
+    enrolment::may_spend_token(situation.peer(source), token_sha256, now)?;
+    let request = Request::read(spent.csr)?;
+    let tpm = if situation.needs_tpm() {
+        let claim = claim.filter(|claim| claim.location == *location);
+        let claim =
+            claim.ok_or_else(|| Refused::new(Because::Token, "no TPM was shown on this connection"))?;
+        let nonce = tpm::nonce(&token, &request.key_sha256);
+        Some(proved(agents, location, claim.verify(&situation, spent.quote, &nonce)).await?)
+    } else {
+        None
+    };
     let issued = agents.authority.issue_agent(&request, location, now)?;
-    let what = What::Enrolled { key_sha256: request.key_sha256, token_sha256: Some(token_sha256) };
+    let what = What::Enrolled { key_sha256: request.key_sha256, token_sha256: Some(token_sha256), tpm };
     agents.commit(Event { at: now, location: location.clone(), what }, Because::Token).await?;
     Ok(issued.into_frame(now))
+}
+
+/// What was not proved is told to the zone's people, too: no boot mends it.
+async fn proved<T>(agents: &Agents, location: &Location, outcome: Result<T, String>) -> Result<T, Refused> {
+    let sentence = match outcome {
+        Ok(proved) => return Ok(proved),
+        Err(sentence) => sentence,
+    };
+    agents.tell(agents.event(location, What::NotProved { sentence: sentence.clone() })).await?;
+    Err(Refused::new(Because::NotProved, sentence))
+}
+
+/// How a renewal is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Renewal {
+    /// In a session, which stands.
+    Within,
+    /// By the key alone.
+    Without,
 }
 
 /// The next certificate for a key that was enrolled before; the request proves that the peer holds it. It changes
@@ -102,11 +157,16 @@ pub(super) fn renew(
     location: &Location,
     csr: &str,
     source: IpAddr,
+    how: Renewal,
 ) -> Result<FromController, Refused> {
     speaks(version)?;
     let now = (agents.now)();
     let request = Request::read(csr)?;
-    enrolment::may_speak((agents.look)(location).peer(source), request.key_sha256)?;
+    let situation = (agents.look)(location);
+    match how {
+        Renewal::Within => enrolment::may_speak(situation.peer(source), request.key_sha256)?,
+        Renewal::Without => enrolment::may_begin(situation.peer(source), request.key_sha256)?,
+    }
     Ok(agents.authority.issue_agent(&request, location, now)?.into_frame(now))
 }
 
@@ -119,41 +179,9 @@ pub(super) fn speaks(version: u16) -> Result<u16, Refused> {
     Ok(version.min(VERSION))
 }
 
-fn hex(octets: &[u8; 32]) -> String {
-    use std::fmt::Write;
-    octets.iter().fold(String::with_capacity(64), |mut text, octet| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{octet:02x}");
-        text
-    })
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let digits = text.as_bytes();
-    if digits.len() != 64 {
-        return None;
-    }
-    let mut octets = [0; 32];
-    for (octet, pair) in octets.iter_mut().zip(digits.chunks_exact(2)) {
-        let high = char::from(pair[0]).to_digit(16)?;
-        let low = char::from(pair[1]).to_digit(16)?;
-        *octet = u8::try_from(high << 4 | low).ok()?;
-    }
-    Some(octets)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_token_reads_back_as_it_was_written() {
-        let octets: [u8; 32] = std::array::from_fn(|at| u8::try_from(at * 8 % 256).expect("below 256"));
-        assert_eq!(unhex(&hex(&octets)), Some(octets));
-        for bad in ["", "00", &"g".repeat(64), &"é".repeat(32), &"0".repeat(65)] {
-            assert_eq!(unhex(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn a_version_too_old_is_refused_and_a_newer_one_answered_in_ours() {

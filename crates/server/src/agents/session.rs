@@ -3,7 +3,7 @@
 //! In: frames, pushes, new plans. Out: events. The connection ends when a heartbeat is long overdue, when the place is
 //! no longer the agent's, or when another connection of the same machine replaces it.
 
-use super::enrolment::{renew, speaks};
+use super::enrolment::{Renewal, renew, speaks};
 use super::present::Push;
 use super::stream::{Ended, Stream};
 use super::tls::Certificate;
@@ -102,7 +102,7 @@ fn welcome(
         return Err(Refused::new(Because::WrongPlace, words));
     }
     let situation = (agents.look)(location);
-    enrolment::may_speak(situation.peer(source), certificate.key_sha256)?;
+    enrolment::may_begin(situation.peer(source), certificate.key_sha256)?;
     Ok(FromController::Welcome {
         version,
         generation: situation.plan.generation,
@@ -225,7 +225,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 self.tell_order(situation.order).await?;
             }
             FromAgent::Renew { version, location, csr } if location == self.certificate.location => {
-                let frame = renew(self.agents, version, &location, &csr, self.source)?;
+                let frame = renew(self.agents, version, &location, &csr, self.source, Renewal::Within)?;
                 self.stream.send(&frame).await?;
             }
             FromAgent::Renew { .. } => {

@@ -47,6 +47,20 @@ fn told(what: &What) -> (&'static str, String) {
         What::Confirmed { slot } => {
             ("confirmed", format!("slot {} is the good one from here on", slot.letter()))
         }
+        What::TokenIssued { ek_sha256: Some(_), .. } => {
+            ("token-issued", "a single-use token was given out that only its TPM can read".to_owned())
+        }
+        What::NotProved { sentence } => ("not-proved", format!("its agent was not believed: {sentence}")),
+        What::Enrolled { tpm: Some(tpm), .. } => {
+            let pcrs: Vec<String> = tpm.pcrs.iter().map(|(pcr, _)| pcr.to_string()).collect();
+            (
+                "enrolled",
+                format!(
+                    "its TPM proved itself and its registers {}: its agent has a certificate",
+                    pcrs.join(", ")
+                ),
+            )
+        }
         What::TokenIssued { .. } => {
             ("token-issued", "its single-use token was given out on its port".to_owned())
         }

@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// JSON with hardware to report instead of what is found.
     #[arg(long, value_name = "FILE")]
     hardware: Option<PathBuf>,
+    /// The TPM, asked for if the role's `trust` is "tpm"; or a socket where an emulated one listens.
+    #[arg(long, value_name = "DEVICE", default_value = agent::options::TPM)]
+    tpm: PathBuf,
     /// This machine has no system yet: load drivers for what is in it, and take addresses by DHCP on every interface, before
     /// anything else.
     #[arg(long)]
@@ -66,6 +69,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         location,
         state_dir: args.state.clone().unwrap_or_else(|| agent::ramdisk::state_dir(args.ramdisk)),
         hardware_file: args.hardware.clone(),
+        tpm: args.tpm.clone(),
         is_ramdisk: args.ramdisk,
         once: args.once,
         tell: Arc::new(|notice: &Notice| say(&notice.to_string())),
