@@ -123,6 +123,15 @@ impl Zone {
         format!("lab.log:\n{}\ncontroller.log:\n{}", read("lab.log"), read("controller.log"))
     }
 
+    /// Its machines prove themselves so.
+    fn trusts(&self, trust: &str) {
+        let file = self.design.join("zone.hcl");
+        let text = fs::read_to_string(&file).expect("a design");
+        let boot = "  boot = image.installer\n";
+        assert_eq!(text.matches(boot).count(), 1);
+        fs::write(&file, text.replace(boot, &format!("{boot}  trust = {trust}\n"))).expect("a design");
+    }
+
     /// The machine's own page by the lab's controller.
     pub(crate) fn shown(&self, unit: &str) -> String {
         transcript(&self.asked(&["show", &format!("{}/{unit}", self.name)]))
@@ -260,12 +269,30 @@ fn uefi_boots_by_http_and_has_a_tpm() {
         return;
     }
     let Some(zone) = Zone::new("http") else { return };
+    zone.trusts("\"tpm\"");
     if !zone.up(&["p01/r1/u01,uefi-http,tpm"]) {
         return;
     }
     let unit = "p01/r1/u01";
+    let proved = "its TPM proved itself and its registers 0, 2, 7";
+    assert_eq!(zone.shown(unit).matches(proved).count(), 1, "{}", zone.shown(unit));
     assert!(zone.shown(unit).contains("uefi-http"), "{}", zone.shown(unit));
     assert!(zone.console(unit).contains("ACPI: TPM2"), "{}", zone.console(unit));
+    // Over again, by the same firmware: the registers are what they were.
+    zone.say(&["power-cycle", unit]);
+    zone.machine("ready again", unit, |machine| {
+        is_ready(machine) && zone.shown(unit).matches(proved).count() == 2
+    });
+    // Another box in its place, with all that a box shows but the TPM.
+    zone.say(&["power", "off", unit]);
+    let name = zone.machine("off", unit, |machine| machine.state == "off").name;
+    fs::remove_dir_all(zone.lab.path.join("machines").join(name).join("tpm")).expect("it had a TPM");
+    zone.say(&["power", "on", unit]);
+    zone.machine("doubt", unit, |_| {
+        zone.shown(unit).contains("it has another TPM than the machine that was accepted here")
+    });
+    assert!(transcript(&zone.asked(&["accept", unit])).contains("[status 0]"));
+    zone.machine("ready when it is accepted", unit, is_ready);
 }
 
 #[test]
@@ -331,12 +358,28 @@ fn secure_boot_goes_by_shim_and_grub_to_a_kernel_that_debian_signed() {
         return;
     }
     let Some(zone) = Zone::new("sb") else { return };
-    if !zone.up(&["p01/r1/u01,secure-boot"]) {
+    zone.trusts("{ by = \"tpm\", pcrs = [0, 7, 8, 9] }");
+    if !zone.up(&["p01/r1/u01,secure-boot,tpm"]) {
         return;
     }
-    let said = zone.console("p01/r1/u01");
+    let unit = "p01/r1/u01";
+    let said = zone.console(unit);
     assert!(said.contains("Fetching Netboot Image grubx64.efi"), "{said}");
     assert!(said.contains("secureboot: Secure boot enabled"), "{said}");
+    let proved = "its TPM proved itself and its registers 0, 7, 8, 9";
+    zone.say(&["power-cycle", unit]);
+    zone.machine("ready again", unit, |machine| {
+        is_ready(machine) && zone.shown(unit).matches(proved).count() == 2
+    });
+    // Nobody signs an initial RAM disk, and yet it is not changed unseen: GRUB measures it. Zeros at its end mean nothing to the kernel.
+    let changed = zone.design.join("images/installer/installer.img");
+    let mut file = fs::OpenOptions::new().append(true).open(changed).expect("an initial RAM disk");
+    file.write_all(&[0; 512]).expect("written");
+    zone.say(&["power-cycle", unit]);
+    let why = "its kernel or initial RAM disk changed since it was accepted (PCR 9)";
+    zone.machine("doubt", unit, |_| zone.shown(unit).contains(why));
+    assert!(transcript(&zone.asked(&["accept", unit])).contains("[status 0]"));
+    zone.machine("ready when it is accepted", unit, is_ready);
 }
 
 #[test]

@@ -225,6 +225,8 @@ pub struct Machine {
     pub interfaces: Vec<Interface>,
     /// Its cables.
     pub cables: Vec<Cable>,
+    /// The TPM that it proves itself by; `null`: it is known by its port alone.
+    pub tpm: Option<Tpm>,
     /// What is on its disks; `null`: its system is not ours to write.
     pub system: Option<System>,
     /// What its agent found in the box.
@@ -235,6 +237,24 @@ pub struct Machine {
     pub timeline: Vec<Event>,
     /// Everything that explains it, a sentence each.
     pub why: Vec<String>,
+}
+
+/// The TPM that a machine proves itself by.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Tpm {
+    /// SHA-256 of its endorsement key's public area, in hexadecimal.
+    pub ek_sha256: String,
+    /// The registers that it proved the last time.
+    pub registers: Vec<Register>,
+}
+
+/// A register of a TPM.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Register {
+    /// Its number.
+    pub pcr: u8,
+    /// What is in it, of the SHA-256 bank, in hexadecimal.
+    pub sha256: String,
 }
 
 /// What is on a machine's disks, and what may be written there.
@@ -403,7 +423,8 @@ pub struct Event {
     #[schema(value_type = String)]
     pub location: Location,
     /// Its kind: `asked`, `declined`, `script-fetched`, `file-fetched`, `installing`, `installed`,
-    /// `not-installed`, `confirmed`, `token-issued`, `enrolled`, `connected`, `lost`, `reported`, `checked`, `servers-heard`, `operator` or `bmc`.
+    /// `not-installed`, `confirmed`, `token-issued`, `not-proved`, `enrolled`, `connected`, `lost`, `reported`,
+    /// `checked`, `servers-heard`, `operator` or `bmc`.
     pub kind: String,
     /// In words.
     pub sentence: String,

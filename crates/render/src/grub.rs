@@ -3,8 +3,7 @@
 //! Debian's signed GRUB has TFTP and no HTTP, and takes no module that is not in it. It verifies the kernel by shim's keys, so the
 //! image's kernel must be one that Debian signed; initial RAM disks are taken as they are.
 
-use crate::ipxe::{Machine, host, in_turn, kernel_arguments, plain, spread};
-use model::Generation;
+use crate::ipxe::{Machine, disk_arguments, host, in_turn, plain, spread};
 use model::view::BootImage;
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -12,20 +11,15 @@ use std::net::IpAddr;
 /// The name that GRUB asks for, beside where it was loaded from.
 pub const FILE: &str = "grub/grub.cfg";
 
-/// A script that boots an image; the kernel's command line is that of [`crate::ipxe::boot`].
-pub fn boot(
-    machine: &Machine<'_>,
-    generation: Generation,
-    ca_sha256: &[u8; 32],
-    image: &BootImage,
-) -> String {
+/// A script that boots an image; the kernel's command line is that of [`crate::ipxe::boot`] without the plan's number. GRUB measures
+/// scripts, commands and files (registers 8 and 9 of a TPM): they stay the same from plan to plan, as long as the image does.
+pub fn boot(machine: &Machine<'_>, ca_sha256: &[u8; 32], image: &BootImage) -> String {
     let controllers = in_turn(machine);
-    let arguments = kernel_arguments(machine, &controllers, generation, ca_sha256, image);
+    let arguments = disk_arguments(machine, ca_sha256, &image.args);
     let arguments: Vec<String> = arguments.split_whitespace().map(quoted).collect();
     let arguments = arguments.join(" ");
     let mut text = String::with_capacity(1024);
-    let _ =
-        writeln!(text, "# {}: image {} of plan {generation}", plain(machine.location), plain(&image.name));
+    let _ = writeln!(text, "# {}: image {}", plain(machine.location), plain(&image.name));
     for controller in &controllers {
         let file = |path: &String| quoted(&format!("(tftp,{})/{path}", host(*controller)));
         let initrds: Vec<String> = image.initrd.iter().map(file).collect();
@@ -102,24 +96,24 @@ mod tests {
             missing: None,
         };
         check(
-            &boot(&machine(&controllers), Generation(7), &[0xab; 32], &image),
+            &boot(&machine(&controllers), &[0xab; 32], &image),
             &expect![[r#"
-            # ams1/p01/r1/u01: image debian12 of plan #7
-            if linux '(tftp,10.32.0.10)/image/debian12/boot files/vmlinuz' 'zw.controller=https://10.32.0.10:8443' 'zw.controller=https://[2001:db8::10]:8443' 'zw.ca=sha256:abababababababababababababababababababababababababababababababab' 'zw.location=ams1/p01/r1/u01' 'zw.generation=7' 'console=ttyS0' 'it'\''s' '${x};reboot'; then
-              if initrd '(tftp,10.32.0.10)/image/debian12/initrd.img' '(tftp,10.32.0.10)/image/debian12/agent.cpio'; then
-                boot
-              fi
-            fi
-            if linux '(tftp,[2001:db8::10])/image/debian12/boot files/vmlinuz' 'zw.controller=https://10.32.0.10:8443' 'zw.controller=https://[2001:db8::10]:8443' 'zw.ca=sha256:abababababababababababababababababababababababababababababababab' 'zw.location=ams1/p01/r1/u01' 'zw.generation=7' 'console=ttyS0' 'it'\''s' '${x};reboot'; then
-              if initrd '(tftp,[2001:db8::10])/image/debian12/initrd.img' '(tftp,[2001:db8::10])/image/debian12/agent.cpio'; then
-                boot
-              fi
-            fi
-            echo 'zonewright: ams1/p01/r1/u01 did not boot, trying again in 46 s'
-            sleep 46
-            configfile '(tftp,10.32.0.10)/grub/grub.cfg'
-            configfile '(tftp,[2001:db8::10])/grub/grub.cfg'
-        "#]],
+                # ams1/p01/r1/u01: image debian12
+                if linux '(tftp,10.32.0.10)/image/debian12/boot files/vmlinuz' 'zw.controller=https://10.32.0.10:8443' 'zw.controller=https://[2001:db8::10]:8443' 'zw.ca=sha256:abababababababababababababababababababababababababababababababab' 'zw.location=ams1/p01/r1/u01' 'console=ttyS0' 'it'\''s' '${x};reboot'; then
+                  if initrd '(tftp,10.32.0.10)/image/debian12/initrd.img' '(tftp,10.32.0.10)/image/debian12/agent.cpio'; then
+                    boot
+                  fi
+                fi
+                if linux '(tftp,[2001:db8::10])/image/debian12/boot files/vmlinuz' 'zw.controller=https://10.32.0.10:8443' 'zw.controller=https://[2001:db8::10]:8443' 'zw.ca=sha256:abababababababababababababababababababababababababababababababab' 'zw.location=ams1/p01/r1/u01' 'console=ttyS0' 'it'\''s' '${x};reboot'; then
+                  if initrd '(tftp,[2001:db8::10])/image/debian12/initrd.img' '(tftp,[2001:db8::10])/image/debian12/agent.cpio'; then
+                    boot
+                  fi
+                fi
+                echo 'zonewright: ams1/p01/r1/u01 did not boot, trying again in 46 s'
+                sleep 46
+                configfile '(tftp,10.32.0.10)/grub/grub.cfg'
+                configfile '(tftp,[2001:db8::10])/grub/grub.cfg'
+            "#]],
         );
     }
 

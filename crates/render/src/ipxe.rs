@@ -41,7 +41,9 @@ pub fn boot(
     let controllers = in_turn(machine);
     // A kernel with an EFI stub finds its initial RAM disks by these names, in this order; with a BIOS they do nothing.
     let initrds: String = (0..image.initrd.len()).map(|number| format!("initrd=initrd{number} ")).collect();
-    let line = initrds + &kernel_arguments(machine, &controllers, generation, ca_sha256, image);
+    let mut line = initrds + &agent_arguments(machine, &controllers, ca_sha256);
+    let _ = write!(line, " zw.generation={}", generation.0);
+    push_arguments(&mut line, &image.args);
     let first_wait = 3 + spread(machine.location, 7);
     let give_up = first_wait << DOUBLINGS;
     let mut text = String::with_capacity(1024);
@@ -113,21 +115,8 @@ fn ask_again(text: &mut String, controllers: &[IpAddr], ports: Ports) {
     }
 }
 
-/// What a kernel is told, whichever loader starts it; one line.
-pub(crate) fn kernel_arguments(
-    machine: &Machine<'_>,
-    controllers: &[IpAddr],
-    generation: Generation,
-    ca_sha256: &[u8; 32],
-    image: &BootImage,
-) -> String {
-    let mut line = agent_arguments(machine, controllers, ca_sha256);
-    let _ = write!(line, " zw.generation={}", generation.0);
-    push_arguments(&mut line, &image.args);
-    line
-}
-
-/// The command line of a kernel that is started from the machine's disk: what its agent starts from, and what the design says.
+/// The command line of a kernel that is started from the machine's disk, or by GRUB from the network: what its agent starts from, and what
+/// the design says. It is the same for as long as those are.
 pub fn disk_arguments(machine: &Machine<'_>, ca_sha256: &[u8; 32], args: &str) -> String {
     let mut line = agent_arguments(machine, &in_turn(machine), ca_sha256);
     push_arguments(&mut line, args);

@@ -61,7 +61,11 @@ pub(crate) fn script(
     let script = |text, refused| Script { text, machine, boots_image: false, refused };
     let (boot, local_disk, hold): Words = match loader {
         Loader::Ipxe => (render::ipxe::boot, render::ipxe::local_disk, render::ipxe::hold),
-        Loader::Grub => (render::grub::boot, render::grub::local_disk, render::grub::hold),
+        Loader::Grub => (
+            |machine, _, ca_sha256, image| render::grub::boot(machine, ca_sha256, image),
+            render::grub::local_disk,
+            render::grub::hold,
+        ),
     };
     let hold = |why: &str, reason| Ok(script(hold(&speak, why), Some(reason)));
     let image = |image: ImageId| {

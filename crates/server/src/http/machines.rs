@@ -5,9 +5,10 @@ use crate::agents::Verdict;
 use crate::clock;
 use crate::connections::Peer;
 use crate::controller::Controller;
+use api::agent::Octets;
 use api::http::{
     Armed, Cable, Check, Disk, Done, Hardware, Interface, Machine, MachineRow, Machines, Nic, Progress,
-    Sighting, System, Wait, Wish,
+    Register, Sighting, System, Tpm, Wait, Wish,
 };
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
@@ -281,12 +282,20 @@ fn whole(controller: &Controller, id: DeviceId, target: &str) -> Option<Machine>
         row: row(&zone, id, device, now),
         interfaces: plan.interfaces_of(id).iter().map(|planned| interface(plan, planned, machine)).collect(),
         cables: cables(plan, id),
+        tpm: machine.and_then(|machine| machine.tpm.as_ref()).map(tpm),
         system: system(plan, &controller.view.load().boot.site, id, machine),
         hardware: machine.and_then(|machine| machine.hardware.as_ref()).map(hardware),
         checks: machine.map(|machine| machine.checks.iter().map(check).collect()).unwrap_or_default(),
         timeline: entries.into_iter().map(words::event).collect(),
         why: explained.map(|explained| explained.sentences).unwrap_or_default(),
     })
+}
+
+fn tpm(known: &facts::Attested) -> Tpm {
+    let hexadecimal = |octets: &[u8; 32]| Octets(octets.to_vec()).to_string();
+    let registers =
+        known.pcrs.iter().map(|(pcr, value)| Register { pcr: *pcr, sha256: hexadecimal(value) }).collect();
+    Tpm { ek_sha256: hexadecimal(&known.ek_sha256), registers }
 }
 
 /// What is on its disks; `None`: not ours to write.

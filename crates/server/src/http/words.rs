@@ -1,6 +1,8 @@
 //! Events and findings in words.
 
 use api::http::Finding;
+use lifecycle::why::duration;
+use model::Time;
 use model::event::{What, Wish};
 use model::facts::Stage;
 use model::finding::{Files, Severity};
@@ -9,7 +11,7 @@ use store::Entry;
 
 /// An event as the API tells it.
 pub(super) fn event(entry: Entry) -> api::http::Event {
-    let (kind, sentence) = told(&entry.event.what);
+    let (kind, sentence) = told(&entry.event.what, entry.event.at);
     api::http::Event {
         seq: entry.seq,
         at: entry.event.at,
@@ -21,7 +23,7 @@ pub(super) fn event(entry: Entry) -> api::http::Event {
 }
 
 /// What kind of event, and what happened.
-fn told(what: &What) -> (&'static str, String) {
+fn told(what: &What, at: Time) -> (&'static str, String) {
     match what {
         What::Asked { interface, mac, stage, port, .. } => (
             "asked",
@@ -93,7 +95,7 @@ fn told(what: &What) -> (&'static str, String) {
             let servers: Vec<String> = servers.iter().map(lifecycle::probe::in_words).collect();
             ("servers-heard", servers.join("; "))
         }
-        What::Operator { by, wish } => ("operator", format!("{by} asked: {}", wish_in_words(wish))),
+        What::Operator { by, wish } => ("operator", format!("{by} asked: {}", wish_in_words(wish, at))),
         What::Bmc { by, asked, outcome: None } => ("bmc", format!("{by} asked its BMC {asked}")),
         What::Bmc { asked, outcome: Some(outcome), .. } => {
             ("bmc", format!("its BMC was asked {asked}: {outcome}"))
@@ -113,7 +115,7 @@ fn connected(running: Option<&Running>) -> String {
     }
 }
 
-fn wish_in_words(wish: &Wish) -> String {
+fn wish_in_words(wish: &Wish, at: Time) -> String {
     match wish {
         Wish::Accept => "accept the hardware that is there".to_owned(),
         Wish::Drain { reason } => format!("drain ({reason})"),
@@ -121,7 +123,7 @@ fn wish_in_words(wish: &Wish) -> String {
         Wish::Return => "return to service".to_owned(),
         Wish::Retire { reason } => format!("retire ({reason})"),
         Wish::Arm { generation, until } => {
-            format!("arm for plan {generation} until {} ms after 1970", until.0)
+            format!("arm for plan {generation}, to begin within {}", duration(until.since(at)))
         }
         Wish::Reinstall { generation, .. } => {
             format!("wipe its disks and install it anew, by plan {generation}")

@@ -81,6 +81,10 @@ fn machine(machine: &Machine, now: Time) -> String {
         line("last boot", format!("{} from its first packet to ready", times::took(took)));
     }
     line("agent", if row.connected { "connected" } else { "not connected" }.to_owned());
+    if let Some(tpm) = &machine.tpm {
+        let registers: Vec<String> = tpm.registers.iter().map(|register| register.pcr.to_string()).collect();
+        line("tpm", format!("{}, registers {}", tpm.ek_sha256, registers.join(", ")));
+    }
     if let Some(system) = &machine.system {
         for (label, value) in system_lines(system, now) {
             line(label, value);
