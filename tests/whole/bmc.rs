@@ -38,6 +38,7 @@ fn with_bmcs(text: String) -> String {
             "cable = { eth0 = leaf.a.swp[unit] }",
             "cable = { eth0 = leaf.a.swp[unit], bmc = leaf.a.swp[unit + 12] }",
         )
+        .replace("args   = \"console=ttyS0,115200\"", "installs = true")
 }
 
 /// The address that the plan gives to the BMC of `u01`, on a host of its own called `bmc1`.
@@ -171,6 +172,32 @@ fn a_bmc_of_sushy_tools_is_adopted_and_worked_with() {
     ] {
         assert!(history.contains(told), "{history}");
     }
+    // Armed, a machine that is off is started by its BMC; one whose BMC is nobody's waits for a person.
+    let armed = |words: &[&str]| zone.zw(&[&["arm"], words].concat()).fine();
+    let said = armed(&["hv-u01", "--no-bmc"]);
+    assert!(
+        said.contains("it waits for somebody to start it from the network: its BMC is to be left alone"),
+        "{said}"
+    );
+    let said = armed(&["hv-u02"]);
+    assert!(said.contains("its BMC is not adopted (`zw bmc adopt p01/r1/u02`"), "{said}");
+    assert_eq!(judge("")["PowerState"], "Off");
+    assert!(armed(&["hv-u01"]).contains("it waits for its BMC to start it from the network"));
+    until("the controller to start it", || (judge("")["PowerState"] == "On").then_some(()));
+    assert_eq!(judge("")["Boot"]["BootSourceOverrideTarget"], "Pxe");
+    let done = "its BMC was asked to boot from PXE once, now: it boots from PXE; power is on";
+    until("the end to be told", || {
+        (zone.zw(&["show", "hv-u01"]).fine().matches(done).count() == 1).then_some(())
+    });
+    let history = zone.zw(&["show", "hv-u01"]).fine();
+    for told in [", asked its BMC to boot from PXE once, now", "the controller, for "] {
+        assert!(history.contains(told), "{history}");
+    }
+    let why = zone.zw(&["why", "hv-u01"]).fine();
+    assert!(
+        why.contains("it waits for its firmware to ask for an address, since its BMC started it"),
+        "{why}"
+    );
     // Another box, or somebody between: nothing is said to it.
     emulated.signal("KILL");
     emulated.wait();
@@ -271,8 +298,9 @@ fn a_real_machine_is_booted_from_the_network_by_its_bmc() {
     bmc(&["adopt", "hv-u01", "--as-given", "--credentials", "/run/bmc/right"]);
     let inventory = bmc(&["inventory", "hv-u01"]);
     assert!(inventory.contains("52:54:00:12:34:01") && inventory.contains("power       off"), "{inventory}");
-    let booted = bmc(&["boot", "hv-u01", "pxe", "--once", "--now"]);
-    assert!(booted.contains("it boots from PXE; power is on"), "{booted}");
+    // Armed, it is started by the controller as a person would: `zw bmc boot hv-u01 pxe --once --now`.
+    let armed = zone.zw(&["arm", "hv-u01"]).fine();
+    assert!(armed.contains("it waits for its BMC to start it from the network"), "{armed}");
     // Its own firmware asks on its own port: emulated, on a machine that has other things to do, it takes its time.
     let began = std::time::Instant::now();
     let asked = || {
@@ -287,6 +315,8 @@ fn a_real_machine_is_booted_from_the_network_by_its_bmc() {
     }
     assert!(bmc(&["power", "hv-u01", "force-off"]).contains("power is off"));
     assert!(bmc(&["power", "hv-u01", "status"]).contains("power is off"));
+    let history = zone.zw(&["show", "hv-u01"]).fine();
+    assert!(history.contains("asked its BMC to boot from PXE once, now"), "{history}");
 }
 
 fn python_has_libvirt(python: &Path) -> bool {

@@ -289,6 +289,9 @@ pub struct Armed {
     /// Until then it may begin.
     #[schema(value_type = u64)]
     pub until: Time,
+    /// It has not come to its installer yet.
+    #[serde(default)]
+    pub starts: bool,
 }
 
 /// How far the writing is.
@@ -559,6 +562,9 @@ pub enum Wish {
         generation: u64,
         /// For how long it may begin.
         seconds: u32,
+        /// Its BMC is left alone: whoever asks sees to it that the machine starts from the network.
+        #[serde(default)]
+        no_bmc: bool,
     },
     /// The same, whatever is on them; refused while too many machines of its role are out.
     Reinstall {
@@ -566,6 +572,9 @@ pub enum Wish {
         generation: u64,
         /// For how long it may begin.
         seconds: u32,
+        /// Its BMC is left alone: whoever asks sees to it that the machine starts from the network.
+        #[serde(default)]
+        no_bmc: bool,
     },
     /// The slot that is not running may be written once, in this plan.
     Upgrade {
@@ -584,6 +593,9 @@ pub struct Done {
     pub location: Location,
     /// Its state after it.
     pub state: String,
+    /// What its installation waits for now, if that was asked: completes "it waits for …".
+    #[serde(default)]
+    pub waits_for: Option<String>,
 }
 
 /// What an operator explicitly allows a reload to do.

@@ -260,6 +260,7 @@ pub(crate) fn installed(
     now: Time,
 ) {
     machine.armed = None;
+    machine.start = None;
     machine.rejected = None;
     machine.installed = Some(Installed { image, slot, generation, at: now });
 }

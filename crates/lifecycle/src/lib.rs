@@ -10,6 +10,7 @@
 //! | `validate` | is what was found in the box, and at the end of its cables, what was drawn?     |
 //! | `cabling`  | who is on whose port, told from hardware addresses in DHCP alone               |
 //! | `installing` | what is an agent to do about its machine's disks?                           |
+//! | `starting` | how does an armed machine come to its installer, and when does its BMC help?  |
 //! | `probe`    | which DHCP servers that machines hear are not the zone's?                      |
 //! | `enrolment` | who may have a token, a certificate, a session                                |
 //! | `wait`     | what does a machine wait for, since when, until when?                          |
@@ -21,6 +22,7 @@ pub mod enrolment;
 pub mod installing;
 pub mod machine;
 pub mod probe;
+pub mod starting;
 pub mod validate;
 pub mod wait;
 pub mod why;

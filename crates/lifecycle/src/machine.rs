@@ -3,10 +3,11 @@
 //! [`step`] takes a machine by value and gives it back changed, with what is to be done. It never looks at another
 //! machine: what concerns two of them (cabling) is told to it by `zone`.
 
-use crate::{attestation, enrolment, installing, validate};
-use model::event::{What, Wish};
+use crate::{attestation, enrolment, installing, starting, validate};
+use model::event::{Started, What, Wish};
 use model::facts::{
-    Attested, CheckResult, Conflict, Hardware, Machine, Purpose, Rejected, Sighting, Stage, State, Token,
+    Attested, ByBmc, CheckResult, Conflict, Hardware, Machine, Purpose, Rejected, Sighting, Stage, State,
+    Token,
 };
 use model::install::{Progress, Running};
 use model::{DeviceId, Event, Plan, Roster, Time};
@@ -57,6 +58,7 @@ pub fn expected(now: Time) -> Machine {
         tpm: None,
         unproved: None,
         armed: None,
+        start: None,
         running: None,
         running_since: now,
         installed: None,
@@ -83,6 +85,9 @@ pub fn step(
             let is_new = machine.sightings.get(interface).is_none_or(|before| before.mac != *mac);
             let mut step = asked(machine, interface, sighting, is_anothers);
             // Templates say which port has which address.
+            if !is_anothers && machine.stranger.is_none() {
+                step.changed |= starting::heard(machine, *stage, now);
+            }
             step.view_changed |=
                 is_new && plan.design.image_of(device).is_some_and(|image| !image.templates.is_empty());
             step
@@ -96,6 +101,7 @@ pub fn step(
         }
         What::ScriptFetched { generation } => match machine.state {
             State::Expected | State::Seen { .. } | State::Booting { .. } => {
+                starting::fetched(machine, now);
                 enter(machine, State::Booting { generation: *generation }, now)
             }
             _ => Step::default(),
@@ -142,6 +148,7 @@ pub fn step(
         What::Connected { running } => {
             let mut step = installing::running(plan, device, machine, running.as_ref(), now);
             merge(&mut step, connected(machine, now));
+            starting::connected(machine, now);
             step
         }
         What::Lost => lost(machine, now),
@@ -153,7 +160,15 @@ pub fn step(
             Step { changed, ..Step::default() }
         }
         What::Operator { by, wish } => operator(machine, by, wish, now),
-        What::Bmc { .. } => Step { changed: true, ..Step::default() },
+        What::Bmc { start: None, .. } => Step { changed: true, ..Step::default() },
+        What::Bmc { start: Some(start), outcome, .. } => {
+            let outcome = match start {
+                Started::Begun => None,
+                Started::Done => Some(Ok(())),
+                Started::Failed => Some(Err(outcome.as_deref().unwrap_or_default())),
+            };
+            starting::asked(machine, outcome, now)
+        }
         What::Tick => Step::default(),
     }
 }
@@ -343,6 +358,7 @@ fn installing(machine: &mut Machine, progress: &Progress, now: Time) -> Step {
             Step { changed, ..Step::default() }
         }
         State::Validating { .. } | State::Ready | State::Failed { .. } if machine.armed.is_some() => {
+            machine.start = None;
             enter(machine, State::Installing { progress: progress.clone() }, now)
         }
         _ => refused("it is not armed to write its disks"),
@@ -495,6 +511,7 @@ fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
             machine.tpm = None;
             machine.unproved = None;
             machine.armed = None;
+            machine.start = None;
             Step { view_changed: true, ..enter(machine, State::Retired { reason: reason.clone(), by }, now) }
         }
         Wish::Return => {
@@ -513,22 +530,25 @@ fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
         Wish::Arm { .. } if machine.installed.is_some() => refused(
             "there is a system on its disks: `zw upgrade` writes the other slot, `zw reinstall` wipes them",
         ),
-        Wish::Arm { generation, until } | Wish::Reinstall { generation, until } => {
-            armed(machine, *generation, *until, Purpose::Install, now)
+        Wish::Arm { generation, until, bmc } | Wish::Reinstall { generation, until, bmc } => {
+            armed(machine, &by, (*generation, *until, *bmc), Purpose::Install, now)
         }
-        Wish::Upgrade { generation, until } => armed(machine, *generation, *until, Purpose::Upgrade, now),
+        Wish::Upgrade { generation, until } => {
+            armed(machine, &by, (*generation, *until, ByBmc::Refused), Purpose::Upgrade, now)
+        }
     }
 }
 
 fn armed(
     machine: &mut Machine,
-    generation: model::Generation,
-    until: Time,
+    by: &str,
+    (generation, until, bmc): (model::Generation, Time, ByBmc),
     purpose: Purpose,
     now: Time,
 ) -> Step {
     match installing::arm(machine, generation, until, purpose, now) {
         Ok(()) => {
+            starting::armed(machine, by, bmc, now);
             Step { changed: true, view_changed: true, actions: vec![Action::TellAgent], ..Step::default() }
         }
         Err(why) => refused(why),

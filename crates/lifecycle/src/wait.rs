@@ -1,6 +1,6 @@
 //! Waiting is a value: on what, since when, and until when it is ordinary.
 
-use crate::{installing, validate};
+use crate::{installing, starting, validate};
 use model::facts::{Machine, Stage, State};
 use model::{DeviceId, Plan, Roster, Time};
 use std::time::Duration;
@@ -34,6 +34,9 @@ pub const VALIDATING_ORDINARY: Duration = Duration::from_secs(300);
 
 /// What a machine of the plan waits for; `None` when it waits for nothing.
 pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine) -> Option<Wait> {
+    if let Some(wait) = starting::wait(plan, device, machine) {
+        return Some(wait);
+    }
     let since = machine.since;
     let within =
         |on: String, ordinary: Duration| Some(Wait { on, since, expected_by: Some(since + ordinary) });

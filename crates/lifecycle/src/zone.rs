@@ -5,6 +5,7 @@ use crate::machine::{self, Action, Step};
 use crate::validate;
 use model::event::{What, Wish};
 use model::facts::{Facts, Machine, Purpose, State};
+use model::ids::RoleId;
 use model::{DeviceId, Event, Location, Mac, Plan, Roster, Time};
 use std::sync::Arc;
 
@@ -119,27 +120,28 @@ impl Zone {
     /// Whether a machine may be taken out on purpose: of its role, no more than one in ten, and at least one, may be other
     /// than ready. The broken ones count, and the machine itself does not if it is broken anyway.
     fn may_lose(&self, device: DeviceId) -> bool {
-        let devices = &self.plan.design.devices;
-        let role = devices[device.index()].role;
-        let mut members = 0_usize;
-        let mut out = 0;
-        for (other, at) in devices.iter().zip(0..).filter(|(other, _)| validate::boots(other.kind)) {
-            if other.role != role {
-                continue;
-            }
-            members += 1;
-            let machine = self.facts.machines.get(&other.location);
-            let is_going = machine.is_some_and(|machine| {
-                machine.armed.is_some_and(|armed| {
-                    armed.purpose == Purpose::Install && armed.generation == self.plan.generation
-                })
-            });
-            let is_ready = machine.is_some_and(|machine| machine.state == State::Ready) && !is_going;
-            out += usize::from(!is_ready && at != device.index());
+        let device = &self.plan.design.devices[device.index()];
+        let own = self.facts.machines.get(&device.location);
+        if own.is_none_or(|machine| machine.state != State::Ready) {
+            return true;
         }
-        let own = self.facts.machines.get(&devices[device.index()].location);
-        let is_out = own.is_none_or(|machine| machine.state != State::Ready);
-        is_out || out < (members / 10).max(1)
+        let (members, out) = self.out_of(device.role);
+        out - usize::from(self.is_out(&device.location)) < (members / 10).max(1)
+    }
+
+    /// How many machines have a role, and how many of them are out: not ready, or about to be installed anew.
+    pub(crate) fn out_of(&self, role: Option<RoleId>) -> (usize, usize) {
+        let devices = self.plan.design.devices.iter();
+        let members = devices.filter(|device| device.role == role && validate::boots(device.kind));
+        members.fold((0, 0), |(all, out), device| (all + 1, out + usize::from(self.is_out(&device.location))))
+    }
+
+    fn is_out(&self, location: &Location) -> bool {
+        let Some(machine) = self.facts.machines.get(location) else { return true };
+        let is_going = machine.armed.is_some_and(|armed| {
+            armed.purpose == Purpose::Install && armed.generation == self.plan.generation
+        });
+        is_going || machine.state != State::Ready
     }
 
     /// An address is where it was seen last.

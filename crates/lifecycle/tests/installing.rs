@@ -3,8 +3,9 @@
 use lifecycle::Zone;
 use lifecycle::installing::{Duty, disks, duty};
 use lifecycle::machine::Action;
-use model::event::{What, Wish};
-use model::facts::{Disk, Hardware, Machine, Stage, State};
+use lifecycle::starting::{self, Way};
+use model::event::{Started, What, Wish};
+use model::facts::{ByBmc, CheckResult, Disk, Hardware, Machine, Stage, State};
 use model::finding::File;
 use model::install::{Progress, Running, Slot};
 use model::{Event, Facts, Generation, Location, Mac, Time};
@@ -148,7 +149,10 @@ fn from(slot: Slot, image: &str, on_trial: bool) -> Option<Running> {
 /// A machine with the old image, ready.
 fn installed(told: &mut Told, unit: u8) {
     told.boots(unit, Some(Running::Memory));
-    assert_eq!(told.wish(unit, |generation, until| Wish::Arm { generation, until }), None);
+    assert_eq!(
+        told.wish(unit, |generation, until| Wish::Arm { generation, until, bmc: ByBmc::Allowed }),
+        None
+    );
     told.is_written(unit, OLD, Slot::A);
     told.boots(unit, from(Slot::A, OLD, false));
     assert_eq!(told.machine(unit).state, State::Ready);
@@ -165,9 +169,12 @@ fn nothing_is_written_before_somebody_allows_it() {
     let progress = Progress::default();
     assert!(told.tell(1, What::Installing { progress }).0.is_some());
     assert!(told.wish(1, |generation, until| Wish::Upgrade { generation, until }).is_some());
-    assert_eq!(told.wish(1, |_, until| Wish::Arm { generation: Generation(2), until }), None);
+    assert_eq!(
+        told.wish(1, |_, until| Wish::Arm { generation: Generation(2), until, bmc: ByBmc::Allowed }),
+        None
+    );
     assert_eq!(told.duty(1, OLD), Duty::Nothing, "another plan's");
-    assert_eq!(told.wish(1, |generation, until| Wish::Arm { generation, until }), None);
+    assert_eq!(told.wish(1, |generation, until| Wish::Arm { generation, until, bmc: ByBmc::Allowed }), None);
     let Duty::Install { disks: Some(disks), allowed_at } = told.duty(1, OLD) else { panic!("no order") };
     assert_eq!((allowed_at, disks.system.len(), disks.slots), (told.now, 2, 2));
     // The same order for as long as nothing changed, also when the agent's connection broke while it writes.
@@ -181,14 +188,17 @@ fn a_system_is_written_once_and_booted_from_then_on() {
     let mut told = Told::new();
     installed(&mut told, 1);
     assert_eq!(told.machine(1).armed, None);
-    assert!(told.wish(1, |generation, until| Wish::Arm { generation, until }).is_some(), "it has a system");
+    assert!(
+        told.wish(1, |generation, until| Wish::Arm { generation, until, bmc: ByBmc::Allowed }).is_some(),
+        "it has a system"
+    );
 }
 
 #[test]
 fn a_power_cut_while_it_is_written_leads_to_the_same_order() {
     let mut told = Told::new();
     told.boots(1, Some(Running::Memory));
-    told.wish(1, |generation, until| Wish::Arm { generation, until });
+    told.wish(1, |generation, until| Wish::Arm { generation, until, bmc: ByBmc::Allowed });
     let before = told.duty(1, OLD);
     told.tell(1, What::Installing { progress: Progress::default() });
     told.tell(1, What::Lost);
@@ -242,7 +252,7 @@ fn what_cannot_be_written_is_told_and_leaves_what_runs() {
     assert_eq!(told.machine(1).state, State::Ready);
     // In memory there is nothing to go on with: the machine failed, and says why.
     told.boots(2, Some(Running::Memory));
-    told.wish(2, |generation, until| Wish::Arm { generation, until });
+    told.wish(2, |generation, until| Wish::Arm { generation, until, bmc: ByBmc::Allowed });
     told.tell(2, What::Installing { progress: Progress::default() });
     told.tell(2, not());
     assert_eq!(told.machine(2).state.name(), "failed");
@@ -283,7 +293,7 @@ fn a_reinstallation_restarts_once_and_costs_the_role_a_machine() {
     for unit in 1..=3 {
         installed(&mut told, unit);
     }
-    let again = |generation, until| Wish::Reinstall { generation, until };
+    let again = |generation, until| Wish::Reinstall { generation, until, bmc: ByBmc::Allowed };
     assert_eq!(told.wish(1, again), None);
     assert!(told.wish(2, again).is_some(), "one of three is out already");
     assert!(matches!(told.duty(1, OLD), Duty::Restart { .. }));
@@ -331,7 +341,7 @@ fn another_installer_says_that_it_is_done() {
     };
     asks(&mut told, Stage::Ipxe);
     assert!(told.tell(1, done()).0.is_some(), "nobody allowed it");
-    told.wish(1, |generation, until| Wish::Arm { generation, until });
+    told.wish(1, |generation, until| Wish::Arm { generation, until, bmc: ByBmc::Allowed });
     assert!(told.tell(1, done()).0.is_some(), "nothing was started");
     told.tell(1, What::ScriptFetched { generation: Generation(3) });
     asks(&mut told, Stage::Os);
@@ -339,11 +349,191 @@ fn another_installer_says_that_it_is_done() {
     let installed = told.machine(1).installed.clone().expect("it says so");
     assert_eq!((installed.image, installed.slot, told.machine(1).armed), (None, None, None));
     assert!(told.tell(1, done()).0.is_some(), "the allowance is spent");
-    assert!(told.wish(1, |generation, until| Wish::Arm { generation, until }).is_some(), "it has a system");
+    assert!(
+        told.wish(1, |generation, until| Wish::Arm { generation, until, bmc: ByBmc::Allowed }).is_some(),
+        "it has a system"
+    );
     // It starts, and has no agent.
     for stage in [Stage::UefiPxe, Stage::Ipxe, Stage::Os] {
         asks(&mut told, stage);
     }
     let why = lifecycle::why(&told.zone, "p1/r1/u1", told.now).expect("it is drawn").sentences;
     assert!(why[1].starts_with("it waits for an agent: its system is another installer's"), "{why:?}");
+}
+
+const MINUTE: u64 = 60_000;
+
+impl Told {
+    /// An hour's allowance to install it anew.
+    fn again(&mut self, unit: u8, bmc: ByBmc) {
+        let wish = Wish::Reinstall { generation: Generation(3), until: Time(self.now.0 + 60 * MINUTE), bmc };
+        assert_eq!(self.tell(unit, What::Operator { by: "op".into(), wish }).0, None);
+    }
+
+    fn first(&mut self, unit: u8) {
+        let wish = |generation, until| Wish::Arm { generation, until, bmc: ByBmc::Allowed };
+        assert_eq!(self.wish(unit, wish), None);
+    }
+
+    /// Whose BMCs are to be asked so long from now, and for what.
+    fn due_in(&self, millis: u64) -> Vec<(String, Way)> {
+        let due = starting::due(&self.zone, Time(self.now.0 + millis));
+        due.into_iter().map(|due| (due.location.leaf().to_owned(), due.way)).collect()
+    }
+
+    fn bmc(&mut self, unit: u8, start: Started, outcome: Option<&str>) -> Option<&'static str> {
+        let asked = "to boot from PXE once, now".to_owned();
+        let outcome = outcome.map(str::to_owned);
+        self.tell(unit, What::Bmc { by: "op".into(), asked, outcome, start: Some(start) }).0
+    }
+
+    fn waits(&self, unit: u8) -> String {
+        let device = self.zone.roster().device_at(&Self::at(unit)).unwrap();
+        let wait = lifecycle::wait(self.zone.plan(), self.zone.roster(), device, self.machine(unit));
+        wait.map(|wait| wait.on).unwrap_or_default()
+    }
+
+    fn asks(&mut self, unit: u8, stage: Stage) {
+        let mac = Mac([2, 0, 0, 0, 0, unit]);
+        let (interface, port) = ("eno1".into(), format!("swp{unit}"));
+        self.tell(unit, What::Asked { interface, mac, uuid: None, stage, port });
+    }
+}
+
+fn only(unit: &str, way: Way) -> Vec<(String, Way)> {
+    vec![(unit.to_owned(), way)]
+}
+
+#[test]
+fn an_agent_is_asked_first_and_its_bmc_when_it_does_not_come_back_from_the_network() {
+    let mut told = Told::new();
+    (1..=3).for_each(|unit| installed(&mut told, unit));
+    told.again(1, ByBmc::Allowed);
+    assert!(matches!(told.duty(1, OLD), Duty::Restart { .. }));
+    assert_eq!(told.waits(1), "its agent to restart it into the installer; its BMC does if that fails");
+    told.tell(1, What::Lost);
+    assert_eq!(told.due_in(9 * MINUTE), vec![], "it may be on its way down");
+    assert_eq!(told.due_in(10 * MINUTE), only("u1", Way::Pxe));
+    assert_eq!(told.due_in(61 * MINUTE), vec![], "the allowance is over");
+
+    // It started from its disk all the same: there is nothing more to wait for from its agent.
+    let mut from_disk = Told { zone: told.zone.clone(), now: told.now };
+    from_disk.tell(1, What::Connected { running: from(Slot::A, OLD, false) });
+    assert_eq!(from_disk.duty(1, OLD), Duty::Nothing);
+    assert_eq!(from_disk.due_in(0), vec![]);
+    assert_eq!(from_disk.due_in(MINUTE), only("u1", Way::Pxe));
+    assert_eq!(from_disk.waits(1), "its BMC to start it from the network");
+
+    // Or its firmware asks: it has the time of a boot, and in the installer nothing is to be started any more.
+    told.asks(1, Stage::UefiPxe);
+    assert_eq!(told.due_in(6 * MINUTE), vec![]);
+    told.tell(1, What::Connected { running: Some(Running::Memory) });
+    assert_eq!(told.machine(1).start, None);
+    told.tell(1, What::Lost);
+    assert_eq!(told.due_in(30 * MINUTE), vec![], "whoever opened it meanwhile is safe");
+}
+
+#[test]
+fn a_machine_that_is_off_is_started_by_its_bmc_at_most_three_times() {
+    let mut told = Told::new();
+    told.first(1);
+    for (tries, way) in [(1, Way::Pxe), (2, Way::Http), (3, Way::Pxe)] {
+        assert_eq!(told.due_in(0), only("u1", way), "try {tries}");
+        assert_eq!(told.bmc(1, Started::Begun, None), None);
+        assert_eq!(told.due_in(0), vec![]);
+        told.bmc(1, Started::Done, Some("it boots from PXE; power is on"));
+        assert!(told.waits(1).starts_with("its firmware to ask for an address, since its BMC started it"));
+        assert_eq!(told.due_in(9 * MINUTE), vec![]);
+        told.now = Time(told.now.0 + 10 * MINUTE);
+    }
+    assert_eq!(told.due_in(0), vec![]);
+
+    // Armed again, it begins anew. A BMC that fails is asked again sooner, and what it said is told.
+    told.first(1);
+    for _ in 0..3 {
+        told.bmc(1, Started::Begun, None);
+        assert_eq!(told.bmc(1, Started::Failed, Some("it cannot be reached")), None);
+        told.now = Time(told.now.0 + 2 * MINUTE);
+    }
+    assert_eq!(
+        told.waits(1),
+        "somebody to start it from the network: its BMC was asked 3 times: it cannot be reached"
+    );
+    // Its firmware asks after all: that is what is told then.
+    told.asks(1, Stage::UefiPxe);
+    assert_eq!(told.waits(1), "its firmware to fetch iPXE by TFTP");
+    told.tell(1, What::ScriptFetched { generation: Generation(3) });
+    told.tell(1, What::Connected { running: Some(Running::Memory) });
+    assert!(told.bmc(1, Started::Begun, None).is_some(), "it is there");
+}
+
+#[test]
+fn firmware_that_waits_for_its_script_is_left_the_time_to_ask_again() {
+    let mut told = Told::new();
+    told.asks(1, Stage::UefiPxe);
+    told.asks(1, Stage::Ipxe);
+    told.first(1);
+    assert_eq!(told.due_in(MINUTE), vec![]);
+    assert_eq!(told.due_in(2 * MINUTE), only("u1", Way::Pxe), "it was switched off meanwhile");
+    told.tell(1, What::ScriptFetched { generation: Generation(3) });
+    assert_eq!(told.due_in(4 * MINUTE), vec![]);
+}
+
+#[test]
+fn without_its_bmc_a_machine_waits_for_a_person_and_says_for_what() {
+    let mut told = Told::new();
+    for (bmc, words) in [
+        (
+            ByBmc::NotAdopted,
+            "its BMC is not adopted (`zw bmc adopt p1/r1/u1`, then arm it again, and the controller does it)",
+        ),
+        (ByBmc::Absent, "it has no BMC in the design"),
+        (ByBmc::Refused, "its BMC is to be left alone"),
+    ] {
+        told.again(1, bmc);
+        assert_eq!(told.due_in(30 * MINUTE), vec![]);
+        assert_eq!(told.waits(1), format!("somebody to start it from the network: {words}"));
+    }
+    let by = || "op".to_owned();
+    told.tell(1, What::Operator { by: by(), wish: Wish::Retire { reason: "old".into() } });
+    assert_eq!((told.machine(1).start.as_ref(), told.waits(1)), (None, String::new()));
+    told.again(2, ByBmc::Allowed);
+    told.tell(2, What::Operator { by: by(), wish: Wish::Maintain { reason: "a fan".into() } });
+    assert_eq!(told.due_in(30 * MINUTE), vec![], "hands off");
+}
+
+#[test]
+fn a_role_is_not_started_all_at_once() {
+    let mut told = Told::new();
+    for unit in 1..=3 {
+        told.first(unit);
+    }
+    assert_eq!(told.due_in(0), only("u1", Way::Pxe), "one in ten, and at least one");
+    told.bmc(1, Started::Begun, None);
+    assert_eq!(told.due_in(0), vec![]);
+    // Its firmware asks: the next one's turn. One whose BMC failed holds nobody up either.
+    told.asks(1, Stage::UefiPxe);
+    assert_eq!(told.due_in(0), only("u2", Way::Pxe));
+    told.bmc(2, Started::Begun, None);
+    told.bmc(2, Started::Failed, Some("it cannot be reached"));
+    assert_eq!(told.due_in(0), only("u3", Way::Pxe));
+    told.bmc(3, Started::Begun, None);
+    assert_eq!(told.due_in(2 * MINUTE), vec![]);
+    assert_eq!(told.due_in(10 * MINUTE).first(), only("u2", Way::Http).first());
+}
+
+#[test]
+fn a_ready_machine_is_not_taken_while_another_of_its_role_is_out() {
+    let mut told = Told::new();
+    for unit in 1..=3 {
+        installed(&mut told, unit);
+    }
+    told.again(1, ByBmc::Allowed);
+    assert_eq!(told.due_in(10 * MINUTE), only("u1", Way::Pxe));
+    let results = vec![CheckResult { name: "disk".into(), passed: false, detail: "broken".into() }];
+    told.tell(2, What::Checked { results });
+    assert_eq!(told.machine(2).state.name(), "failed");
+    assert_eq!(told.due_in(10 * MINUTE), vec![], "one more would be out");
+    told.tell(2, What::Checked { results: vec![] });
+    assert_eq!(told.due_in(10 * MINUTE), only("u1", Way::Pxe));
 }

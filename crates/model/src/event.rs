@@ -1,6 +1,6 @@
 //! What happened: the one input of a machine's life, and what the store keeps of it.
 
-use crate::facts::{Attested, CheckResult, DhcpServer, Hardware, Stage};
+use crate::facts::{Attested, ByBmc, CheckResult, DhcpServer, Hardware, Stage};
 use crate::ids::Generation;
 use crate::install::{Progress, Running, Slot};
 use crate::location::Location;
@@ -151,9 +151,24 @@ pub enum What {
         asked: String,
         /// What came of it; `None`: it begins.
         outcome: Option<String>,
+        /// The controller asks, to bring an armed machine to its installer: whether it came off. `None`: somebody else asks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        start: Option<Started>,
     },
     /// Time passed; overdue waits are looked at. Not stored.
     Tick,
+}
+
+/// How far a BMC is that is asked to start its machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Started {
+    /// It is about to be asked.
+    Begun,
+    /// It says that the machine starts.
+    Done,
+    /// It did not.
+    Failed,
 }
 
 /// What an operator can ask of a machine.
@@ -185,6 +200,9 @@ pub enum Wish {
         generation: Generation,
         /// Until when it may begin.
         until: Time,
+        /// Whether its BMC may start it from the network for that.
+        #[serde(default)]
+        bmc: ByBmc,
     },
     /// The same, whatever is on them.
     Reinstall {
@@ -192,6 +210,9 @@ pub enum Wish {
         generation: Generation,
         /// Until when it may begin.
         until: Time,
+        /// Whether its BMC may start it from the network for that.
+        #[serde(default)]
+        bmc: ByBmc,
     },
     /// The slot that is not running may be written once.
     Upgrade {

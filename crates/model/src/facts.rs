@@ -55,6 +55,9 @@ pub struct Machine {
     pub unproved: Option<String>,
     /// Its disks may be written.
     pub armed: Option<Armed>,
+    /// How it comes to the installer that it is armed for, until that was heard.
+    #[serde(default)]
+    pub start: Option<Start>,
     /// What its agent runs in; `None` before it said so, and of systems that are not ours.
     #[serde(default)]
     pub running: Option<Running>,
@@ -239,6 +242,38 @@ pub enum Purpose {
     Install,
     /// The slot that is not running.
     Upgrade,
+}
+
+/// How a machine that is armed comes to the installer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Start {
+    /// Who armed it.
+    pub by: String,
+    /// Whether its BMC may do it.
+    pub bmc: ByBmc,
+    /// Its BMC is not asked before.
+    pub due: Time,
+    /// How often its BMC was asked.
+    pub asked: u32,
+    /// Its firmware has not been heard since it was armed, or since its BMC was asked last.
+    pub silent: bool,
+    /// Why its BMC did not do it, the last time.
+    pub failure: Option<String>,
+}
+
+/// Whether a BMC may start its machine from the network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ByBmc {
+    /// It may.
+    Allowed,
+    /// Nothing is known to log in with.
+    NotAdopted,
+    /// There is none, by the design.
+    Absent,
+    /// Whoever armed the machine wants it left alone.
+    #[default]
+    Refused,
 }
 
 /// A system on disks.

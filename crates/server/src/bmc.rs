@@ -8,9 +8,11 @@
 //! |---------------|-----------------------------------------------------------|
 //! | `credentials` | what is kept of each BMC, sealed                           |
 //! | `asked`       | what is asked, in words and in the client's terms          |
+//! | `starting`    | armed machines are started from the network                |
 
 mod asked;
 mod credentials;
+mod starting;
 
 use crate::agents::{Verdict, random};
 use crate::clock;
@@ -19,12 +21,15 @@ use api::bmc::{Ask, Power, Word};
 use bmc::{Address, Adoption, Bmc, Credentials, Fingerprint, Limits, Password, Progress, Tell, Trust};
 use credentials::{Foreign, Kept};
 use model::design::Audience;
-use model::event::What;
+use model::event::{Started, What};
+use model::facts::ByBmc;
 use model::{DeviceId, Event, Location, Plan};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use store::Key;
+
+pub(crate) use starting::run as start_armed;
 
 /// BMCs that are spoken to at once. Each costs a TLS connection and little else; more would be a mistake of a script.
 const AT_ONCE_MAX: usize = 256;
@@ -88,13 +93,36 @@ pub(crate) async fn run(
     by: &str,
     tell: Tell,
 ) -> Result<Word, String> {
+    perform(controller, location, ask, by, tell, false).await
+}
+
+/// Whether the BMC of a place could start its machine, if it were asked.
+pub(crate) async fn may_start(controller: &Arc<Controller>, location: &Location) -> ByBmc {
+    if address(controller, location).is_err() {
+        return ByBmc::Absent;
+    }
+    match credentials::read(controller, location).await {
+        Ok(Ok(Some(kept))) if kept.is_adopted => ByBmc::Allowed,
+        _ => ByBmc::NotAdopted,
+    }
+}
+
+/// See [`run`]. `starts`: the controller asks, to start a machine that is armed.
+async fn perform(
+    controller: &Arc<Controller>,
+    location: &Location,
+    ask: Ask,
+    by: &str,
+    tell: Tell,
+    starts: bool,
+) -> Result<Word, String> {
     let address = address(controller, location)?;
     asked::check(&ask)?;
     let words = asked::in_words(&ask);
     let _busy = controller.bmcs.take(location, &words).map_err(|why| format!("{location}: {why}"))?;
     let changes = !matches!(ask, Ask::Inventory | Ask::Power { to: Power::Status });
     if changes {
-        record(controller, location, by, &words, None).await?;
+        record(controller, location, by, &words, None, starts.then_some(Started::Begun)).await?;
     }
     let done = speak(controller, location, address, ask, tell).await;
     if changes {
@@ -104,7 +132,8 @@ pub(crate) async fn run(
             Err(why) => format!("failed: {why}"),
         };
         // It is done or it is not: that it cannot be stored now changes nothing about that, and the store says so itself.
-        let _ = record(controller, location, by, &words, Some(outcome)).await;
+        let start = starts.then_some(if done.is_ok() { Started::Done } else { Started::Failed });
+        let _ = record(controller, location, by, &words, Some(outcome), start).await;
     }
     done
 }
@@ -115,8 +144,9 @@ async fn record(
     by: &str,
     asked: &str,
     outcome: Option<String>,
+    start: Option<Started>,
 ) -> Result<(), String> {
-    let what = What::Bmc { by: by.to_owned(), asked: asked.to_owned(), outcome };
+    let what = What::Bmc { by: by.to_owned(), asked: asked.to_owned(), outcome, start };
     let event = Event { at: clock::now(), location: location.clone(), what };
     match controller.ask(event).await {
         Some(Verdict::Stored) => Ok(()),

@@ -1,7 +1,7 @@
 //! Opens everything in order, and ends it.
 
 use crate::agents::{self, Agents, Authority};
-use crate::bmc::Bmcs;
+use crate::bmc::{self, Bmcs};
 use crate::controller::{Condition, Controller, Opened};
 use crate::files::{ReadError, read_design};
 use crate::http::{self, Api};
@@ -175,6 +175,7 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
         tasks.spawn(dns::notify::run(Arc::clone(&controller), is_stopping.clone()));
     }
     serve_agents(&mut tasks, &controller, authority, bound.agents, &is_stopping)?;
+    tasks.spawn(bmc::start_armed(Arc::clone(&controller), is_stopping.clone()));
     tasks.spawn(Arc::clone(&reloader).watch(Arc::clone(&controller), is_stopping.clone()));
     let api = Api::new(Arc::clone(&controller), Arc::clone(&reloader), ports, is_stopping.clone());
     let (api_tcp, api_socket) = serve_api(&mut tasks, api, api_listeners, &is_stopping);

@@ -47,7 +47,7 @@ enum Command {
     /// Take these locations out of service: their requests are refused.
     Retire(commands::wish::ReasonArgs),
     /// Allow the disks of these machines to be written once, in the plan in force.
-    Arm(commands::install::AllowArgs),
+    Arm(commands::install::ArmArgs),
     /// Write the system of the plan in force to the other slot of these machines; they fall back if it does not prove itself.
     Upgrade(commands::install::AllowArgs),
     /// Wipe the disks of these machines and install them anew.

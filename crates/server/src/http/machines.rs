@@ -19,7 +19,7 @@ use ipnet::IpNet;
 use lifecycle::Zone;
 use model::design::{Device, DeviceKind};
 use model::event::What;
-use model::facts;
+use model::facts::{self, ByBmc};
 use model::install::Running;
 use model::roster::Target;
 use model::view::Site;
@@ -122,7 +122,13 @@ pub(super) async fn wish(
     }
     let by = asker(peer);
     let now = clock::now();
-    let wish = match in_facts(wish, now) {
+    let by_bmc = match wish {
+        Wish::Arm { no_bmc: false, .. } | Wish::Reinstall { no_bmc: false, .. } => {
+            crate::bmc::may_start(controller, &location).await
+        }
+        _ => ByBmc::Refused,
+    };
+    let wish = match in_facts(wish, by_bmc, now) {
         Ok(wish) => wish,
         Err(sentence) => return failed(StatusCode::BAD_REQUEST, sentence),
     };
@@ -130,9 +136,14 @@ pub(super) async fn wish(
     match controller.ask(event).await {
         Some(Verdict::Stored) => {
             let zone = controller.zone();
-            let state =
-                zone.facts().machines.get(&location).map_or("expected", |machine| machine.state.name());
-            Json(Done { location, state: state.to_owned() }).into_response()
+            let machine = zone.facts().machines.get(&location);
+            let state = machine.map_or("expected", |machine| machine.state.name()).to_owned();
+            let wait = zone
+                .roster()
+                .device_at(&location)
+                .zip(machine)
+                .and_then(|(device, machine)| lifecycle::starting::wait(zone.plan(), device, machine));
+            Json(Done { location, state, waits_for: wait.map(|wait| wait.on) }).into_response()
         }
         Some(Verdict::Refused(why)) => failed(StatusCode::CONFLICT, format!("{location}: {why}")),
         None => failed(
@@ -146,7 +157,7 @@ pub(super) async fn wish(
 }
 
 /// A wish as the facts know it.
-fn in_facts(wish: Wish, now: Time) -> Result<model::event::Wish, String> {
+fn in_facts(wish: Wish, bmc: ByBmc, now: Time) -> Result<model::event::Wish, String> {
     use model::event::Wish as In;
     let bounded = |reason: String| {
         let reason = reason.trim().to_owned();
@@ -162,12 +173,15 @@ fn in_facts(wish: Wish, now: Time) -> Result<model::event::Wish, String> {
         Wish::Maintain { reason } => In::Maintain { reason: bounded(reason)? },
         Wish::Return => In::Return,
         Wish::Retire { reason } => In::Retire { reason: bounded(reason)? },
-        Wish::Arm { generation, seconds } => {
-            In::Arm { generation: Generation(generation), until: now + Duration::from_secs(seconds.into()) }
-        }
-        Wish::Reinstall { generation, seconds } => In::Reinstall {
+        Wish::Arm { generation, seconds, .. } => In::Arm {
             generation: Generation(generation),
             until: now + Duration::from_secs(seconds.into()),
+            bmc,
+        },
+        Wish::Reinstall { generation, seconds, .. } => In::Reinstall {
+            generation: Generation(generation),
+            until: now + Duration::from_secs(seconds.into()),
+            bmc,
         },
         Wish::Upgrade { generation, seconds } => In::Upgrade {
             generation: Generation(generation),
@@ -315,6 +329,7 @@ fn system(plan: &Plan, site: &Site, id: DeviceId, machine: Option<&facts::Machin
         },
         generation: armed.generation.0,
         until: armed.until,
+        starts: lifecycle::starting::wait(plan, id, machine).is_some(),
     });
     let progress = match &machine.state {
         facts::State::Installing { progress } => Some(Progress {

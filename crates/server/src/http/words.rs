@@ -96,7 +96,7 @@ fn told(what: &What, at: Time) -> (&'static str, String) {
             ("servers-heard", servers.join("; "))
         }
         What::Operator { by, wish } => ("operator", format!("{by} asked: {}", wish_in_words(wish, at))),
-        What::Bmc { by, asked, outcome: None } => ("bmc", format!("{by} asked its BMC {asked}")),
+        What::Bmc { by, asked, outcome: None, .. } => ("bmc", format!("{by} asked its BMC {asked}")),
         What::Bmc { asked, outcome: Some(outcome), .. } => {
             ("bmc", format!("its BMC was asked {asked}: {outcome}"))
         }
@@ -122,7 +122,7 @@ fn wish_in_words(wish: &Wish, at: Time) -> String {
         Wish::Maintain { reason } => format!("maintain ({reason})"),
         Wish::Return => "return to service".to_owned(),
         Wish::Retire { reason } => format!("retire ({reason})"),
-        Wish::Arm { generation, until } => {
+        Wish::Arm { generation, until, .. } => {
             format!("arm for plan {generation}, to begin within {}", duration(until.since(at)))
         }
         Wish::Reinstall { generation, .. } => {

@@ -30,19 +30,38 @@ pub(crate) struct AllowArgs {
     wait: bool,
 }
 
+/// What `zw arm` and `zw reinstall` tell of it.
+const STARTING: &str = "\
+How they come to their installer:
+  Firmware that waits for it goes on by itself. An agent that is connected is asked to restart its machine.
+  If that does not come back from the network within 10 minutes, and where there is no agent, the BMC starts it from the
+  network, once it is adopted (`zw bmc adopt`): three times at most, and no more than one in ten machines of a role at a time.";
+
+/// Which machines, for how long, and who starts them from the network.
+#[derive(ClapArgs)]
+#[command(after_help = STARTING)]
+pub(crate) struct ArmArgs {
+    #[command(flatten)]
+    allow: AllowArgs,
+    /// Leave their BMCs alone: somebody else sees to it that they start from the network.
+    #[arg(long)]
+    no_bmc: bool,
+}
+
 /// Which machines, and that it is meant.
 #[derive(ClapArgs)]
-#[command(
-    after_help = "Examples:\n  zw reinstall p01/r1/u02 --wait\n  echo 2 | zw reinstall p01/r1/u02 p01/r1/u03"
-)]
+#[command(after_help = format!(
+    "{STARTING}\n\nExamples:\n  zw reinstall p01/r1/u02 --wait\n  echo 2 | zw reinstall p01/r1/u02 p01/r1/u03"
+))]
 pub(crate) struct ReinstallArgs {
     #[command(flatten)]
-    args: AllowArgs,
+    args: ArmArgs,
 }
 
 /// `zw arm`: for the plan that is in force now, and no later one.
-pub(crate) fn arm(args: &AllowArgs) -> ExitCode {
-    allow(args, |generation, seconds| Wish::Arm { generation, seconds })
+pub(crate) fn arm(args: &ArmArgs) -> ExitCode {
+    let no_bmc = args.no_bmc;
+    allow(&args.allow, |generation, seconds| Wish::Arm { generation, seconds, no_bmc })
 }
 
 /// `zw upgrade`.
@@ -52,9 +71,11 @@ pub(crate) fn upgrade(args: &AllowArgs) -> ExitCode {
 
 /// `zw reinstall`: shows what is lost, and asks for the number of machines.
 pub(crate) fn reinstall(args: &ReinstallArgs) -> ExitCode {
-    let args = &args.args;
+    let ArmArgs { allow: args, no_bmc } = &args.args;
     match is_meant(&args.machines) {
-        Ok(true) => allow(args, |generation, seconds| Wish::Reinstall { generation, seconds }),
+        Ok(true) => {
+            allow(args, |generation, seconds| Wish::Reinstall { generation, seconds, no_bmc: *no_bmc })
+        }
         Ok(false) => {
             // Nothing more can be done when standard error is closed.
             let _ = writeln!(anstream::stderr(), "that is another number; nothing was touched");
@@ -161,7 +182,9 @@ fn watch(server: &Server, targets: &[String]) -> Result<bool, Failure> {
 fn end(machine: &Machine) -> Option<bool> {
     let row = &machine.row;
     let system = machine.system.clone().unwrap_or_default();
-    if row.state == "failed" || system.rejected.is_some() {
+    // One that failed in the system that it had is still on its way to the installer.
+    let starts = system.armed.as_ref().is_some_and(|armed| armed.starts);
+    if row.state == "failed" && !starts || system.rejected.is_some() {
         return Some(false);
     }
     (row.state == "ready" && system.armed.is_none() && !system.on_trial).then_some(true)

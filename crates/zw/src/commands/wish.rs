@@ -77,8 +77,9 @@ pub(crate) fn ask(args: &Args, wish: impl Fn(&Server) -> Result<Wish, Failure>) 
         let path = format!("/v1/machines/{}/wish", client::encoded(target));
         match client::post::<Done>(&server, &path, &wish) {
             // Nothing more can be done when standard output is closed.
-            Ok(done) => {
-                drop(writeln!(anstream::stdout(), "{} is {}", done.location.within_zone(), done.state))
+            Ok(Done { location, state, waits_for }) => {
+                let waits = waits_for.map(|on| format!("; it waits for {on}")).unwrap_or_default();
+                drop(writeln!(anstream::stdout(), "{} is {state}{waits}", location.within_zone()))
             }
             Err(failure) => code = failed(&failure),
         }

@@ -1,0 +1,238 @@
+//! How a machine that is armed comes from what it does now to the installer: its agent restarts it, or its BMC starts it from the
+//! network, or somebody does.
+//!
+//! In: the plan, what is known of the machine, the time. Out: whose BMCs are to be asked now, and what is waited for. Its agent is asked
+//! first, where it has one that can: a BMC cuts the power. One allowance is worth [`TRIES_MAX`] tries, a role a tenth of its machines at a time.
+
+use crate::machine::Step;
+use crate::wait::{BOOTING_ORDINARY, SEEN_ORDINARY, Wait};
+use crate::zone::Zone;
+use model::facts::{Armed, ByBmc, Machine, Purpose, Stage, Start, State};
+use model::install::Running;
+use model::{DeviceId, Location, Plan, Time};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// From the word to a running agent to its firmware's first request: a system that ends, and a server with much memory that begins.
+pub const RESTART_PATIENCE: Duration = Duration::from_secs(600);
+/// From a BMC's "power is on" to the firmware's first request.
+pub const SILENCE_PATIENCE: Duration = Duration::from_secs(600);
+/// An agent that is not connected may be about to be, and one that is connected again may be about to restart its machine.
+pub const AGENT_GRACE: Duration = Duration::from_secs(60);
+/// When a BMC that failed is asked again.
+pub const FAILED_RETRY: Duration = Duration::from_secs(120);
+/// How often a BMC is asked for one allowance. Firmware that starts from disk all the same is not power cycled for ever.
+pub const TRIES_MAX: u32 = 3;
+/// Machines of the whole zone that are started at once and have not asked for an address yet. More would all draw their first
+/// current, and fetch their installer, together.
+pub const STARTING_MAX: usize = 64;
+/// Characters of a failure that are kept.
+const FAILURE_MAX: usize = 300;
+
+/// By which of its ways firmware is to boot from the network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// PXE, as nearly all do.
+    Pxe,
+    /// UEFI HTTP boot: the second try, for machines that have PXE switched off.
+    Http,
+}
+
+/// A machine whose BMC is to be asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Due {
+    /// Where.
+    pub location: Location,
+    /// Who armed it.
+    pub by: String,
+    /// What it is to boot from.
+    pub way: Way,
+}
+
+/// Whose BMCs are to be asked now to start their machines from the network: the longest due first, of each role no more than one in
+/// ten at a time, and at least one. A machine that is ready is not taken from a role of which too many are out.
+pub fn due(zone: &Zone, now: Time) -> Vec<Due> {
+    let plan = zone.plan();
+    let mut under_way: HashMap<_, usize> = HashMap::new();
+    let mut found = Vec::new();
+    for (location, machine) in &zone.facts().machines {
+        let Some(start) = &machine.start else { continue };
+        let Some(device) = zone.roster().device_at(location) else { continue };
+        let role = plan.design.devices[device.index()].role;
+        if is_under_way(start, now) {
+            *under_way.entry(role).or_default() += 1;
+        } else if is_due(plan, device, machine, now) {
+            found.push((start.due, location, device, role, start, machine.state == State::Ready));
+        }
+    }
+    found.sort_by_key(|(due, _, device, ..)| (*due, *device));
+    let mut all: usize = under_way.values().sum();
+    let mut roles = HashMap::new();
+    let mut chosen = Vec::new();
+    for (_, location, _, role, start, is_ready) in found {
+        let (members, out) = *roles.entry(role).or_insert_with(|| zone.out_of(role));
+        let at_most = (members / 10).max(1);
+        let of_role = under_way.entry(role).or_default();
+        // It is armed, so that it counts among those that are out itself.
+        if *of_role >= at_most || all >= STARTING_MAX || (is_ready && out > at_most) {
+            continue;
+        }
+        *of_role += 1;
+        all += 1;
+        let way = if start.asked % 2 == 0 { Way::Pxe } else { Way::Http };
+        chosen.push(Due { location: location.clone(), by: start.by.clone(), way });
+    }
+    chosen
+}
+
+/// Its BMC has been asked, and nothing came of it yet.
+fn is_under_way(start: &Start, now: Time) -> bool {
+    start.asked > 0 && start.silent && start.failure.is_none() && now < start.due
+}
+
+fn is_due(plan: &Plan, device: DeviceId, machine: &Machine, now: Time) -> bool {
+    let installs = plan.design.image_of(device).is_some_and(|image| image.installs);
+    let Some((start, armed)) = pending(plan, machine).filter(|_| installs) else { return false };
+    start.bmc == ByBmc::Allowed && start.asked < TRIES_MAX && start.due <= now && now < armed.until
+}
+
+/// What is to be done to bring it to the installer, and for which allowance; `None`: nothing, or hands off.
+fn pending<'a>(plan: &Plan, machine: &'a Machine) -> Option<(&'a Start, Armed)> {
+    let start = machine.start.as_ref()?;
+    let is_good = |armed: &Armed| armed.generation == plan.generation && armed.purpose == Purpose::Install;
+    let armed = machine.armed.filter(is_good)?;
+    let hands_off = matches!(machine.state, State::Maintenance { .. } | State::Retired { .. });
+    (!hands_off && !is_there(machine)).then_some((start, armed))
+}
+
+/// Whether it is in the installer.
+fn is_there(machine: &Machine) -> bool {
+    machine.connected && machine.running == Some(Running::Memory)
+}
+
+/// What it waits for on its way to the installer; `None` if it is not on its way, or its state tells how far it is.
+pub fn wait(plan: &Plan, device: DeviceId, machine: &Machine) -> Option<Wait> {
+    let (start, armed) = pending(plan, machine)?;
+    if !start.silent && matches!(machine.state, State::Seen { .. } | State::Booting { .. }) {
+        return None;
+    }
+    let since = armed.since;
+    let by = |on: String, expected_by: Time| {
+        Some(Wait { on, since, expected_by: Some(expected_by.min(armed.until)) })
+    };
+    let restarts = machine.connected
+        && matches!(machine.running, Some(Running::Disk { .. }))
+        && machine.running_since < armed.since;
+    let place = plan.design.devices[device.index()].location.within_zone();
+    let cannot = match start.bmc {
+        ByBmc::Allowed => None,
+        ByBmc::NotAdopted => Some(format!(
+            "its BMC is not adopted (`zw bmc adopt {place}`, then arm it again, and the controller does it)"
+        )),
+        ByBmc::Absent => Some("it has no BMC in the design".to_owned()),
+        ByBmc::Refused => Some("its BMC is to be left alone".to_owned()),
+    };
+    let restart = "its agent to restart it into the installer";
+    if let Some(cannot) = cannot {
+        return match restarts {
+            true => {
+                let on = format!("{restart}; if it starts from its disk, somebody must help: {cannot}");
+                by(on, since + RESTART_PATIENCE)
+            }
+            false => by(format!("somebody to start it from the network: {cannot}"), armed.until),
+        };
+    }
+    match (&start.failure, start.asked) {
+        (None, 0) if restarts => by(format!("{restart}; its BMC does if that fails"), start.due),
+        (None, 0) => by("its BMC to start it from the network".to_owned(), start.due + AGENT_GRACE),
+        (None, asked) => by(
+            format!("its firmware to ask for an address, since its BMC started it{}", times(asked)),
+            start.due,
+        ),
+        (Some(failure), TRIES_MAX..) => by(
+            format!("somebody to start it from the network: its BMC was asked {TRIES_MAX} times: {failure}"),
+            armed.until,
+        ),
+        (Some(failure), _) => {
+            by(format!("its BMC to be asked again to start it from the network; {failure}"), start.due)
+        }
+    }
+}
+
+fn times(asked: u32) -> String {
+    if asked > 1 { format!(" ({asked} times)") } else { String::new() }
+}
+
+/// It was armed, by `by`.
+pub(crate) fn armed(machine: &mut Machine, by: &str, bmc: ByBmc, now: Time) {
+    machine.start = None;
+    let is_install = machine.armed.is_some_and(|armed| armed.purpose == Purpose::Install);
+    if !is_install || is_there(machine) {
+        return;
+    }
+    let is_asking = matches!(machine.state, State::Seen { .. } | State::Booting { .. });
+    let patience = match (&machine.state, &machine.running) {
+        (_, Some(Running::Disk { .. })) if machine.connected => RESTART_PATIENCE,
+        // An agent in a system of somebody else's restarts nothing.
+        _ if machine.connected => Duration::ZERO,
+        // iPXE that was told to wait asks again within this.
+        _ if is_asking => SEEN_ORDINARY,
+        (State::Expected, _) => Duration::ZERO,
+        _ => AGENT_GRACE,
+    };
+    let by = by.to_owned();
+    machine.start = Some(Start { by, bmc, due: now + patience, asked: 0, silent: !is_asking, failure: None });
+}
+
+/// Its own firmware, or iPXE, asked for an address: it comes by itself now. Whether that is news.
+pub(crate) fn heard(machine: &mut Machine, stage: Stage, now: Time) -> bool {
+    let is_early = matches!(stage, Stage::BiosPxe | Stage::UefiPxe | Stage::UefiHttp | Stage::Ipxe);
+    let Some(start) = machine.start.as_mut().filter(|start| is_early && start.silent) else { return false };
+    start.silent = false;
+    start.failure = None;
+    start.due = start.due.max(now + SEEN_ORDINARY + BOOTING_ORDINARY);
+    true
+}
+
+/// It fetched a script that boots something.
+pub(crate) fn fetched(machine: &mut Machine, now: Time) {
+    if let Some(start) = &mut machine.start {
+        start.silent = false;
+        start.due = start.due.max(now + BOOTING_ORDINARY);
+    }
+}
+
+/// Its agent connected, and runs in this.
+pub(crate) fn connected(machine: &mut Machine, now: Time) {
+    if is_there(machine) {
+        machine.start = None;
+    } else if let Some(start) = &mut machine.start {
+        // It came from its disk, or had never left it: it is not asked again.
+        start.due = start.due.min(now + AGENT_GRACE);
+        start.silent = true;
+    }
+}
+
+/// Its BMC is asked to start it (`None`), and what came of that.
+pub(crate) fn asked(machine: &mut Machine, outcome: Option<Result<(), &str>>, now: Time) -> Step {
+    let is_armed = machine.armed.is_some();
+    let start = machine.start.as_mut().filter(|start| is_armed && start.bmc == ByBmc::Allowed);
+    match (start, outcome) {
+        (None, None) => {
+            return Step { refused: Some("it need not be started any more"), ..Step::default() };
+        }
+        (Some(start), None) => {
+            start.asked += 1;
+            (start.silent, start.failure) = (true, None);
+            start.due = now + SILENCE_PATIENCE;
+        }
+        // Its firmware may have been quicker than the BMC's last word.
+        (Some(start), Some(Ok(()))) if start.silent => start.due = now + SILENCE_PATIENCE,
+        (Some(start), Some(Err(failure))) if start.silent => {
+            start.failure = Some(failure.chars().take(FAILURE_MAX).collect());
+            start.due = now + FAILED_RETRY;
+        }
+        (_, Some(_)) => {}
+    }
+    Step { changed: true, ..Step::default() }
+}
