@@ -1,5 +1,7 @@
 //! An operating system made of the packages that the sources have now: the same for any user, and nobody's in particular.
 
+mod trial;
+
 use crate::image::{Scratch, built, is_offline, judge};
 use crate::network::{have, skip};
 use crate::zw::{transcript, zw};
@@ -70,6 +72,7 @@ fn an_operating_system_is_the_same_for_anybody_and_nobodys_in_particular() {
     let root = directory.join("one/root.tar.zst");
     described(&first, &root, directory);
     contained(&root, directory, first["manifest"]["kernel"].as_str().expect("a kernel"));
+    trial::ends_by_itself(&root, directory);
 
     // By the lock alone, as somebody else, from a cache in which a package has an octet that is another.
     let other = directory.join("other");

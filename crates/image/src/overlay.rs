@@ -19,7 +19,7 @@ pub(crate) struct Overlay(BTreeMap<PathBuf, Entry>);
 #[derive(Debug)]
 enum Entry {
     Directory(u32),
-    /// A file of ours.
+    /// A file of ours; one that begins with `#!` is a program.
     Text(&'static str),
     /// Permissions, and where it lies.
     File(u32, PathBuf),
@@ -27,11 +27,14 @@ enum Entry {
 }
 
 impl Overlay {
-    /// What every image has: sources of packages, SSH host keys at the first start, an initial RAM disk that finds the root.
+    /// What every image has: sources of packages, SSH host keys at the first start, an initial RAM disk that finds the root and ends a
+    /// trial that nothing else ends.
     pub(crate) fn ours(is_virtual: bool) -> Self {
         let mut texts = vec![
             ("etc/apt/sources.list.d/debian.sources", include_str!("os/debian.sources")),
             ("etc/initramfs-tools/conf.d/zonewright", include_str!("os/initramfs")),
+            ("etc/initramfs-tools/scripts/init-bottom/zonewright", include_str!("os/trial-init")),
+            ("etc/initramfs-tools/scripts/init-top/zonewright", include_str!("os/trial-limit")),
             ("etc/mdadm/mdadm.conf", include_str!("os/mdadm.conf")),
             ("etc/systemd/system/ssh-host-keys.service", include_str!("os/ssh-host-keys.service")),
         ];
@@ -99,7 +102,7 @@ impl Overlay {
                     builder.append_data(&mut header, path, io::empty())
                 }
                 Entry::Text(text) => {
-                    header.set_mode(0o644);
+                    header.set_mode(if text.starts_with("#!") { 0o755 } else { 0o644 });
                     header.set_size(text.len() as u64);
                     builder.append_data(&mut header, path, text.as_bytes())
                 }
@@ -161,7 +164,12 @@ mod tests {
         for wanted in ["640 etc/mdadm/mdadm.conf 11", "2750 srv/web 0", "777 etc/localtime 0"] {
             assert!(entries.iter().any(|entry| entry == wanted), "{wanted} is not in {entries:?}");
         }
-        assert!(entries.iter().any(|entry| entry.contains("ssh-host-keys.service")), "{entries:?}");
+        for wanted in [
+            "644 etc/systemd/system/ssh-host-keys.service",
+            "755 etc/initramfs-tools/scripts/init-top/zonewright",
+        ] {
+            assert!(entries.iter().any(|entry| entry.starts_with(wanted)), "{wanted} is not in {entries:?}");
+        }
 
         fs::write(tree.join("etc/hostname"), "one").unwrap();
         let refused = Overlay::default().add(&tree).map_err(|error| error.to_string());

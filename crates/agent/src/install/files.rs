@@ -73,6 +73,11 @@ pub(super) fn trial_timer(trial_seconds: u32) -> String {
     )
 }
 
+/// The last end of a trial, in seconds: the initial RAM disk's, where not even systemd comes as far as its timer.
+pub(super) fn trial_limit(trial_seconds: u32) -> u32 {
+    trial_seconds.saturating_add(2 * TRIAL_GRACE_SECONDS)
+}
+
 /// `/etc/fstab` of a new system. The EFI system partitions all have one id, so that any of them serves.
 pub(super) fn fstab(slot: Slot, esp: u32, volumes: &[Volume]) -> String {
     let (high, low) = (esp >> 16, esp & 0xffff);

@@ -83,8 +83,8 @@ pub(super) fn device(volume: &str) -> String {
 }
 
 /// `boot.cfg` of a slot: its kernel with its command line. `esp` is the volume id of this system's EFI system partitions: by it what runs
-/// finds them again.
-pub(super) fn boot(slot: Slot, esp: u32, arguments: &str) -> Result<String, String> {
+/// finds them again. `trial_limit`: after so many seconds its initial RAM disk ends a trial that nobody else ended.
+pub(super) fn boot(slot: Slot, esp: u32, trial_limit: u32, arguments: &str) -> Result<String, String> {
     if arguments.len() > ARGUMENTS_MAX {
         return Err(format!("the order's command line has more than {ARGUMENTS_MAX} octets"));
     }
@@ -96,7 +96,7 @@ pub(super) fn boot(slot: Slot, esp: u32, arguments: &str) -> Result<String, Stri
     let (letter, root) = (slot.letter(), device(&volume(slot)));
     // A panic is the end of a trial; the order's own `panic=` stands later, and counts. `zw_trial` is `zw.trial` in a trial, else nothing.
     Ok(format!(
-        "linux ($root)/{letter}/vmlinuz root={root} ro zw.slot={letter} zw.esp={esp:08x} panic=30 $zw_trial{words}\n\
+        "linux ($root)/{letter}/vmlinuz root={root} ro zw.slot={letter} zw.esp={esp:08x} panic=30 zw.trial_limit={trial_limit} $zw_trial{words}\n\
          initrd ($root)/{letter}/initrd\n\
          boot\n"
     ))
@@ -173,13 +173,13 @@ mod tests {
     #[test]
     fn a_command_line_reaches_the_kernel_as_it_is_or_not_at_all() {
         let check = |arguments: &str, expected: Expect| {
-            let text = boot(Slot::B, 0x1a2b_3c4d, arguments);
+            let text = boot(Slot::B, 0x1a2b_3c4d, 1140, arguments);
             expected.assert_eq(&text.unwrap_or_else(|error| error));
         };
         check(
             "console=ttyS0  zw.location=ams1/u1 x=$root;reboot",
             expect![[r#"
-                linux ($root)/b/vmlinuz root=/dev/mapper/zw-root_b ro zw.slot=b zw.esp=1a2b3c4d panic=30 $zw_trial 'console=ttyS0' 'zw.location=ams1/u1' 'x=$root;reboot'
+                linux ($root)/b/vmlinuz root=/dev/mapper/zw-root_b ro zw.slot=b zw.esp=1a2b3c4d panic=30 zw.trial_limit=1140 $zw_trial 'console=ttyS0' 'zw.location=ams1/u1' 'x=$root;reboot'
                 initrd ($root)/b/initrd
                 boot
             "#]],

@@ -34,7 +34,7 @@ pub(super) type Tell<'a> = dyn Fn(Progress) + 'a;
 
 /// Carries out an order. Gives the slot that holds the system.
 pub(super) fn carry_out(order: &Order, here: &Here, state: &Path, tell: &Tell<'_>) -> Result<Slot, String> {
-    grub::boot(Slot::A, 0, &order.arguments)?;
+    grub::boot(Slot::A, 0, 0, &order.arguments)?;
     if order.files.iter().map(|file| file.text.len()).sum::<usize>() > FILES_MAX {
         return Err("the order's files are too long".into());
     }
@@ -332,7 +332,8 @@ impl Work<'_> {
         esps: &[PathBuf],
     ) -> Result<(), String> {
         self.step("copies the kernel");
-        let boot = grub::boot(slot, id, &self.order.arguments)?;
+        let limit = files::trial_limit(self.order.trial_seconds);
+        let boot = grub::boot(slot, id, limit, &self.order.arguments)?;
         let letter = slot.letter();
         let sources = kernel_files(manifest).into_iter().zip(["vmlinuz", "initrd"]);
         let copies: Vec<(String, String)> =
