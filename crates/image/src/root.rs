@@ -73,10 +73,10 @@ pub(crate) fn is_kept(path: &[u8], is_directory: bool) -> bool {
 }
 
 /// Rewrites an archive; nothing in it is younger than `seconds` since 1970.
-pub(crate) fn rewrite(input: impl Read, out: impl Write, seconds: u64) -> io::Result<Content> {
+pub(crate) fn rewrite(mut input: impl Read, out: impl Write, seconds: u64) -> io::Result<Content> {
     let mut content = Content::default();
     let mut builder = Builder::new(out);
-    for entry in Archive::new(input).entries()? {
+    for entry in Archive::new(&mut input).entries()? {
         let mut entry = entry?;
         let path = plain(&entry.path_bytes());
         let kind = entry.header().entry_type();
@@ -110,6 +110,8 @@ pub(crate) fn rewrite(input: impl Read, out: impl Write, seconds: u64) -> io::Re
             _ => return Err(io::Error::other(format!("/{} is a device or a pipe", path.display()))),
         }
     }
+    // An archive is padded behind its end. Whoever still writes that must be read, or hears that nobody wants it and fails.
+    io::copy(&mut input, &mut io::sink())?;
     // An empty file is where the first start writes the machine's identity.
     builder.append_data(&mut header(EntryType::Regular, 0o444, 0, seconds), "etc/machine-id", io::empty())?;
     let mut link = header(EntryType::Symlink, 0o777, 0, seconds);
@@ -269,6 +271,14 @@ mod tests {
             }
         };
         expect.assert_eq(&told);
+    }
+
+    #[test]
+    fn what_stands_behind_the_end_is_read_too() {
+        let padded = [archive("f ./usr/bin/true text"), vec![0; 8192]].concat();
+        let mut input = padded.as_slice();
+        rewrite(&mut input, io::sink(), SECONDS).unwrap();
+        assert!(input.is_empty(), "{} octets are left", input.len());
     }
 
     #[test]
