@@ -49,6 +49,22 @@ fn start(bench: &Bench, state_dir: PathBuf, pin: Pin, once: bool) -> Running {
 }
 
 pub(crate) fn start_with(bench: &Bench, state_dir: PathBuf, pin: Pin, once: bool, tpm: &Path) -> Running {
+    start_as(bench, state_dir, pin, once, tpm, None)
+}
+
+/// An agent of a machine that is played: its hardware is what the file says.
+pub(crate) fn start_played(bench: &Bench, state_dir: PathBuf, pin: Pin, hardware_file: PathBuf) -> Running {
+    start_as(bench, state_dir, pin, false, emulated_tpm::none(), Some(hardware_file))
+}
+
+fn start_as(
+    bench: &Bench,
+    state_dir: PathBuf,
+    pin: Pin,
+    once: bool,
+    tpm: &Path,
+    hardware_file: Option<PathBuf>,
+) -> Running {
     let notices = watch::Sender::new(Vec::new());
     let tell = {
         let notices = notices.clone();
@@ -59,7 +75,7 @@ pub(crate) fn start_with(bench: &Bench, state_dir: PathBuf, pin: Pin, once: bool
         ca_pin: pin,
         location: u01(),
         state_dir: state_dir.clone(),
-        hardware_file: None,
+        hardware_file,
         tpm: tpm.to_owned(),
         is_ramdisk: false,
         once,
@@ -73,7 +89,7 @@ pub(crate) fn pin(bench: &Bench) -> Pin {
 }
 
 /// The loopback has a hardware address of zeros, which the agent does not show; any MAC will do.
-fn boot(bench: &Bench) {
+pub(crate) fn boot(bench: &Bench) {
     assert_eq!(
         ip(U01),
         bench.address.ip(),

@@ -1,6 +1,9 @@
 //! A zone of two machines on loopback addresses, the real listener, and a clock that is set by hand.
 
-use lifecycle::Zone;
+use api::agent::FromController;
+use lifecycle::machine::Action;
+use lifecycle::{Applied, Zone};
+use model::burn_in::BurnIn;
 use model::design::{Audience, CheckFile, Design, Device, DeviceKind, Model, ModelKind, Role, TpmTrust};
 use model::event::What;
 use model::facts::{Facts, Machine, Stage};
@@ -123,12 +126,14 @@ impl Bench {
         let (zone, events, store_fails) =
             (Arc::clone(&self.zone), Arc::clone(&self.events), Arc::clone(&self.store_fails));
         let (counted, queue_full) = (self.counted.clone(), Arc::clone(&self.queue_full));
+        let present = Arc::clone(&self.present);
         let submit = move |event: Event, verdict: oneshot::Sender<Verdict>| {
             if queue_full.load(Ordering::SeqCst) {
                 return false;
             }
             events.lock().expect("whole").push(event.clone());
             let applied = zone.write().expect("whole").apply(&event);
+            told(&present, &applied);
             counted.send_modify(|count| *count += 1);
             match applied.refused {
                 Some(why) => drop(verdict.send(Verdict::Refused(why.to_owned()))),
@@ -140,11 +145,16 @@ impl Bench {
         let (zone, clock, runs) = (Arc::clone(&self.zone), Arc::clone(&self.clock), self.clock_runs);
         let look = move |location: &Location| {
             let zone = zone.read().expect("whole");
+            let device = zone.roster().device_at(location);
             Situation {
                 plan: Arc::clone(zone.plan()),
-                device: zone.roster().device_at(location),
+                device,
                 machine: zone.facts().machines.get(location).cloned(),
-                order: None,
+                order: device.and_then(|device| {
+                    let machine = zone.facts().machines.get(location)?;
+                    let order = lifecycle::burn_in::order(zone.plan(), device, machine)?;
+                    Some(FromController::BurnIn { order: Some(order) })
+                }),
             }
         };
         let homes = Arc::clone(&self.zone);
@@ -180,7 +190,9 @@ impl Bench {
     /// Something happened that the agents' listener has no part in.
     pub(crate) fn happen(&self, location: &Location, what: What) {
         let event = Event { at: self.now(), location: location.clone(), what };
-        assert_eq!(self.zone.write().expect("whole").apply(&event).refused, None);
+        let applied = self.zone.write().expect("whole").apply(&event);
+        assert_eq!(applied.refused, None);
+        told(&self.present, &applied);
     }
 
     /// DHCP saw the machine begin a boot.
@@ -201,10 +213,22 @@ impl Bench {
 
     /// Another plan, whose hypervisors have this check file.
     pub(crate) fn publish(&self, generation: u64, checks: &str) {
-        let plan = Arc::new(plan(generation, checks, 2));
+        self.replan(plan(generation, checks, 2));
+    }
+
+    /// Another plan, whose hypervisors are burnt in.
+    pub(crate) fn publish_burn_in(&self, generation: u64, burn_in: BurnIn) {
+        let mut plan = plan(generation, "", 2);
+        Arc::make_mut(&mut plan.design).roles[0].burn_in = burn_in;
+        self.replan(plan);
+    }
+
+    fn replan(&self, plan: Plan) {
+        let plan = Arc::new(plan);
         let roster = Arc::new(model::Roster::of(&plan));
         self.zone.write().expect("whole").replan(plan, roster);
-        self.published.send_replace(Generation(generation));
+        let generation = self.zone.read().expect("whole").plan().generation;
+        self.published.send_replace(generation);
     }
 
     /// The same plan, whose machines prove themselves so.
@@ -235,6 +259,13 @@ impl Bench {
     /// How often an event of this kind came.
     pub(crate) fn count(&self, kind: impl Fn(&What) -> bool) -> usize {
         self.events.lock().expect("whole").iter().filter(|event| kind(&event.what)).count()
+    }
+}
+
+/// What the keeper says to agents after an event, but for what every report is followed by anyway.
+fn told(present: &Present, applied: &Applied) {
+    for (location, _) in applied.actions.iter().filter(|(_, action)| *action == Action::TellAgent) {
+        present.push(location, Push::Order);
     }
 }
 
@@ -304,6 +335,7 @@ fn plan(generation: u64, checks: &str, machines: u16) -> Plan {
             "" => Vec::new(),
             text => vec![CheckFile { path: "checks/kvm.yaml".into(), text: text.into() }],
         },
+        burn_in: Default::default(),
         services: Vec::new(),
         guest_ouis: Vec::new(),
         tpm: None,

@@ -145,7 +145,13 @@ pub(crate) fn renew(location: &Location, key: &KeyPair) -> FromAgent {
 }
 
 pub(crate) fn hello(location: &Location) -> FromAgent {
-    FromAgent::Hello { version: VERSION, location: location.clone(), generation: None, running: None }
+    FromAgent::Hello {
+        version: VERSION,
+        location: location.clone(),
+        generation: None,
+        running: None,
+        burns_in: true,
+    }
 }
 
 /// A token for a machine whose boot was seen.

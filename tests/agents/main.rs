@@ -6,6 +6,7 @@
 //! | `client`    | a peer that says whatever a test wants it to say                               |
 //! | `enrolment` | tokens and certificates: to whom, how often, how long                            |
 //! | `sessions`  | what a machine with a certificate may do, and when it may no longer              |
+//! | `burn_in`   | burn-in: begun, gone on with, called off, failed                                 |
 //! | `abuse`     | garbage, floods, silence                                                       |
 //! | `crowd`     | three hundred machines at once: how soon, and at what cost                        |
 //! | `agent`     | the real agent against the real listener, through loss and restart               |
@@ -14,6 +15,7 @@
 mod abuse;
 mod agent;
 mod bench;
+mod burn_in;
 mod client;
 mod crowd;
 #[path = "../emulated_tpm.rs"]

@@ -179,7 +179,15 @@ async fn agents_of_other_versions_are_answered_or_told_why_not() {
     let identity = enrolled(&bench, U01, &u01()).await;
     let said = async |version| {
         let mut client = Client::connect(&bench, U01, Some(&identity)).await.expect("connected");
-        client.ask(&FromAgent::Hello { version, location: u01(), generation: None, running: None }).await
+        client
+            .ask(&FromAgent::Hello {
+                version,
+                location: u01(),
+                generation: None,
+                running: None,
+                burns_in: true,
+            })
+            .await
     };
     assert!(matches!(said(0).await, Some(FromController::Refused { because: Because::Version, .. })));
     assert!(matches!(said(99).await, Some(FromController::Welcome { version: VERSION, .. })));

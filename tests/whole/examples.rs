@@ -22,19 +22,19 @@ fn check(example: &str, expected: &Expect) {
 fn every_example_compiles_to_the_bytes_it_compiled_to() {
     check(
         "pocket",
-        &expect!["1de117eb1d208608094980a0484d95c45ff0fb78dcbc1a078762d5dc025ca191 of 31264 bytes"],
+        &expect!["0332f28d0798aff801e7ab9f524daaa2eb13869aff76579e7cc91bf4a3ff9c0d of 31349 bytes"],
     );
     check(
         "metal",
-        &expect!["a6ca37c6b8a0648d90e499eb1e94b208d758c7d2078c42e4bf61730cca34eb7b of 8358 bytes"],
+        &expect!["5870298439331aed9607363269b859b583ce4510e511f54f9c452683388f3062 of 8443 bytes"],
     );
     check(
         "hundred",
-        &expect!["f9a5c0b228a9e71f5dfac1cb007d5a64535cb126216e2ee024ed6c8f521dd6d4 of 330647 bytes"],
+        &expect!["adde0c37e101ec519d1868f86cce40e2aee26f1146599f7aa625294f0efb7c67 of 330817 bytes"],
     );
     check(
         "ten-thousand",
-        &expect!["5c8ea0e99978a75d429e33c8cc9f57d75902a98b1c01f494d81a4c53459f4c10 of 33381739 bytes"],
+        &expect!["0c8b9f51df4c6ace62bfe65b851941b8e7cb4029e0b9595ab3c60a730b4e8b8c of 33381824 bytes"],
     );
     check(
         "wiring",

@@ -214,6 +214,13 @@ fn uefi_and_bios_go_from_power_on_to_ready_and_again() {
         assert!(zone.shown(unit).contains(first), "{}", zone.shown(unit));
     }
 
+    // Burnt in before it was ready: its own processor and memory, and a disk that was only read.
+    for unit in [uefi, bios] {
+        let shown = zone.shown(unit);
+        let parts = ["calculations, each right", "written, read and compared", "no disk written: "];
+        assert!(parts.iter().all(|part| shown.contains(part)), "{shown}");
+    }
+
     // Off is off, and the place is known while it is; on again it boots as before.
     zone.say(&["power", "off", bios]);
     zone.machine("power off", bios, |machine| machine.state == "off");

@@ -1,12 +1,14 @@
 //! Connect, be refused, wait, connect again: for ever, through every controller in turn.
 
 use crate::backoff::{self, Jitter};
+use crate::burn_in::Burner;
 use crate::connection::{Connection, Lost};
 use crate::identity::{Identity, StateDir};
 use crate::install::Installer;
 use crate::observer::{self, Observed, Wanted};
 use crate::options::{Controller, Notice, Options};
 use crate::{enrolment, hardware, lldp, session, trust};
+use model::install::Running;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -53,6 +55,7 @@ pub(crate) struct Agent {
     pub observed: watch::Receiver<Observed>,
     pub jitter: Jitter,
     pub installer: Installer,
+    pub burner: Burner,
 }
 
 /// Runs the agent. It ends only if it cannot start, or was asked to run once and is done.
@@ -77,8 +80,9 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     let observer =
         observer::run(wants, neighbours, seen, options.hardware_file.clone(), Arc::clone(&options.tell));
     let installer = Installer::new(&options).await;
+    let burner = Burner::new(&options, installer.running() == Some(Running::Memory));
     let jitter = Jitter(trust::random());
-    let mut agent = Agent { options, state, identity, wanted, observed, jitter, installer };
+    let mut agent = Agent { options, state, identity, wanted, observed, jitter, installer, burner };
     let attempts = async move {
         let mut failures = 0;
         for turn in 0_usize.. {

@@ -39,3 +39,4 @@ mod watchdog;
 mod write;
 
 pub(crate) use installer::{Installer, Said};
+pub(crate) use watchdog::Watchdog;

@@ -21,10 +21,12 @@
 //! | `dhcp`       | a DHCP client: packets and times in and out                                  |
 //! | `ramdisk`    | from a kernel with nothing to an agent with a network                        |
 //! | `install`    | carries out orders: disks become a system; trial, confirmation, restart       |
+//! | `burn_in`    | CPUs, memory and disks under load, read only                                |
 //! | `checks`     | the role's checks: read, run                                                |
 
 mod attempt;
 mod backoff;
+mod burn_in;
 pub mod checks;
 mod connection;
 pub mod dhcp;

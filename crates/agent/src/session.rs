@@ -5,6 +5,7 @@
 
 use crate::attempt::Agent;
 use crate::backoff::{Jitter, scaled};
+use crate::burn_in;
 use crate::connection::{Connection, Lost, REPLY_TIME_MAX};
 use crate::enrolment::renewal;
 use crate::identity::Orders;
@@ -62,6 +63,8 @@ pub(crate) async fn run(
         location: agent.options.location.clone(),
         generation: agent.wanted.borrow().orders.as_ref().map(|orders| orders.generation),
         running: agent.installer.running(),
+        // One that ends soon would leave it unfinished.
+        burns_in: !agent.options.once,
     };
     let asked = Instant::now();
     let FromController::Welcome {
@@ -110,6 +113,10 @@ impl Session<'_> {
         let (mut installing, mut said) = (self.agent.installer.said(), None);
         let (mut beats, mut answered, mut taken_at) = (0_u64, 0_u64, None);
         installing.mark_changed();
+        // How an earlier order ended is said if it is given again.
+        let mut burning = self.agent.burner.said();
+        let mut told = burning.borrow().wanted;
+        burning.mark_changed();
         loop {
             tokio::select! {
                 frame = self.connection.receive() => {
@@ -142,6 +149,7 @@ impl Session<'_> {
                             self.keep_certificate(frame);
                             renew_at = self.renewal_due(now);
                         }
+                        FromController::BurnIn { order } => self.agent.burner.order(order),
                         FromController::Install { order } => self.agent.installer.order(*order),
                         FromController::Confirm { image } => self.agent.installer.confirm(&image),
                         FromController::Restart { sentence } => self.agent.installer.restart(&sentence),
@@ -177,6 +185,16 @@ impl Session<'_> {
                     if let Some(progress) = progress {
                         self.connection.send(&FromAgent::Installing { progress }).await?;
                     }
+                }
+                Ok(()) = burning.changed() => {
+                    let burn_in::Said { progress, outcome, wanted } = burning.borrow_and_update().clone();
+                    if let Some(progress) = progress {
+                        self.connection.send(&FromAgent::BurningIn { progress }).await?;
+                    }
+                    if let Some(outcome) = outcome.filter(|_| told != wanted) {
+                        self.connection.send(&FromAgent::BurntIn { outcome }).await?;
+                    }
+                    told = wanted;
                 }
                 heard = prober.heard() => match heard {
                     Ok(servers) => self.connection.send(&FromAgent::Servers { servers }).await?,

@@ -8,6 +8,7 @@
 //! version. Controllers are upgraded first and speak to agents two releases back.
 
 use crate::install::{Order, Progress, Running, Slot};
+use model::burn_in;
 use model::design::CheckFile;
 use model::facts::{CheckResult, DhcpServer, Hardware};
 use model::{Generation, Location, Mac, Time};
@@ -34,6 +35,9 @@ pub const FRAME_MAX_UNPROVEN: usize = 16 << 10;
 
 /// The most disks, interfaces or check results in one frame.
 pub const LIST_MAX: usize = 1024;
+
+/// The most parts of a burn-in that are told of.
+pub const BURN_IN_PARTS_MAX: usize = 16;
 
 /// The longest text in a report or a check result, in octets.
 pub const TEXT_MAX: usize = 1024;
@@ -89,6 +93,9 @@ pub enum FromAgent {
         /// What it runs in. `None`: a system that somebody else installed.
         #[serde(default)]
         running: Option<Running>,
+        /// It knows [`FromController::BurnIn`], and goes on long enough to do it. One that does not is never sent it.
+        #[serde(default)]
+        burns_in: bool,
     },
     /// What is in the box and at the other end of its cables.
     Report {
@@ -134,6 +141,16 @@ pub enum FromAgent {
     Confirmed {
         /// Which.
         slot: Slot,
+    },
+    /// How far a burn-in is. Said when it or one of its parts begins, and every few seconds.
+    BurningIn {
+        /// All of it, each time.
+        progress: burn_in::Progress,
+    },
+    /// A burn-in ended by itself. Said again whenever the same is ordered again.
+    BurntIn {
+        /// How.
+        outcome: burn_in::Outcome,
     },
     /// Still here.
     Heartbeat,
@@ -216,6 +233,11 @@ pub enum FromController {
     Restart {
         /// Why, for the log.
         sentence: String,
+    },
+    /// Burn the machine in. The same order again changes nothing while it is carried out, and is answered at once when it was.
+    BurnIn {
+        /// What to do; `None`: stop what is under way.
+        order: Option<burn_in::Order>,
     },
     /// Look at the hardware and run the checks now, and say so even if nothing changed.
     CheckAgain,
@@ -453,6 +475,12 @@ pub fn within_limits(frame: &FromAgent) -> Result<(), BadFrame> {
             Err(BadFrame::TooMuch("long a text"))
         }
         FromAgent::Installing { progress } if long(&progress.step) => Err(BadFrame::TooMuch("long a text")),
+        FromAgent::BurntIn { outcome } if outcome.parts.len() > BURN_IN_PARTS_MAX => {
+            Err(BadFrame::TooMuch("many parts of a burn-in"))
+        }
+        FromAgent::BurntIn { outcome } if outcome.parts.iter().any(|part| long(&part.sentence)) => {
+            Err(BadFrame::TooMuch("long a text"))
+        }
         FromAgent::NotInstalled { image, sentence, .. } if long(image) || long(sentence) => {
             Err(BadFrame::TooMuch("long a text"))
         }
@@ -580,6 +608,21 @@ mod tests {
         assert_eq!(report(Hardware { disks: vec![disk.clone(); LIST_MAX], ..Hardware::default() }), Ok(()));
         assert!(report(Hardware { disks: vec![disk; LIST_MAX + 1], ..Hardware::default() }).is_err());
         assert!(report(Hardware { serial: "x".repeat(TEXT_MAX + 1), ..Hardware::default() }).is_err());
+    }
+
+    #[test]
+    fn a_burn_in_is_told_in_few_words() {
+        let part =
+            |sentence: String| burn_in::PartOutcome { part: burn_in::Part::Cpu, passed: true, sentence };
+        let order = burn_in::Order { due: Time(1), parts: burn_in::BurnIn::default() };
+        let told = |parts| within_limits(&FromAgent::BurntIn { outcome: burn_in::Outcome { order, parts } });
+        assert_eq!(told(vec![part("x".repeat(TEXT_MAX)); BURN_IN_PARTS_MAX]), Ok(()));
+        assert!(told(vec![part(String::new()); BURN_IN_PARTS_MAX + 1]).is_err());
+        assert!(told(vec![part("x".repeat(TEXT_MAX + 1))]).is_err());
+        // An agent of before does not say that it can.
+        let hello = r#"{"frame":"hello","version":1,"location":"ams1/p01/r1/u01","generation":null}"#;
+        let hello: FromAgent = serde_json::from_str(hello).expect("good");
+        assert!(matches!(hello, FromAgent::Hello { burns_in: false, .. }));
     }
 
     #[test]

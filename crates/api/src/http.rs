@@ -231,6 +231,8 @@ pub struct Machine {
     pub system: Option<System>,
     /// What its agent found in the box.
     pub hardware: Option<Hardware>,
+    /// How it was tried out under load; `null`: its role does not ask for it, and it never was.
+    pub burn_in: Option<BurnIn>,
     /// What its checks last said.
     pub checks: Vec<Check>,
     /// Its history, oldest first.
@@ -255,6 +257,34 @@ pub struct Register {
     pub pcr: u8,
     /// What is in it, of the SHA-256 bank, in hexadecimal.
     pub sha256: String,
+}
+
+/// How a machine was tried out under load. Why it did not pass stands in its `detail`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct BurnIn {
+    /// How long its role wants it, all parts together, in seconds; 0: not any more.
+    pub seconds: u64,
+    /// How far it is; `null`: none is under way.
+    pub progress: Option<BurningIn>,
+    /// When it was passed last.
+    #[schema(value_type = Option<u64>)]
+    pub passed: Option<Time>,
+    /// What was done then, a sentence for each part.
+    pub found: Vec<String>,
+}
+
+/// How far a burn-in is.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct BurningIn {
+    /// `cpu`, `memory` or `disk`.
+    pub part: String,
+    /// How much of the part's time is over, 0 to 100.
+    pub percent: u8,
+    /// Of the CPU: calculations. Otherwise octets, written or read.
+    pub per_second: u64,
+    /// When that was heard.
+    #[schema(value_type = u64)]
+    pub heard: Time,
 }
 
 /// What is on a machine's disks, and what may be written there.
@@ -427,7 +457,7 @@ pub struct Event {
     pub location: Location,
     /// Its kind: `asked`, `declined`, `script-fetched`, `file-fetched`, `installing`, `installed`,
     /// `not-installed`, `confirmed`, `token-issued`, `not-proved`, `enrolled`, `connected`, `lost`, `reported`,
-    /// `checked`, `servers-heard`, `operator` or `bmc`.
+    /// `checked`, `burning-in`, `burnt-in`, `servers-heard`, `operator` or `bmc`.
     pub kind: String,
     /// In words.
     pub sentence: String,

@@ -1,15 +1,18 @@
-//! Operating systems and how disks are used: the `os` and `layout` blocks.
+//! Operating systems and how disks are used: the `os` and `layout` blocks, and a role's `burn_in`.
 //!
 //! In: a block. Out: a table row, and a finding for whatever in it no machine could carry out.
 
 use crate::models::some_disks;
 use crate::report::Report;
-use crate::syntax::{Block, Spanned};
+use crate::size;
+use crate::syntax::{Attribute, Block, Spanned};
 use crate::tables::{check_path, one_line};
 use crate::value::{self, wrong_value};
+use model::burn_in::BurnIn;
 use model::design::{Layout, Os};
 use model::finding::{Code, Finding};
 use model::install::{DISKS_MAX, Filesystem, Raid, VOLUMES_MAX, Volume};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// A root slot, if the layout does not say: room for a Debian with what servers run.
@@ -20,6 +23,8 @@ const ROOT_BYTES_MIN: u64 = 1 << 30;
 const ESP_BYTES: u64 = 512 << 20;
 /// The smallest that FAT32 is made on, with room for one kernel.
 const ESP_BYTES_MIN: u64 = 128 << 20;
+/// How long a part of a burn-in may last, in seconds: beyond a day it is an operator's own test.
+const BURN_IN_SECONDS: RangeInclusive<u64> = 1..=86_400;
 /// An empty volume there would hide what the image put in these; below them one does no harm.
 const HELD: &[&str] = &["/", "/root", "/var", "/var/lib"];
 /// Nothing is mounted there or below: the image's programs, the boot loader's files, the machine's settings, what the
@@ -121,6 +126,30 @@ pub(crate) fn read_layout(report: &mut Report, block: &Block, name: String) -> L
         read_volume(report, volume, &mut layout.volumes);
     }
     layout
+}
+
+/// The `burn_in` of a role.
+pub(crate) fn read_burn_in(report: &mut Report, attribute: &Attribute) -> BurnIn {
+    let mut burn_in = BurnIn::default();
+    for entry in value::object(report, attribute, &["cpu", "memory", "disk"]).unwrap_or_default() {
+        let key = entry.key.value.as_str();
+        let seconds = match key {
+            "cpu" => &mut burn_in.cpu_seconds,
+            "memory" => &mut burn_in.memory_seconds,
+            "disk" => &mut burn_in.disk_seconds,
+            _ => continue,
+        };
+        let Some(text) = value::text(report, entry) else { continue };
+        match size::seconds(&text.value).filter(|seconds| BURN_IN_SECONDS.contains(seconds)) {
+            Some(whole) => *seconds = whole as u32,
+            None => wrong_value(
+                report,
+                text.source,
+                format!("`{key}` of a burn-in is a time from `1s` to `24h`, such as `10m`"),
+            ),
+        }
+    }
+    burn_in
 }
 
 /// Why so many disks do not form this RAID.

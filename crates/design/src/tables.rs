@@ -12,6 +12,7 @@ use crate::systems;
 use crate::trust;
 use crate::value::{self, wrong_value};
 use ipnet::IpNet;
+use model::burn_in::BurnIn;
 use model::design::{
     Audience, Capacity, CheckFile, DnsView, Image, Layout, Model, Network, Os, Role, Scope, Service, Zone,
 };
@@ -359,6 +360,7 @@ fn read_role(
         ssh_keys: Vec::new(),
         tpm: trust::read(report, block, files),
         checks: Vec::new(),
+        burn_in: BurnIn::default(),
         services: Vec::new(),
         guest_ouis: Vec::new(),
         source: block.head,
@@ -373,6 +375,9 @@ fn read_role(
         }
     }
     read_system(report, block, tables, &mut role);
+    if let Some(attribute) = block.get("burn_in") {
+        role.burn_in = systems::read_burn_in(report, attribute);
+    }
     for oui in
         block.get("guest_ouis").and_then(|attribute| value::texts(report, attribute)).unwrap_or_default()
     {

@@ -4,6 +4,7 @@
 //! changed. An order is given only to a machine that is armed for this plan, in the way that it is armed for, and only
 //! when its hardware and its cables are what is drawn: a system is not written to a machine in the wrong place.
 
+use crate::burn_in;
 use crate::machine::{Action, Step};
 use crate::validate::{about, decimal_size};
 use model::design::{Layout, Role};
@@ -52,7 +53,9 @@ pub fn duty(plan: &Plan, device: DeviceId, machine: &Machine, image: Option<&str
                 Duty::Restart { sentence: "its system is written" }
             }
             State::Validating { hardware_fits: true } | State::Installing { .. }
-                if image.is_some() && machine.miscabled.is_none() =>
+                if image.is_some()
+                    && machine.miscabled.is_none()
+                    && !burn_in::is_its_turn(plan, device, machine) =>
             {
                 let found = machine.hardware.as_ref().map(|hardware| hardware.disks.as_slice());
                 let disks = disks(layout, found.unwrap_or_default()).ok();

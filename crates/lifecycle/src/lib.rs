@@ -11,12 +11,14 @@
 //! | `cabling`  | who is on whose port, told from hardware addresses in DHCP alone               |
 //! | `installing` | what is an agent to do about its machine's disks?                           |
 //! | `starting` | how does an armed machine come to its installer, and when does its BMC help?  |
+//! | `burn_in`  | which machine is to be tried out under load, and what follows?               |
 //! | `probe`    | which DHCP servers that machines hear are not the zone's?                      |
 //! | `enrolment` | who may have a token, a certificate, a session                                |
 //! | `wait`     | what does a machine wait for, since when, until when?                          |
 //! | `why`      | all of that in sentences                                                      |
 
 pub mod attestation;
+pub mod burn_in;
 pub mod cabling;
 pub mod enrolment;
 pub mod installing;

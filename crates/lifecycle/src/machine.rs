@@ -3,7 +3,7 @@
 //! [`step`] takes a machine by value and gives it back changed, with what is to be done. It never looks at another
 //! machine: what concerns two of them (cabling) is told to it by `zone`.
 
-use crate::{attestation, enrolment, installing, starting, validate};
+use crate::{attestation, burn_in, enrolment, installing, starting, validate};
 use model::event::{Started, What, Wish};
 use model::facts::{
     Attested, ByBmc, CheckResult, Conflict, Hardware, Machine, Purpose, Rejected, Sighting, Stage, State,
@@ -63,6 +63,7 @@ pub fn expected(now: Time) -> Machine {
         running_since: now,
         installed: None,
         rejected: None,
+        burn_in: model::burn_in::State::default(),
         conflicts: BTreeMap::new(),
         foreign_servers: Vec::new(),
         miscabled: None,
@@ -145,7 +146,8 @@ pub fn step(
         What::Enrolled { key_sha256, token_sha256, tpm } => {
             enrolled(machine, *key_sha256, *token_sha256, tpm.as_ref(), now)
         }
-        What::Connected { running } => {
+        What::Connected { running, burns_in } => {
+            machine.burn_in.able = *burns_in;
             let mut step = installing::running(plan, device, machine, running.as_ref(), now);
             merge(&mut step, connected(machine, now));
             starting::connected(machine, now);
@@ -154,6 +156,16 @@ pub fn step(
         What::Lost => lost(machine, now),
         What::Reported { hardware } => reported(plan, roster, device, machine, hardware, now),
         What::Checked { results } => checked(plan, roster, device, machine, results, now),
+        What::BurningIn { progress } => {
+            let mut step = burn_in::burning(plan, device, machine, *progress, now);
+            merge(&mut step, settle(plan, roster, device, machine, now));
+            step
+        }
+        What::BurntIn { outcome } => {
+            let mut step = burn_in::ended(plan, device, machine, outcome, now);
+            merge(&mut step, settle(plan, roster, device, machine, now));
+            step
+        }
         What::ServersHeard { servers } => {
             let changed = machine.foreign_servers != *servers;
             machine.foreign_servers.clone_from(servers);
@@ -283,6 +295,8 @@ fn begin_boot(machine: &mut Machine, now: Time) {
     machine.running = None;
     machine.token = Token::None;
     machine.checks.clear();
+    machine.burn_in.failed.clear();
+    machine.burn_in.spared = false;
 }
 
 fn token_issued(
@@ -457,6 +471,9 @@ fn settle(plan: &Plan, roster: &Roster, device: DeviceId, machine: &mut Machine,
             return Step::default();
         }
     }
+    if burn_in::wanted(plan, device).seconds() > 0 {
+        reasons.extend(machine.burn_in.failed.iter().cloned());
+    }
     reasons.truncate(REASONS_MAX);
     if !reasons.is_empty() {
         return match &machine.state {
@@ -468,16 +485,22 @@ fn settle(plan: &Plan, roster: &Roster, device: DeviceId, machine: &mut Machine,
         || validate::checks_of(&plan.design, &plan.design.devices[device.index()])
             && machine.checks.is_empty()
         || machine.miscabled.is_some()
+        || machine.state != State::Ready && burn_in::is_due(plan, device, machine)
     {
         let mut step = match machine.state {
             State::Failed { .. } => enter(machine, State::Validating { hardware_fits: true }, now),
             _ => Step::default(),
         };
+        if !burn_in::is_its_turn(plan, device, machine) && machine.burn_in.progress.take().is_some() {
+            machine.burn_in.begun = 0;
+        }
         step.actions.push(Action::TellAgent);
         return step;
     }
+    machine.burn_in.progress = None;
+    let spared = std::mem::replace(&mut machine.burn_in.spared, true);
     if machine.state == State::Ready {
-        return Step::default();
+        return Step { changed: !spared, ..Step::default() };
     }
     let seen: BTreeMap<_, _> =
         machine.sightings.iter().map(|(interface, sighting)| (interface.clone(), sighting.mac)).collect();
@@ -491,8 +514,11 @@ fn settle(plan: &Plan, roster: &Roster, device: DeviceId, machine: &mut Machine,
 
 fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
     let by = by.to_owned();
+    machine.burn_in.begun = 0;
     match wish {
         Wish::Accept => {
+            machine.burn_in = burn_in::called_off(&machine.burn_in);
+            machine.burn_in.passed = None;
             // What is plugged in now is this location's. `zone` has freed the addresses from their old homes, and
             // judges the cables again.
             machine.accepted =
@@ -518,6 +544,8 @@ fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
             let view_changed =
                 matches!(machine.state, State::Retired { .. }) || !machine.conflicts.is_empty();
             machine.conflicts.clear();
+            machine.burn_in =
+                model::burn_in::State { spared: false, ..burn_in::called_off(&machine.burn_in) };
             let mut step = if machine.connected {
                 enter(machine, State::Validating { hardware_fits: false }, now)
             } else {
@@ -563,7 +591,15 @@ fn enter(machine: &mut Machine, state: State, now: Time) -> Step {
         machine.since = now;
     }
     machine.state = state;
-    Step { changed: true, ..Step::default() }
+    let mut step = Step { changed: true, ..Step::default() };
+    if !matches!(machine.state, State::Validating { .. }) && machine.burn_in.progress.take().is_some() {
+        // It is called off. That it is begun once more is nobody's fault, unless the machine boots.
+        if !matches!(machine.state, State::Seen { .. }) {
+            machine.burn_in.begun = 0;
+        }
+        step.actions.push(Action::TellAgent);
+    }
+    step
 }
 
 fn refused(why: &'static str) -> Step {

@@ -1,6 +1,6 @@
 //! Waiting is a value: on what, since when, and until when it is ordinary.
 
-use crate::{installing, starting, validate};
+use crate::{burn_in, installing, starting, validate};
 use model::facts::{Machine, Stage, State};
 use model::{DeviceId, Plan, Roster, Time};
 use std::time::Duration;
@@ -37,7 +37,8 @@ pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine) -
     if let Some(wait) = starting::wait(plan, device, machine) {
         return Some(wait);
     }
-    let since = machine.since;
+    // What comes after a burn-in begins with its end.
+    let since = machine.burn_in.passed.as_ref().map_or(machine.since, |passed| machine.since.max(passed.at));
     let within =
         |on: String, ordinary: Duration| Some(Wait { on, since, expected_by: Some(since + ordinary) });
     let whenever = |on: String| Some(Wait { on, since, expected_by: None });
@@ -79,6 +80,9 @@ pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine) -
         }
         State::Validating { hardware_fits: true } if machine.miscabled.is_some() => {
             whenever("its cables to be put right".to_owned())
+        }
+        State::Validating { hardware_fits: true } if burn_in::is_its_turn(plan, device, machine) => {
+            Some(burn_in::wait(plan, device, machine))
         }
         State::Validating { hardware_fits: true } if installing::is_installer(plan, device, machine) => {
             match machine.armed {

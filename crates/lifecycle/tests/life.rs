@@ -67,7 +67,7 @@ impl Told {
         );
         let paid = What::Enrolled { key_sha256: [9; 32], token_sha256: Some([unit; 32]), tpm: None };
         assert_eq!(self.tell(unit, paid).refused, None);
-        self.tell(unit, What::Connected { running: None });
+        self.tell(unit, What::Connected { running: None, burns_in: false });
     }
 
     fn reports(&mut self, unit: u8, hardware: Hardware) {
@@ -512,9 +512,10 @@ mod properties {
                 let results = vec![CheckResult { name: "kernel".to_owned(), passed, detail: String::new() }];
                 told.tell(unit, What::Checked { results })
             }
-            Happens::Connect(unit, connected) => {
-                told.tell(unit, if connected { What::Connected { running: None } } else { What::Lost })
-            }
+            Happens::Connect(unit, connected) => told.tell(
+                unit,
+                if connected { What::Connected { running: None, burns_in: false } } else { What::Lost },
+            ),
             Happens::Accept(unit) => told.tell(unit, What::Operator { by: by(), wish: Wish::Accept }),
             Happens::Retire(unit) => {
                 told.tell(unit, What::Operator { by: by(), wish: Wish::Retire { reason: "sold".to_owned() } })

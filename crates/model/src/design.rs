@@ -4,6 +4,7 @@
 //! cable with two known ends. What it does not hold is anything *decided* (prefixes, addresses, DNS, bindings):
 //! that is the Plan.
 
+use crate::burn_in::BurnIn;
 use crate::finding::{File, Source};
 use crate::ids::{DeviceId, ImageId, LayoutId, ModelId, NetworkId, OsId, PodId, PortIndex, RackId, RoleId};
 use crate::install::{Raid, Volume};
@@ -385,6 +386,9 @@ pub struct Role {
     pub tpm: Option<TpmTrust>,
     /// Check files (YAML), path relative to the design's directory and text.
     pub checks: Vec<CheckFile>,
+    /// How long its machines are tried out under load before they are ready.
+    #[serde(default)]
+    pub burn_in: BurnIn,
     /// Services that every machine of the role offers; each becomes an SRV record.
     pub services: Vec<Service>,
     /// MAC prefixes (OUI) of virtual machines behind the port: their requests are refused as guests.

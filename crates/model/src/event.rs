@@ -1,5 +1,6 @@
 //! What happened: the one input of a machine's life, and what the store keeps of it.
 
+use crate::burn_in;
 use crate::facts::{Attested, ByBmc, CheckResult, DhcpServer, Hardware, Stage};
 use crate::ids::Generation;
 use crate::install::{Progress, Running, Slot};
@@ -118,6 +119,9 @@ pub enum What {
     Connected {
         /// What it runs in. `None`: a system that is not ours.
         running: Option<Running>,
+        /// It can burn the machine in.
+        #[serde(default)]
+        burns_in: bool,
     },
     /// Its agent's connection ended.
     Lost,
@@ -130,6 +134,16 @@ pub enum What {
     Checked {
         /// One for each check.
         results: Vec<CheckResult>,
+    },
+    /// Its agent says how far its burn-in is.
+    BurningIn {
+        /// How far.
+        progress: burn_in::Progress,
+    },
+    /// Its burn-in ended.
+    BurntIn {
+        /// How.
+        outcome: burn_in::Outcome,
     },
     /// Its agent heard other DHCP servers that are not the zone's than before, or none any more.
     ServersHeard {

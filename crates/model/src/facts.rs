@@ -1,5 +1,6 @@
 //! What was observed of each machine. `lifecycle::step` is the only thing that changes it.
 
+use crate::burn_in;
 use crate::ids::Generation;
 use crate::install::{Progress, Running, Slot};
 use crate::location::Location;
@@ -70,6 +71,9 @@ pub struct Machine {
     /// An image that could not be written, or that fell back. It is not tried again before somebody asks.
     #[serde(default)]
     pub rejected: Option<Rejected>,
+    /// How it was tried out under load.
+    #[serde(default)]
+    pub burn_in: burn_in::State,
     /// Addresses that it, or somebody on its port, declined: somebody else uses them.
     pub conflicts: BTreeMap<IpAddr, Conflict>,
     /// DHCP servers that its agent last heard and that are not the zone's.

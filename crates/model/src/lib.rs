@@ -15,12 +15,14 @@
 //! | `roster`    | who is who in a plan: by location, by name, by address                     |
 //! | `quick`     | the hash of a plan's tables                                               |
 //! | `facts`     | what was observed of each machine                                         |
+//! | `burn_in`   | how a machine is tried out under load                                      |
 //! | `install`   | how a system is written to disks                                          |
 //! | `event`     | what happened, as it is stored and as it drives the machines' life         |
 //! | `view`      | plan and facts, prepared so that a packet is answered by look-ups          |
 //! | `refusal`   | why a packet was not answered                                             |
 //! | `finding`   | what is wrong with a design, in words, at a place in a file               |
 
+pub mod burn_in;
 pub mod design;
 pub mod event;
 pub mod facts;

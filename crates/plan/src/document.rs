@@ -10,6 +10,7 @@ mod identity;
 use crate::dns::Record;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use model::Location;
+use model::burn_in::BurnIn;
 use model::design::{Audience, Capacity, DeviceKind, Scope, Service};
 use model::install::{Raid, Volume};
 use serde::{Deserialize, Serialize};
@@ -158,6 +159,9 @@ pub struct RoleRow<'a> {
     pub tpm_registers: Option<Cow<'a, [u8]>>,
     /// The files of checks.
     pub checks: Vec<Cow<'a, str>>,
+    /// How long its machines are tried out under load.
+    #[serde(default)]
+    pub burn_in: BurnIn,
     /// The services that get SRV records.
     pub services: Cow<'a, [Service]>,
 }

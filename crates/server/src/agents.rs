@@ -11,7 +11,7 @@
 //! | `stream`    | frames in and out, with the time that each may take                        |
 //! | `enrolment` | a peer without a certificate: token, then certificate                      |
 //! | `session`   | a peer with one: hello, reports, heartbeats, what the controller pushes    |
-//! | `order`     | what an agent is told about its machine's disks                            |
+//! | `order`     | what an agent is told to do with its machine                              |
 //! | `present`   | who is connected, and how to reach them                                    |
 
 mod attestation;
@@ -75,7 +75,7 @@ pub struct Situation {
     pub device: Option<DeviceId>,
     /// What was observed of it.
     pub machine: Option<Machine>,
-    /// What its agent is to be told of its disks.
+    /// What its agent is to be told to do.
     pub order: Option<FromController>,
 }
 

@@ -3,7 +3,7 @@
 //! Packets read `view` and nothing else. `zone` is written by the keeper alone and read by the API and the agents'
 //! listener; no socket loop takes its lock.
 
-use crate::agents::{Present, Push, Situation, Verdict};
+use crate::agents::{Present, Push, Situation, Verdict, order};
 use crate::bmc::Bmcs;
 use crate::counters::Counters;
 use crate::inbox::Inbox;
@@ -144,13 +144,15 @@ impl Controller {
         let (device, machine) = (zone.roster().device_at(location), zone.facts().machines.get(location));
         // A view of another plan is about to be replaced, and agents are told of the new plan when it is.
         let is_current = view.generation == zone.plan().generation;
-        let order = device.zip(machine).filter(|_| is_current);
+        let found = device.zip(machine);
+        let burn_in = found.and_then(|(device, machine)| order::burn_in(zone.plan(), device, machine));
         Situation {
             plan: Arc::clone(zone.plan()),
             device,
             machine: machine.cloned(),
-            order: order.and_then(|(device, machine)| {
-                crate::agents::order::frame(&view, device, machine, crate::clock::now())
+            order: burn_in.or_else(|| {
+                let (device, machine) = found.filter(|_| is_current)?;
+                order::frame(&view, device, machine, crate::clock::now())
             }),
         }
     }

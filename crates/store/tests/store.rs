@@ -64,7 +64,7 @@ fn unit(number: u8) -> Location {
 
 fn record(at: u64, location: Location) -> Record {
     Record {
-        event: Event { at: Time(at), location, what: What::Connected { running: None } },
+        event: Event { at: Time(at), location, what: What::Connected { running: None, burns_in: false } },
         state: "ready",
     }
 }

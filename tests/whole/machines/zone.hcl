@@ -49,7 +49,8 @@ image "installer" {
 }
 
 role "hypervisor" {
-  boot = image.installer
+  boot    = image.installer
+  burn_in = { cpu = "1s", memory = "1s", disk = "1s" }
 }
 
 core "c1" {

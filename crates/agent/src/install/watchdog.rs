@@ -10,11 +10,11 @@ const DEVICE: &str = "/dev/watchdog";
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Holds it until dropped.
-pub(super) struct Watchdog(Option<tokio::task::JoinHandle<()>>);
+pub(crate) struct Watchdog(Option<tokio::task::JoinHandle<()>>);
 
 impl Watchdog {
     /// Only inside a runtime: it is fed for as long as that goes on.
-    pub(super) fn hold() -> Self {
+    pub(crate) fn hold() -> Self {
         let Ok(mut file) = OpenOptions::new().write(true).open(DEVICE) else { return Self(None) };
         Self(Some(tokio::spawn(async move {
             let _released = Released(file.try_clone().ok());

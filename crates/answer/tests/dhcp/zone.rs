@@ -425,6 +425,7 @@ fn role(name: &str, boot: Option<ImageId>) -> Role {
         disks: None,
         ssh_keys: Vec::new(),
         checks: Vec::new(),
+        burn_in: Default::default(),
         services: Vec::new(),
         guest_ouis: vec![GUEST_OUI],
         tpm: None,

@@ -58,6 +58,35 @@ fn systems() {
 }
 
 #[test]
+fn burn_ins() {
+    let role = |body: &str, expected: Expect| added(&format!("role \"r\" {{\n{body}\n}}\n"), expected);
+    role("  burn_in = { cpu = \"1s\", memory = \"90s\", disk = \"24h\" }", expect![[""]]);
+    role("  burn_in = {}", expect![[""]]);
+    role(
+        "  burn_in = \"10m\"",
+        expect![[r#"
+        a.hcl:2:13 "\"10m\"" error[ZW0204] `burn_in` takes an object `{ … }`, not text
+    "#]],
+    );
+    role(
+        "  burn_in = {\n    cpu = 10\n    memory = \"0s\"\n    disk = \"25h\"\n    disks = \"1h\"\n    gpu = \"1h\"\n  }",
+        expect![[r#"
+            a.hcl:3:11 "10" error[ZW0204] `cpu` takes text, not a number
+            a.hcl:4:14 "\"0s\"" error[ZW0205] `memory` of a burn-in is a time from `1s` to `24h`, such as `10m`
+            a.hcl:5:12 "\"25h\"" error[ZW0205] `disk` of a burn-in is a time from `1s` to `24h`, such as `10m`
+            a.hcl:6:5 "disks" error[ZW0202] `burn_in` has no attribute `disks`
+              help: did you mean `disk`?
+            a.hcl:7:5 "gpu" error[ZW0202] `burn_in` has no attribute `gpu`
+              help: did you mean `cpu`?
+        "#]],
+    );
+    let text = "role \"r\" {\n  burn_in = { memory = \"1.5m\", disk = \"1d\" }\n}\n";
+    let design = parse(&[file("base.hcl", BASE), file("a.hcl", text)]).0.expect("good");
+    let burn_in = design.roles[0].burn_in;
+    assert_eq!((burn_in.cpu_seconds, burn_in.memory_seconds, burn_in.disk_seconds), (0, 90, 86_400));
+}
+
+#[test]
 fn layouts() {
     let layout = |body: &str, expected: Expect| added(&format!("layout \"l\" {{\n{body}\n}}\n"), expected);
     layout(

@@ -319,6 +319,10 @@ fn recabled(old: &Side<'_>, new: &Side<'_>, location: &Location) -> Vec<Change> 
 fn feet(old: &Side<'_>, new: &Side<'_>, location: &Location, reasons: &mut Vec<String>) {
     let none = Vec::new();
     let (had, has) = (old.feet.get(location).unwrap_or(&none), new.feet.get(location).unwrap_or(&none));
+    // Also where a document from outside says something twice.
+    if had == has {
+        return;
+    }
     let find = |feet: &[Foot<'_>], foot: &Foot<'_>| {
         feet.iter()
             .find(|other| other.network == foot.network && other.place == foot.place)

@@ -111,6 +111,7 @@ fn roles(design: &Design) -> Vec<RoleRow<'_>> {
             ssh_keys: role.ssh_keys.as_slice().into(),
             tpm_registers: role.tpm.as_ref().map(|trust| trust.pcrs.as_slice().into()),
             checks: role.checks.iter().map(|check| check.path.as_str().into()).collect(),
+            burn_in: role.burn_in,
             services: role.services.as_slice().into(),
         });
     }

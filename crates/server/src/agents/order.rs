@@ -1,17 +1,24 @@
-//! What an agent is told about its machine's disks. What it is to do was decided by `lifecycle`; here it gets the words.
+//! What an agent is told to do with its machine. What that is was decided by `lifecycle`; here it gets the words.
 
 use api::agent::FromController;
 use api::install::{Order, OsImage};
 use lifecycle::installing::{Duty, duty, role_of};
 use model::facts::Machine;
-use model::{DeviceId, Time, View};
+use model::{DeviceId, Plan, Time, View};
 use std::net::IpAddr;
 
 /// A system on trial that was not found right by then restarts its machine, and falls back: booting, a report and the role's
 /// checks take a few minutes on slow hardware.
 const TRIAL_SECONDS: u32 = 900;
 
-/// What to say; `None`: nothing with its disks.
+/// What to say of trying it out under load; `None`: nothing. It comes before anything is done with its disks, and needs no view: a
+/// burn-in that is under way goes on while one is replaced.
+pub(crate) fn burn_in(plan: &Plan, device: DeviceId, machine: &Machine) -> Option<FromController> {
+    let order = lifecycle::burn_in::order(plan, device, machine)?;
+    Some(FromController::BurnIn { order: Some(order) })
+}
+
+/// What to say of its disks; `None`: nothing.
 pub(crate) fn frame(view: &View, device: DeviceId, machine: &Machine, now: Time) -> Option<FromController> {
     let plan = &view.plan;
     let os = role_of(plan, device)?.os?;

@@ -44,12 +44,12 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     let outcome = match tokio::time::timeout(patience, stream.receive()).await {
         Err(_) => Err(End::Gone),
         Ok(Err(ended)) => Err(End::from(ended)),
-        Ok(Ok(FromAgent::Hello { version, location, running, .. })) => {
+        Ok(Ok(FromAgent::Hello { version, location, running, burns_in, .. })) => {
             match welcome(agents, version, &location, running.as_ref(), source, certificate) {
                 Ok(welcome) => {
                     let (id, pushes) = agents.present.enter(&location);
                     entered = Some((location, id));
-                    talk(agents, stream, source, certificate, welcome, running, pushes).await
+                    talk(agents, stream, source, certificate, welcome, (running, burns_in), pushes).await
                 }
                 Err(refused) => Err(End::Refused(refused)),
             }
@@ -121,10 +121,11 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     source: IpAddr,
     certificate: &Certificate,
     welcome: FromController,
-    running: Option<Running>,
+    (running, burns_in): (Option<Running>, bool),
     pushes: mpsc::Receiver<Push>,
 ) -> Result<(), End> {
-    agents.tell(agents.event(&certificate.location, What::Connected { running: running.clone() })).await?;
+    let connected = What::Connected { running: running.clone(), burns_in };
+    agents.tell(agents.event(&certificate.location, connected)).await?;
     stream.send(&welcome).await?;
     let reports = Allowance { left: REPORTS_AT_ONCE, since: Instant::now() };
     let told = told(&welcome);
@@ -159,7 +160,7 @@ struct Session<'a, S> {
     /// What it runs in, as it said in its hello.
     running: Option<Running>,
     told: (Generation, Vec<CheckFile>),
-    /// What it was last told of its disks.
+    /// What it was last told to do.
     ordered: Option<FromController>,
     /// The step of its installation that it last told.
     step: Option<String>,
@@ -252,6 +253,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 self.reports.take().await;
                 self.report(What::Confirmed { slot }).await?;
             }
+            FromAgent::BurningIn { progress } => {
+                self.reports.take().await;
+                let situation = self.situation()?;
+                match situation.order {
+                    Some(FromController::BurnIn { order: Some(order) }) if order == progress.order => {
+                        self.report(What::BurningIn { progress }).await?;
+                    }
+                    // Called off while nobody could say so.
+                    _ => self.stream.send(&FromController::BurnIn { order: None }).await?,
+                }
+            }
+            FromAgent::BurntIn { outcome } => {
+                self.reports.take().await;
+                self.report(What::BurntIn { outcome }).await?;
+            }
             FromAgent::Hello { .. } | FromAgent::TokenRequest { .. } | FromAgent::Enrol { .. } => {
                 return Err(Refused::new(Because::Protocol, "the session stands already").into());
             }
@@ -284,9 +300,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         self.tell_order(situation.order).await
     }
 
-    /// Tells what is to be done with its disks, if that is news.
+    /// Tells what is to be done with it, if that is news.
     async fn tell_order(&mut self, order: Option<FromController>) -> Result<(), End> {
         if order != self.ordered {
+            let burns = |order: &Option<_>| matches!(order, Some(FromController::BurnIn { .. }));
+            if burns(&self.ordered) && !burns(&order) {
+                self.stream.send(&FromController::BurnIn { order: None }).await?;
+            }
             if let Some(frame) = &order {
                 self.stream.send(frame).await?;
             }

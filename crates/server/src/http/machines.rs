@@ -7,8 +7,8 @@ use crate::connections::Peer;
 use crate::controller::Controller;
 use api::agent::Octets;
 use api::http::{
-    Armed, Cable, Check, Disk, Done, Hardware, Interface, Machine, MachineRow, Machines, Nic, Progress,
-    Register, Sighting, System, Tpm, Wait, Wish,
+    Armed, BurnIn, BurningIn, Cable, Check, Disk, Done, Hardware, Interface, Machine, MachineRow, Machines,
+    Nic, Progress, Register, Sighting, System, Tpm, Wait, Wish,
 };
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
@@ -254,7 +254,7 @@ pub(super) fn row(zone: &Zone, id: DeviceId, device: &Device, now: Time) -> Mach
         model: design.models[device.model.index()].name.clone(),
         address: address.map(|address| address.to_string()),
         state: machine.map_or("drawn", |machine| machine.state.name()).to_owned(),
-        detail: machine.and_then(|machine| detail(&machine.state)),
+        detail: machine.and_then(detail),
         since: machine.filter(|machine| machine.state != facts::State::Expected).map(|machine| machine.since),
         boot_took_ms: machine.and_then(|machine| machine.boot_took_ms),
         connected: machine.is_some_and(|machine| machine.connected),
@@ -265,8 +265,8 @@ pub(super) fn row(zone: &Zone, id: DeviceId, device: &Device, now: Time) -> Mach
     }
 }
 
-fn detail(state: &facts::State) -> Option<String> {
-    match state {
+fn detail(machine: &facts::Machine) -> Option<String> {
+    match &machine.state {
         facts::State::Seen { stage } => Some(words::stage_in_words(*stage).to_owned()),
         facts::State::Booting { generation } => Some(format!("plan {generation}")),
         facts::State::Installing { progress } => Some(lifecycle::installing::in_words(progress)),
@@ -274,7 +274,12 @@ fn detail(state: &facts::State) -> Option<String> {
         facts::State::Draining { reason, by }
         | facts::State::Maintenance { reason, by }
         | facts::State::Retired { reason, by } => Some(format!("{reason} ({by})")),
-        facts::State::Expected | facts::State::Validating { .. } | facts::State::Ready => None,
+        facts::State::Validating { .. } => machine
+            .burn_in
+            .progress
+            .as_ref()
+            .map(|(progress, _)| format!("burn-in: {}", lifecycle::burn_in::in_words(progress))),
+        facts::State::Expected | facts::State::Ready => None,
     }
 }
 
@@ -299,6 +304,7 @@ fn whole(controller: &Controller, id: DeviceId, target: &str) -> Option<Machine>
         tpm: machine.and_then(|machine| machine.tpm.as_ref()).map(tpm),
         system: system(plan, &controller.view.load().boot.site, id, machine),
         hardware: machine.and_then(|machine| machine.hardware.as_ref()).map(hardware),
+        burn_in: burn_in(plan, id, machine),
         checks: machine.map(|machine| machine.checks.iter().map(check).collect()).unwrap_or_default(),
         timeline: entries.into_iter().map(words::event).collect(),
         why: explained.map(|explained| explained.sentences).unwrap_or_default(),
@@ -350,6 +356,23 @@ fn system(plan: &Plan, site: &Site, id: DeviceId, machine: Option<&facts::Machin
         rejected: machine.rejected.as_ref().map(|rejected| rejected.sentence.clone()),
         progress,
     })
+}
+
+/// How it was tried out under load; `None`: its role does not ask for it, and it never was.
+fn burn_in(plan: &Plan, id: DeviceId, machine: Option<&facts::Machine>) -> Option<BurnIn> {
+    let known = machine.map(|machine| machine.burn_in.clone()).unwrap_or_default();
+    let seconds = lifecycle::burn_in::wanted(plan, id).seconds();
+    if seconds == 0 && known.passed.is_none() {
+        return None;
+    }
+    let progress = known.progress.map(|(progress, heard)| BurningIn {
+        part: progress.part.name().to_owned(),
+        percent: progress.percent,
+        per_second: progress.per_second,
+        heard,
+    });
+    let (passed, found) = known.passed.map(|passed| (passed.at, passed.sentences)).unzip();
+    Some(BurnIn { seconds, progress, passed, found: found.unwrap_or_default() })
 }
 
 fn interface(plan: &Plan, planned: &model::plan::Interface, machine: Option<&facts::Machine>) -> Interface {

@@ -72,7 +72,7 @@ fn told(what: &What, at: Time) -> (&'static str, String) {
         What::Enrolled { token_sha256: None, .. } => {
             ("enrolled", "its agent renewed its certificate".to_owned())
         }
-        What::Connected { running } => ("connected", connected(running.as_ref())),
+        What::Connected { running, .. } => ("connected", connected(running.as_ref())),
         What::Lost => ("lost", "its agent's connection ended".to_owned()),
         What::Reported { hardware } => {
             let gib = hardware.memory_bytes as f64 / f64::from(1 << 30);
@@ -87,6 +87,12 @@ fn told(what: &What, at: Time) -> (&'static str, String) {
         What::Checked { results } => {
             let passed = results.iter().filter(|result| result.passed).count();
             ("checked", format!("{passed} of its {} checks passed", results.len()))
+        }
+        What::BurningIn { progress } => {
+            ("burning-in", format!("its burn-in: {}", lifecycle::burn_in::in_words(progress)))
+        }
+        What::BurntIn { outcome } => {
+            ("burnt-in", format!("its burn-in {}", lifecycle::burn_in::outcome_in_words(outcome)))
         }
         What::ServersHeard { servers } if servers.is_empty() => {
             ("servers-heard", "it hears no DHCP server any more that is not the zone's".to_owned())

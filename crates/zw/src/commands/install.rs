@@ -208,6 +208,11 @@ fn line(machine: &Machine, with_bar: bool) -> String {
                 size(progress.bytes_per_second, 1000)
             );
         }
+    } else if let Some(progress) = machine.burn_in.as_ref().and_then(|burn_in| burn_in.progress.as_ref())
+        && !with_bar
+    {
+        // Where lines are not overwritten, each percent would be one.
+        let _ = write!(line, ": burn-in: {}", progress.part);
     } else if let Some(wait) = &row.wait {
         let _ = write!(line, ": waits for {}", wait.on);
     } else if let Some(detail) = &row.detail {

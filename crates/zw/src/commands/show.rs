@@ -90,6 +90,12 @@ fn machine(machine: &Machine, now: Time) -> String {
             line(label, value);
         }
     }
+    if let Some(burn_in) = &machine.burn_in
+        && let Some(passed) = burn_in.passed
+    {
+        line("burnt in", times::ago(passed, now));
+        burn_in.found.iter().for_each(|sentence| line("", sentence.clone()));
+    }
     if let Some(wait) = &row.wait {
         let late = if wait.overdue { " (longer than is ordinary)" } else { "" };
         line("waits for", format!("{}{late}", wait.on));
