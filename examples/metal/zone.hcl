@@ -1,10 +1,9 @@
 # A machine that is installed: a Debian on two slots of mirrored disks, so that an upgrade can fall back.
 #
-#   zw image build installer --kernel cloud     what writes the disks
-#   zw image build os --kernel cloud            what is written
 #   zw lab up . --vm p01/r1/u01                 a machine with real firmware, from empty disks to ready
 #
-# (`zw image` is told in docs/guides/images.md, all of it in docs/guides/installing.md.)
+# The images that it needs, an installer and a Debian, are built first, once; `zw image build` makes them for machines that are not
+# a lab's (docs/guides/images.md). All of it is told in docs/guides/installing.md.
 
 zone "metal" {
   domain   = "metal.example.net"

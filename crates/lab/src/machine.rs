@@ -13,6 +13,7 @@ use crate::net::{
     BROADCAST, Datagram, Filter, Links, Namespace, PacketSocket, decode_udp, encode_udp, has_carrier,
 };
 use crate::topology::Kind;
+use crate::vm::tpm;
 use crate::{hardware, identity};
 use ipnet::Ipv4Net;
 use model::facts::Stage;
@@ -45,6 +46,8 @@ pub(crate) struct Body {
     pub firmware: Stage,
     /// Its role has no image: its firmware's first boot option is its own disk.
     pub boots_own_disk: bool,
+    /// Its role believes nothing but a TPM.
+    pub has_tpm: bool,
     /// Its model, for the hardware it shows.
     pub model: model::design::Model,
     /// Its ports: name, interface number.
@@ -104,6 +107,8 @@ struct Machine {
     faults: Vec<Fault>,
     /// Addresses on interfaces, to be taken off at power-off.
     held: HashMap<u32, (Ipv4Addr, u8)>,
+    /// Its TPM, for as long as it is on.
+    tpm: Option<tokio::process::Child>,
 }
 
 /// Runs a machine until the sender of commands is gone. `cables` tells that one came or went.
@@ -122,7 +127,8 @@ pub(crate) async fn run(
         }
     };
     let (faults, held) = (Vec::new(), HashMap::new());
-    let mut machine = Machine { body, namespace, links, tell, cables, replaced: 0, boots: 0, faults, held };
+    let mut machine =
+        Machine { body, namespace, links, tell, cables, replaced: 0, boots: 0, faults, held, tpm: None };
     let mut is_on = true;
     loop {
         let command = if is_on {
@@ -187,6 +193,7 @@ impl Machine {
             self.say("asks for an address");
             return self.system(Stage::Bmc, None).await;
         }
+        self.tpm = self.start_tpm().await;
         let boot = if self.body.boots_own_disk { Boot::LocalDisk } else { self.firmware().await };
         match boot {
             Boot::Kernel { line, index } => {
@@ -200,7 +207,26 @@ impl Machine {
         }
     }
 
+    /// Its TPM, if its role wants one; without it there is no use in going on.
+    async fn start_tpm(&self) -> Option<tokio::process::Child> {
+        if !self.body.has_tpm {
+            return None;
+        }
+        let serial = identity::serial(&self.body.location, self.replaced);
+        loop {
+            match tpm::play(&self.body.directory, &serial).await {
+                Ok(child) => return Some(child),
+                Err(error) => self.say(format!("failed to {}", error.chain())),
+            }
+            tokio::time::sleep(NOTHING_BOOTED).await;
+        }
+    }
+
     async fn power_off(&mut self) {
+        if let Some(mut tpm) = self.tpm.take() {
+            // It ended by itself, or does now.
+            let _ = tpm.kill().await;
+        }
         for (index, (address, prefix_length)) in self.held.drain() {
             // The interface may be gone with its cable, and the address with it.
             let _ = self.links.remove_address(index, address, prefix_length).await;
@@ -211,6 +237,7 @@ impl Machine {
     async fn replace(&mut self) {
         self.replaced += 1;
         self.faults.clear();
+        tpm::replace(&self.body.directory);
         for (name, index) in self.body.ports.clone() {
             let _ = self.links.set_mac(index, self.mac(&name)).await;
         }
@@ -516,7 +543,7 @@ impl Machine {
                 .arg(&file)
                 // Never this host's.
                 .arg("--tpm")
-                .arg(directory.join("tpm"))
+                .arg(directory.join(tpm::SOCKET))
                 .stdin(Stdio::null())
                 .stdout(log)
                 .stderr(errors)

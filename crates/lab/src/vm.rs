@@ -8,11 +8,11 @@ mod arguments;
 mod choice;
 mod host;
 mod qmp;
-mod tpm;
+pub(crate) mod tpm;
 
 pub(crate) use choice::chosen;
 pub use choice::{Choice, Firmware, NotAChoice};
-pub(crate) use host::{check, check_kernel, lay_loaders};
+pub(crate) use host::{check, check_kernel, check_tpm, lay_loaders};
 
 use crate::error::{Doing, Error};
 use crate::hardware::{self, Fault};

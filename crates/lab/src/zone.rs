@@ -103,8 +103,14 @@ fn enter(start: Start) -> Result<(), Error> {
     let (plan, _, _) = load::load(&start.design).map_err(|error| Error::new(error.line()))?;
     let topology = topology::topology(&plan);
     check(&plan, &topology)?;
-    let real = vm::chosen(&plan, &topology, &start.real)?;
+    let mut real = vm::chosen(&plan, &topology, &start.real)?;
+    for (host, choice) in &mut real {
+        choice.tpm |= has_tpm(&plan, topology.hosts[*host].device);
+    }
     vm::check(real.values(), start.loaders.is_some())?;
+    if topology.hosts.iter().any(|host| host.kind == Kind::Machine && has_tpm(&plan, host.device)) {
+        vm::check_tpm()?;
+    }
     for (host, choice) in &real {
         if let Some(image) = plan.design.image_of(topology.hosts[*host].device) {
             vm::check_kernel(&choice.target, &start.design.join(&image.kernel))?;
@@ -190,6 +196,11 @@ fn first_progress(plan: &Plan, topology: &Topology) -> Progress {
             .collect(),
         ..Progress::default()
     }
+}
+
+/// Whether nothing but a TPM says who it is.
+fn has_tpm(plan: &Plan, device: DeviceId) -> bool {
+    lifecycle::attestation::wanted(plan, device).is_some()
 }
 
 fn boots_own_disk(plan: &Plan, device: DeviceId) -> bool {
@@ -348,6 +359,7 @@ impl Zone {
             location: device.location.to_string(),
             firmware,
             boots_own_disk: boots_own_disk(&self.plan, host.device),
+            has_tpm: has_tpm(&self.plan, host.device),
             model: self.plan.design.models[device.model.index()].clone(),
             asking,
             ports,

@@ -511,6 +511,41 @@ fn where_namespaces_are_forbidden_it_says_which_setting_forbids_them() {
     assert!(!zone.lab.path.exists());
 }
 
+/// Each machine has a TPM of its own, and the other box in its place another one.
+#[test]
+fn machines_that_are_believed_by_their_tpm_alone() {
+    let zone = Zone::new("tpm");
+    let file = zone.design.join("zone.hcl");
+    let text = fs::read_to_string(&file).expect("a copy");
+    let role = "role \"hypervisor\" {\n";
+    fs::write(&file, text.replace(role, &format!("{role}  trust = \"tpm\"\n"))).expect("a copy");
+    let output = zone.zw(&["up", zone.design.to_str().expect("a plain path")]);
+    let said = both(&output);
+    if ["this machine allows neither", "apt-get install"].iter().any(|why| said.contains(why)) {
+        assert!(std::env::var_os("ZW_NO_SKIP").is_none(), "{said}");
+        say(&format!("passed over: {said}"));
+        return;
+    }
+    assert!(output.status.success(), "zw lab up: {said}\n{}", zone.logs());
+    assert!(said.contains("8 of 8 machines ready"), "{said}");
+    let unit = "p01/r1/u03";
+    let ask = |words: &[&str]| {
+        let mut command = Command::new(ZW);
+        command.args(words).arg("--server").arg(zone.lab.api());
+        both(&command.stdin(Stdio::null()).output().expect("zw runs"))
+    };
+    let proved = "its TPM proved itself and its registers 0, 2, 7";
+    assert!(ask(&["show", unit]).contains(proved), "{}", ask(&["show", unit]));
+    zone.say(&["power-cycle", unit]);
+    zone.machine("ready by the same TPM", unit, |machine| {
+        machine.state == "ready" && ask(&["show", unit]).matches(proved).count() == 2
+    });
+    zone.say(&["replace", unit]);
+    zone.machine("doubt", unit, |_| ask(&["why", unit]).contains("it has another TPM than the machine"));
+    ask(&["accept", unit]);
+    zone.machine("ready when it is accepted", unit, |machine| machine.state == "ready");
+}
+
 /// The private scalar of a P-256 key in a text with a PEM block of it (RFC 5915 §3: an octet string of 32).
 fn scalar(text: &str) -> Vec<u8> {
     let key = PrivateKeyDer::from_pem_slice(text.replace("\\n", "\n").as_bytes()).expect("a key");

@@ -12,6 +12,7 @@ pub(super) const QEMU: &str = "/usr/bin/qemu-system-x86_64";
 /// Those that are a TPM, and that make one.
 pub(super) const SWTPM: &str = "/usr/bin/swtpm";
 pub(super) const SWTPM_SETUP: &str = "/usr/bin/swtpm_setup";
+const TPM: [(&str, &str); 2] = [(SWTPM, "swtpm"), (SWTPM_SETUP, "swtpm-tools")];
 /// Where Debian's iPXE lies, and what Secure Boot starts in its place, with the names that are asked for.
 const LOADERS: &str = "/usr/lib/ipxe";
 const SIGNED: [(&str, &str, &str); 2] = [
@@ -50,23 +51,30 @@ pub(crate) fn check<'a>(
             _ => needed.extend([(OVMF, "ovmf"), (VARIABLES, "ovmf")]),
         }
         if choice.tpm {
-            needed.extend([(SWTPM, "swtpm"), (SWTPM_SETUP, "swtpm-tools")]);
+            needed.extend(TPM);
         }
     }
-    let mut missing: Vec<&str> = needed
-        .into_iter()
-        .filter(|(path, _)| !Path::new(path).exists())
-        .map(|(_, package)| package)
-        .collect();
+    are_there("give machines real firmware", &needed)
+}
+
+/// Whether machines of any kind can have a TPM here.
+///
+/// # Errors
+/// Names the Debian packages that are missing.
+pub(crate) fn check_tpm() -> Result<(), Error> {
+    are_there("give machines a TPM", &TPM)
+}
+
+fn are_there(what: &str, needed: &[(&str, &str)]) -> Result<(), Error> {
+    let missing = needed.iter().filter(|(path, _)| !Path::new(path).exists());
+    let mut missing: Vec<&str> = missing.map(|(_, package)| *package).collect();
     missing.sort_unstable();
     missing.dedup();
     if missing.is_empty() {
         return Ok(());
     }
     let packages = missing.join(" ");
-    Err(Error::new(format!(
-        "give machines real firmware: this needs `apt-get install --no-install-recommends {packages}`"
-    )))
+    Err(Error::new(format!("{what}: this needs `apt-get install --no-install-recommends {packages}`")))
 }
 
 /// Lays boot programs for real firmware into a directory: iPXE, and for Secure Boot shim and GRUB beside it.

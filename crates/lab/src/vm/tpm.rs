@@ -7,10 +7,49 @@ use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
 
 /// Where a machine's TPM keeps what it knows, in the machine's directory.
 pub(super) const STATE: &str = "tpm";
+
+/// Held while one is made.
+static MAKING: Mutex<()> = Mutex::const_new(());
+/// What it says of itself.
+const LOG: &str = "tpm.log";
+/// The pause between looks whether it listens.
+const SOON: Duration = Duration::from_millis(50);
+
+/// Where a played machine's agent finds its TPM, in the machine's directory.
+pub(crate) const SOCKET: &str = "tpm.socket";
+
+/// Starts the TPM of a played machine: its agent talks to a socket where a real one has a device. The last one must have ended, since it holds
+/// the state.
+///
+/// # Errors
+/// If it cannot be made or started.
+pub(crate) async fn play(directory: &Path, serial: &str) -> Result<Child, Error> {
+    made(directory, serial).await?;
+    let socket = directory.join(SOCKET);
+    let _ = fs::remove_file(&socket);
+    let mut command = swtpm(directory, "not-need-init,startup-clear")?;
+    command.args(["--server", &format!("type=unixio,path={SOCKET}")]);
+    let mut child = command.spawn().doing(|| "start swtpm")?;
+    while let Ok(None) = child.try_wait() {
+        if socket.exists() {
+            return Ok(child);
+        }
+        tokio::time::sleep(SOON).await;
+    }
+    let log = fs::read_to_string(directory.join(LOG)).unwrap_or_default();
+    Err(Error::new(format!("start a TPM: {}", log.lines().last().unwrap_or("it said nothing"))))
+}
+
+/// Takes a machine's TPM away: the next one is another.
+pub(crate) fn replace(directory: &Path) {
+    let _ = fs::remove_dir_all(directory.join(STATE));
+}
 
 /// Starts the TPM of the machine of this directory and serial number, made at its first start. Also answers the
 /// end of the connection that is QEMU's.
@@ -18,26 +57,38 @@ pub(super) const STATE: &str = "tpm";
 /// # Errors
 /// If it cannot be made or started.
 pub(super) async fn start(directory: &Path, serial: &str) -> Result<(Child, OwnedFd), Error> {
-    let state = directory.join(STATE);
-    if !state.join("tpm2-00.permall").exists() {
-        make(directory, &state, serial).await?;
-    }
+    made(directory, serial).await?;
     let (ours, own) = qmp::pair()?;
     let ours = OwnedFd::from(ours);
-    let log = File::create(directory.join("tpm.log")).doing(|| "open the TPM's log")?;
+    let mut command = swtpm(directory, "startup-clear")?;
+    command.args(["--terminate", "--ctrl", &format!("type=unixio,clientfd={}", own.as_raw_fd())]);
+    crate::net::hand_down(&mut command, &[own.as_fd()]);
+    let child = command.spawn().doing(|| "start swtpm")?;
+    Ok((child, ours))
+}
+
+fn swtpm(directory: &Path, flags: &str) -> Result<Command, Error> {
+    let log = File::create(directory.join(LOG)).doing(|| "open the TPM's log")?;
     let mut command = Command::new(SWTPM);
     command
-        .args(["socket", "--tpm2", "--terminate", "--flags", "startup-clear"])
-        .args(["--tpmstate", &format!("dir={STATE}")])
-        .args(["--ctrl", &format!("type=unixio,clientfd={}", own.as_raw_fd())])
+        .args(["socket", "--tpm2", "--flags", flags, "--tpmstate", &format!("dir={STATE}")])
         .current_dir(directory)
         .stdin(Stdio::null())
         .stdout(log.try_clone().doing(|| "share a log")?)
         .stderr(log)
         .kill_on_drop(true);
-    crate::net::hand_down(&mut command, &[own.as_fd()]);
-    let child = command.spawn().doing(|| "start swtpm")?;
-    Ok((child, ours))
+    Ok(command)
+}
+
+async fn made(directory: &Path, serial: &str) -> Result<(), Error> {
+    let state = directory.join(STATE);
+    let is_there = || state.join("tpm2-00.permall").exists();
+    if is_there() {
+        return Ok(());
+    }
+    // The authority of all of them founds itself at the first.
+    let _alone = MAKING.lock().await;
+    if is_there() { Ok(()) } else { make(directory, &state, serial).await }
 }
 
 /// Makes it, with an authority of the lab's own: the system's is root's, and for good.

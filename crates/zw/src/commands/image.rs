@@ -219,6 +219,35 @@ fn build(
     built.map_err(|error| failed(&error))
 }
 
+/// What any lab's machines can do with.
+const FOR_LAB: CommonArgs =
+    CommonArgs { kernel: Kernel::Cloud, cache: None, sources: None, update: false, fast: true, json: false };
+
+/// Makes an installer for real machines of the lab, and the agent before it, where that can be. A failure is told already.
+pub(crate) fn installer_for_lab(output: &Path) -> Result<(), ExitCode> {
+    let agent = match agent(None) {
+        Err(_) if make_agent() => agent(None),
+        agent => agent,
+    };
+    let agent = agent.map_err(|error| failed(&error))?;
+    build(output, &[], &FOR_LAB, |request, step| image::installer::build(request, &agent, step)).map(drop)
+}
+
+/// Makes an operating system for real machines of the lab. A failure is told already.
+pub(crate) fn os_for_lab(output: &Path) -> Result<(), ExitCode> {
+    build(output, &[], &FOR_LAB, |request, step| image::os::build(request, None, step)).map(drop)
+}
+
+/// Whether the agent was made: in a checkout, where `cargo run` says who it is, it can be.
+fn make_agent() -> bool {
+    let (Some(cargo), Some(directory)) = (std::env::var_os("CARGO"), std::env::var_os("CARGO_MANIFEST_DIR"))
+    else {
+        return false;
+    };
+    let made = std::process::Command::new(cargo).args(["xtask", "agent"]).current_dir(directory).status();
+    made.is_ok_and(|status| status.success())
+}
+
 fn announced(output: &Path, built: &Built, is_json: bool) -> ExitCode {
     let text = if is_json {
         let manifest = &built.image.manifest;

@@ -1,5 +1,6 @@
 //! `zw lab …`: a zone on this machine. The work is done in crate `lab`; here is what people type and see.
 
+mod images;
 mod progress;
 
 use super::check::failed;
@@ -364,6 +365,9 @@ fn up(design: &Path, machines: &[vm::Choice], loaders: Option<&Path>, patience: 
     let zone = match lab::load::load(&design) {
         Ok((plan, found, files)) => {
             say_error(&findings::rendered(&design, &files, &found));
+            if let Err(status) = images::provide(&plan, &design, machines) {
+                return status;
+            }
             plan.design.zone.name.clone()
         }
         Err(LoadError::Findings(found, files)) => {
