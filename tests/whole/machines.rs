@@ -127,9 +127,9 @@ impl Zone {
     fn trusts(&self, trust: &str) {
         let file = self.design.join("zone.hcl");
         let text = fs::read_to_string(&file).expect("a design");
-        let boot = "  boot = image.installer\n";
-        assert_eq!(text.matches(boot).count(), 1);
-        fs::write(&file, text.replace(boot, &format!("{boot}  trust = {trust}\n"))).expect("a design");
+        let role = "role \"hypervisor\" {\n";
+        assert_eq!(text.matches(role).count(), 1);
+        fs::write(&file, text.replace(role, &format!("{role}  trust = {trust}\n"))).expect("a design");
     }
 
     /// The machine's own page by the lab's controller.
