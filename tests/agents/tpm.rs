@@ -2,7 +2,7 @@
 
 use crate::agent::{Running, pin, start_with, state_dir};
 use crate::bench::{BEGIN, Bench, MAC, PATIENCE, U01, U02, u01, u02};
-use crate::client::{Client, Identity, csr, enrol, hello, key, renew, token_request};
+use crate::client::{Client, Identity, csr, enrol, enrolled, hello, key, renew, token_request};
 use crate::emulated_tpm::{self, Emulated};
 use ::agent::Notice;
 use ::tpm::{Credential, Public, Tpm};
@@ -328,6 +328,25 @@ async fn a_tpm_is_of_a_maker_that_the_design_lists() {
     makers(format!("{}{}", other.maker(), tpm.maker()));
     Hand::new(&bench, U01, u01(), &tpm, 2).await.enrols().await;
     assert!(bench.machine(&u01()).tpm.is_some());
+}
+
+/// The design asks for more than before: what runs goes on, and the next boot is proved.
+#[tokio::test]
+async fn machines_that_run_when_the_design_begins_to_ask_are_proved_at_their_next_boot() {
+    let bench = Bench::new().await;
+    bench.boot(&u01(), MAC);
+    let identity = enrolled(&bench, U01, &u01()).await;
+    bench.want_tpm(Some(trust(&[0])));
+    let mut client = Client::connect(&bench, U01, Some(&identity)).await.expect("connected");
+    let welcome = client.ask(&hello(&u01())).await;
+    assert!(matches!(welcome, Some(FromController::Welcome { .. })), "{welcome:?}");
+    bench.boot(&u01(), MAC);
+    let mut client = Client::connect(&bench, U01, Some(&identity)).await.expect("connected");
+    assert_eq!(client.refusal(&hello(&u01())).await.0, Because::Certificate);
+    let mut client = Client::connect(&bench, U01, None).await.expect("connected");
+    assert_eq!(client.refusal(&renew(&u01(), &identity.key)).await.0, Because::Certificate);
+    let mut client = Client::connect(&bench, U01, None).await.expect("connected");
+    assert_eq!(client.ask(&token_request(&u01(), Some(MAC))).await, Some(FromController::ShowTpm {}));
 }
 
 #[tokio::test]
