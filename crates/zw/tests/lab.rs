@@ -548,7 +548,9 @@ fn machines_that_are_believed_by_their_tpm_alone() {
 
 /// The private scalar of a P-256 key in a text with a PEM block of it (RFC 5915 §3: an octet string of 32).
 fn scalar(text: &str) -> Vec<u8> {
-    let key = PrivateKeyDer::from_pem_slice(text.replace("\\n", "\n").as_bytes()).expect("a key");
+    let text = text.replace("\\n", "\n");
+    let begin = text.find("-----BEGIN PRIVATE KEY").expect("a key");
+    let key = PrivateKeyDer::from_pem_slice(&text.as_bytes()[begin..]).expect("a key");
     let octets = key.secret_der();
     let at = octets.windows(2).position(|two| two == [0x04, 0x20]).expect("a scalar") + 2;
     octets[at..at + 32].to_vec()
