@@ -309,7 +309,7 @@ async fn a_tpm_is_of_a_maker_that_the_design_lists() {
     let Some(tpm) = Emulated::with_certificate("maker") else { return };
     let other = Emulated::with_certificate("maker-other").expect("as the first");
     let bench = bench().await;
-    let makers = |text: String| bench.want_tpm(Some(TpmTrust { pcrs: vec![0], makers: Some(text) }));
+    let makers = |text: String| bench.want_tpm(Some(TpmTrust { pcrs: vec![0], makers: Some(text.into()) }));
     bench.boot(&u01(), MAC);
     makers(other.maker());
     let mut hand = Hand::new(&bench, U01, u01(), &tpm, 1).await;

@@ -13,6 +13,7 @@
 //! | `identity`   | key, certificate and orders, on disk                                        |
 //! | `connection` | one TLS connection, as frames                                              |
 //! | `enrolment`  | from nothing to a certificate                                              |
+//! | `tpm`        | the machine's TPM, when a controller asks for it                            |
 //! | `session`    | from a certificate to the end of the connection                             |
 //! | `observer`   | looks at the machine: on orders, on a timer, when a neighbour changes        |
 //! | `hardware`   | what is in the box                                                         |

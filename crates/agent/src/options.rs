@@ -204,6 +204,24 @@ pub fn kernel_command_line() -> Result<CommandLine, String> {
 }
 
 #[cfg(test)]
+impl Options {
+    /// Of an agent in a test that talks to nobody.
+    pub(crate) fn nowhere() -> Self {
+        Self {
+            controllers: Vec::new(),
+            ca_pin: Pin([0; 32]),
+            location: Location::new("ams1/p01/r1/u01"),
+            state_dir: "/nonexistent".into(),
+            hardware_file: Some("/nonexistent".into()),
+            tpm: "/nonexistent".into(),
+            is_ramdisk: false,
+            once: false,
+            tell: Arc::new(|_| {}),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use expect_test::{Expect, expect};

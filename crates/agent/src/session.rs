@@ -153,7 +153,9 @@ impl Session<'_> {
                         FromController::Install { order } => self.agent.installer.order(*order),
                         FromController::Confirm { image } => self.agent.installer.confirm(&image),
                         FromController::Restart { sentence } => self.agent.installer.restart(&sentence),
-                        FromController::Token { .. } | FromController::ShowTpm {} | FromController::Challenge { .. }
+                        FromController::Token { .. }
+                        | FromController::ShowTpm {}
+                        | FromController::Challenge { .. }
                         | FromController::Welcome { .. }
                         | FromController::Refused { .. } => {
                             return Err(Lost::Unexpected);

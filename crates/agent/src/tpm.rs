@@ -12,9 +12,10 @@ pub(crate) struct Prover(Tpm);
 impl Prover {
     pub(crate) async fn open(path: PathBuf) -> Result<Self, Lost> {
         // It makes the key another one each time, and is no secret.
-        let salt = [(); 4].map(|()| trust::random().to_ne_bytes());
+        let mut salt = [0; 32];
+        salt.chunks_exact_mut(8).for_each(|part| part.copy_from_slice(&trust::random().to_ne_bytes()));
         apart(move || {
-            let opened = Tpm::open(&path, salt.as_flattened().try_into().unwrap_or(&[0; 32]));
+            let opened = Tpm::open(&path, &salt);
             opened.map_err(|error| {
                 Lost::Own(format!("this place is proved by a TPM, and {}: {error}", path.display()))
             })

@@ -72,11 +72,7 @@ fn read_template(
         check_path(report, file);
         let is_there = file.value.starts_with("zw/") || files.iter().any(|known| known.path == file.value);
         if !is_there {
-            let known = files.iter().map(|file| file.path.as_str()).filter(|path| is_template(path));
-            let sentence = format!("there is no file `{}` in the design", file.value);
-            report.push(
-                Finding::error(Code::MissingFile, file.source, sentence).did_you_mean(&file.value, known),
-            );
+            value::missing_file(report, file, files, &[".j2"]);
         } else if !file.value.starts_with("zw/") && !is_template(&file.value) {
             wrong_value(report, file.source, "the name of a template's file ends in `.j2`");
         }

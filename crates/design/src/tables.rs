@@ -405,13 +405,7 @@ fn read_role(
                 *checks_bytes += file.text.len();
                 role.checks.push(CheckFile { path: path.value.clone(), text: file.text.to_string() })
             }
-            None => {
-                let known = files.iter().map(|file| file.path.as_str()).filter(|path| is_checks(path));
-                let sentence = format!("there is no file `{}` in the design", path.value);
-                report.push(
-                    Finding::error(Code::MissingFile, path.source, sentence).did_you_mean(&path.value, known),
-                );
-            }
+            None => value::missing_file(report, path, files, &[".yaml", ".yml"]),
         }
     }
     for service in block.all("service") {
@@ -458,10 +452,6 @@ fn read_system(report: &mut Report, block: &Block, tables: &Tables, role: &mut R
         one_line(report, "a key", &key);
         role.ssh_keys.push(key.value);
     }
-}
-
-fn is_checks(path: &str) -> bool {
-    path.ends_with(".yaml") || path.ends_with(".yml")
 }
 
 fn read_service(report: &mut Report, block: &Block) -> Option<Service> {

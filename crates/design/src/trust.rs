@@ -6,6 +6,7 @@ use crate::tables::word;
 use crate::value::{self, wrong_value};
 use model::design::TpmTrust;
 use model::finding::{Code, File, Finding};
+use std::sync::Arc;
 
 /// Firmware, option ROMs, Secure Boot: what stays over new kernels and images.
 const PCRS: &[u8] = &[0, 2, 7];
@@ -64,19 +65,16 @@ fn pcrs(report: &mut Report, entry: &Attribute) -> Option<Vec<u8>> {
     }
     pcrs.sort_unstable();
     pcrs.dedup();
-    if pcrs.is_empty() && items.is_empty() {
+    if items.is_empty() {
         wrong_value(report, entry.value.source, "a quote is of one register at least");
     }
     Some(pcrs)
 }
 
-fn makers(report: &mut Report, entry: &Attribute, files: &[File]) -> Option<String> {
+fn makers(report: &mut Report, entry: &Attribute, files: &[File]) -> Option<Arc<str>> {
     let path = value::text(report, entry)?;
     let Some(file) = files.iter().find(|file| file.path == path.value) else {
-        let known = files.iter().map(|file| file.path.as_str()).filter(|path| path.ends_with(".pem"));
-        let sentence = format!("there is no file `{}` in the design", path.value);
-        report
-            .push(Finding::error(Code::MissingFile, path.source, sentence).did_you_mean(&path.value, known));
+        value::missing_file(report, &path, files, &[".pem"]);
         return None;
     };
     if !file.text.contains(MARK) {
@@ -87,5 +85,5 @@ fn makers(report: &mut Report, entry: &Attribute, files: &[File]) -> Option<Stri
         );
         report.push(finding.help("certificates of TPMs' makers, one after the other, in PEM"));
     }
-    Some(file.text.to_string())
+    Some(Arc::clone(&file.text))
 }

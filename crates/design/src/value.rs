@@ -3,7 +3,7 @@
 use crate::report::Report;
 use crate::size;
 use crate::syntax::{Attribute, Expression, Kind, Spanned, Step};
-use model::finding::{Code, Finding, Source};
+use model::finding::{Code, File, Finding, Source};
 use std::ops::RangeInclusive;
 
 /// Pushes "`key` takes …, not …".
@@ -93,6 +93,14 @@ pub(crate) fn bytes(report: &mut Report, attribute: &Attribute) -> Option<Spanne
         wrong_value(report, text.source, sentence);
     }
     bytes.map(|value| Spanned { value, source: text.source })
+}
+
+/// Pushes "there is no file …", with the nearest of those that end in one of `endings`.
+pub(crate) fn missing_file(report: &mut Report, path: &Spanned<String>, files: &[File], endings: &[&str]) {
+    let known = files.iter().map(|file| file.path.as_str());
+    let known = known.filter(|known| endings.iter().any(|ending| known.ends_with(ending)));
+    let sentence = format!("there is no file `{}` in the design", path.value);
+    report.push(Finding::error(Code::MissingFile, path.source, sentence).did_you_mean(&path.value, known));
 }
 
 /// True or false.

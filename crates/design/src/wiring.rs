@@ -33,10 +33,7 @@ pub(crate) fn read(report: &mut Report, block: &Block, files: &[File], sockets: 
     };
     let loops = block.get("loops").and_then(|attribute| value::boolean(report, attribute)).unwrap_or(false);
     let Some(index) = files.iter().position(|file| file.path == path.value) else {
-        let known = files.iter().map(|file| file.path.as_str()).filter(|path| path.ends_with(".csv"));
-        let sentence = format!("there is no file `{}` in the design", path.value);
-        report
-            .push(Finding::error(Code::MissingFile, path.source, sentence).did_you_mean(&path.value, known));
+        value::missing_file(report, path, files, &[".csv"]);
         return;
     };
     let text: &str = &files[index].text;

@@ -12,7 +12,8 @@ pub(crate) mod tpm;
 
 pub(crate) use choice::chosen;
 pub use choice::{Choice, Firmware, NotAChoice};
-pub(crate) use host::{check, check_kernel, check_tpm, lay_loaders};
+pub use host::check;
+pub(crate) use host::{check_kernel, check_tpm, lay_loaders};
 
 use crate::error::{Doing, Error};
 use crate::hardware::{self, Fault};

@@ -7,12 +7,12 @@
 
 use crate::installing;
 use crate::machine::Step;
-use crate::validate::{about, checks_of, decimal_size};
+use crate::validate::{about, checks_of};
 use crate::wait::Wait;
 use model::burn_in::{BurnIn, Order, Outcome, Part, PartOutcome, Passed, Progress, State as Burnt};
 use model::facts::{Hardware, Machine, State};
 use model::install::Running;
-use model::{DeviceId, Plan, Time};
+use model::{DeviceId, Plan, Time, size};
 use std::time::Duration;
 
 /// A burn-in that was begun so often and came to no end has failed: the machine went down in the middle, or its agent did.
@@ -177,7 +177,7 @@ pub fn in_words(progress: &Progress) -> String {
     let rate = match progress.part {
         _ if progress.per_second == 0 => String::new(),
         Part::Cpu => format!(", {} calculations/s", progress.per_second),
-        Part::Memory | Part::Disk => format!(", {}/s", decimal_size(progress.per_second)),
+        Part::Memory | Part::Disk => format!(", {}/s", size::decimal(progress.per_second)),
     };
     format!("{}, {} %{rate}", progress.part.name(), progress.percent.min(100))
 }

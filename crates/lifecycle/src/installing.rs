@@ -6,11 +6,11 @@
 
 use crate::burn_in;
 use crate::machine::{Action, Step};
-use crate::validate::{about, decimal_size};
+use crate::validate::about;
 use model::design::{Layout, Role};
 use model::facts::{Armed, Disk as Found, Installed, Machine, Purpose, Rejected, State};
 use model::install::{Disk, Disks, Progress, Raid, Running, Slot};
-use model::{DeviceId, Generation, Plan, Time};
+use model::{DeviceId, Generation, Plan, Time, size};
 
 /// What an agent is to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -131,7 +131,7 @@ pub fn disks(layout: &Layout, found: &[Found]) -> Result<Disks, String> {
         return Err(format!(
             "the layout {} needs {wanted} × {}{} disk, {} found",
             layout.name,
-            layout.size_bytes.map(|size| decimal_size(size) + " ").unwrap_or_default(),
+            layout.size_bytes.map(|size| size::decimal(size) + " ").unwrap_or_default(),
             layout.kind.as_deref().unwrap_or("any"),
             fitting.len()
         ));
@@ -145,8 +145,8 @@ pub fn disks(layout: &Layout, found: &[Found]) -> Result<Disks, String> {
         return Err(format!(
             "the layout {} needs {}, its disks have room for {}",
             layout.name,
-            decimal_size(taken),
-            decimal_size(room)
+            size::decimal(taken),
+            size::decimal(room)
         ));
     }
     let system =
@@ -182,7 +182,7 @@ pub fn in_words(progress: &Progress) -> String {
     let Progress { step, done_bytes, total_bytes, bytes_per_second } = progress;
     match (u128::from(*done_bytes) * 100).checked_div(u128::from(*total_bytes)) {
         Some(percent) if *bytes_per_second > 0 => {
-            format!("{step}, {percent} %, {}/s", decimal_size(*bytes_per_second))
+            format!("{step}, {percent} %, {}/s", size::decimal(*bytes_per_second))
         }
         Some(percent) => format!("{step}, {percent} %"),
         None => step.clone(),

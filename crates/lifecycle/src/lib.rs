@@ -14,6 +14,7 @@
 //! | `burn_in`  | which machine is to be tried out under load, and what follows?               |
 //! | `probe`    | which DHCP servers that machines hear are not the zone's?                      |
 //! | `enrolment` | who may have a token, a certificate, a session                                |
+//! | `attestation` | is its TPM this machine's, and what it was?                               |
 //! | `wait`     | what does a machine wait for, since when, until when?                          |
 //! | `why`      | all of that in sentences                                                      |
 

@@ -85,10 +85,10 @@ pub fn step(
             let sighting = Sighting { at: now, mac: *mac, uuid: *uuid, stage: *stage, port: port.clone() };
             let is_new = machine.sightings.get(interface).is_none_or(|before| before.mac != *mac);
             let mut step = asked(machine, interface, sighting, is_anothers);
-            // Templates say which port has which address.
             if !is_anothers && machine.stranger.is_none() {
                 step.changed |= starting::heard(machine, *stage, now);
             }
+            // Templates say which port has which address.
             step.view_changed |=
                 is_new && plan.design.image_of(device).is_some_and(|image| !image.templates.is_empty());
             step

@@ -11,6 +11,7 @@ use crate::install::{Raid, Volume};
 use crate::location::Location;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A zone as drawn. Tables are in the order of the files, which is the order of every output.
 #[derive(Clone, Debug, Default)]
@@ -404,7 +405,7 @@ pub struct TpmTrust {
     /// The registers that stay what they were when the machine was accepted; ascending.
     pub pcrs: Vec<u8>,
     /// Certificates (PEM) of the makers that endorsement keys must be from; `None`: of any.
-    pub makers: Option<String>,
+    pub makers: Option<Arc<str>>,
 }
 
 /// A file of checks.

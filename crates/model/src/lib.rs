@@ -18,6 +18,7 @@
 //! | `burn_in`   | how a machine is tried out under load                                      |
 //! | `install`   | how a system is written to disks                                          |
 //! | `event`     | what happened, as it is stored and as it drives the machines' life         |
+//! | `size`      | octets in words                                                            |
 //! | `view`      | plan and facts, prepared so that a packet is answered by look-ups          |
 //! | `refusal`   | why a packet was not answered                                             |
 //! | `finding`   | what is wrong with a design, in words, at a place in a file               |
@@ -35,6 +36,7 @@ pub mod plan;
 pub mod quick;
 pub mod refusal;
 pub mod roster;
+pub mod size;
 pub mod time;
 pub mod view;
 

@@ -10,6 +10,7 @@
 //! | `tls`       | what the handshake demands, and whose certificate it was                   |
 //! | `stream`    | frames in and out, with the time that each may take                        |
 //! | `enrolment` | a peer without a certificate: token, then certificate                      |
+//! | `attestation` | a peer that shows a TPM: challenge, quote, makers                          |
 //! | `session`   | a peer with one: hello, reports, heartbeats, what the controller pushes    |
 //! | `order`     | what an agent is told to do with its machine                              |
 //! | `present`   | who is connected, and how to reach them                                    |

@@ -249,17 +249,7 @@ mod tests {
     use model::burn_in::BurnIn;
 
     fn burner() -> Burner {
-        let options = Options {
-            controllers: Vec::new(),
-            ca_pin: crate::Pin([0; 32]),
-            location: model::Location::new("ams1/p01/r1/u01"),
-            state_dir: "/nonexistent".into(),
-            hardware_file: Some("/nonexistent".into()),
-            tpm: "/nonexistent".into(),
-            is_ramdisk: false,
-            once: false,
-            tell: Arc::new(|_| {}),
-        };
+        let options = Options::nowhere();
         Burner::new(&options, false)
     }
 

@@ -3,8 +3,9 @@
 //! What is read past the kernel's cache a second time is what was read the first time, unless somebody wrote in between: the
 //! kernel counts writes, and where it counted one nothing is compared. A disk may be in use; it is opened for reading alone.
 
-use super::load::{self, Bound, mixed, size};
+use super::load::{self, Bound, mixed};
 use crate::trust;
+use model::size;
 use nix::fcntl::OFlag;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -115,7 +116,7 @@ pub(super) fn run(disks: Vec<Disk>, bound: &Bound) -> Result<String, String> {
     words.sort();
     Ok(match words.len() {
         0 => "there is no disk".to_owned(),
-        _ => format!("{} read, and no disk written: {}", size(octets), words.join("; ")),
+        _ => format!("{} read, and no disk written: {}", size::decimal(octets), words.join("; ")),
     })
 }
 
@@ -135,7 +136,11 @@ impl Read {
             let rate = u128::from(count) * 1_000_000 / took.as_micros().max(1);
             u64::try_from(rate).unwrap_or(u64::MAX)
         };
-        format!("{}/s, {} reads/s here and there", size(per_second(self.sequence)), per_second(self.samples))
+        format!(
+            "{}/s, {} reads/s here and there",
+            size::decimal(per_second(self.sequence)),
+            per_second(self.samples)
+        )
     }
 }
 

@@ -120,26 +120,3 @@ pub(super) fn mixed(number: u64) -> u64 {
     word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ (word >> 31)
 }
-
-/// `1.9 TB`, in thousands.
-pub(super) fn size(octets: u64) -> String {
-    scaled(octets, 1000, &["B", "kB", "MB", "GB", "TB", "PB"])
-}
-
-/// `512 GiB`.
-pub(super) fn memory_size(octets: u64) -> String {
-    scaled(octets, 1024, &["B", "KiB", "MiB", "GiB", "TiB"])
-}
-
-fn scaled(octets: u64, base: u64, units: &[&str]) -> String {
-    let (mut scale, mut unit) = (1, 0);
-    while octets / scale >= base && unit + 1 < units.len() {
-        scale *= base;
-        unit += 1;
-    }
-    let tenths = octets % scale * 10 / scale;
-    match tenths {
-        0 => format!("{} {}", octets / scale, units[unit]),
-        _ => format!("{}.{tenths} {}", octets / scale, units[unit]),
-    }
-}

@@ -4,8 +4,9 @@
 //! comes from memory and not from a cache. What other programs need stays free: memory is taken in pieces while the kernel
 //! says that there is more than the reserve, and given back piece by piece when it says that there is less.
 
-use super::load::{self, Bound, memory_size, mixed, size};
+use super::load::{self, Bound, mixed};
 use crate::trust;
+use model::size;
 use rustix::mm::{MlockAllFlags, mlockall, munlockall};
 use std::fs;
 use std::hint::black_box;
@@ -124,7 +125,7 @@ pub(super) fn run(
         return Err("there is no memory free that could be tried out".to_owned());
     }
     let locked = if is_locked.load(Ordering::Relaxed) { ", locked" } else { "" };
-    Ok(format!("{}{locked}; {} written, read and compared", memory_size(octets), size(compared)))
+    Ok(format!("{}{locked}; {} written, read and compared", size::binary(octets), size::decimal(compared)))
 }
 
 fn octets(pieces: &[Vec<u64>]) -> u64 {
@@ -211,7 +212,7 @@ fn once(
             return Err(format!(
                 "at offset {:#x} of the {} of CPU {cpu} {right:#018x} was written ({}) and {found:#018x} read, then {again:#018x}",
                 place * 8,
-                memory_size(octets(pieces)),
+                size::binary(octets(pieces)),
                 pattern.name(),
             ));
         }

@@ -6,6 +6,7 @@
 use super::running::{self, Here};
 use super::watchdog::Watchdog;
 use super::write;
+use crate::hardware;
 use crate::options::{Notice, Options};
 use api::agent::{FromAgent, TEXT_MAX};
 use api::install::{Order, Progress, Running, Slot};
@@ -230,10 +231,7 @@ fn not_installed(order: &Order, mut sentence: String) -> FromAgent {
 
 /// A frame with a longer text is not taken.
 fn shorten(text: &mut String) {
-    if text.len() > TEXT_MAX {
-        let end = (0..=TEXT_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        text.truncate(end);
-    }
+    text.truncate(hardware::beginning(text, TEXT_MAX).len());
 }
 
 #[cfg(test)]
@@ -243,17 +241,7 @@ mod tests {
 
     /// The agent of a machine that is none of ours, as those of the lab.
     async fn installer() -> Installer {
-        let options = Options {
-            controllers: Vec::new(),
-            ca_pin: crate::Pin([0; 32]),
-            location: model::Location::new("ams1/p01/r1/u01"),
-            state_dir: "/nonexistent".into(),
-            hardware_file: Some("/nonexistent".into()),
-            tpm: "/nonexistent".into(),
-            is_ramdisk: false,
-            once: false,
-            tell: Arc::new(|_| {}),
-        };
+        let options = Options::nowhere();
         Installer::new(&options).await
     }
 

@@ -30,10 +30,7 @@ const KEPT_MIB: u64 = 512;
 ///
 /// # Errors
 /// Names the Debian packages that are not.
-pub(crate) fn check<'a>(
-    choices: impl Iterator<Item = &'a Choice>,
-    has_own_loaders: bool,
-) -> Result<(), Error> {
+pub fn check<'a>(choices: impl Iterator<Item = &'a Choice>, has_own_loaders: bool) -> Result<(), Error> {
     let mut needed: Vec<(&str, &str)> = Vec::new();
     for choice in choices {
         needed.push((QEMU, "qemu-system-x86"));

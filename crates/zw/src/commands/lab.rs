@@ -362,13 +362,10 @@ fn up(design: &Path, machines: &[vm::Choice], loaders: Option<&Path>, patience: 
         (Err(error), _) | (_, Err(error)) => return failed(&error),
     };
     let real = Real { machines, loaders: loaders.as_deref() };
-    let zone = match lab::load::load(&design) {
+    let plan = match lab::load::load(&design) {
         Ok((plan, found, files)) => {
             say_error(&findings::rendered(&design, &files, &found));
-            if let Err(status) = images::provide(&plan, &design, machines) {
-                return status;
-            }
-            plan.design.zone.name.clone()
+            plan
         }
         Err(LoadError::Findings(found, files)) => {
             say_error(&findings::rendered(&design, &files, &found));
@@ -376,20 +373,31 @@ fn up(design: &Path, machines: &[vm::Choice], loaders: Option<&Path>, patience: 
         }
         Err(LoadError::Read(error)) => return complain(&error),
     };
-    bring_up(&design, &Directory::of(&directory::base(), &zone), real, patience)
-        .unwrap_or_else(|error| complain(&error))
+    let lab = Directory::of(&directory::base(), &plan.design.zone.name);
+    // Before minutes are spent on images.
+    if let Err(error) = is_free(&lab).and_then(|()| vm::check(machines.iter(), loaders.is_some())) {
+        return complain(&error);
+    }
+    if let Err(status) = images::provide(&plan, &design, machines) {
+        return status;
+    }
+    bring_up(&design, &lab, real, patience).unwrap_or_else(|error| complain(&error))
+}
+
+/// Whether nobody has the zone's lab up.
+fn is_free(lab: &Directory) -> Result<(), Error> {
+    let Holder::Supervisor(process) = lab.holder() else { return Ok(()) };
+    let zone = lab.zone();
+    Err(Error::new(format!(
+        "power on {zone}: its lab is up already (process {process}); see it with `zw lab status`, end it with `zw lab down`"
+    )))
 }
 
 fn bring_up(design: &Path, lab: &Directory, real: Real<'_>, patience: Duration) -> Result<ExitCode, Error> {
-    match lab.holder() {
-        Holder::Supervisor(process) => {
-            let zone = lab.zone();
-            return Err(Error::new(format!(
-                "power on {zone}: its lab is up already (process {process}); see it with `zw lab status`, end it with `zw lab down`"
-            )));
-        }
-        Holder::Remains => lab.remove()?,
-        Holder::Nobody => {}
+    // Somebody may have powered it on since that was looked at.
+    is_free(lab)?;
+    if lab.holder() == Holder::Remains {
+        lab.remove()?;
     }
     let interrupted = lab.clone();
     // Held while the supervisor starts: an interrupt then waits until there is something to end.

@@ -4,6 +4,7 @@
 //! of any kind is a kernel.
 
 use crate::commands::image;
+use ::image::manifest;
 use lab::vm;
 use model::design::Image;
 use model::roster::Target;
@@ -29,7 +30,7 @@ pub(super) fn provide(plan: &Plan, design: &Path, machines: &[vm::Choice]) -> Re
         for (directory, is_os) in [(installer, false), (system(plan, device), true)] {
             let Some(directory) = directory.map(|directory| design.join(directory)) else { continue };
             let is_there =
-                if is_os { directory.join("manifest.json") } else { directory.join(KERNEL) }.exists();
+                if is_os { directory.join(manifest::FILE) } else { directory.join(KERNEL) }.exists();
             if is_there || done.contains(&directory) {
                 continue;
             }
