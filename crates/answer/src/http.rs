@@ -11,6 +11,7 @@
 //! | `/boot/template/NAME`         | a template of the image that it boots, rendered for it | machines          |
 //! | `/boot/installed`             | word that its installer is done (GET or POST)      | machines           |
 //! | `/boot/loader/NAME`, `/loader/NAME` | boot loaders                                 | anyone                 |
+//! | `/agent/zw-agent`             | the agent, for systems that others install         | anyone                 |
 //! | `/image/NAME/PATH`            | kernels and initial RAM disks                      | anyone                 |
 //!
 //! Nothing secret is among them (loaders and kernels are public, and a command line holds only a pin and names), so

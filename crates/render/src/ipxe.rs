@@ -136,12 +136,22 @@ fn agent_arguments(machine: &Machine<'_>, controllers: &[IpAddr], ca_sha256: &[u
     for controller in controllers {
         let _ = write!(line, "zw.controller=https://{}:{} ", host(*controller), machine.ports.agents);
     }
-    line.push_str("zw.ca=sha256:");
-    for octet in ca_sha256 {
-        let _ = write!(line, "{octet:02x}");
-    }
-    let _ = write!(line, " zw.location={}", plain(machine.location));
+    let _ = write!(line, "zw.ca=sha256:{} zw.location={}", hex(ca_sha256), plain(machine.location));
     line
+}
+
+/// The same as flags of the agent, for a system whose kernel is started by somebody else.
+pub(crate) fn agent_flags(machine: &Machine<'_>, ca_sha256: &[u8; 32]) -> String {
+    let mut line = String::with_capacity(512);
+    for controller in in_turn(machine) {
+        let _ = write!(line, "--controller https://{}:{} ", host(controller), machine.ports.agents);
+    }
+    let _ = write!(line, "--ca-pin sha256:{} --location {}", hex(ca_sha256), plain(machine.location));
+    line
+}
+
+pub(crate) fn hex(octets: &[u8; 32]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 /// The controllers, each machine starting with another one.

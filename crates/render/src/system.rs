@@ -10,6 +10,32 @@ use model::{DeviceId, Mac, Plan};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+/// Where the agent lies in a system that another installer wrote: where any distribution lets its owner put programs.
+pub(crate) const AGENT: &str = "/usr/local/bin/zw-agent";
+/// Its service there.
+pub(crate) const AGENT_UNIT: &str = "/etc/systemd/system/zw-agent.service";
+
+/// The text of [`AGENT_UNIT`]. What the agent needs of the zone stands there and not on the kernel's command line, which is
+/// another distribution's to write.
+pub(crate) fn agent_service(flags: &str) -> String {
+    format!(
+        "[Unit]\n\
+         Description=Zonewright agent\n\
+         After=network.target\n\
+         StartLimitIntervalSec=0\n\
+         \n\
+         [Service]\n\
+         ExecStart={AGENT} {flags}\n\
+         Restart=always\n\
+         RestartSec=2\n\
+         StateDirectory=zonewright-agent\n\
+         StateDirectoryMode=0700\n\
+         \n\
+         [Install]\n\
+         WantedBy=multi-user.target\n"
+    )
+}
+
 /// The files of a machine, by path. `seen` is what each of its ports showed.
 pub fn files(plan: &Plan, device: DeviceId, seen: &[(String, Mac)]) -> Vec<File> {
     let design = &plan.design;

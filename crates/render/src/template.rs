@@ -3,7 +3,8 @@
 //! In: the plan, who asks, and the texts of the design's templates beside our own. Out: one text, or where and why it failed. A
 //! template reads the tree of [`tree`] and nothing else: no file, no clock, no other machine, nothing secret. What is
 //! not there is an error, and so is a value that is empty; steps, depth and length of the output are bounded. What is not bounded is
-//! the memory for a value on the way, which a template that doubles a text forty times would use up: who writes the design is trusted that far.
+//! the memory for a value on the way, which a template that doubles a text forty times would use up: who writes the design is trusted that far
+//! (docs/internals/templates.md says what was tried).
 
 mod check;
 mod tree;
@@ -37,6 +38,7 @@ macro_rules! ours {
 }
 
 ours! {
+    "agent.sh"
     "autoinstall"
     "cloud-config"
     "config.ign"
@@ -62,6 +64,10 @@ pub struct Asking<'a> {
     pub ports: Ports,
     /// The pin of the authority that agents trust.
     pub ca_sha256: &'a [u8; 32],
+    /// The digest of the agent, if the controllers have one to give.
+    pub agent_sha256: Option<&'a [u8; 32]>,
+    /// The URL of the HTTP proxy for packages.
+    pub proxy: Option<&'a str>,
 }
 
 /// Why there is no text.

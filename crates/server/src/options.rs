@@ -26,6 +26,10 @@ pub struct Options {
     pub ports: BindPorts,
     /// Where boot loaders lie.
     pub loaders: PathBuf,
+    /// The agent, a static program, for systems that distributions' installers write; `None` for none.
+    pub agent: Option<PathBuf>,
+    /// The URL of the HTTP proxy that those installers are told to fetch packages by.
+    pub proxy: Option<String>,
     /// The API's unix socket; `None` for none.
     pub api_socket: Option<PathBuf>,
     /// The API on TCP, for reading only; `None` for none.
@@ -76,6 +80,8 @@ impl Options {
             controller: None,
             ports: BindPorts::default(),
             loaders: "/usr/lib/ipxe".into(),
+            agent: None,
+            proxy: None,
             api_socket: Some("/run/zonewright/api.sock".into()),
             api_tcp: Some(SocketAddr::from(([127, 0, 0, 1], 8480))),
             interface: None,

@@ -1,6 +1,7 @@
 //! This installation's boot files: which there are, how large, and their digests. The view serves these and no others.
 
 use crate::boot_file::is_out_of_descriptors;
+use crate::options::Options;
 use api::image::{self as manifest, Manifest};
 use model::Design;
 use model::view::{Ports, Site, SiteFile};
@@ -26,6 +27,8 @@ const KNOWN_MAX: usize = 4096;
 pub(crate) struct Gatherer {
     pub(crate) design: PathBuf,
     pub(crate) loaders: PathBuf,
+    pub(crate) agent: Option<PathBuf>,
+    pub(crate) proxy: Option<String>,
     pub(crate) controllers: Vec<IpAddr>,
     pub(crate) ports: Ports,
     pub(crate) ca_sha256: [u8; 32],
@@ -49,14 +52,14 @@ pub(crate) struct Version {
 
 impl Gatherer {
     pub(crate) fn new(
-        design: PathBuf,
-        loaders: PathBuf,
+        options: &Options,
         controllers: Vec<IpAddr>,
         ports: Ports,
         ca_sha256: [u8; 32],
     ) -> Self {
-        let known = HashMap::new();
-        Self { design, loaders, controllers, ports, ca_sha256, known, unread: Vec::new(), found: Vec::new() }
+        let Options { design, loaders, agent, proxy, .. } = options.clone();
+        let (known, unread, found) = (HashMap::new(), Vec::new(), Vec::new());
+        Self { design, loaders, agent, proxy, controllers, ports, ca_sha256, known, unread, found }
     }
 
     /// The site as it is now, and what is missing from it, a sentence each. Reads little: what is new and large has no
@@ -83,12 +86,22 @@ impl Gatherer {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             (format!("loader/{name}"), path.clone())
         });
+        if self.agent.is_none()
+            && design.images.iter().any(|image| image.installs && !image.templates.is_empty())
+        {
+            troubles.push(
+                "there is no agent for the systems that distributions' installers write, so none of them is ever ready; name it with --agent"
+                    .to_owned(),
+            );
+        }
         let (systems, system_files) = self.systems(design, &mut troubles);
         let images = design.images.iter().flat_map(|image| {
             let paths = std::iter::once(&image.kernel).chain(&image.initrd);
             paths.map(|path| (format!("image/{}/{path}", image.name), self.design.join(path)))
         });
-        for (name, source) in wanted.chain(images).chain(system_files) {
+        // First, so that its digest is there at once: a template that was rendered without would install a system without it.
+        let agent = self.agent.iter().map(|path| (SiteFile::AGENT.to_owned(), path.clone()));
+        for (name, source) in agent.chain(wanted).chain(images).chain(system_files) {
             // Two images may have a file in common.
             let before = self.known.remove(&source).or_else(|| known.get(&source).cloned());
             match look(&source, before.as_ref(), &mut at_once) {
@@ -128,6 +141,7 @@ impl Gatherer {
             controllers: self.controllers.clone(),
             ports: self.ports,
             ca_sha256: self.ca_sha256,
+            proxy: self.proxy.clone(),
             files,
             systems,
         };
@@ -288,8 +302,9 @@ mod tests {
         };
         let design = Design { images: vec![image("one"), image("two")], ..Design::default() };
         let ports = Ports { boot: 80, agents: 8443 };
-        let mut gatherer =
-            Gatherer::new(directory.clone(), directory.join("loaders"), Vec::new(), ports, [0; 32]);
+        let mut options = Options::new(directory.clone(), directory.join("state"));
+        options.loaders = directory.join("loaders");
+        let mut gatherer = Gatherer::new(&options, Vec::new(), ports, [0; 32]);
         let digests = |gatherer: &mut Gatherer| -> Vec<bool> {
             gatherer.gather(&design).0.files.iter().map(|file| file.sha256.is_some()).collect()
         };

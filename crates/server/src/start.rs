@@ -105,13 +105,7 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     }
     let ports = Ports { boot: bound.ports.boot, agents: bound.ports.agents };
     let controllers = options.address.into_iter().collect();
-    let mut gatherer = Gatherer::new(
-        options.design.clone(),
-        options.loaders.clone(),
-        controllers,
-        ports,
-        authority.sha256(),
-    );
+    let mut gatherer = Gatherer::new(&options, controllers, ports, authority.sha256());
     let (site, site_troubles) = gatherer.gather(&first.plan.design);
     let site = Arc::new(site);
     let newest = loaded.facts.machines.values().map(|machine| machine.since).max().unwrap_or_default();

@@ -6,7 +6,7 @@
 use super::{Body, Method, Reply, Request, reply, text_headers};
 use model::design::Image;
 use model::event::What;
-use model::view::Boot;
+use model::view::{Boot, SiteFile};
 use model::{DeviceId, Reason, Refusal, View};
 use render::template::Asking;
 use std::net::IpAddr;
@@ -25,13 +25,17 @@ pub(super) fn send(
     let is_v4 = request.client.to_canonical().is_ipv4();
     let controllers: Vec<IpAddr> =
         view.boot.controllers.iter().copied().filter(|address| address.is_ipv4() == is_v4).collect();
+    let site = &view.boot.site;
+    let agent = view.boot.files.get(SiteFile::AGENT).and_then(|file| site.file(*file).sha256.as_ref());
     let asking = Asking {
         plan: &view.plan,
         device: machine,
         seen: view.boot.seen.get(&machine).map(Vec::as_slice).unwrap_or_default(),
         controllers: &controllers,
-        ports: view.boot.site.ports,
-        ca_sha256: &view.boot.site.ca_sha256,
+        ports: site.ports,
+        ca_sha256: &site.ca_sha256,
+        agent_sha256: agent,
+        proxy: site.proxy.as_deref(),
     };
     let (status, text, refused) =
         match render::template::text(&asking, image, name).ok_or(Reason::NotServed)? {

@@ -364,6 +364,13 @@ fn a_template_is_rendered_for_the_machine_that_asks() {
     let stranger =
         boot(&armed, &request(Method::Get, "/boot/template/meta-data", "198.51.100.9".parse().unwrap()), NOW);
     assert_eq!(stranger.map_err(|refusal| refusal.reason), Err(Reason::NotAllowed));
+    // A system that is installed so gets the agent that this controller has, and no other octets.
+    let reply = get(&armed, "/boot/template/agent.sh", "st-2").unwrap();
+    let script = text(&reply);
+    assert!(script.contains("/agent/zw-agent\n"), "{script}");
+    assert!(script.contains(&format!("= {}\n", "d7".repeat(32))), "{script}");
+    let agent = get(&armed, "/agent/zw-agent", "st-2").unwrap();
+    assert_eq!((agent.status, header(&agent, "content-length").as_deref()), (200, Some("9000")));
     // What cannot be rendered is our failure and says so: not found would let an installer go on without.
     let reply = get(&armed, "/boot/template/broken", "st-2").unwrap();
     assert_eq!((reply.status, reply.refused), (500, Some(Reason::BadTemplate)));

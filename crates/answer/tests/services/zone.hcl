@@ -58,6 +58,8 @@ image "disk" {
 
   template "meta-data" {}
 
+  template "agent.sh" {}
+
   template "broken" {
     file = "broken.j2"
   }

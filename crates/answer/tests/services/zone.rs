@@ -43,6 +43,7 @@ pub(crate) fn site() -> Arc<Site> {
             file("image/kvm/images/kvm/vmlinuz", 8_000_000),
             file("image/kvm/images/kvm/initrd.img", 40_000_000),
             file("image/disk/images/disk/vmlinuz", 9_000_000),
+            file(SiteFile::AGENT, 9_000),
         ],
         ..Site::default()
     })

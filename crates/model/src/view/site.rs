@@ -15,6 +15,8 @@ pub struct Site {
     pub ports: Ports,
     /// SHA-256 of the DER of the certificate that agents trust, the pin of `zw.ca=`.
     pub ca_sha256: [u8; 32],
+    /// The URL of the HTTP proxy that distributions' installers are told to fetch packages by.
+    pub proxy: Option<String>,
     /// Every file that may be served, in any order; [`FileId`] counts in this list. A file that is not here is not
     /// served, whatever lies on the disk.
     pub files: Vec<SiteFile>,
@@ -61,7 +63,7 @@ impl FileId {
 pub struct SiteFile {
     /// Its path in a URL or TFTP request, without a leading slash: `loader/snponly.efi` for boot loaders,
     /// `image/NAME/PATH` for the files of an image, with PATH as the design writes it, `os/NAME/FILE` for those of an
-    /// operating system.
+    /// operating system, [`SiteFile::AGENT`].
     pub name: String,
     /// Octets.
     pub size: u64,
@@ -73,4 +75,9 @@ pub struct SiteFile {
     pub sha256: Option<[u8; 32]>,
     /// Where the server finds the bytes.
     pub source: PathBuf,
+}
+
+impl SiteFile {
+    /// The name of the agent, for systems that others install.
+    pub const AGENT: &'static str = "agent/zw-agent";
 }

@@ -50,6 +50,8 @@ pub fn findings(files: &[File], plan: &Plan) -> Vec<Finding> {
             controllers: &controllers,
             ports: Ports::default(),
             ca_sha256: &[0; 32],
+            agent_sha256: Some(&[0; 32]),
+            proxy: None,
         };
         for template in &image.templates {
             let Some(Err(failure)) = text(&asking, image, &template.name) else { continue };

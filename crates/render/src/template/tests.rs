@@ -9,7 +9,10 @@ use model::view::Ports;
 /// The zone of the other tests, whose machines boot an installer with these templates.
 fn plan(image: &str, files: &[(&str, &str)]) -> (Plan, Vec<File>) {
     let zone = ZONE.replace("role \"store\" {", "role \"store\" {\n  boot = image.installer");
-    let zone = format!("{zone}\nimage \"installer\" {{\n  kernel = \"vmlinuz\"\n{image}\n}}\n");
+    compiled(&format!("{zone}\nimage \"installer\" {{\n  kernel = \"vmlinuz\"\n{image}\n}}\n"), files)
+}
+
+fn compiled(zone: &str, files: &[(&str, &str)]) -> (Plan, Vec<File>) {
     let mut files: Vec<File> =
         files.iter().map(|(path, text)| File { path: (*path).into(), text: (*text).into() }).collect();
     files.push(File { path: "zone.hcl".into(), text: zone.into() });
@@ -20,6 +23,11 @@ fn plan(image: &str, files: &[(&str, &str)]) -> (Plan, Vec<File>) {
 }
 
 fn rendered(plan: &Plan, name: &str) -> Option<Result<String, Failure>> {
+    rendered_by(plan, name, Some(&[0xcd; 32]))
+}
+
+/// By a controller that has this agent to give.
+fn rendered_by(plan: &Plan, name: &str, agent_sha256: Option<&[u8; 32]>) -> Option<Result<String, Failure>> {
     let machine = plan.design.devices.iter().position(|device| device.location.as_str() == "t1/p1/r1/u1");
     let asking = Asking {
         plan,
@@ -28,6 +36,8 @@ fn rendered(plan: &Plan, name: &str) -> Option<Result<String, Failure>> {
         controllers: &["10.64.0.2".parse().unwrap(), "10.64.0.3".parse().unwrap()],
         ports: Ports::default(),
         ca_sha256: &[0xab; 32],
+        agent_sha256,
+        proxy: Some("http://10.64.0.9:3142"),
     };
     text(&asking, &plan.design.images[0], name)
 }
@@ -65,6 +75,45 @@ fn ours_are_what_they_were() {
         expect_file![format!("../../tests/templates/{name}")].assert_eq(&text);
     }
     assert_eq!(findings(&files, &plan), []);
+}
+
+/// A role without bonds and RAID, whose layout Debian's and Fedora's installers can follow.
+#[test]
+fn a_layout_is_followed() {
+    let layout = "layout \"small\" {\n  disks = { count = 1, kind = \"ssd\", size = \"960GB\" }\n  root  = \"8GiB\"\n  \
+                  volume \"log\" {\n    mount = \"/var/log\"\n    size  = \"2GiB\"\n  }\n  volume \"data\" {\n    mount = \"/srv\"\n  }\n}\n";
+    let zone = |layout: &str| {
+        let image = "image \"installer\" {\n  kernel = \"vmlinuz\"\n  template \"preseed.cfg\" {}\n  template \"ks.cfg\" {}\n}";
+        let role = "role \"store\" {\n  boot  = image.installer\n  disks = layout.small";
+        compiled(&format!("{}\n{image}\n{layout}", ZONE.replace("role \"store\" {", role)), &[]).0
+    };
+    let plan = zone(layout);
+    let mut text = String::new();
+    for (name, first, behind) in
+        [("preseed.cfg", "partman", "base-installer"), ("ks.cfg", "zerombr", "bootloader")]
+    {
+        let whole = rendered(&plan, name).unwrap().unwrap_or_else(|failure| panic!("{name}: {failure:?}"));
+        let disks =
+            whole.lines().skip_while(|line| !line.contains(first)).take_while(|line| !line.contains(behind));
+        text.extend(disks.map(|line| format!("{line}\n")));
+    }
+    expect_file!["../../tests/templates/layout"].assert_eq(&text);
+    let raid = zone(&layout.replace("count = 1", "count = 2").replace("  root", "  raid  = 1\n  root"));
+    for name in ["preseed.cfg", "ks.cfg"] {
+        let failure = rendered(&raid, name).unwrap().unwrap_err();
+        assert!(failure.sentence.contains("does not follow a layout with RAID"), "{failure:?}");
+    }
+}
+
+#[test]
+fn a_controller_without_an_agent_gives_none() {
+    let all: String = TEXTS.iter().map(|(name, _)| format!("  template \"{name}\" {{}}\n")).collect();
+    let (plan, _) = plan(&format!("  installs = true\n{all}"), &[]);
+    for (name, _) in TEXTS {
+        let text =
+            rendered_by(&plan, name, None).unwrap().unwrap_or_else(|failure| panic!("{name}: {failure:?}"));
+        assert!(!text.contains("zw-agent"), "{name}: {text}");
+    }
 }
 
 #[test]
@@ -127,6 +176,8 @@ fn steps_depth_and_output_are_bounded() {
         expect!["x.j2:1: invalid operation: recursion limit exceeded"],
     );
     check("{% include 'x.j2' %}", expect!["x.j2:1: invalid operation: recursion limit exceeded"]);
+    check("{{ 'x' * 10**9 }}", expect!["x.j2:1: invalid operation: repeated string is too large"]);
+    check("{{ range(10**9) }}", expect!["x.j2:1: invalid operation: range has too many elements"]);
 }
 
 #[test]
@@ -179,9 +230,9 @@ fn a_design_says_what_is_wrong_with_its_templates() {
         "template \"nothing\" {}",
         &[],
         expect![[r#"
-        zone.hcl:52 "\"nothing\"" ZW0211: there is no template `zw/nothing` of Zonewright's own
-          help: write `file = "templates/x.j2"`, a file of the design, or one of `zw/autoinstall`, `zw/cloud-config`, `zw/config.ign`, `zw/ks.cfg`, `zw/meta-data`, `zw/network-config`, `zw/preseed.cfg`, `zw/user-data`
-    "#]],
+            zone.hcl:52 "\"nothing\"" ZW0211: there is no template `zw/nothing` of Zonewright's own
+              help: write `file = "templates/x.j2"`, a file of the design, or one of `zw/agent.sh`, `zw/autoinstall`, `zw/cloud-config`, `zw/config.ign`, `zw/ks.cfg`, `zw/meta-data`, `zw/network-config`, `zw/preseed.cfg`, `zw/user-data`
+        "#]],
     );
     check_findings(
         "template \"preseed.cfg\" { file = \"x.j2\" }",

@@ -7,6 +7,7 @@ use super::Asking;
 use crate::{ipxe, system};
 use model::design::{Audience, Image};
 use model::plan::Interface;
+use model::view::SiteFile;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -58,6 +59,8 @@ pub(super) fn tree(asking: &Asking<'_>, image: &Image) -> Value {
         "layout": layout.map(|layout| json!({
             "name": layout.name,
             "disks": layout.disks,
+            "kind": layout.kind,
+            "size_bytes": layout.size_bytes,
             "raid": layout.raid.map(|raid| raid.level()),
             "root_bytes": layout.root_bytes,
             "esp_bytes": layout.esp_bytes,
@@ -70,6 +73,15 @@ pub(super) fn tree(asking: &Asking<'_>, image: &Image) -> Value {
         "base": base,
         "done_url": format!("{base}/boot/installed"),
         "agent_args": ipxe::disk_arguments(&speak, asking.ca_sha256, ""),
+        "agent": asking.agent_sha256.map(|sha256| json!({
+            "url": format!("{base}/{}", SiteFile::AGENT),
+            "sha256": ipxe::hex(sha256),
+            "path": system::AGENT,
+            "directory": system::AGENT.rsplit_once('/').map_or("", |(directory, _)| directory),
+            "service_path": system::AGENT_UNIT,
+            "service": system::agent_service(&ipxe::agent_flags(&speak, asking.ca_sha256)),
+        })),
+        "proxy": asking.proxy,
     })
 }
 

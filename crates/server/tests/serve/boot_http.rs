@@ -111,6 +111,25 @@ fn requests_on_one_connection_are_answered_in_their_order() {
 }
 
 #[test]
+fn the_agent_is_served_to_systems_that_others_install() {
+    let mut path = None;
+    let server = Server::start_with(|options| {
+        let file = options.loaders.join("../static-agent");
+        fs::write(&file, loader()).unwrap();
+        options.agent = Some(file.clone());
+        path = Some(file);
+    });
+    let mut connection = local(&server);
+    ask(&mut connection, "GET /agent/zw-agent", "");
+    assert_eq!(reply(&mut connection).1, loader());
+    // Another file is sent when it was listed, and its digest with it, and not before.
+    fs::write(path.unwrap(), "another").unwrap();
+    ask(&mut connection, "GET /agent/zw-agent", "");
+    let (head, body) = reply(&mut connection);
+    assert!(head.status == 503 || body == b"another", "{}", head.status);
+}
+
+#[test]
 fn a_refused_head_has_no_body_and_the_connection_goes_on() {
     let server = Server::start();
     let mut connection = local(&server);

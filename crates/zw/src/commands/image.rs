@@ -334,7 +334,7 @@ fn megabytes(octets: u64) -> String {
 }
 
 /// The agent that was named, or one that lies where it is made.
-fn agent(named: Option<&Path>) -> io::Result<PathBuf> {
+pub(super) fn agent(named: Option<&Path>) -> io::Result<PathBuf> {
     if let Some(path) = named {
         return Ok(path.to_owned());
     }

@@ -46,6 +46,13 @@ pub(crate) struct Args {
     /// Where boot loaders (iPXE) lie.
     #[arg(long, default_value = "/usr/lib/ipxe", value_name = "DIRECTORY")]
     loaders: PathBuf,
+    /// The agent, a static program, for systems that distributions' installers write [default: zw-agent beside this
+    /// program].
+    #[arg(long, value_name = "FILE")]
+    agent: Option<PathBuf>,
+    /// The HTTP proxy that distributions' installers are told to fetch packages by: `proxy` in templates.
+    #[arg(long, value_name = "URL")]
+    proxy: Option<String>,
     /// The API's unix socket, for its owner only.
     #[arg(long, default_value = "/run/zonewright/api.sock", value_name = "PATH")]
     api_socket: PathBuf,
@@ -109,6 +116,9 @@ fn options(args: &Args) -> Result<Options, String> {
     options.interface.clone_from(&args.interface);
     options.state_bytes_max = args.state_max.map(|mib| mib.saturating_mul(1 << 20));
     options.loaders.clone_from(&args.loaders);
+    // Without one it serves; what lacks it is said where a design needs it.
+    options.agent = super::image::agent(args.agent.as_deref()).ok();
+    options.proxy.clone_from(&args.proxy);
     options.api_socket = Some(args.api_socket.clone());
     options.api_tcp = match args.api_tcp.as_str() {
         "none" => None,
