@@ -22,6 +22,7 @@
 //! | `vm`         | a machine that is real: QEMU with OVMF or SeaBIOS, its disks and its TPM            |
 //! | `console`    | the serial port of a real machine, at a terminal                                    |
 //! | `fetch`      | files by TFTP and HTTP                                                               |
+//! | `mirror`     | what the zone's installers may fetch of the world                                   |
 //! | `hardware`   | what a machine is found to have; pure                                                |
 //! | `identity`   | its MACs, UUID, serial; pure                                                         |
 //! | `load`       | a design's directory → a plan                                                        |
@@ -42,6 +43,7 @@ mod identity;
 mod lldp;
 pub mod load;
 mod machine;
+pub mod mirror;
 mod net;
 mod relay;
 mod router;

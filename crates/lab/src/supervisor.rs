@@ -1,6 +1,6 @@
 //! The process that holds a lab, and the walls around it.
 //!
-//! Two processes. The outer one leaves the terminal, takes the state directory, unshares (user namespace when it has no
+//! Two processes, and a third where the zone may fetch from a mirror: it stands outside. The outer one leaves the terminal, takes the state directory, unshares (user namespace when it has no
 //! privilege; mounts, network, processes, IPC) and waits. The inner one is process 1 of the new process namespace: it
 //! holds every network namespace as a descriptor and runs the zone. However either ends, the kernel kills everything in
 //! the process namespace and takes the network namespaces away: nothing has to be cleaned up but files.
@@ -29,6 +29,8 @@ pub struct Supervise {
     pub directory: Directory,
     /// The arguments that make this program the inner process, with the same directories.
     pub inner: Vec<String>,
+    /// Those that make it fetch for the zone, from where this machine's network is; none if it may fetch nothing.
+    pub fetcher: Option<Vec<String>>,
 }
 
 /// The last line of the outer process's standard output that the one who started it reads.
@@ -88,6 +90,12 @@ fn guard(supervise: &Supervise) -> Result<u8, Error> {
     // Fails for a leader of a process group, which is nobody's child then and needs no new session.
     let _ = setsid();
     let _held = supervise.directory.take()?;
+    if let Some(arguments) = &supervise.fetcher {
+        let mut fetcher = Command::new("/proc/self/exe");
+        // It ends with this process, by itself.
+        fetcher.arg0("zw").args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+        drop(fetcher.spawn().doing(|| "start what fetches from the mirror")?);
+    }
     isolate()?;
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD]);
     signals.thread_block().doing(|| "block signals")?;

@@ -18,7 +18,7 @@ use crate::error::{Doing, Error};
 use crate::machine::{self, Body, Command, Doings};
 use crate::net::{Namespace, Tap, open_descriptors};
 use crate::topology::{self, Kind, Topology, Wire};
-use crate::{fetch, lldp, load, relay, router, supervisor, vm};
+use crate::{fetch, lldp, load, mirror, relay, router, supervisor, vm};
 use model::design::DeviceKind;
 use model::facts::Stage;
 use model::ids::DeviceId;
@@ -47,6 +47,8 @@ pub struct Start {
     pub real: Vec<vm::Choice>,
     /// Where the boot programs for real machines lie, if not where Debian's package puts them.
     pub loaders: Option<PathBuf>,
+    /// What the zone's installers may fetch of the world.
+    pub mirrors: Vec<mirror::Mirror>,
 }
 
 /// A lab that is being built or runs.

@@ -10,7 +10,8 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -214,6 +215,61 @@ fn the_pocket_zone_comes_up_and_goes_down_without_a_trace() {
     zone.assert_nothing_is_left(&links);
     // And again: nothing is there, which is no failure.
     assert!(zone.say(&["down"]).contains("nothing was there"));
+}
+
+/// A mirror outside: it answers each path with the path. Its port.
+fn mirror() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut line = String::new();
+            let mut reader = BufReader::new(&stream);
+            let mut rest = String::new();
+            let _ = reader.read_line(&mut line);
+            while reader.read_line(&mut rest).is_ok_and(|length| length > 2) {
+                rest.clear();
+            }
+            let _ = write!(&stream, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhere is {line}");
+        }
+    });
+    port
+}
+
+#[test]
+fn what_lies_at_a_mirror_is_fetched_and_nothing_else() {
+    let zone = Zone::new("mirror");
+    let port = mirror();
+    let option = format!("--mirror=http://127.0.0.1:{port}/debian");
+    let output = zone.zw(&["up", zone.design.to_str().expect("a plain path"), &option]);
+    if both(&output).contains("this machine allows neither") {
+        say(&format!("passed over: {}", both(&output)));
+        return;
+    }
+    assert!(output.status.success(), "{}\n{}", both(&output), zone.logs());
+    let controller = zone.exec("ctl1", &["hostname", "-I"]);
+    let controller = both(&controller).trim().to_owned();
+    let asked = |url: &str| {
+        let script = format!(
+            "exec 3<>/dev/tcp/{controller}/3142; printf 'GET {url} HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' >&3; cat <&3"
+        );
+        both(&zone.exec("p01/r1/u01", &["bash", "-c", &script]))
+    };
+    // As a proxy, and as the mirror itself.
+    for url in [&*format!("http://127.0.0.1:{port}/debian/dists/x"), "/debian/dists/x"] {
+        let said = asked(url);
+        assert!(
+            said.contains("200 OK") && said.ends_with("here is GET /debian/dists/x HTTP/1.1\r\n"),
+            "{url}: {said}"
+        );
+    }
+    for url in [&*format!("http://127.0.0.1:{port}/other"), "http://127.0.0.1:1/debian/x", "/debian/../other"]
+    {
+        let said = asked(url);
+        assert!(said.contains("403 Forbidden") && said.contains("lets nothing out"), "{url}: {said}");
+    }
+    zone.say(&["down"]);
+    assert_eq!(zone.processes(), Vec::<String>::new());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::Zone;
 use crate::error::{Doing, Error};
+use crate::mirror;
 use crate::net::Namespace;
 use crate::vm;
 use std::fs::{self, File};
@@ -45,6 +46,9 @@ pub(super) async fn start(zone: &Arc<Zone>, crashes: mpsc::Receiver<()>) -> Resu
     } else if zone.start.loaders.is_none() {
         // Real firmware runs what it fetches.
         vm::lay_loaders(&loaders, zone.real.values().any(|choice| choice.secure_boot))?;
+    }
+    if !zone.start.mirrors.is_empty() {
+        mirror::carry(&namespace, &zone.start.directory)?;
     }
     fs::create_dir_all(directory.join("controller")).doing(|| "create the controller's state directory")?;
     let mut child = spawn(zone, &namespace, &name)?;
@@ -111,6 +115,10 @@ fn spawn(zone: &Zone, namespace: &Namespace, name: &str) -> Result<Child, Error>
     let errors = log.try_clone().doing(|| "share a log")?;
     let runtime = tokio::runtime::Handle::current();
     let loaders = zone.start.loaders.clone().unwrap_or_else(|| directory.path.join("loaders"));
+    let device = zone.controllers().find(|device| zone.plan.design.devices[device.index()].name == name);
+    let address = device.and_then(|device| zone.plan.interfaces_of(device).iter().find_map(|own| own.v4));
+    let proxy = address.filter(|_| !zone.start.mirrors.is_empty());
+    let proxy = proxy.map(|address| format!("--proxy=http://{address}:{}", mirror::PORT));
     namespace.run(|| {
         let _inside = runtime.enter();
         Command::new("/proc/self/exe")
@@ -124,6 +132,7 @@ fn spawn(zone: &Zone, namespace: &Namespace, name: &str) -> Result<Child, Error>
             .arg(loaders)
             .arg("--api-socket")
             .arg(directory.api())
+            .args(proxy)
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)

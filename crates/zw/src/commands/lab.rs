@@ -11,8 +11,9 @@ use lab::control::{self, Phase, Power, Progress, Reply, Request};
 use lab::directory::{self, Directory, Holder};
 use lab::down::{self, Down};
 use lab::load::LoadError;
+use lab::mirror::Mirror;
 use lab::supervisor::{self, Supervise};
-use lab::{Error, vm, zone};
+use lab::{Error, mirror, vm, zone};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -58,6 +59,10 @@ enum Command {
         /// GRUB].
         #[arg(long, value_name = "DIRECTORY", requires = "vm")]
         loaders: Option<PathBuf>,
+        /// Let the zone's installers fetch what lies below this URL (`http://HOST[:PORT][/PATH]`): the controller's address, port
+        /// 3142, is an HTTP proxy for it, and for nothing else; templates know it as `proxy`. May be repeated.
+        #[arg(long, value_name = "URL")]
+        mirror: Vec<Mirror>,
         /// Seconds without any change after which it stops waiting and says who waits for what [default: 90, with --vm
         /// 600].
         #[arg(long, value_name = "SECONDS")]
@@ -183,9 +188,15 @@ pub(crate) struct SupervisorArgs {
     /// Where their boot programs lie.
     #[arg(long)]
     loaders: Option<PathBuf>,
+    /// What the zone may fetch of the world.
+    #[arg(long)]
+    mirror: Vec<Mirror>,
     /// The inner of the two processes.
     #[arg(long)]
     inner: bool,
+    /// The process that fetches.
+    #[arg(long)]
+    fetcher: bool,
 }
 
 /// Runs `zw lab-supervisor`. Call it while the process has one thread.
@@ -193,12 +204,26 @@ pub(crate) fn supervise(args: &SupervisorArgs) -> ExitCode {
     let directory = Directory { path: args.directory.clone() };
     if args.inner {
         let (design, real, loaders) = (args.design.clone(), args.vm.clone(), args.loaders.clone());
-        return ExitCode::from(zone::run(zone::Start { design, directory, real, loaders }));
+        let mirrors = args.mirror.clone();
+        return ExitCode::from(zone::run(zone::Start { design, directory, real, loaders, mirrors }));
     }
-    let real = Real { machines: &args.vm, loaders: args.loaders.as_deref() };
-    let mut inner = arguments(&args.design, &directory, real);
-    inner.push("--inner".to_owned());
-    ExitCode::from(supervisor::stand_guard(&Supervise { design: args.design.clone(), directory, inner }))
+    if args.fetcher {
+        let fetched = mirror::fetch(&directory, args.mirror.clone());
+        return fetched.map_or_else(|error| complain(&error), |()| ExitCode::SUCCESS);
+    }
+    let real = Real { machines: &args.vm, loaders: args.loaders.as_deref(), mirrors: &args.mirror };
+    let as_the = |process: &str| {
+        let mut words = arguments(&args.design, &directory, real);
+        words.push(process.to_owned());
+        words
+    };
+    let (inner, fetcher) = (as_the("--inner"), (!args.mirror.is_empty()).then(|| as_the("--fetcher")));
+    ExitCode::from(supervisor::stand_guard(&Supervise {
+        design: args.design.clone(),
+        directory,
+        inner,
+        fetcher,
+    }))
 }
 
 /// What is real in a lab.
@@ -206,6 +231,7 @@ pub(crate) fn supervise(args: &SupervisorArgs) -> ExitCode {
 struct Real<'a> {
     machines: &'a [vm::Choice],
     loaders: Option<&'a Path>,
+    mirrors: &'a [Mirror],
 }
 
 fn arguments(design: &Path, directory: &Directory, real: Real<'_>) -> Vec<String> {
@@ -214,6 +240,7 @@ fn arguments(design: &Path, directory: &Directory, real: Real<'_>) -> Vec<String
     let mut words =
         vec!["lab-supervisor".to_owned(), "--design".to_owned(), design, "--directory".to_owned(), directory];
     words.extend(real.machines.iter().flat_map(|choice| ["--vm".to_owned(), choice.to_string()]));
+    words.extend(real.mirrors.iter().flat_map(|mirror| ["--mirror".to_owned(), mirror.to_string()]));
     words.extend(real.loaders.into_iter().flat_map(|path| ["--loaders".to_owned(), text(path)]));
     words
 }
@@ -221,10 +248,11 @@ fn arguments(design: &Path, directory: &Directory, real: Real<'_>) -> Vec<String
 /// Runs the command. Call it while the process has one thread.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let outcome = match &args.command {
-        Command::Up { design, vm, loaders, patience } => {
+        Command::Up { design, vm, loaders, mirror, patience } => {
             let patience =
                 patience.map_or(if vm.is_empty() { PATIENCE } else { PATIENCE_REAL }, Duration::from_secs);
-            return up(design, vm, loaders.as_deref(), patience);
+            let real = Real { machines: vm, loaders: loaders.as_deref(), mirrors: mirror };
+            return up(design, real, patience);
         }
         Command::Console { target, log: true } => chosen(args.zone.as_deref())
             .and_then(|lab| console::show(&lab, target))
@@ -355,13 +383,14 @@ fn take_down(zone: Option<&str>, all: bool) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn up(design: &Path, machines: &[vm::Choice], loaders: Option<&Path>, patience: Duration) -> ExitCode {
-    let (design, loaders) = match (std::path::absolute(design), loaders.map(std::path::absolute).transpose())
-    {
-        (Ok(design), Ok(loaders)) => (design, loaders),
-        (Err(error), _) | (_, Err(error)) => return failed(&error),
-    };
-    let real = Real { machines, loaders: loaders.as_deref() };
+fn up(design: &Path, real: Real<'_>, patience: Duration) -> ExitCode {
+    let machines = real.machines;
+    let (design, loaders) =
+        match (std::path::absolute(design), real.loaders.map(std::path::absolute).transpose()) {
+            (Ok(design), Ok(loaders)) => (design, loaders),
+            (Err(error), _) | (_, Err(error)) => return failed(&error),
+        };
+    let real = Real { loaders: loaders.as_deref(), ..real };
     let plan = match lab::load::load(&design) {
         Ok((plan, found, files)) => {
             say_error(&findings::rendered(&design, &files, &found));
