@@ -14,7 +14,7 @@ use tokio::sync::watch;
 pub(crate) struct Running {
     notices: watch::Sender<Vec<Notice>>,
     pub(crate) state_dir: PathBuf,
-    task: tokio::task::JoinHandle<Result<(), agent::RunError>>,
+    pub(crate) task: tokio::task::JoinHandle<Result<(), agent::RunError>>,
 }
 
 impl Drop for Running {
@@ -25,7 +25,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    fn heard(&self, wanted: impl Fn(&Notice) -> bool) -> usize {
+    pub(crate) fn heard(&self, wanted: impl Fn(&Notice) -> bool) -> usize {
         self.notices.borrow().iter().filter(|notice| wanted(notice)).count()
     }
 
@@ -44,7 +44,7 @@ pub(crate) fn state_dir(name: &str) -> PathBuf {
     path
 }
 
-fn start(bench: &Bench, state_dir: PathBuf, pin: Pin, once: bool) -> Running {
+pub(crate) fn start(bench: &Bench, state_dir: PathBuf, pin: Pin, once: bool) -> Running {
     start_with(bench, state_dir, pin, once, emulated_tpm::none())
 }
 
@@ -77,6 +77,7 @@ fn start_as(
         state_dir: state_dir.clone(),
         hardware_file,
         tpm: tpm.to_owned(),
+        drives: bench.bmcs.drives(&u01()),
         is_ramdisk: false,
         once,
         tell,

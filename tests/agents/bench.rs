@@ -1,17 +1,20 @@
 //! A zone of two machines on loopback addresses, the real listener, and a clock that is set by hand.
 
 use api::agent::FromController;
+use api::key_media;
 use lifecycle::machine::Action;
 use lifecycle::{Applied, Zone};
 use model::burn_in::BurnIn;
-use model::design::{Audience, CheckFile, Design, Device, DeviceKind, Model, ModelKind, Role, TpmTrust};
+use model::design::{Audience, CheckFile, Design, Device, DeviceKind, Model, ModelKind, Role, Trust};
 use model::event::What;
 use model::facts::{Facts, Machine, Stage};
 use model::ids::{DeviceId, ModelId, RoleId, SubnetId};
 use model::plan::Interface;
 use model::{Event, Generation, Location, Mac, Plan, Source, Time};
-use server::agents::{Agents, Authority, Present, Push, Situation, Verdict};
+use server::agents::{Agents, Authority, ByBmc, Half, Present, Push, Situation, Verdict};
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -51,6 +54,76 @@ pub(crate) struct Bench {
     published: watch::Sender<Generation>,
     listener: JoinHandle<()>,
     secret: Vec<u8>,
+    pub(crate) bmcs: Arc<Bmcs>,
+}
+
+/// Plays the machines' BMCs: a CD that is inserted is a file in the directory of the machine's drives.
+pub(crate) struct Bmcs {
+    directory: PathBuf,
+    are_broken: AtomicBool,
+    /// Halves that are out, and how many there were.
+    halves: Mutex<(HashMap<Location, Half>, u8)>,
+}
+
+impl Bmcs {
+    fn new() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::SeqCst);
+        let directory = std::env::temp_dir().join(format!("zw-drives-{}-{number}", std::process::id()));
+        Self { directory, are_broken: AtomicBool::new(false), halves: Mutex::default() }
+    }
+
+    /// Where the machine's agent looks for drives.
+    pub(crate) fn drives(&self, location: &Location) -> PathBuf {
+        let path = self.directory.join(location.within_zone().replace('/', "-"));
+        std::fs::create_dir_all(&path).expect("a directory");
+        path
+    }
+
+    pub(crate) fn break_down(&self) {
+        self.are_broken.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn has_key(&self, location: &Location) -> bool {
+        self.drives(location).join("sr0").exists()
+    }
+
+    /// What is on the CD in the machine's drive.
+    pub(crate) fn read(&self, location: &Location) -> [u8; 32] {
+        let image = std::fs::read(self.drives(location).join("sr0")).expect("a CD is inserted");
+        let at = usize::try_from(key_media::FILE_AT).expect("small");
+        key_media::half(&image[at..at + key_media::SECTOR]).expect("half of a token")
+    }
+}
+
+impl ByBmc for Bmcs {
+    fn half(&self, location: &Location) -> Result<Half, String> {
+        if self.are_broken.load(Ordering::SeqCst) {
+            return Err("it has no BMC".to_owned());
+        }
+        let (halves, count) = &mut *self.halves.lock().expect("whole");
+        *count += 1;
+        let volume = format!("ZW_{}", location.leaf().to_uppercase());
+        let fresh = Half { octets: [*count; 32], volume };
+        Ok(halves.entry(location.clone()).or_insert(fresh).clone())
+    }
+
+    fn hand(&self, location: &Location) {
+        let half = self.halves.lock().expect("whole").0[location].clone();
+        let image = key_media::image(&half.volume, &half.octets);
+        std::fs::write(self.drives(location).join("sr0"), image).expect("inserted");
+    }
+
+    fn spent(&self, location: &Location) {
+        self.halves.lock().expect("whole").0.remove(location);
+        let _ = std::fs::remove_file(self.drives(location).join("sr0"));
+    }
+}
+
+impl Drop for Bmcs {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
 }
 
 impl Bench {
@@ -99,6 +172,7 @@ impl Bench {
             unproven,
             published: watch::Sender::new(Generation(1)),
             listener: tokio::spawn(async {}),
+            bmcs: Arc::new(Bmcs::new()),
             secret: secret.expect("a new authority is to be stored"),
         };
         bench.listen(listener);
@@ -163,6 +237,7 @@ impl Bench {
             look: Arc::new(look),
             foreign: Arc::new(<[_]>::to_vec),
             home_of_tpm: Arc::new(move |ek| homes.read().expect("whole").home_of_tpm(ek).cloned()),
+            by_bmc: Arc::clone(&self.bmcs) as Arc<dyn ByBmc>,
             now: Arc::new(move || time(&clock, runs)),
             authority: Arc::clone(&self.authority),
             published: self.published.subscribe(),
@@ -232,11 +307,11 @@ impl Bench {
     }
 
     /// The same plan, whose machines prove themselves so.
-    pub(crate) fn want_tpm(&self, trust: Option<TpmTrust>) {
+    pub(crate) fn want(&self, trust: Trust) {
         let mut zone = self.zone.write().expect("whole");
         let mut plan = Plan::clone(zone.plan());
         let mut design = Design::clone(&plan.design);
-        design.roles[0].tpm = trust;
+        design.roles[0].trust = trust;
         plan.design = Arc::new(design);
         let roster = Arc::new(model::Roster::of(&plan));
         zone.replan(Arc::new(plan), roster);
@@ -338,7 +413,7 @@ fn plan(generation: u64, checks: &str, machines: u16) -> Plan {
         burn_in: Default::default(),
         services: Vec::new(),
         guest_ouis: Vec::new(),
-        tpm: None,
+        trust: Trust::Port,
         source: Source::default(),
     };
     let interface = |slot: u16| Interface {

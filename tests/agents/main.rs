@@ -7,6 +7,7 @@
 //! | `enrolment` | tokens and certificates: to whom, how often, how long                            |
 //! | `sessions`  | what a machine with a certificate may do, and when it may no longer              |
 //! | `burn_in`   | burn-in: begun, gone on with, called off, failed                                 |
+//! | `by_bmc`    | places that are proved by a key from their BMC                                   |
 //! | `abuse`     | garbage, floods, silence                                                       |
 //! | `crowd`     | three hundred machines at once: how soon, and at what cost                        |
 //! | `agent`     | the real agent against the real listener, through loss and restart               |
@@ -16,6 +17,7 @@ mod abuse;
 mod agent;
 mod bench;
 mod burn_in;
+mod by_bmc;
 mod client;
 mod crowd;
 #[path = "../emulated_tpm.rs"]

@@ -8,7 +8,7 @@ use ::agent::Notice;
 use ::tpm::{Credential, Public, Tpm};
 use api::agent::{Because, FromAgent, FromController, Octets, Secret, ShownQuote, ShownTpm, VERSION};
 use model::Location;
-use model::design::TpmTrust;
+use model::design::{TpmTrust, Trust};
 use model::event::{What, Wish};
 use model::facts::State;
 use rcgen::{KeyPair, PublicKeyData};
@@ -17,13 +17,13 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
-fn trust(pcrs: &[u8]) -> TpmTrust {
-    TpmTrust { pcrs: pcrs.to_vec(), makers: None }
+fn trust(pcrs: &[u8]) -> Trust {
+    Trust::Tpm(TpmTrust { pcrs: pcrs.to_vec(), makers: None })
 }
 
 async fn bench() -> Bench {
     let bench = Bench::today().await;
-    bench.want_tpm(Some(trust(&[0, 2, 7, 9])));
+    bench.want(trust(&[0, 2, 7, 9]));
     bench
 }
 
@@ -174,7 +174,7 @@ async fn a_clone_without_the_tpm_is_asked_for_it_and_gets_nothing() {
         assert_eq!(because, Because::NotProved);
         assert!(why.starts_with("it has another TPM than the machine that was accepted here"), "{why}");
         // What was once proved by a TPM is not believed for less, whatever the design says later.
-        bench.want_tpm(None);
+        bench.want(Trust::Port);
     }
     // Its key, from a disk or a memory: a boot was seen since, and the TPM has to prove that boot.
     let mut client = Client::connect(&bench, U01, Some(&identity)).await.expect("connected");
@@ -227,7 +227,7 @@ async fn a_copy_of_a_tpm_runs_behind_it() {
 async fn a_challenge_is_answered_once_in_time_and_by_who_was_asked() {
     let Some(tpm) = Emulated::new("once") else { return };
     let bench = Bench::with(BEGIN, Duration::from_secs(20), PATIENCE).await;
-    bench.want_tpm(Some(trust(&[0, 7])));
+    bench.want(trust(&[0, 7]));
     bench.boot(&u01(), MAC);
     // Replayed: the answer to an earlier question, for another key or another token.
     let mut first = Hand::new(&bench, U01, u01(), &tpm, 1).await;
@@ -309,7 +309,7 @@ async fn a_tpm_is_of_a_maker_that_the_design_lists() {
     let Some(tpm) = Emulated::with_certificate("maker") else { return };
     let other = Emulated::with_certificate("maker-other").expect("as the first");
     let bench = bench().await;
-    let makers = |text: String| bench.want_tpm(Some(TpmTrust { pcrs: vec![0], makers: Some(text.into()) }));
+    let makers = |text: String| bench.want(Trust::Tpm(TpmTrust { pcrs: vec![0], makers: Some(text.into()) }));
     bench.boot(&u01(), MAC);
     makers(other.maker());
     let mut hand = Hand::new(&bench, U01, u01(), &tpm, 1).await;
@@ -336,7 +336,7 @@ async fn machines_that_run_when_the_design_begins_to_ask_are_proved_at_their_nex
     let bench = Bench::new().await;
     bench.boot(&u01(), MAC);
     let identity = enrolled(&bench, U01, &u01()).await;
-    bench.want_tpm(Some(trust(&[0])));
+    bench.want(trust(&[0]));
     let mut client = Client::connect(&bench, U01, Some(&identity)).await.expect("connected");
     let welcome = client.ask(&hello(&u01())).await;
     assert!(matches!(welcome, Some(FromController::Welcome { .. })), "{welcome:?}");

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""A BMC with sessions and accounts, for adopting: bmc.py ADDRESS CERTIFICATE KEY DIRECTORY.
+"""A BMC with sessions, accounts and a virtual CD: bmc.py ADDRESS CERTIFICATE KEY DIRECTORY.
 
+An image that is inserted is fetched in parts, as BMCs do, and shown to the machine as the file DIRECTORY/drives/sr0.
 What it is like at each moment is in DIRECTORY/state.json. While DIRECTORY/hold is there, a change of an account is kept
 waiting, and then not made, as by a BMC that restarts.
 """
@@ -11,15 +12,19 @@ import ssl
 import sys
 import threading
 import time
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 ROOT = "/redfish/v1"
 ACCOUNTS = ROOT + "/AccountService/Accounts"
 SESSIONS = ROOT + "/SessionService/Sessions"
+MEDIA = ROOT + "/Systems/1/VirtualMedia"
+PART = 9000
 
 address, certificate, key, directory = sys.argv[1:]
 lock = threading.Lock()
-state = {"accounts": {"1": ["root", "calvin"]}, "sessions": {}, "waiting": 0, "made": 0}
+state = {"accounts": {"1": ["root", "calvin"]}, "sessions": {}, "waiting": 0, "made": 0, "image": None}
+cd = os.path.join(directory, "drives", "sr0")
 
 
 def save():
@@ -27,6 +32,26 @@ def save():
     with open(path + ".new", "w") as file:
         json.dump(state, file)
     os.rename(path + ".new", path)
+
+
+def insert(url):
+    octets, size = b"", 1
+    while len(octets) < size:
+        part = {"Range": "bytes=%d-%d" % (len(octets), len(octets) + PART - 1)}
+        with urllib.request.urlopen(urllib.request.Request(url, headers=part)) as answer:
+            assert answer.status == 206
+            size = int(answer.headers["Content-Range"].split("/")[1])
+            octets += answer.read()
+    os.makedirs(os.path.dirname(cd), exist_ok=True)
+    with open(cd + ".new", "wb") as file:
+        file.write(octets)
+    os.rename(cd + ".new", cd)
+    state["image"] = url
+
+
+def eject():
+    state["image"] = None
+    os.remove(cd)
 
 
 class Bmc(BaseHTTPRequestHandler):
@@ -60,7 +85,14 @@ class Bmc(BaseHTTPRequestHandler):
             if self.path == ROOT + "/Systems":
                 return self.reply(200, {"Members": [{"@odata.id": ROOT + "/Systems/1"}]})
             if self.path == ROOT + "/Systems/1":
-                return self.reply(200, {"Id": "1", "PowerState": "On"})
+                return self.reply(200, {"Id": "1", "PowerState": "On", "VirtualMedia": {"@odata.id": MEDIA}})
+            if self.path == MEDIA:
+                return self.reply(200, {"Members": [{"@odata.id": MEDIA + "/Cd"}]})
+            if self.path == MEDIA + "/Cd":
+                target = lambda verb: {"target": MEDIA + "/Cd/Actions/VirtualMedia." + verb}
+                actions = {"#VirtualMedia." + verb: target(verb) for verb in ("InsertMedia", "EjectMedia")}
+                image = state["image"]
+                return self.reply(200, {"Id": "Cd", "MediaTypes": ["CD"], "Image": image, "Inserted": bool(image), "Actions": actions})
             if self.path == ROOT + "/AccountService":
                 return self.reply(200, {"Accounts": {"@odata.id": ACCOUNTS}})
             if self.path == ACCOUNTS:
@@ -87,6 +119,13 @@ class Bmc(BaseHTTPRequestHandler):
                 state["accounts"][str(len(state["accounts"]) + 1)] = [body["UserName"], body["Password"]]
                 save()
                 return self.reply(201, {})
+            if self.path.startswith(MEDIA):
+                try:
+                    insert(body["Image"]) if self.path.endswith("InsertMedia") else eject()
+                except Exception as error:
+                    return self.reply(400, {"error": {"message": "cannot fetch %s: %s" % (body.get("Image"), error)}})
+                save()
+                return self.reply(204)
             self.reply(404)
 
     def do_PATCH(self):

@@ -25,7 +25,7 @@ pub(crate) fn python(program: &str) -> Option<PathBuf> {
 }
 
 /// The judges' rack, with BMCs on its machines.
-fn with_bmcs(text: String) -> String {
+pub(crate) fn with_bmcs(text: String) -> String {
     let bmc = "network \"bmc\" {\n  per = \"rack\"\n  for = [\"bmc\"]\n}\n\n\
                model \"box\" {\n  kind = \"server\"\n  nics = [\"eth0\"]\n  bmc  = { port = \"bmc\" }\n}\n\nmodel \"node\" {";
     text.replacen("model \"node\" {", bmc, 1)
@@ -42,7 +42,7 @@ fn with_bmcs(text: String) -> String {
 }
 
 /// The address that the plan gives to the BMC of `u01`, on a host of its own called `bmc1`.
-fn plug_bmc(zone: &Zone) -> String {
+pub(crate) fn plug_bmc(zone: &Zone) -> String {
     let interfaces = zone.facts.plan["interfaces"].as_array().expect("interfaces");
     let bmc = interfaces
         .iter()
@@ -53,7 +53,7 @@ fn plug_bmc(zone: &Zone) -> String {
 }
 
 /// Writes a certificate and its key; gives its SHA-256.
-fn write_certificate(zone: &Zone) -> String {
+pub(crate) fn write_certificate(zone: &Zone) -> String {
     let key = rcgen::generate_simple_self_signed(vec!["bmc.invalid".to_owned()]).expect("a certificate");
     zone.network.write("/run/bmc/cert.pem", key.cert.pem());
     zone.network.write("/run/bmc/key.pem", key.signing_key.serialize_pem());
@@ -61,7 +61,7 @@ fn write_certificate(zone: &Zone) -> String {
 }
 
 /// The emulator at `address`, of a fake machine or of libvirt's, with a certificate of its own, whose SHA-256 comes back.
-fn play(zone: &Zone, address: &str, emulator: &Path, is_fake: bool) -> (Running, String) {
+pub(crate) fn play(zone: &Zone, address: &str, emulator: &Path, is_fake: bool) -> (Running, String) {
     let certificate = write_certificate(zone);
     let config = format!(
         "SUSHY_EMULATOR_AUTH_FILE = '/run/bmc/users'\nSUSHY_EMULATOR_STATE_DIR = '/run/bmc'\n\
@@ -91,7 +91,7 @@ fn play(zone: &Zone, address: &str, emulator: &Path, is_fake: bool) -> (Running,
 }
 
 /// Writes who may log in to the emulator, and the credentials for `zw bmc adopt`.
-fn write_credentials(zone: &Zone, python: &Path) {
+pub(crate) fn write_credentials(zone: &Zone, python: &Path) {
     let hash =
         format!("import bcrypt; print('root:' + bcrypt.hashpw(b'{PASSWORD}', bcrypt.gensalt(4)).decode())");
     let users = zone.network.run(None, &[&python.display().to_string(), "-c", &hash]).fine();
@@ -227,7 +227,7 @@ fn a_bmc_of_sushy_tools_is_adopted_and_worked_with() {
 
 /// libvirtd in a place whose `/var` is its own, so that it leaves nothing behind and finds no machine of this host. The shell
 /// stays, as the first process of its own: it sees off the emulators that libvirtd sets free, and libvirtd waits for that.
-const LIBVIRTD: &str = r#"
+pub(crate) const LIBVIRTD: &str = r#"
 mkdir -p /run/var/upper /run/var/work
 mount -t overlay overlay -o lowerdir=/var,upperdir=/run/var/upper,workdir=/run/var/work /var
 mkdir -p /var/lib/libvirt /var/log/libvirt /var/cache/libvirt /etc/libvirt
@@ -248,7 +248,8 @@ libvirtd
 exit 1
 "#;
 
-const UNSHARED: [&str; 6] = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+pub(crate) const UNSHARED: [&str; 6] =
+    ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
 
 /// Gives libvirtd a machine without disks, whose interface is at the bridge of `u01`.
 const DEFINE: &str = r#"
@@ -319,7 +320,7 @@ fn a_real_machine_is_booted_from_the_network_by_its_bmc() {
     assert!(history.contains("asked its BMC to boot from PXE once, now"), "{history}");
 }
 
-fn python_has_libvirt(python: &Path) -> bool {
+pub(crate) fn python_has_libvirt(python: &Path) -> bool {
     std::process::Command::new(python)
         .args(["-c", "import libvirt"])
         .output()

@@ -13,6 +13,7 @@
 //! | `judges`   | Ansible, Prometheus and Graphviz on what we export; the API by its own document      |
 //! | `image`    | `cpio`, `zstd` and `depmod` on the installer, made twice                            |
 //! | `install`  | the installer on a machine with real firmware: power cuts, upgrades, falling back   |
+//! | `key`      | machines that are handed a key by their BMC                                         |
 //! | `machines` | OVMF and SeaBIOS in QEMU: real machines of the lab                            |
 //! | `os`       | an operating system, made by two users on two machines alike, looked at by `tar`     |
 //! | `examples` | the examples' whole plans, by digest                                                |
@@ -35,6 +36,7 @@ mod hardship;
 mod image;
 mod install;
 mod judges;
+mod key;
 mod machines;
 mod metal;
 mod network;

@@ -8,7 +8,7 @@ use crate::connection::{Connection, Lost};
 use crate::identity::{Identity, StateDir};
 use crate::options::{Controller, Notice, Options};
 use crate::tpm::Prover;
-use crate::trust;
+use crate::{trust, virtual_cd};
 use api::agent::{Because, FromAgent, FromController, ShownTpm, VERSION};
 
 /// Gets a certificate for the key in `kept`, or for a fresh key by a token. What it gets, and the key that it was
@@ -41,6 +41,13 @@ pub(crate) async fn run(
     let mut connection = Connection::open(controller, config.clone()).await?;
     let (token, quote) = match connection.ask(&token_request(&connection, options, None)).await? {
         FromController::Token { token, .. } => (token, None),
+        FromController::Half { told, volume, .. } => {
+            connection.close().await;
+            (options.tell)(&Notice::AwaitsKey(volume.clone()));
+            let token = virtual_cd::token(&options.drives, &told, &volume).await?;
+            connection = Connection::open(controller, config).await?;
+            (token, None)
+        }
         FromController::ShowTpm {} => {
             // A TPM takes its time, which a stranger is not given.
             connection.close().await;

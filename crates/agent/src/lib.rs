@@ -14,6 +14,7 @@
 //! | `connection` | one TLS connection, as frames                                              |
 //! | `enrolment`  | from nothing to a certificate                                              |
 //! | `tpm`        | the machine's TPM, when a controller asks for it                            |
+//! | `virtual_cd` | half of a token, by way of the machine's BMC                                |
 //! | `session`    | from a certificate to the end of the connection                             |
 //! | `observer`   | looks at the machine: on orders, on a timer, when a neighbour changes        |
 //! | `hardware`   | what is in the box                                                         |
@@ -43,6 +44,8 @@ pub mod ramdisk;
 mod session;
 mod tpm;
 mod trust;
+mod virtual_cd;
 
 pub use attempt::{RunError, run};
 pub use options::{Controller, Notice, Options, Pin};
+pub use virtual_cd::DRIVES;

@@ -1,6 +1,7 @@
 //! `zw-agent`: the agent by itself, for machines and installers. All that it needs stands on the kernel's command line;
 //! flags replace it.
 
+use agent::DRIVES;
 use agent::options::{CommandLine, TPM};
 use agent::{Notice, Options, ramdisk};
 use std::io::Write;
@@ -89,6 +90,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<(Options, bool
         state_dir: state_dir.unwrap_or_else(|| ramdisk::state_dir(is_ramdisk)),
         hardware_file,
         tpm: tpm.unwrap_or_else(|| TPM.into()),
+        drives: DRIVES.into(),
         is_ramdisk,
         once,
         tell: Arc::new(|notice: &Notice| say(&notice.to_string())),

@@ -25,6 +25,8 @@ pub struct Options {
     pub hardware_file: Option<PathBuf>,
     /// The TPM: the kernel's device, or a socket where an emulated one listens. It is opened only if the controller asks for it.
     pub tpm: PathBuf,
+    /// Where its drives are, of which one may be a virtual CD of its BMC. They are looked at only if the controller asks for it.
+    pub drives: PathBuf,
     /// The machine has no system, or none but in memory.
     pub is_ramdisk: bool,
     /// End after the controller has taken the first report and check results.
@@ -71,6 +73,8 @@ pub enum Notice {
         /// How long it has.
         left: std::time::Duration,
     },
+    /// Half of a token was told; the other is to be on a CD of this name that the machine's BMC inserts.
+    AwaitsKey(String),
     /// The machine restarts, for this reason.
     Restart(String),
     /// The state directory, the hardware file or LLDP is not as it should be; the agent goes on without.
@@ -89,6 +93,13 @@ impl fmt::Display for Notice {
             Self::Disconnected { controller, error } => write!(f, "{controller}: {error}"),
             Self::Trial { slot, left } => {
                 write!(f, "slot {} is on trial, for {} s", slot.letter(), left.as_secs())
+            }
+            Self::AwaitsKey(volume) => {
+                write!(
+                    f,
+                    "half of a token was told; the other is awaited from the BMC, on a CD called {}",
+                    volume.escape_debug()
+                )
             }
             Self::Restart(why) => write!(f, "the machine restarts: {why}"),
             Self::Trouble(words) => f.write_str(words),
@@ -214,6 +225,7 @@ impl Options {
             state_dir: "/nonexistent".into(),
             hardware_file: Some("/nonexistent".into()),
             tpm: "/nonexistent".into(),
+            drives: "/nonexistent".into(),
             is_ramdisk: false,
             once: false,
             tell: Arc::new(|_| {}),

@@ -154,6 +154,7 @@ impl Session<'_> {
                         FromController::Confirm { image } => self.agent.installer.confirm(&image),
                         FromController::Restart { sentence } => self.agent.installer.restart(&sentence),
                         FromController::Token { .. }
+                        | FromController::Half { .. }
                         | FromController::ShowTpm {}
                         | FromController::Challenge { .. }
                         | FromController::Welcome { .. }

@@ -13,8 +13,9 @@
 //! | `/boot/loader/NAME`, `/loader/NAME` | boot loaders                                 | anyone                 |
 //! | `/agent/zw-agent`             | the agent, for systems that others install         | anyone                 |
 //! | `/image/NAME/PATH`            | kernels and initial RAM disks                      | anyone                 |
+//! | `/key/NAME.iso`               | half of a token, on a CD: not from here, but by [`octets`] | the BMC that was told the name |
 //!
-//! Nothing secret is among them (loaders and kernels are public, and a command line holds only a pin and names), so
+//! Nothing else among them is secret (loaders and kernels are public, and a command line holds only a pin and names), so
 //! "anyone" is safe: TCP cannot be reflected at a victim.
 
 pub mod admission;
@@ -94,6 +95,8 @@ pub enum Body {
     Empty,
     /// This text.
     Text(String),
+    /// These octets.
+    Octets(Vec<u8>),
     /// These octets of a file of the site.
     File {
         /// Which, in [`model::view::Site::files`].
@@ -114,8 +117,7 @@ pub fn boot(view: &View, request: &Request<'_>, now: Time) -> Result<Reply, Refu
         return template::done(view, machine.ok_or(Reason::NotAllowed)?);
     }
     if matches!(request.method, Method::Post | Method::Other) {
-        let headers = vec![("Allow", "GET, HEAD".to_owned()), ("Content-Length", "0".to_owned())];
-        return Ok(Reply { refused: Some(Reason::NotServed), ..reply(405, headers, machine) });
+        return Ok(not_allowed(machine));
     }
     let path = path.ok_or(Reason::Malformed)?;
     if let Some(name) = path.strip_prefix("boot/").and_then(|path| path.strip_suffix(".ipxe")) {
@@ -193,16 +195,44 @@ fn text(view: &View, method: Method, script: Script) -> Reply {
     }
 }
 
-/// A file, a part of it, or word that the client has it (RFC 9110 §13, §14).
+/// The reply that sends what is in memory, for one client and to be kept by nobody.
+pub fn octets(octets: &[u8], request: &Request<'_>) -> Reply {
+    if matches!(request.method, Method::Post | Method::Other) {
+        return not_allowed(None);
+    }
+    let (mut reply, range) = part(octets.len() as u64, None, request, None);
+    reply.headers.push(("Cache-Control", "no-store".to_owned()));
+    let at = |octet: u64| usize::try_from(octet).unwrap_or(usize::MAX);
+    if let Some(octets) = range.and_then(|range| octets.get(at(range.start)..at(range.end))) {
+        reply.body = Body::Octets(octets.to_vec());
+    }
+    reply
+}
+
+fn not_allowed(machine: Option<DeviceId>) -> Reply {
+    let headers = vec![("Allow", "GET, HEAD".to_owned()), ("Content-Length", "0".to_owned())];
+    Reply { refused: Some(Reason::NotServed), ..reply(405, headers, machine) }
+}
+
 fn send_file(view: &View, file: FileId, request: &Request<'_>, machine: Option<DeviceId>) -> Reply {
     let known = view.boot.site.file(file);
-    let size = known.size;
-    let etag = known.sha256.as_ref().map(etag);
+    let (reply, range) = part(known.size, known.sha256.as_ref().map(etag), request, machine);
+    let body = range.map_or(Body::Empty, |range| Body::File { file, range });
+    Reply { body, ..reply }
+}
+
+/// A file, a part of it, or word that the client has it (RFC 9110 §13, §14): the reply without its body, and which octets that is.
+fn part(
+    size: u64,
+    etag: Option<String>,
+    request: &Request<'_>,
+    machine: Option<DeviceId>,
+) -> (Reply, Option<Range<u64>>) {
     let mut headers =
         vec![("Content-Type", "application/octet-stream".to_owned()), ("Accept-Ranges", "bytes".to_owned())];
     headers.extend(etag.clone().map(|etag| ("ETag", etag)));
     if request.if_none_match.is_some_and(|sent| matches_any(sent, etag.as_deref())) {
-        return reply(304, headers, machine);
+        return (reply(304, headers, machine), None);
     }
     // §14.2: a Range means something to GET alone. §13.1.5: with an If-Range that does not match, the whole file.
     let may_be_part = request.method == Method::Get
@@ -214,15 +244,14 @@ fn send_file(view: &View, file: FileId, request: &Request<'_>, machine: Option<D
         Asked::Unsatisfiable => {
             headers.push(("Content-Range", format!("bytes */{size}")));
             headers.push(("Content-Length", "0".to_owned()));
-            return reply(416, headers, machine);
+            return (reply(416, headers, machine), None);
         }
     };
     if status == 206 {
         headers.push(("Content-Range", format!("bytes {}-{}/{size}", range.start, range.end - 1)));
     }
     headers.push(("Content-Length", (range.end - range.start).to_string()));
-    let body = if request.method == Method::Get { Body::File { file, range } } else { Body::Empty };
-    Reply { body, ..reply(status, headers, machine) }
+    (reply(status, headers, machine), (request.method == Method::Get).then_some(range))
 }
 
 /// A strong validator from the content.

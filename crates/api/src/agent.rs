@@ -167,6 +167,15 @@ pub enum FromController {
         /// How long it is good.
         seconds: u32,
     },
+    /// Half of the single-use token of this boot. The other half is on a virtual CD that its BMC inserts (see [`crate::key_media`]).
+    Half {
+        /// 32 octets in hexadecimal.
+        told: Secret,
+        /// What that CD is called.
+        volume: String,
+        /// How long the token is good.
+        seconds: u32,
+    },
     /// No token in plain: this place is proved by a TPM. The same request again, with what the TPM shows of itself.
     ShowTpm {},
     /// The single-use token of this boot, for the TPM that was shown, and a question to it.

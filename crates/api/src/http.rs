@@ -225,7 +225,9 @@ pub struct Machine {
     pub interfaces: Vec<Interface>,
     /// Its cables.
     pub cables: Vec<Cable>,
-    /// The TPM that it proves itself by; `null`: it is known by its port alone.
+    /// What alone proves who stands there.
+    pub proof: Proof,
+    /// The TPM that it proves itself by.
     pub tpm: Option<Tpm>,
     /// What is on its disks; `null`: its system is not ours to write.
     pub system: Option<System>,
@@ -239,6 +241,18 @@ pub struct Machine {
     pub timeline: Vec<Event>,
     /// Everything that explains it, a sentence each.
     pub why: Vec<String>,
+}
+
+/// What alone proves who stands at a place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// The port that it asks on.
+    Port,
+    /// A key that its BMC hands it.
+    Bmc,
+    /// Its TPM.
+    Tpm,
 }
 
 /// The TPM that a machine proves itself by.

@@ -6,6 +6,7 @@
 //! | `bmc`   | command line and controller                       | one request, lines of JSON back             |
 //! | `image` | who builds, serves and writes images               | `manifest.json`                             |
 //! | `install` | agent and controller                             | inside their frames                         |
+//! | `key_media` | controller and agent, by way of a BMC           | a virtual CD                                |
 //! | `http`  | command line, page and programs, and controller   | JSON over HTTP, described by OpenAPI        |
 //!
 //! Nothing here opens a socket or decides anything.
@@ -15,3 +16,4 @@ pub mod bmc;
 pub mod http;
 pub mod image;
 pub mod install;
+pub mod key_media;

@@ -3,6 +3,7 @@
 use crate::address::{action, linked, transfer_protocol};
 use crate::error::Error;
 use crate::http::Ask;
+use crate::message::harmless;
 use crate::session::Bmc;
 use serde_json::{Value, json};
 
@@ -12,19 +13,31 @@ struct Slot {
     body: Value,
 }
 
+impl Slot {
+    /// What is in it, if that is at a URL that begins so.
+    fn image(&self, beginning: &str) -> Option<&str> {
+        self.body["Image"].as_str().filter(|image| image.starts_with(beginning))
+    }
+}
+
 impl Bmc {
-    /// Inserts the image at `url`, which the BMC itself fetches. What is in the slot is ejected first, unless it is that.
-    pub async fn insert_media(&mut self, url: &str) -> Result<(), Error> {
+    /// Inserts the image at `url`, which the BMC itself fetches, unless it is inserted already. Where no slot is free, one is whose image's URL
+    /// begins with `over`; an empty `over` is any.
+    pub async fn insert_media(&mut self, url: &str, over: &str) -> Result<(), Error> {
         let slots = self.slots().await?;
-        let is_there = |slot: &Slot| self.is_full(&slot.body) && slot.body["Image"].as_str() == Some(url);
-        if slots.iter().any(is_there) {
+        if slots.iter().any(|slot| self.is_full(&slot.body) && slot.image(url) == Some(url)) {
             return Ok(());
         }
-        let free = slots.iter().find(|slot| !self.is_full(&slot.body));
-        let slot = match free {
-            Some(slot) => slot,
+        let slot = match slots.iter().find(|slot| !self.is_full(&slot.body)) {
+            Some(free) => free,
             None => {
-                let slot = slots.first().ok_or_else(|| Error::missing("virtual CD that takes a URL"))?;
+                let may_go = |slot: &&Slot| over.is_empty() || slot.image(over).is_some();
+                let Some(slot) = slots.iter().find(may_go) else {
+                    let image = slots.iter().find_map(|slot| slot.image("")).map(harmless);
+                    let image = image.unwrap_or_else(|| "an image".to_owned());
+                    let sentence = format!("its virtual CD holds {image}; eject that first");
+                    return Err(Error::Failed { sentence });
+                };
                 self.eject(slot).await?;
                 slot
             }
@@ -51,10 +64,11 @@ impl Bmc {
         self.finish(answer, "the image to be inserted", self.limits.media).await
     }
 
-    /// Ejects whatever is inserted. Gives how many images that were.
-    pub async fn eject_media(&mut self) -> Result<usize, Error> {
+    /// Ejects what is inserted from a URL that begins with `of`; an empty one is any. Gives how many images that were.
+    pub async fn eject_media(&mut self, of: &str) -> Result<usize, Error> {
         let slots = self.slots().await?;
-        let full: Vec<&Slot> = slots.iter().filter(|slot| self.is_full(&slot.body)).collect();
+        let is_meant = |slot: &&Slot| self.is_full(&slot.body) && (of.is_empty() || slot.image(of).is_some());
+        let full: Vec<&Slot> = slots.iter().filter(is_meant).collect();
         for slot in &full {
             self.eject(slot).await?;
         }

@@ -358,7 +358,7 @@ fn read_role(
         os: None,
         disks: None,
         ssh_keys: Vec::new(),
-        tpm: trust::read(report, block, files),
+        trust: trust::read(report, block, files),
         checks: Vec::new(),
         burn_in: BurnIn::default(),
         services: Vec::new(),
@@ -493,14 +493,14 @@ fn read_view(
 }
 
 /// One of a few words.
-pub(crate) fn word<T: Copy>(
+pub(crate) fn word<T: Clone>(
     report: &mut Report,
     key: &str,
     written: &Spanned<String>,
     words: &[(&str, T)],
 ) -> Option<T> {
     if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == written.value) {
-        return Some(*meaning);
+        return Some(meaning.clone());
     }
     let known: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
     let sentence = format!("`{key}` cannot be `{}`", written.value);

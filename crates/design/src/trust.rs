@@ -4,7 +4,7 @@ use crate::report::Report;
 use crate::syntax::{Attribute, Block, Kind};
 use crate::tables::word;
 use crate::value::{self, wrong_value};
-use model::design::TpmTrust;
+use model::design::{TpmTrust, Trust};
 use model::finding::{Code, File, Finding};
 use std::sync::Arc;
 
@@ -15,13 +15,16 @@ const PCR_MAX: i64 = 15;
 /// What a file of certificates is.
 const MARK: &str = "-----BEGIN CERTIFICATE-----";
 
-/// Reads `trust`: `None` for machines that are known by their port alone.
-pub(crate) fn read(report: &mut Report, block: &Block, files: &[File]) -> Option<TpmTrust> {
-    let attribute = block.get("trust")?;
+/// Reads `trust`; what is not said, or said wrongly, is the port.
+pub(crate) fn read(report: &mut Report, block: &Block, files: &[File]) -> Trust {
+    block.get("trust").and_then(|attribute| of(report, attribute, files)).unwrap_or_default()
+}
+
+fn of(report: &mut Report, attribute: &Attribute, files: &[File]) -> Option<Trust> {
     if !matches!(attribute.value.kind, Kind::Object(_)) {
         let written = value::text(report, attribute)?;
-        let by_tpm = word(report, "trust", &written, &[("port", false), ("tpm", true)])?;
-        return by_tpm.then(|| TpmTrust { pcrs: PCRS.to_vec(), makers: None });
+        let tpm = Trust::Tpm(TpmTrust { pcrs: PCRS.to_vec(), makers: None });
+        return word(report, "trust", &written, &[("port", Trust::Port), ("bmc", Trust::Bmc), ("tpm", tpm)]);
     }
     let mut trust = TpmTrust { pcrs: PCRS.to_vec(), makers: None };
     let mut is_named = false;
@@ -41,7 +44,7 @@ pub(crate) fn read(report: &mut Report, block: &Block, files: &[File]) -> Option
         let finding = Finding::error(Code::MissingKey, attribute.value.source, "`trust` needs `by`");
         report.push(finding.help("write `by = \"tpm\"`"));
     }
-    Some(trust)
+    Some(Trust::Tpm(trust))
 }
 
 fn pcrs(report: &mut Report, entry: &Attribute) -> Option<Vec<u8>> {

@@ -12,13 +12,7 @@ use model::{DeviceId, Location, Plan};
 /// How its role wants the machine at a place to prove itself, if by more than its port.
 pub fn wanted(plan: &Plan, device: DeviceId) -> Option<&TpmTrust> {
     let role = plan.design.devices[device.index()].role?;
-    plan.design.roles[role.index()].tpm.as_ref()
-}
-
-/// Whether nothing but a TPM proves who a machine is: its role says so, or it has proved itself by one before. What was once
-/// stronger does not become weaker by an edit, but by `zw accept`.
-pub fn is_needed(plan: &Plan, device: DeviceId, machine: Option<&Machine>) -> bool {
-    wanted(plan, device).is_some() || machine.is_some_and(|machine| machine.tpm.is_some())
+    plan.design.roles[role.index()].trust.tpm()
 }
 
 /// The registers that are quoted: those that the role names, or else those that were quoted before. Ascending.

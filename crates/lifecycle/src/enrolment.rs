@@ -6,7 +6,8 @@
 //!
 //! The chain of reasons, and what each level does not protect from, stands in `docs/internals/trust.md`.
 
-use crate::{attestation, validate};
+use crate::validate;
+use model::design::Trust;
 use model::facts::{Machine, State, Token};
 use model::plan::Interface;
 use model::{DeviceId, Mac, Plan, Time};
@@ -43,6 +44,34 @@ impl std::fmt::Display for No {
             Self::WrongPlace(why) => f.write_str(why),
         }
     }
+}
+
+/// What alone proves who stands at a place.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Proof {
+    /// The port that it asks on.
+    Port,
+    /// A key that its BMC hands it.
+    Bmc,
+    /// Its TPM.
+    Tpm,
+}
+
+/// What proves who stands at a place: what its role says, or what it has proved itself by before. What was once stronger does not
+/// become weaker by an edit, but by `zw accept`.
+pub fn proof(plan: &Plan, device: DeviceId, machine: Option<&Machine>) -> Proof {
+    let role = plan.design.devices[device.index()].role.map(|role| &plan.design.roles[role.index()].trust);
+    let wanted = match role {
+        None | Some(Trust::Port) => Proof::Port,
+        Some(Trust::Bmc) => Proof::Bmc,
+        Some(Trust::Tpm(_)) => Proof::Tpm,
+    };
+    let shown = match machine {
+        Some(Machine { tpm: Some(_), .. }) => Proof::Tpm,
+        Some(Machine { by_bmc: true, .. }) => Proof::Bmc,
+        _ => Proof::Port,
+    };
+    wanted.max(shown)
 }
 
 /// Who asks: a place of the plan, what is known of it, and the address that the peer really speaks from.
@@ -101,7 +130,7 @@ pub fn may_show_tpm(peer: Peer<'_>) -> Result<(), No> {
 pub fn may_begin(peer: Peer<'_>, key_sha256: [u8; 32]) -> Result<(), No> {
     may_speak(peer, key_sha256)?;
     let is_of_this_boot = peer.machine.is_some_and(|machine| machine.token == Token::Used);
-    let needs_tpm = |device| attestation::is_needed(peer.plan, device, peer.machine);
+    let needs_tpm = |device| proof(peer.plan, device, peer.machine) == Proof::Tpm;
     if !is_of_this_boot && peer.device.is_some_and(needs_tpm) {
         return Err(No::Certificate("its TPM has to prove this boot first"));
     }
@@ -121,7 +150,7 @@ pub fn may_spend_token(peer: Peer<'_>, token_sha256: [u8; 32], now: Time) -> Res
 /// where the event is applied, which is what makes it single.
 pub(crate) fn is_good(token: Token, shown_sha256: [u8; 32], now: Time) -> Result<(), &'static str> {
     match token {
-        Token::Issued { sha256, until } if sha256 == shown_sha256 && now < until => Ok(()),
+        Token::Issued { sha256, until, .. } if sha256 == shown_sha256 && now < until => Ok(()),
         Token::Issued { sha256, .. } if sha256 == shown_sha256 => Err("the token is over"),
         Token::Used => Err("the token of this boot was used"),
         _ => Err("the token is not this machine's"),
@@ -347,7 +376,7 @@ mod tests {
     #[test]
     fn a_token_buys_one_certificate_at_its_place_and_in_its_time() {
         let until = BEGAN + TOKEN_LIFE;
-        let issued = Token::Issued { sha256: [7; 32], until };
+        let issued = Token::Issued { sha256: [7; 32], until, by_bmc: false };
         spend(issued, [7; 32], "10.0.0.11", BEGAN, expect!["yes"]);
         spend(issued, [8; 32], "10.0.0.11", BEGAN, expect!["the token is not this machine's"]);
         spend(issued, [7; 32], "10.0.0.12", BEGAN, expect!["10.0.0.12 is not an address of this place"]);

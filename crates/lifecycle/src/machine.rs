@@ -3,6 +3,7 @@
 //! [`step`] takes a machine by value and gives it back changed, with what is to be done. It never looks at another
 //! machine: what concerns two of them (cabling) is told to it by `zone`.
 
+use crate::enrolment::Proof;
 use crate::{attestation, burn_in, enrolment, installing, starting, validate};
 use model::event::{Started, What, Wish};
 use model::facts::{
@@ -56,6 +57,7 @@ pub fn expected(now: Time) -> Machine {
         token: Token::None,
         key_sha256: None,
         tpm: None,
+        by_bmc: false,
         unproved: None,
         armed: None,
         start: None,
@@ -130,21 +132,21 @@ pub fn step(
             }
             _ => refused("it runs from another slot"),
         },
-        What::TokenIssued { token_sha256, until, ek_sha256 } => {
-            token_issued(machine, *token_sha256, *until, ek_sha256.as_ref(), now)
+        What::TokenIssued { token_sha256, until, ek_sha256, by_bmc } => {
+            let issued = Token::Issued { sha256: *token_sha256, until: *until, by_bmc: *by_bmc };
+            if *until <= now {
+                return refused("the token would be over before it began");
+            }
+            token_issued(machine, issued, ek_sha256.as_ref())
         }
         What::NotProved { sentence } => {
             let is_news = machine.unproved.as_ref() != Some(sentence);
             machine.unproved = Some(sentence.clone());
             Step { changed: is_news, ..Step::default() }
         }
-        What::Enrolled { tpm: None, token_sha256: Some(_), .. }
-            if attestation::is_needed(plan, device, Some(machine)) =>
-        {
-            refused("its place is proved by a TPM")
-        }
         What::Enrolled { key_sha256, token_sha256, tpm } => {
-            enrolled(machine, *key_sha256, *token_sha256, tpm.as_ref(), now)
+            let needed = enrolment::proof(plan, device, Some(machine));
+            enrolled(machine, *key_sha256, *token_sha256, tpm.as_ref(), needed, now)
         }
         What::Connected { running, burns_in } => {
             machine.burn_in.able = *burns_in;
@@ -299,20 +301,11 @@ fn begin_boot(machine: &mut Machine, now: Time) {
     machine.burn_in.spared = false;
 }
 
-fn token_issued(
-    machine: &mut Machine,
-    sha256: [u8; 32],
-    until: Time,
-    ek_sha256: Option<&[u8; 32]>,
-    now: Time,
-) -> Step {
-    if until <= now {
-        return refused("the token would be over before it began");
-    }
+fn token_issued(machine: &mut Machine, issued: Token, ek_sha256: Option<&[u8; 32]>) -> Step {
     // Whoever gets it cannot read it but by the TPM that was accepted here: that is a better reason than a boot.
     let is_own = machine.tpm.as_ref().is_some_and(|known| Some(&known.ek_sha256) == ek_sha256);
     if is_own && !matches!(machine.state, State::Retired { .. }) {
-        machine.token = Token::Issued { sha256, until };
+        machine.token = issued;
         return Step { changed: true, ..Step::default() };
     }
     match machine.state {
@@ -327,7 +320,7 @@ fn token_issued(
         return refused("the token of this boot was used; power-cycle the machine for another");
     }
     // An agent that died between asking and using may ask again: the earlier token is void from here on.
-    machine.token = Token::Issued { sha256, until };
+    machine.token = issued;
     Step { changed: true, ..Step::default() }
 }
 
@@ -336,6 +329,7 @@ fn enrolled(
     key: [u8; 32],
     token: Option<[u8; 32]>,
     tpm: Option<&Attested>,
+    needed: Proof,
     now: Time,
 ) -> Step {
     let Some(token) = token else {
@@ -348,6 +342,14 @@ fn enrolled(
     };
     if let Err(why) = enrolment::is_good(machine.token, token, now) {
         return refused(why);
+    }
+    let by_bmc = matches!(machine.token, Token::Issued { by_bmc: true, .. });
+    match needed {
+        Proof::Tpm if tpm.is_none() => return refused("its place is proved by a TPM"),
+        Proof::Bmc if !by_bmc && tpm.is_none() => {
+            return refused("its place is proved by a key that its BMC hands it");
+        }
+        _ => machine.by_bmc |= by_bmc,
     }
     if let Some(tpm) = tpm {
         if attestation::follows(machine.tpm.as_ref(), tpm).is_err() {
@@ -525,7 +527,7 @@ fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
                 machine.sightings.iter().map(|(interface, seen)| (interface.clone(), seen.mac)).collect();
             machine.conflicts.clear();
             // The next TPM that it proves itself by is its own.
-            machine.tpm = None;
+            (machine.tpm, machine.by_bmc) = (None, false);
             machine.unproved = None;
             Step { changed: true, view_changed: true, actions: vec![Action::AskAgent], refused: None }
         }
@@ -534,7 +536,7 @@ fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
         Wish::Retire { reason } => {
             machine.key_sha256 = None;
             machine.token = Token::None;
-            machine.tpm = None;
+            (machine.tpm, machine.by_bmc) = (None, false);
             machine.unproved = None;
             machine.armed = None;
             machine.start = None;

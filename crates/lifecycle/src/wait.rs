@@ -1,7 +1,7 @@
 //! Waiting is a value: on what, since when, and until when it is ordinary.
 
 use crate::{burn_in, installing, starting, validate};
-use model::facts::{Machine, Stage, State};
+use model::facts::{Machine, Stage, State, Token};
 use model::{DeviceId, Plan, Roster, Time};
 use std::time::Duration;
 
@@ -45,6 +45,11 @@ pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine) -
     match &machine.state {
         State::Expected => {
             whenever(format!("its first DHCP request{}", from_its_ports(plan, roster, device)))
+        }
+        State::Seen { .. } | State::Booting { .. }
+            if matches!(machine.token, Token::Issued { by_bmc: true, .. }) =>
+        {
+            within("its agent to read the key that its BMC hands it".to_owned(), BOOTING_ORDINARY)
         }
         State::Seen { stage: Stage::Ipxe }
             if plan.design.image_of(device).is_some_and(|image| image.installs)

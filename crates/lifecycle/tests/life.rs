@@ -62,7 +62,11 @@ impl Told {
     fn enrols(&mut self, unit: u8) {
         let until = self.now + Duration::from_secs(900);
         assert_eq!(
-            self.tell(unit, What::TokenIssued { token_sha256: [unit; 32], until, ek_sha256: None }).refused,
+            self.tell(
+                unit,
+                What::TokenIssued { token_sha256: [unit; 32], until, ek_sha256: None, by_bmc: false }
+            )
+            .refused,
             None
         );
         let paid = What::Enrolled { key_sha256: [9; 32], token_sha256: Some([unit; 32]), tpm: None };
@@ -219,6 +223,7 @@ fn a_token_is_good_once_for_one_boot_and_in_time() {
         token_sha256: [token; 32],
         until: told.now + Duration::from_secs(seconds),
         ek_sha256: None,
+        by_bmc: false,
     };
     let use_up =
         |token: u8| What::Enrolled { key_sha256: [token; 32], token_sha256: Some([token; 32]), tpm: None };
@@ -321,7 +326,8 @@ fn a_neighbours_machine_on_one_port_does_not_void_the_boot_by_another() {
     told.tell(2, What::ScriptFetched { generation: Generation(1) });
     let until = told.now + Duration::from_secs(900);
     assert_eq!(
-        told.tell(2, What::TokenIssued { token_sha256: [2; 32], until, ek_sha256: None }).refused,
+        told.tell(2, What::TokenIssued { token_sha256: [2; 32], until, ek_sha256: None, by_bmc: false })
+            .refused,
         None
     );
     told.asks(2, "eno1", mac(1, 1), uuid(1), Stage::BiosPxe);
@@ -430,7 +436,9 @@ fn a_retired_machine_is_left_alone() {
     assert_eq!(told.state(1), "retired");
     let until = told.now + Duration::from_secs(900);
     assert!(
-        told.tell(1, What::TokenIssued { token_sha256: [1; 32], until, ek_sha256: None }).refused.is_some()
+        told.tell(1, What::TokenIssued { token_sha256: [1; 32], until, ek_sha256: None, by_bmc: false })
+            .refused
+            .is_some()
     );
     told.tell(1, What::Operator { by: "root".to_owned(), wish: Wish::Return });
     assert_eq!(told.state(1), "validating", "its agent is still connected");
@@ -498,7 +506,10 @@ mod properties {
             Happens::Script(unit) => told.tell(unit, What::ScriptFetched { generation: Generation(1) }),
             Happens::Token(unit) => {
                 let until = told.now + Duration::from_secs(900);
-                told.tell(unit, What::TokenIssued { token_sha256: [unit; 32], until, ek_sha256: None })
+                told.tell(
+                    unit,
+                    What::TokenIssued { token_sha256: [unit; 32], until, ek_sha256: None, by_bmc: false },
+                )
             }
             Happens::Enrol(unit, token) => told.tell(
                 unit,

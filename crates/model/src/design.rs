@@ -383,8 +383,8 @@ pub struct Role {
     pub disks: Option<LayoutId>,
     /// Who may log in as root by SSH: lines of `authorized_keys`.
     pub ssh_keys: Vec<String>,
-    /// How its machines prove that they are themselves, beyond the port that they ask on.
-    pub tpm: Option<TpmTrust>,
+    /// How its machines prove that they are themselves.
+    pub trust: Trust,
     /// Check files (YAML), path relative to the design's directory and text.
     pub checks: Vec<CheckFile>,
     /// How long its machines are tried out under load before they are ready.
@@ -397,6 +397,29 @@ pub struct Role {
     /// Where the block stands.
     #[serde(skip)]
     pub source: Source,
+}
+
+/// How machines prove that they are themselves. What is stronger asks for what is weaker, too.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// By the port that they ask on.
+    #[default]
+    Port,
+    /// By a key that their BMC hands them.
+    Bmc,
+    /// By their TPM.
+    Tpm(TpmTrust),
+}
+
+impl Trust {
+    /// What their TPM must prove, if that is asked for.
+    pub fn tpm(&self) -> Option<&TpmTrust> {
+        match self {
+            Self::Tpm(trust) => Some(trust),
+            Self::Port | Self::Bmc => None,
+        }
+    }
 }
 
 /// Machines that prove themselves by their TPM.

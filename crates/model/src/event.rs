@@ -99,6 +99,9 @@ pub enum What {
         /// SHA-256 of the endorsement key of the TPM that alone can read it. `None`: it was told in plain.
         #[serde(default)]
         ek_sha256: Option<[u8; 32]>,
+        /// Half of it was told; the other half is handed over by its BMC.
+        #[serde(default)]
+        by_bmc: bool,
     },
     /// Its agent is not believed to be this machine's.
     NotProved {

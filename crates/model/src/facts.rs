@@ -51,6 +51,9 @@ pub struct Machine {
     /// The TPM that it proved itself by, the last time. From then on nothing else is its proof.
     #[serde(default)]
     pub tpm: Option<Attested>,
+    /// It has proved itself by a key that its BMC handed it. From then on its port alone is no proof.
+    #[serde(default)]
+    pub by_bmc: bool,
     /// Why its agent was last not believed, a sentence; `None` once it was.
     #[serde(default)]
     pub unproved: Option<String>,
@@ -204,6 +207,9 @@ pub enum Token {
         sha256: [u8; 32],
         /// When it stops being good.
         until: Time,
+        /// Half of it came through its BMC.
+        #[serde(default)]
+        by_bmc: bool,
     },
     /// Used. Another is given out only after another boot.
     Used,

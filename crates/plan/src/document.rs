@@ -155,7 +155,10 @@ pub struct RoleRow<'a> {
     pub disks: Option<Cow<'a, str>>,
     /// Who may log in as root by SSH.
     pub ssh_keys: Cow<'a, [String]>,
-    /// The registers that its machines' TPMs prove; none if they are known by their port alone.
+    /// How its machines prove that they are themselves: `bmc` or `tpm`; none is by their port.
+    #[serde(default)]
+    pub trust: Option<Cow<'a, str>>,
+    /// The registers that its machines' TPMs prove.
     pub tpm_registers: Option<Cow<'a, [u8]>>,
     /// The files of checks.
     pub checks: Vec<Cow<'a, str>>,

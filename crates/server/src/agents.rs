@@ -30,7 +30,7 @@ pub use present::{Present, Push};
 
 use crate::agents::stream::Stream;
 use api::agent::{Because, FromController};
-use lifecycle::enrolment::{No, Peer};
+use lifecycle::enrolment::{No, Peer, Proof};
 use model::design::CheckFile;
 use model::event::What;
 use model::facts::{DhcpServer, Machine};
@@ -86,10 +86,10 @@ impl Situation {
         Peer { plan: &self.plan, device: self.device, machine: self.machine.as_ref(), source }
     }
 
-    /// Whether nothing but a TPM proves who stands there.
-    fn needs_tpm(&self) -> bool {
-        let needs = |device| lifecycle::attestation::is_needed(&self.plan, device, self.machine.as_ref());
-        self.device.is_some_and(needs)
+    /// What alone proves who stands there.
+    pub(crate) fn proof(&self) -> Proof {
+        let proof = |device| lifecycle::enrolment::proof(&self.plan, device, self.machine.as_ref());
+        self.device.map_or(Proof::Port, proof)
     }
 
     /// How often the place's agent looks for DHCP servers, in seconds; 0: never.
@@ -116,6 +116,28 @@ pub type Foreign = dyn Fn(&[DhcpServer]) -> Vec<DhcpServer> + Send + Sync;
 /// Where a TPM is known from.
 pub type HomeOfTpm = dyn Fn(&[u8; 32]) -> Option<Location> + Send + Sync;
 
+/// Half of a token, which a BMC hands to its machine on a virtual CD.
+#[derive(Clone, Debug)]
+pub struct Half {
+    /// It.
+    pub octets: [u8; 32],
+    /// What the CD is called.
+    pub volume: String,
+}
+
+/// The way to machines through their BMCs.
+pub trait ByBmc: Send + Sync {
+    /// The half of a place's token that goes this way; the same until it is spent.
+    ///
+    /// # Errors
+    /// The place has no BMC, or there are no random numbers: a sentence.
+    fn half(&self, location: &Location) -> Result<Half, String>;
+    /// Has it handed over, if it is not yet. What goes wrong is told to the history.
+    fn hand(&self, location: &Location);
+    /// It was spent.
+    fn spent(&self, location: &Location);
+}
+
 /// Everything that the listener needs.
 #[derive(Clone)]
 pub struct Agents {
@@ -128,6 +150,8 @@ pub struct Agents {
     pub foreign: Arc<Foreign>,
     /// The place whose machine has proved itself by the TPM of this endorsement key (SHA-256 of its public area).
     pub home_of_tpm: Arc<HomeOfTpm>,
+    /// The way through BMCs.
+    pub by_bmc: Arc<dyn ByBmc>,
     /// The clock.
     pub now: Arc<dyn Fn() -> Time + Send + Sync>,
     /// The certificate authority.

@@ -8,10 +8,12 @@
 //! |---------------|-----------------------------------------------------------|
 //! | `credentials` | what is kept of each BMC, sealed                           |
 //! | `asked`       | what is asked, in words and in the client's terms          |
+//! | `keys`        | halves of tokens, on virtual CDs                            |
 //! | `starting`    | armed machines are started from the network                |
 
 mod asked;
 mod credentials;
+pub(crate) mod keys;
 mod starting;
 
 use crate::agents::{Verdict, random};
@@ -20,6 +22,7 @@ use crate::controller::Controller;
 use api::bmc::{Ask, Power, Word};
 use bmc::{Address, Adoption, Bmc, Credentials, Fingerprint, Limits, Password, Progress, Tell, Trust};
 use credentials::{Foreign, Kept};
+use keys::Keys;
 use model::design::Audience;
 use model::event::{Started, What};
 use model::facts::ByBmc;
@@ -40,11 +43,43 @@ const USER: &str = "zonewright";
 pub(crate) struct Bmcs {
     key: Key,
     busy: Mutex<HashMap<Location, String>>,
+    pub(crate) keys: Keys,
+}
+
+/// What is done with a BMC.
+pub(crate) enum Job {
+    /// What somebody asked for.
+    Asked(Ask),
+    /// Its machine is handed half of a token.
+    HandKey(Arc<keys::Key>),
+    /// That is taken back.
+    TakeKey(Arc<keys::Key>),
+}
+
+impl Job {
+    /// In words that complete "asked its BMC …"; never with a secret.
+    fn in_words(&self) -> String {
+        match self {
+            Self::Asked(ask) => asked::in_words(ask),
+            Self::HandKey(_) => "to hand its machine a key".to_owned(),
+            Self::TakeKey(_) => "to take the key back".to_owned(),
+        }
+    }
+
+    /// Whether it is stored who asked, before the BMC hears of it.
+    fn changes(&self) -> bool {
+        !matches!(self, Self::Asked(Ask::Inventory | Ask::Power { to: Power::Status }))
+    }
+
+    /// Whether the machine starts by it.
+    fn starts(&self) -> bool {
+        matches!(self, Self::Asked(Ask::Boot { now: true, .. } | Ask::Power { to: Power::On | Power::Cycle }))
+    }
 }
 
 impl Bmcs {
     pub(crate) fn new(key: Key) -> Self {
-        Self { key, busy: Mutex::default() }
+        Self { key, busy: Mutex::default(), keys: Keys::default() }
     }
 
     /// Makes a secret unreadable; `None` if the system has no random numbers.
@@ -54,6 +89,11 @@ impl Bmcs {
 
     fn unseal(&self, name: &str, sealed: &[u8]) -> store::Unsealed {
         self.key.unseal(name, sealed)
+    }
+
+    /// Whether the BMC of a place is spoken to now.
+    fn is_busy(&self, location: &Location) -> bool {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).contains_key(location)
     }
 
     /// Takes the one place of a BMC; or says what is under way there.
@@ -93,7 +133,8 @@ pub(crate) async fn run(
     by: &str,
     tell: Tell,
 ) -> Result<Word, String> {
-    perform(controller, location, ask, by, tell, false).await
+    asked::check(&ask)?;
+    perform(controller, location, Job::Asked(ask), by, tell, false).await
 }
 
 /// Whether the BMC of a place could start its machine, if it were asked.
@@ -111,20 +152,19 @@ pub(crate) async fn may_start(controller: &Arc<Controller>, location: &Location)
 async fn perform(
     controller: &Arc<Controller>,
     location: &Location,
-    ask: Ask,
+    job: Job,
     by: &str,
     tell: Tell,
     starts: bool,
 ) -> Result<Word, String> {
     let address = address(controller, location)?;
-    asked::check(&ask)?;
-    let words = asked::in_words(&ask);
+    let words = job.in_words();
     let _busy = controller.bmcs.take(location, &words).map_err(|why| format!("{location}: {why}"))?;
-    let changes = !matches!(ask, Ask::Inventory | Ask::Power { to: Power::Status });
+    let changes = job.changes();
     if changes {
         record(controller, location, by, &words, None, starts.then_some(Started::Begun)).await?;
     }
-    let done = speak(controller, location, address, ask, tell).await;
+    let done = speak(controller, location, address, job, tell).await;
     if changes {
         let outcome = match &done {
             Ok(Word::Done { outcome, .. }) => outcome.clone(),
@@ -180,12 +220,12 @@ async fn speak(
     controller: &Arc<Controller>,
     location: &Location,
     address: Address,
-    ask: Ask,
+    job: Job,
     tell: Tell,
 ) -> Result<Word, String> {
     let failed = |error: bmc::Error| format!("the BMC of {location} at {address}: {error}");
     let found = credentials::read(controller, location).await?;
-    if let Ask::Adopt { user, password, as_given, certificate } = ask {
+    if let Job::Asked(Ask::Adopt { user, password, as_given, certificate }) = job {
         // What cannot be read any more is replaced: whoever adopts brings an account that works.
         let kept = found.ok();
         let given = Credentials { user, password: Password::from(password.0) };
@@ -211,9 +251,20 @@ async fn speak(
     let trust = kept.certificate.map_or(Trust::First, Trust::Pinned);
     let bmc = Bmc::connect(address, kept.adoption.ours, trust, Limits::default(), tell).await;
     let mut bmc = bmc.map_err(failed)?;
-    let done = asked::perform(&mut bmc, &ask).await;
+    if job.starts() {
+        keys::insert_before_start(controller, location, &mut bmc).await;
+    }
+    let done = |words: &str| Word::Done { outcome: words.to_owned(), inventory: None };
+    let outcome = match &job {
+        Job::Asked(ask) => asked::perform(&mut bmc, ask).await,
+        Job::HandKey(key) => key.insert(controller, &mut bmc).await.map(|()| done("it is on its virtual CD")),
+        Job::TakeKey(key) => key.eject(controller, &mut bmc).await.map(|()| done("it is ejected")),
+    };
     bmc.close().await;
-    done.map_err(failed)
+    outcome.map_err(|error| match &job {
+        Job::Asked(_) => failed(error),
+        Job::HandKey(key) | Job::TakeKey(key) => key.redacted(&failed(error)),
+    })
 }
 
 /// What is kept is stored before the BMC hears of it, and again when all is done: an adoption that is cut off is begun again

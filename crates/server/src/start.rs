@@ -577,6 +577,7 @@ fn serve_agents(
         look: Arc::new(move |location| looking.look(location)),
         foreign: Arc::new(move |heard| lifecycle::probe::foreign(&hearing.view.load(), heard)),
         home_of_tpm: Arc::new(move |ek_sha256| homes.zone().home_of_tpm(ek_sha256).cloned()),
+        by_bmc: Arc::new(Arc::clone(controller)),
         now: Arc::new(clock::now),
         authority: Arc::new(authority),
         published: controller.published.subscribe(),

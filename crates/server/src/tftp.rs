@@ -219,6 +219,7 @@ impl Server {
         let content = match opened.body {
             Body::Empty => Content::Text(Vec::new()),
             Body::Text(text) => Content::Text(text.into_bytes()),
+            Body::Octets(octets) => Content::Text(octets),
             Body::File { file, .. } => {
                 let known = view.boot.site.file(file);
                 // It is being replaced: soon it is listed anew.

@@ -3,7 +3,7 @@
 //! Bounded and strict where two readers could understand a request differently (RFC 9112); a request that has a body
 //! is answered and ends its connection, so that nothing of a body is ever taken for a request.
 
-use crate::http::{Method, Reply};
+use crate::http::{Body, Method, Reply};
 use model::Time;
 use std::fmt::Write;
 
@@ -117,8 +117,10 @@ pub fn write(reply: &Reply, keep_alive: bool, now: Time, out: &mut Vec<u8>) {
     }
     let _ = write!(head, "Connection: {}\r\n\r\n", if keep_alive { "keep-alive" } else { "close" });
     out.extend_from_slice(head.as_bytes());
-    if let crate::http::Body::Text(text) = &reply.body {
-        out.extend_from_slice(text.as_bytes());
+    match &reply.body {
+        Body::Text(text) => out.extend_from_slice(text.as_bytes()),
+        Body::Octets(octets) => out.extend_from_slice(octets),
+        Body::Empty | Body::File { .. } => {}
     }
 }
 

@@ -428,7 +428,7 @@ fn role(name: &str, boot: Option<ImageId>) -> Role {
         burn_in: Default::default(),
         services: Vec::new(),
         guest_ouis: vec![GUEST_OUI],
-        tpm: None,
+        trust: Default::default(),
         source: Source::default(),
     }
 }

@@ -57,6 +57,7 @@ pub(crate) fn tftp(view: &View, bytes: &[u8], out: &mut Vec<u8>) {
         let size = match &opened.body {
             Body::File { file, .. } => view.boot.site.file(*file).size,
             Body::Text(text) => text.len() as u64,
+            Body::Octets(octets) => octets.len() as u64,
             Body::Empty => panic!("nothing to send"),
         };
         let mut sent = 0;
@@ -107,6 +108,7 @@ pub(crate) fn http(view: &View, bytes: &[u8]) {
             match reply.body {
                 Body::Empty => assert!(method != Method::Get || matches!(reply.status, 304 | 416)),
                 Body::Text(text) => assert_eq!(length, Some(text.len() as u64)),
+                Body::Octets(_) => panic!("nothing in memory is served by a path"),
                 Body::File { file, range } => {
                     assert!(range.start <= range.end && range.end <= view.boot.site.file(file).size);
                     assert_eq!(length, Some(range.end - range.start));
@@ -144,6 +146,7 @@ pub(crate) fn http_head(view: &View, bytes: &[u8], out: &mut Vec<u8>) {
         head::write(&reply, head.keep_alive, NOW, out);
         let text = match &reply.body {
             Body::Text(text) => text.as_bytes(),
+            Body::Octets(octets) => octets,
             Body::Empty | Body::File { .. } => b"",
         };
         let written = out.strip_suffix(text).expect("the text comes last");

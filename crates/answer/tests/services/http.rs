@@ -1,7 +1,7 @@
 //! HTTP boot.
 
 use crate::zone;
-use answer::http::{Body, Method, Reply, Request, boot, refused};
+use answer::http::{Body, Method, Reply, Request, boot, octets, refused};
 use expect_test::{Expect, expect};
 use model::facts::{Armed, Installed, Machine, Purpose, State};
 use model::{Generation, Reason, Time, View};
@@ -37,6 +37,7 @@ fn check(reply: &Reply, expected: Expect) {
     let body = match &reply.body {
         Body::Empty => "(no body)\n".to_owned(),
         Body::Text(text) => text.clone(),
+        Body::Octets(octets) => format!("({} octets)\n", octets.len()),
         Body::File { file, range } => format!("(octets {range:?} of file {})\n", file.0),
     };
     expected.assert_eq(&format!("{}\n{}\n{body}", reply.status, headers.collect::<String>()));
@@ -256,6 +257,30 @@ fn p10_parts_of_a_file() {
     assert_eq!(ask("bytes=0-99", Some(&etag)), part(206, Some("bytes 0-99/70000"), "100"));
     assert_eq!(ask("bytes=0-99", Some("\"other\"")), part(200, None, "70000"));
     assert_eq!(ask("bytes=0-99", Some("Sat, 21 Nov 2026 00:00:00 GMT")), part(200, None, "70000"));
+}
+
+#[test]
+fn what_is_in_memory_is_sent_in_parts_too() {
+    let view = zone::view();
+    let client = zone::v4(&view.plan, "hv-u1").into();
+    let sent = |method, range| {
+        let asked = Request { range, ..request(method, "/key/x.iso", client) };
+        let reply = octets(b"0123456789", &asked);
+        let length = header(&reply, "content-length").unwrap();
+        let body = match reply.body {
+            Body::Octets(octets) => String::from_utf8(octets).unwrap(),
+            Body::Empty => "-".to_owned(),
+            other => panic!("{other:?}"),
+        };
+        format!("{} {length} {body}", reply.status)
+    };
+    assert_eq!(sent(Method::Get, None), "200 10 0123456789");
+    assert_eq!(sent(Method::Head, None), "200 10 -");
+    assert_eq!(sent(Method::Get, Some("bytes=2-4")), "206 3 234");
+    assert_eq!(sent(Method::Get, Some("bytes=10-")), "416 0 -");
+    assert_eq!(sent(Method::Post, None), "405 0 -");
+    let whole = octets(b"0123456789", &request(Method::Get, "/key/x.iso", client));
+    assert_eq!(header(&whole, "cache-control").as_deref(), Some("no-store"));
 }
 
 #[test]

@@ -147,7 +147,7 @@ async fn every_known_way_of_asking_for_a_precondition_is_met() {
 fn what_is_done_can_be_done_in_any_thread() {
     fn is_send<T: Send>(_: impl FnOnce(&'static mut Bmc) -> T) {}
     is_send(|bmc| bmc.power(Power::Cycle));
-    is_send(|bmc| bmc.insert_media("http://192.0.2.1/a.iso"));
+    is_send(|bmc| bmc.insert_media("http://192.0.2.1/a.iso", ""));
     is_send(|bmc| bmc.update("http://192.0.2.1/a.bin"));
     is_send(|bmc| bmc.inventory());
 }

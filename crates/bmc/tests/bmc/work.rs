@@ -114,15 +114,37 @@ async fn an_image_is_inserted_in_place_of_another_and_ejected() {
     for media_wants_all in [false, true] {
         let played = Played::start(Habits { media_wants_all, ..Habits::default() }).await;
         let mut bmc = played.connect().await.unwrap();
-        bmc.insert_media("http://192.0.2.1/a.iso").await.unwrap();
-        bmc.insert_media("http://192.0.2.1/b.iso").await.unwrap();
-        bmc.insert_media("http://192.0.2.1/b.iso").await.unwrap();
+        bmc.insert_media("http://192.0.2.1/a.iso", "").await.unwrap();
+        bmc.insert_media("http://192.0.2.1/b.iso", "").await.unwrap();
+        bmc.insert_media("http://192.0.2.1/b.iso", "").await.unwrap();
         assert_eq!(played.state().image.as_deref(), Some("http://192.0.2.1/b.iso"));
-        assert_eq!(bmc.eject_media().await.unwrap(), 1);
-        assert_eq!(bmc.eject_media().await.unwrap(), 0);
+        assert_eq!(bmc.eject_media("").await.unwrap(), 1);
+        assert_eq!(bmc.eject_media("").await.unwrap(), 0);
         let count = played.changes().iter().filter(|line| line.contains("EjectMedia")).count();
         assert_eq!((played.state().image.clone(), count), (None, 2));
     }
+}
+
+#[tokio::test]
+async fn an_image_of_somebody_elses_is_left_where_it_is() {
+    let played = Played::start(Habits::default()).await;
+    let mut bmc = played.connect().await.unwrap();
+    let (ours, key) = ("http://192.0.2.1/key/", "http://192.0.2.1/key/b.iso");
+    bmc.insert_media("http://192.0.2.9/rescue.iso", "").await.unwrap();
+    let refused = bmc.insert_media(key, ours).await.unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "it failed: its virtual CD holds http://192.0.2.9/rescue.iso; eject that first"
+    );
+    assert_eq!(bmc.eject_media(ours).await.unwrap(), 0);
+    assert_eq!(played.state().image.as_deref(), Some("http://192.0.2.9/rescue.iso"));
+    // What is ours gives way to what is ours.
+    bmc.eject_media("").await.unwrap();
+    bmc.insert_media("http://192.0.2.1/key/a.iso", ours).await.unwrap();
+    bmc.insert_media(key, ours).await.unwrap();
+    assert_eq!(played.state().image.as_deref(), Some(key));
+    assert_eq!(bmc.eject_media("http://192.0.2.1/key/a.iso").await.unwrap(), 0);
+    assert_eq!(bmc.eject_media(key).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -131,7 +153,7 @@ async fn media_are_at_the_manager_where_the_system_has_none() {
     let manager = json!({"VirtualMedia": {"@odata.id": "/redfish/v1/Managers/BMC/VirtualMedia"}});
     let instead = vec![("/redfish/v1/Managers/BMC", manager.to_string())];
     let played = Played::start(Habits { system, instead, ..Habits::default() }).await;
-    played.connect().await.unwrap().insert_media("http://192.0.2.1/a.iso").await.unwrap();
+    played.connect().await.unwrap().insert_media("http://192.0.2.1/a.iso", "").await.unwrap();
     assert_eq!(played.state().image.as_deref(), Some("http://192.0.2.1/a.iso"));
 }
 

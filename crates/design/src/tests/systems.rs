@@ -227,6 +227,7 @@ fn trust() {
     for good in [
         "\"tpm\"",
         "\"port\"",
+        "\"bmc\"",
         "{ by = \"tpm\" }",
         "{ by = \"tpm\", pcrs = [7, 0, 0], makers = \"makers.pem\" }",
     ] {
@@ -291,6 +292,6 @@ fn trust() {
     );
     let text = format!("{BASE}role \"r\" {{\n  trust = {{ by = \"tpm\", pcrs = [7, 0, 0] }}\n}}\n");
     let (design, _) = parse(&[file("a.hcl", &text)]);
-    let tpm = design.and_then(|design| design.roles[0].tpm.clone()).expect("by its TPM");
+    let tpm = design.and_then(|design| design.roles[0].trust.tpm().cloned()).expect("by its TPM");
     assert_eq!((tpm.pcrs, tpm.makers), (vec![0, 7], None));
 }

@@ -126,6 +126,9 @@ codes! {
     "ZW0313" OverrideOfNothing
         "An `at` block names a place where nothing stands."
         "Mend the path: pod, rack and unit as their labels are written."
+    "ZW0314" NoBmc
+        "A machine's role says `trust = \"bmc\"`, and it has no BMC with an address, so it can never enrol."
+        "Give its model a `bmc` and the zone a network `for` BMCs; or choose another `trust`."
 
     "ZW0401" BadWiringHeader
         "A wiring file's first line lacks a column that is needed."

@@ -5,7 +5,7 @@ use super::interfaces::Addressed;
 use super::jacks::ModelJacks;
 use super::routers::relays;
 use super::{NAMED_MAX, are_distinct, devices, list};
-use model::design::{Audience, Design, DeviceKind, IdPart, IdTemplate, PortRef};
+use model::design::{Audience, Design, Device, DeviceKind, IdPart, IdTemplate, PortRef, Trust};
 use model::finding::{Code, Finding, Source};
 use model::ids::{DeviceId, InterfaceId, ModelId, SubnetId};
 use model::plan::{Binding, Router, Subnet};
@@ -93,6 +93,7 @@ pub(super) fn of(
         }
     }
     tell_unattached(design, addressed, &bindings, findings);
+    tell_without_bmc(design, addressed, findings);
     tell_same(design, subnets, addressed, &bindings, findings);
     bindings
 }
@@ -167,7 +168,46 @@ fn push_binary(bytes: &mut Vec<u8>, number: i64, octets: u8) {
     bytes.extend_from_slice(&all[all.len() - usize::from(octets).min(all.len())..]);
 }
 
-/// Machines that no relay can speak for, gathered by where they are written.
+/// Such machines, gathered by where they are written: how many, and the first of them.
+fn machines(
+    design: &Design,
+    is_meant: impl Fn(DeviceId, &Device) -> bool,
+) -> BTreeMap<Source, (usize, Vec<String>)> {
+    let mut found: BTreeMap<Source, (usize, Vec<String>)> = BTreeMap::new();
+    for (id, device) in devices(design) {
+        if device.kind == DeviceKind::Machine && is_meant(id, device) {
+            let (count, named) = found.entry(device.source).or_default();
+            *count += 1;
+            if named.len() < NAMED_MAX {
+                named.push(device.location.to_string());
+            }
+        }
+    }
+    found
+}
+
+/// Machines that are to be handed a key by a BMC that is nowhere to be reached.
+fn tell_without_bmc(design: &Design, addressed: &Addressed, findings: &mut Vec<Finding>) {
+    let mut has_bmc = vec![false; design.devices.len()];
+    for interface in &addressed.interfaces {
+        has_bmc[interface.device.index()] |= interface.audience == Audience::Bmc;
+    }
+    let lacks = |id: DeviceId, device: &Device| {
+        let trust = device.role.map(|role| &design.roles[role.index()].trust);
+        trust == Some(&Trust::Bmc) && !has_bmc[id.index()]
+    };
+    for (source, (count, named)) in machines(design, lacks) {
+        let (verb, them) = if count == 1 { ("has", "it") } else { ("have", "them") };
+        let sentence =
+            format!("{} {verb} no BMC with an address that could hand {them} a key", list(&named, count));
+        findings.push(
+            Finding::warning(Code::NoBmc, source, sentence)
+                .help("give the model a `bmc` and add a network `for` BMCs; or choose another `trust`"),
+        );
+    }
+}
+
+/// Machines that no relay can speak for.
 fn tell_unattached(
     design: &Design,
     addressed: &Addressed,
@@ -179,17 +219,7 @@ fn tell_unattached(
         let interface = &addressed.interfaces[binding.interface.index()];
         is_bound[interface.device.index()] |= interface.audience != Audience::Bmc;
     }
-    let mut unattached: BTreeMap<Source, (usize, Vec<String>)> = BTreeMap::new();
-    for (id, device) in devices(design) {
-        if device.kind == DeviceKind::Machine && !is_bound[id.index()] {
-            let (count, named) = unattached.entry(device.source).or_default();
-            *count += 1;
-            if named.len() < NAMED_MAX {
-                named.push(device.location.to_string());
-            }
-        }
-    }
-    for (source, (count, named)) in unattached {
+    for (source, (count, named)) in machines(design, |id, _| !is_bound[id.index()]) {
         let verb = if count == 1 { "is" } else { "are" };
         findings.push(
             Finding::warning(

@@ -281,6 +281,10 @@ fn what_is_wrong_is_told_in_words() {
         ("no network", small(BMC, PLAIN, &machines("u{1..3}", both))),
         ("not cabled", small(BOOT, PLAIN, &machines("u{1..5}", "").replace("      cable = {  }\n", ""))),
         (
+            "no BMC",
+            small(&format!("{BOOT}role \"r\" {{\n  trust = \"bmc\"\n}}\n"), PLAIN, &machines("u{1..2}", both)).replace("      model = \"m\"", "      role = \"r\"\n      model = \"m\""),
+        ),
+        (
             "the supernet",
             small(&BOOT.replace("}\n", "  spare = 2000\n}\n"), PLAIN, &machines("u1", both)),
         ),
@@ -325,6 +329,9 @@ fn what_is_wrong_is_told_in_words() {
             # not cabled
             ZW0309: z/p1/r1/u1, z/p1/r1/u2, z/p1/r1/u3 and 2 more are cabled to no switch that relays DHCP, so nothing can know them by place
               cable a data interface that has an untagged network to a switch whose model has `circuit_id`
+            # no BMC
+            ZW0314: z/p1/r1/u1, z/p1/r1/u2 have no BMC with an address that could hand them a key
+              give the model a `bmc` and add a network `for` BMCs; or choose another `trust`
             # the supernet
             ZW0501: 10.0.0.0/20 has 4096 addresses, but 2 pods of 4096 (2 racks of 2048 each) and 0 for the zone's own subnets are needed
               a /19 would do; or lower the capacity, or use fewer networks

@@ -5,7 +5,7 @@ use super::{
     InterfaceRow, LayoutRow, NetworkRow, OsRow, RoleRow, RouterRow, SubnetRow, ZoneRow,
 };
 use crate::dns;
-use model::design::{Design, Device, DeviceKind, PortRef};
+use model::design::{Design, Device, DeviceKind, PortRef, Trust};
 use model::plan::{Plan, Subnet};
 
 /// The document of a plan. Rows come in the order of the design's tables.
@@ -109,7 +109,12 @@ fn roles(design: &Design) -> Vec<RoleRow<'_>> {
             os: role.os.map(|os| design.systems[os.index()].name.as_str().into()),
             disks: role.disks.map(|layout| design.layouts[layout.index()].name.as_str().into()),
             ssh_keys: role.ssh_keys.as_slice().into(),
-            tpm_registers: role.tpm.as_ref().map(|trust| trust.pcrs.as_slice().into()),
+            trust: match &role.trust {
+                Trust::Port => None,
+                Trust::Bmc => Some("bmc".into()),
+                Trust::Tpm(_) => Some("tpm".into()),
+            },
+            tpm_registers: role.trust.tpm().map(|trust| trust.pcrs.as_slice().into()),
             checks: role.checks.iter().map(|check| check.path.as_str().into()).collect(),
             burn_in: role.burn_in,
             services: role.services.as_slice().into(),

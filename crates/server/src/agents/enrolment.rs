@@ -10,14 +10,15 @@ use super::{Agents, Refused};
 use api::agent::{
     Because, FromAgent, FromController, Octets, Secret, ShownQuote, ShownTpm, VERSION, VERSION_OLDEST,
 };
-use lifecycle::enrolment::{self, TOKEN_LIFE};
+use api::key_media;
+use lifecycle::enrolment::{self, Proof, TOKEN_LIFE};
 use model::event::What;
 use model::{Event, Location, Mac};
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// A whole enrolment is two frames, or three by a TPM. The rest is room for one retry.
+/// A whole enrolment is two frames, or three by a TPM; by a BMC they are on two connections. The rest is room for one retry.
 const FRAMES_MAX: usize = 4;
 
 /// Answers a peer until it has what it came for, is refused or has asked too often.
@@ -71,23 +72,40 @@ async fn token(
     let situation = (agents.look)(location);
     let seconds = u32::try_from(TOKEN_LIFE.as_secs()).unwrap_or(u32::MAX);
     let fresh = super::authority::random::<32>()?;
-    let (reply, ek_sha256) = if !situation.needs_tpm() {
-        enrolment::may_have_token(situation.peer(source), mac, now)?;
-        (FromController::Token { token: Secret(Octets(fresh.to_vec()).to_string()), seconds }, None)
-    } else {
-        enrolment::may_show_tpm(situation.peer(source))?;
-        let Some(shown) = shown else { return Ok(FromController::ShowTpm {}) };
-        let made = proved(agents, location, attestation::claim(agents, &situation, location, shown)).await?;
-        if !made.is_known {
+    let (mut whole, mut ek_sha256) = (fresh, None);
+    let told = Secret(Octets(fresh.to_vec()).to_string());
+    let proof = situation.proof();
+    let reply = match proof {
+        Proof::Port => {
             enrolment::may_have_token(situation.peer(source), mac, now)?;
+            FromController::Token { token: told, seconds }
         }
-        let (challenge, ek_sha256) = made.challenge(&fresh, seconds)?;
-        *claim = Some(made);
-        (challenge, Some(ek_sha256))
+        Proof::Bmc => {
+            enrolment::may_have_token(situation.peer(source), mac, now)?;
+            let handed = proved(agents, location, agents.by_bmc.half(location)).await?;
+            whole = key_media::token(&fresh, &handed.octets);
+            FromController::Half { told, volume: handed.volume, seconds }
+        }
+        Proof::Tpm => {
+            enrolment::may_show_tpm(situation.peer(source))?;
+            let Some(shown) = shown else { return Ok(FromController::ShowTpm {}) };
+            let made = attestation::claim(agents, &situation, location, shown);
+            let made = proved(agents, location, made).await?;
+            if !made.is_known {
+                enrolment::may_have_token(situation.peer(source), mac, now)?;
+            }
+            let (challenge, ek) = made.challenge(&fresh, seconds)?;
+            (*claim, ek_sha256) = (Some(made), Some(ek));
+            challenge
+        }
     };
-    let what =
-        What::TokenIssued { token_sha256: Sha256::digest(fresh).into(), until: now + TOKEN_LIFE, ek_sha256 };
+    let by_bmc = proof == Proof::Bmc;
+    let token_sha256 = Sha256::digest(whole).into();
+    let what = What::TokenIssued { token_sha256, until: now + TOKEN_LIFE, ek_sha256, by_bmc };
     agents.commit(Event { at: now, location: location.clone(), what }, Because::NoBoot).await?;
+    if by_bmc {
+        agents.by_bmc.hand(location);
+    }
     Ok(reply)
 }
 
@@ -114,7 +132,7 @@ async fn enrol(
     let situation = (agents.look)(location);
     enrolment::may_spend_token(situation.peer(source), token_sha256, now)?;
     let request = Request::read(spent.csr)?;
-    let tpm = if situation.needs_tpm() {
+    let tpm = if situation.proof() == Proof::Tpm {
         let claim = claim.filter(|claim| claim.location == *location);
         let claim =
             claim.ok_or_else(|| Refused::new(Because::Token, "no TPM was shown on this connection"))?;
@@ -126,6 +144,7 @@ async fn enrol(
     let issued = agents.authority.issue_agent(&request, location, now)?;
     let what = What::Enrolled { key_sha256: request.key_sha256, token_sha256: Some(token_sha256), tpm };
     agents.commit(Event { at: now, location: location.clone(), what }, Because::Token).await?;
+    agents.by_bmc.spent(location);
     Ok(issued.into_frame(now))
 }
 

@@ -123,10 +123,10 @@ pub(super) async fn perform(bmc: &mut Bmc, ask: &Ask) -> Result<Word, bmc::Error
             }
         }
         Ask::Insert { url } => {
-            bmc.insert_media(url).await?;
+            bmc.insert_media(url, "").await?;
             format!("{url} is inserted")
         }
-        Ask::Eject => match bmc.eject_media().await? {
+        Ask::Eject => match bmc.eject_media("").await? {
             0 => "nothing was inserted".to_owned(),
             _ => "it is ejected".to_owned(),
         },

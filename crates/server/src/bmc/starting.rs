@@ -1,6 +1,6 @@
 //! Starts armed machines from the network by their BMCs. Which ones, when and how often is `lifecycle::starting`'s to say.
 
-use super::perform;
+use super::{Job, perform};
 use crate::clock;
 use crate::controller::Controller;
 use api::bmc::{Ask, Source};
@@ -38,5 +38,5 @@ async fn start(controller: &Arc<Controller>, due: Due) {
     };
     let ask = Ask::Boot { from, once: true, mode: None, now: true };
     let by = format!("the controller, for {},", due.by);
-    let _ = perform(controller, &due.location, ask, &by, Arc::new(|_| {}), true).await;
+    let _ = perform(controller, &due.location, Job::Asked(ask), &by, Arc::new(|_| {}), true).await;
 }

@@ -41,7 +41,10 @@ impl Service {
             if_none_match: head.if_none_match,
             client,
         };
-        let mut reply = http::boot(&view, &asked, now).unwrap_or_else(http::refused);
+        let mut reply = match controller.bmcs.keys.image(head.path, client) {
+            Some(key) => http::octets(key.image(), &asked),
+            None => http::boot(&view, &asked, now).unwrap_or_else(http::refused),
+        };
         let machine = reply.machine.map(|device| view.plan.design.devices[device.index()].location.clone());
         let mut sending = None;
         if let Body::File { .. } = reply.body {
@@ -120,8 +123,10 @@ impl Service {
 
     fn count(&self, reply: &Reply, client: IpAddr, path: &str, machine: Option<&Location>, now: Time) {
         let traffic = self.controller.counters.of(Protocol::Http);
-        if let Body::Text(text) = &reply.body {
-            traffic.octets.add(text.len() as u64);
+        match &reply.body {
+            Body::Text(text) => traffic.octets.add(text.len() as u64),
+            Body::Octets(octets) => traffic.octets.add(octets.len() as u64),
+            Body::Empty | Body::File { .. } => {}
         }
         let Some(reason) = reply.refused else {
             // A file is counted when it is sent.

@@ -8,7 +8,7 @@ use crate::controller::Controller;
 use api::agent::Octets;
 use api::http::{
     Armed, BurnIn, BurningIn, Cable, Check, Disk, Done, Hardware, Interface, Machine, MachineRow, Machines,
-    Nic, Progress, Register, Sighting, System, Tpm, Wait, Wish,
+    Nic, Progress, Proof, Register, Sighting, System, Tpm, Wait, Wish,
 };
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
@@ -16,7 +16,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use ipnet::IpNet;
-use lifecycle::Zone;
+use lifecycle::{Zone, enrolment};
 use model::design::{Device, DeviceKind};
 use model::event::What;
 use model::facts::{self, ByBmc};
@@ -301,6 +301,11 @@ fn whole(controller: &Controller, id: DeviceId, target: &str) -> Option<Machine>
         row: row(&zone, id, device, now),
         interfaces: plan.interfaces_of(id).iter().map(|planned| interface(plan, planned, machine)).collect(),
         cables: cables(plan, id),
+        proof: match enrolment::proof(plan, id, machine) {
+            enrolment::Proof::Port => Proof::Port,
+            enrolment::Proof::Bmc => Proof::Bmc,
+            enrolment::Proof::Tpm => Proof::Tpm,
+        },
         tpm: machine.and_then(|machine| machine.tpm.as_ref()).map(tpm),
         system: system(plan, &controller.view.load().boot.site, id, machine),
         hardware: machine.and_then(|machine| machine.hardware.as_ref()).map(hardware),

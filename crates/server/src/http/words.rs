@@ -52,6 +52,10 @@ fn told(what: &What, at: Time) -> (&'static str, String) {
         What::TokenIssued { ek_sha256: Some(_), .. } => {
             ("token-issued", "a single-use token was given out that only its TPM can read".to_owned())
         }
+        What::TokenIssued { by_bmc: true, .. } => (
+            "token-issued",
+            "half of a single-use token was given out; its BMC hands over the other".to_owned(),
+        ),
         What::NotProved { sentence } => ("not-proved", format!("its agent was not believed: {sentence}")),
         What::Enrolled { tpm: Some(tpm), .. } => {
             let pcrs: Vec<String> = tpm.pcrs.iter().map(|(pcr, _)| pcr.to_string()).collect();

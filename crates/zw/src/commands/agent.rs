@@ -40,6 +40,9 @@ pub(crate) struct Args {
     /// The TPM, asked for if the role's `trust` is "tpm"; or a socket where an emulated one listens.
     #[arg(long, value_name = "DEVICE", default_value = agent::options::TPM)]
     tpm: PathBuf,
+    /// Where its drives are; on one its BMC may show half of a token, if the role's `trust` is "bmc".
+    #[arg(long, value_name = "DIRECTORY", default_value = agent::DRIVES)]
+    drives: PathBuf,
     /// This machine has no system yet: load drivers for what is in it, and take addresses by DHCP on every interface, before
     /// anything else.
     #[arg(long)]
@@ -70,6 +73,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         state_dir: args.state.clone().unwrap_or_else(|| agent::ramdisk::state_dir(args.ramdisk)),
         hardware_file: args.hardware.clone(),
         tpm: args.tpm.clone(),
+        drives: args.drives.clone(),
         is_ramdisk: args.ramdisk,
         once: args.once,
         tell: Arc::new(|notice: &Notice| say(&notice.to_string())),

@@ -6,7 +6,7 @@ use crate::commands::install::short;
 use crate::text::size;
 use crate::times;
 use anstyle::Style;
-use api::http::{Event, Machine, Refusal, Refusals, Status, System};
+use api::http::{Event, Machine, Proof, Refusal, Refusals, Status, System};
 use clap::Args as ClapArgs;
 use model::Time;
 use std::fmt::Write as _;
@@ -81,6 +81,9 @@ fn machine(machine: &Machine, now: Time) -> String {
         line("last boot", format!("{} from its first packet to ready", times::took(took)));
     }
     line("agent", if row.connected { "connected" } else { "not connected" }.to_owned());
+    if machine.proof == Proof::Bmc {
+        line("proof", "a key that its BMC hands it".to_owned());
+    }
     if let Some(tpm) = &machine.tpm {
         let registers: Vec<String> = tpm.registers.iter().map(|register| register.pcr.to_string()).collect();
         line("tpm", format!("{}, registers {}", tpm.ek_sha256, registers.join(", ")));
