@@ -106,6 +106,21 @@ fn atftp_agrees_on_every_option() {
 }
 
 #[test]
+fn both_families_are_served_in_turn() {
+    let Some(zone) = have(&["curl"]).then(Zone::served).flatten() else { return };
+    zone.network.sh(None, "mkdir /run/got");
+    for host in ["127.0.0.1", "[::1]", "127.0.0.1", "[::1]"] {
+        for scheme in ["tftp", "http"] {
+            let url = format!("{scheme}://{host}/loader/ipxe.efi");
+            let words =
+                ["curl", "--silent", "--show-error", "--max-time", "60", "--output", "/run/got/file", &url];
+            zone.network.run(Some("server"), &words).fine();
+            assert_same(&zone, "/run/got/file", &format!("{LOADERS}/ipxe.efi"));
+        }
+    }
+}
+
+#[test]
 fn curl_fetches_by_tftp() {
     let Some(zone) = zone(&["curl"]) else { return };
     let url = format!("tftp://{}/loader/ipxe.efi", zone.facts.controller);

@@ -55,7 +55,6 @@ struct Server {
     controller: Arc<Controller>,
     epoll: Epoll,
     ports: Vec<Port>,
-    inbound: Inbound,
     jobs: HashMap<u64, (Job, SocketAddr)>,
     /// Mostly one for each client.
     by_client: HashMap<SocketAddr, Vec<u64>>,
@@ -73,6 +72,7 @@ struct Server {
 struct Port {
     socket: Socket,
     number: u16,
+    inbound: Inbound,
     outbound: Outbound,
 }
 
@@ -84,13 +84,13 @@ impl Server {
         for (token, socket) in (PORTS..).zip(sockets) {
             epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, token))?;
             let is_v4 = socket.local_addr()?.is_ipv4();
-            ports.push(Port { number: sockets::port(&socket), outbound: Outbound::new(is_v4), socket });
+            let (inbound, outbound) = (Inbound::new(), Outbound::new(is_v4));
+            ports.push(Port { number: sockets::port(&socket), inbound, outbound, socket });
         }
         Ok(Self {
             controller: Arc::clone(controller),
             epoll,
             ports,
-            inbound: Inbound::new(),
             jobs: HashMap::new(),
             by_client: HashMap::new(),
             places: Places::new(TRANSFERS_MAX),
@@ -148,12 +148,12 @@ impl Server {
     fn requests(&mut self, port: usize) {
         let controller = Arc::clone(&self.controller);
         let traffic = controller.counters.of(Protocol::Tftp);
-        let Some(number) = self.ports.get(port).map(|port| port.number) else { return };
-        let count = self.inbound.receive(&self.ports[port].socket);
+        let Some(Port { socket, number, inbound, .. }) = self.ports.get_mut(port) else { return };
+        let (number, count) = (*number, inbound.receive(socket));
         traffic.received.add(count as u64);
         for position in 0..count {
             let outcome = catch_unwind(AssertUnwindSafe(|| {
-                let (packet, arrival) = self.inbound.get(position)?;
+                let (packet, arrival) = self.ports[port].inbound.get(position)?;
                 // A sender that claims to be this very socket would make us talk to ourselves for ever.
                 if arrival.from.port() == number && arrival.from.ip() == arrival.to {
                     return None;

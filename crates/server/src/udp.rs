@@ -95,7 +95,7 @@ fn is_v4(socket: &Socket) -> io::Result<bool> {
     Ok(socket.local_addr()?.is_ipv4())
 }
 
-/// Answers datagrams on several sockets of one port by one thread, until it is stopped. `answer` writes into the buffer
+/// Answers datagrams on several sockets of one family and port by one thread, until it is stopped. `answer` writes into the buffer
 /// and says where to; `None` sends nothing. A panic in it costs one datagram. What waits in an earlier socket is answered
 /// first. The kernel gives a broadcast to every socket of the port, of all threads; only the first one of the thread with
 /// `hears_broadcasts` listens to it. Where datagrams come closely, each may wait for others as long as `gather`.

@@ -33,7 +33,9 @@ impl Arrival {
     }
 }
 
-/// Room for what comes.
+/// Room for what comes to the sockets of one family. `recvmmsg` of nix 0.31 leaves the lengths of address and packet
+/// information in a header as the kernel wrote them at its last use, so after IPv4 there is too little room for IPv6: it
+/// comes without them (MSG_CTRUNC), and could not be answered.
 pub(crate) struct Inbound {
     buffers: Vec<u8>,
     headers: MultiHeaders<SockaddrStorage>,
