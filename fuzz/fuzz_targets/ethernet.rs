@@ -11,7 +11,12 @@ mod frame;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let Some(datagram) = frame::decode_udp(data) else { return };
-    assert!(datagram.payload.len() <= data.len());
-    assert_eq!(frame::decode_udp(&frame::encode_udp(&datagram)), Some(datagram), "what we write, we read");
+    if let Some(datagram) = frame::decode_udp(data) {
+        assert!(datagram.payload.len() <= data.len());
+        assert_eq!(frame::decode_udp(&frame::encode_udp(&datagram)), Some(datagram), "what we write, we read");
+    }
+    if let Some(datagram) = frame::decode_udp6(data) {
+        assert!(datagram.payload.len() <= data.len());
+        assert_eq!(frame::decode_udp6(&frame::encode_udp6(&datagram)), Some(datagram), "what we write, we read");
+    }
 });

@@ -1,7 +1,7 @@
 //! A zone on this machine.
 //!
 //! In: a plan. Out: a network namespace for every switch, machine, BMC and controller, cables between them, relays
-//! that insert Option 82, firmware that boots over the real protocols, the real controller and real agents. It decides
+//! that tell the port, firmware that boots over the real protocols, the real controller and real agents. It decides
 //! nothing of the zone: addresses, identities and states come from the plan and from the controller.
 //!
 //! | module       | what it is                                                                         |
@@ -15,7 +15,7 @@
 //! | `topology`   | plan → namespaces, bridges, cables, addresses, routes; pure                          |
 //! | `net`        | the kernel's side: namespaces, netlink, raw frames                                   |
 //! | `relay`      | the DHCP relay of a switch                                                           |
-//! | `router`     | what a switch says to who asks for an IPv6 router: nothing, at once                  |
+//! | `router`     | what a switch says to who asks for an IPv6 router                                    |
 //! | `lldp`       | who is at the other end of a cable                                                   |
 //! | `machine`    | a machine from power-on to power-off: sockets and processes around `firmware`        |
 //! | `firmware`   | BIOS PXE, UEFI PXE, UEFI HTTP, iPXE, and the DHCP client of every stage; pure         |

@@ -15,7 +15,7 @@ use crate::net::{
 use crate::topology::Kind;
 use crate::vm::tpm;
 use crate::{hardware, identity};
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use model::facts::Stage;
 use model::{Mac, Time};
 use std::collections::HashMap;
@@ -229,7 +229,7 @@ impl Machine {
         }
         for (index, (address, prefix_length)) in self.held.drain() {
             // The interface may be gone with its cable, and the address with it.
-            let _ = self.links.remove_address(index, address, prefix_length).await;
+            let _ = self.links.remove_address(index, address.into(), prefix_length).await;
         }
         (self.tell)(Doings::HoldsNone);
     }
@@ -329,10 +329,10 @@ impl Machine {
         if self.held.get(&index).is_some_and(|old| *old != new) {
             self.forget(index).await;
         }
-        self.links.add_address(index, new.0, new.1).await?;
+        self.links.add_address(index, new.0.into(), new.1).await?;
         self.held.insert(index, new);
         if let Some(router) = lease.routers.first() {
-            self.links.add_route(Ipv4Net::default(), *router).await?;
+            self.links.add_route(IpNet::V4(Ipv4Net::default()), (*router).into()).await?;
         }
         (self.tell)(Doings::Holds(index, lease.address));
         Ok(())
@@ -340,7 +340,7 @@ impl Machine {
 
     async fn forget(&mut self, index: u32) {
         if let Some((address, prefix_length)) = self.held.remove(&index) {
-            let _ = self.links.remove_address(index, address, prefix_length).await;
+            let _ = self.links.remove_address(index, address.into(), prefix_length).await;
         }
     }
 

@@ -10,8 +10,10 @@ mod namespace;
 mod packet;
 mod tap;
 
-pub(crate) use frame::{BROADCAST, Datagram, checksum, decode_udp, encode_udp};
+pub(crate) use frame::{
+    BROADCAST, Datagram, checksum, decode_udp, decode_udp6, encode_udp, encode_udp6, link_local,
+};
 pub(crate) use links::{Links, Port};
-pub(crate) use namespace::{Namespace, open_descriptors};
+pub(crate) use namespace::{Namespace, has_ipv6, open_descriptors};
 pub(crate) use packet::{Filter, PacketSocket, has_carrier};
 pub(crate) use tap::{Tap, hand_down};

@@ -1,17 +1,21 @@
-//! The DHCP relay of a switch: Option 82 in, Option 82 out, exactly as the plan says that this model writes it.
+//! The DHCP relay of a switch: Option 82 in, Option 82 out, exactly as the plan says that this model writes it. That of
+//! DHCPv6 is in [`version6`].
 //!
 //! [`Relay`] decides, on octets. The other half owns the sockets: one for frames, which tells the port that a request
 //! came in by, and one for each relay address. Every client on a port is served, ours and anybody's.
 
 use crate::error::{Doing, Error};
 use crate::net::{BROADCAST, Datagram, Filter, Namespace, PacketSocket, decode_udp, encode_udp};
-use crate::topology::{HostId, Topology};
+use crate::topology::{Bridge, End, Family, HostId, Topology};
+use model::plan::Binding;
 use model::{Mac, Plan};
 use nix::sys::socket::sockopt;
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use wire::dhcp4::{CLIENT_PORT, Message, MessageType, SERVER_PORT, insert_relay_agent, strip_relay_agent};
+
+pub(crate) mod version6;
 
 /// Clients remembered by port, to answer the right one of several ports with one identity. A lab's rack has fewer.
 const REMEMBERED_MAX: usize = 4096;
@@ -47,39 +51,63 @@ pub(crate) struct Relayed {
     pub packet: Vec<u8>,
 }
 
+/// A port of a switch that machines hang on.
+struct Hung<'a> {
+    end: &'a End,
+    bridge: &'a Bridge,
+    /// What the switch relays from.
+    address: IpAddr,
+    /// What it writes for the port.
+    binding: &'a Binding,
+}
+
+/// The ports of a switch at which it relays requests of this family.
+fn hung<'a>(
+    plan: &'a Plan,
+    topology: &'a Topology,
+    switch: HostId,
+    family: Family,
+) -> impl Iterator<Item = Hung<'a>> {
+    let host = &topology.hosts[switch];
+    let ends = topology.wires.iter().map(|wire| &wire.near).filter(move |end| end.host == switch);
+    ends.filter_map(move |end| {
+        let bridge = host.bridges.iter().find(|bridge| Some(bridge.index) == end.bridge)?;
+        let port = end.port?;
+        let subnet = plan.subnet(bridge.subnet);
+        // A switch from outside the subnet's pod or rack has no address of its own there; the gateway's, which the
+        // first router holds, is as good.
+        let own = subnet.routers.iter().find(|router| router.switch == host.device);
+        let is_first = subnet.routers.first().is_some_and(|router| router.switch == host.device);
+        let own = own.and_then(|router| family.foot(router));
+        let address = own.or(family.gateway(subnet).filter(|_| is_first))?;
+        // On a port-channel only the first member has a binding; the others report the same.
+        let own = plan.bindings.iter().find(|binding| binding.switch == host.device && binding.port == port);
+        let binding = own.or_else(|| {
+            let far = topology.wires.iter().find(|wire| wire.near == *end)?.far.port?;
+            plan.bindings.iter().find(|binding| {
+                binding.switch == host.device && plan.interface(binding.interface).ports.contains(&far)
+            })
+        })?;
+        Some(Hung { end, bridge, address, binding })
+    })
+}
+
+fn v4(address: IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    }
+}
+
 impl Relay {
     /// The relay of a switch of the plan.
     pub(crate) fn new(plan: &Plan, topology: &Topology, switch: HostId) -> Self {
-        let host = &topology.hosts[switch];
-        let mut relay = Self { controllers: crate::topology::controllers(plan), ..Self::default() };
-        for end in topology.wires.iter().map(|wire| &wire.near).filter(|end| end.host == switch) {
-            let Some(bridge) = host.bridges.iter().find(|bridge| Some(bridge.index) == end.bridge) else {
-                continue;
-            };
-            let Some(port) = end.port else { continue };
-            let subnet = plan.subnet(bridge.subnet);
-            // A switch from outside the subnet's pod or rack has no address of its own there; the gateway's, which the
-            // first router holds, is as good.
-            let own = subnet
-                .routers
-                .iter()
-                .find(|router| router.switch == host.device)
-                .and_then(|router| router.v4);
-            let is_first = subnet.routers.first().is_some_and(|router| router.switch == host.device);
-            let Some(giaddr) = own.or(subnet.gateway4.filter(|_| is_first)) else { continue };
-            // On a port-channel only the first member has a binding; the others report the same.
-            let own =
-                plan.bindings.iter().find(|binding| binding.switch == host.device && binding.port == port);
-            let binding = own.or_else(|| {
-                let far = topology.wires.iter().find(|wire| wire.near == *end)?.far.port?;
-                plan.bindings.iter().find(|binding| {
-                    binding.switch == host.device && plan.interface(binding.interface).ports.contains(&far)
-                })
-            });
-            if let Some(binding) = binding {
-                let (circuit_id, remote_id) = (binding.circuit_id.clone(), binding.remote_id.clone());
-                relay.ports.insert(end.index, Port { circuit_id, remote_id, giaddr, mac: bridge.mac });
-            }
+        let controllers = crate::topology::controllers(plan, Family::V4).into_iter().filter_map(v4).collect();
+        let mut relay = Self { controllers, ..Self::default() };
+        for Hung { end, bridge, address, binding } in hung(plan, topology, switch, Family::V4) {
+            let Some(giaddr) = v4(address) else { continue };
+            let (circuit_id, remote_id) = (binding.circuit_id.clone(), binding.remote_id.clone());
+            relay.ports.insert(end.index, Port { circuit_id, remote_id, giaddr, mac: bridge.mac });
         }
         relay
     }
@@ -161,7 +189,8 @@ pub(crate) async fn serve(relay: Relay, namespace: &Namespace) -> Result<(), Err
     let controllers = relay.controllers.clone();
     let mut sockets = HashMap::new();
     for address in relay.addresses() {
-        sockets.insert(address, Arc::new(relay_socket(namespace, address)?));
+        let socket = relay_socket(namespace, (address, SERVER_PORT).into())?;
+        sockets.insert(address, Arc::new(socket));
     }
     let relay = Arc::new(Mutex::new(relay));
     let mut replies = tokio::task::JoinSet::new();
@@ -199,10 +228,9 @@ async fn hand_on_replies(
     }
 }
 
-fn relay_socket(namespace: &Namespace, address: Ipv4Addr) -> Result<tokio::net::UdpSocket, Error> {
+fn relay_socket(namespace: &Namespace, address: SocketAddr) -> Result<tokio::net::UdpSocket, Error> {
     let socket = namespace.run(|| {
-        let socket =
-            UdpSocket::bind((address, SERVER_PORT)).doing(|| format!("bind {address}:{SERVER_PORT}"))?;
+        let socket = UdpSocket::bind(address).doing(|| format!("bind {address}"))?;
         socket.set_nonblocking(true).doing(|| "prepare a relay's socket")?;
         // A rack that powers on sends all its requests at once.
         let _ = nix::sys::socket::setsockopt(&socket, sockopt::RcvBuf, &(1 << 20));

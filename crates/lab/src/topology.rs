@@ -7,15 +7,16 @@
 //! between the two switches, if there is one, and is cut with it.
 //!
 //! Left out, because plain veth and bridge cannot show it: tagged networks on machine ports, and bonding (the first
-//! cabled member carries the address). IPv6 is off; see `net::namespace`.
+//! cabled member carries the address).
 
 use crate::identity;
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use model::design::{Audience, DeviceKind, PortRef};
 use model::ids::{DeviceId, SubnetId};
+use model::plan::{Interface, Router, Subnet};
 use model::{Mac, Plan};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// Position of a host in [`Topology::hosts`].
 pub(crate) type HostId = usize;
@@ -42,6 +43,44 @@ pub(crate) enum Kind {
     Bmc,
 }
 
+/// A family of addresses, and where the plan has its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    fn prefix(self, subnet: &Subnet) -> Option<IpNet> {
+        match self {
+            Self::V4 => subnet.v4.map(IpNet::V4),
+            Self::V6 => subnet.v6.map(IpNet::V6),
+        }
+    }
+
+    pub(crate) fn gateway(self, subnet: &Subnet) -> Option<IpAddr> {
+        match self {
+            Self::V4 => subnet.gateway4.map(IpAddr::V4),
+            Self::V6 => subnet.gateway6.map(IpAddr::V6),
+        }
+    }
+
+    /// A switch's own address in a subnet that it routes.
+    pub(crate) fn foot(self, router: &Router) -> Option<IpAddr> {
+        match self {
+            Self::V4 => router.v4.map(IpAddr::V4),
+            Self::V6 => router.v6.map(IpAddr::V6),
+        }
+    }
+
+    fn address(self, interface: &Interface) -> Option<IpAddr> {
+        match self {
+            Self::V4 => interface.v4.map(IpAddr::V4),
+            Self::V6 => interface.v6.map(IpAddr::V6),
+        }
+    }
+}
+
 /// One namespace.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Host {
@@ -52,9 +91,9 @@ pub(crate) struct Host {
     /// Its bridges, one for each subnet; switches only.
     pub bridges: Vec<Bridge>,
     /// Its fixed addresses, by interface number: those of switches and controllers. Others ask for theirs.
-    pub addresses: Vec<(u32, Ipv4Addr, u8)>,
+    pub addresses: Vec<(u32, IpAddr, u8)>,
     /// Its fixed routes.
-    pub routes: Vec<(Ipv4Net, Ipv4Addr)>,
+    pub routes: Vec<(IpNet, IpAddr)>,
     next_index: u32,
 }
 
@@ -103,6 +142,14 @@ impl Topology {
     /// The host of a device: a machine's own, not its BMC's.
     pub(crate) fn host_of(&self, device: DeviceId) -> Option<HostId> {
         self.hosts.iter().position(|host| host.device == device && host.kind != Kind::Bmc)
+    }
+
+    /// The name of an interface of a host.
+    pub(crate) fn interface_name(&self, host: HostId, index: u32) -> Option<&str> {
+        let bridge = self.hosts[host].bridges.iter().find(|bridge| bridge.index == index);
+        let ends = self.wires.iter().flat_map(|wire| [&wire.near, &wire.far]);
+        let end = || ends.filter(|end| end.host == host).find(|end| end.index == index);
+        bridge.map(|bridge| &bridge.name).or_else(|| Some(&end()?.name)).map(String::as_str)
     }
 
     /// The BMC of a device.
@@ -209,7 +256,7 @@ fn add_bridges(plan: &Plan, topology: &mut Topology, hosts: &Hosts, access: &BTr
     for (port, at) in access {
         wanted.extend([at.data, at.bmc].into_iter().flatten().map(|subnet| (port.device, subnet)));
     }
-    for (index, subnet) in plan.subnets.iter().enumerate().filter(|(_, subnet)| subnet.v4.is_some()) {
+    for (index, subnet) in plan.subnets.iter().enumerate() {
         wanted.extend(subnet.routers.iter().map(|router| (router.switch, SubnetId::from_index(index))));
     }
     for interface in plan.interfaces.iter().filter(|interface| interface.audience == Audience::Switch) {
@@ -222,21 +269,25 @@ fn add_bridges(plan: &Plan, topology: &mut Topology, hosts: &Hosts, access: &BTr
         let name = format!("br{}", host.bridges.len());
         let index = host.take_index();
         host.bridges.push(Bridge { index, mac: identity::mac(location.as_str(), 0, &name), name, subnet });
-        let Some(prefix) = plan.subnet(subnet).v4 else { continue };
-        let routers = &plan.subnet(subnet).routers;
-        let own = routers.iter().find(|router| router.switch == switch).and_then(|router| router.v4);
-        let gateway =
-            plan.subnet(subnet).gateway4.filter(|_| routers.first().is_some_and(|r| r.switch == switch));
-        let management = plan
-            .interfaces_of(switch)
-            .iter()
-            .find(|interface| interface.audience == Audience::Switch && interface.subnet == subnet)
-            .and_then(|interface| interface.v4);
-        // The switch's own address first: the kernel speaks from the first of a prefix.
-        let addresses: BTreeSet<_> = [own, gateway, management].into_iter().flatten().collect();
-        let first = management.or(own).or(gateway);
-        let order = first.into_iter().chain(addresses.into_iter().filter(|address| Some(*address) != first));
-        host.addresses.extend(order.map(|address| (index, address, prefix.prefix_len())));
+        for family in [Family::V4, Family::V6] {
+            let Some(prefix) = family.prefix(plan.subnet(subnet)) else { continue };
+            let routers = &plan.subnet(subnet).routers;
+            let own =
+                routers.iter().find(|router| router.switch == switch).and_then(|router| family.foot(router));
+            let is_first = routers.first().is_some_and(|router| router.switch == switch);
+            let gateway = family.gateway(plan.subnet(subnet)).filter(|_| is_first);
+            let management = plan
+                .interfaces_of(switch)
+                .iter()
+                .find(|interface| interface.audience == Audience::Switch && interface.subnet == subnet)
+                .and_then(|interface| family.address(interface));
+            // The switch's own address first: the kernel speaks from the first of a prefix.
+            let addresses: BTreeSet<_> = [own, gateway, management].into_iter().flatten().collect();
+            let first = management.or(own).or(gateway);
+            let order =
+                first.into_iter().chain(addresses.into_iter().filter(|address| Some(*address) != first));
+            host.addresses.extend(order.map(|address| (index, address, prefix.prefix_len())));
+        }
     }
 }
 
@@ -368,9 +419,6 @@ fn arm(plan: &Plan, topology: &mut Topology, host: HostId, subnet: SubnetId) -> 
 /// A controller's addresses are fixed: it answers the others, nobody answers it.
 fn add_controller_addresses(plan: &Plan, topology: &mut Topology) {
     for interface in plan.interfaces.iter().filter(|interface| interface.audience == Audience::Controller) {
-        let (Some(address), Some(prefix)) = (interface.v4, plan.subnet(interface.subnet).v4) else {
-            continue;
-        };
         if is_tagged(plan, interface.subnet) {
             continue;
         }
@@ -378,8 +426,12 @@ fn add_controller_addresses(plan: &Plan, topology: &mut Topology) {
             topology.hosts[end.host].kind == Kind::Controller
                 && end.port.is_some_and(|port| interface.ports.contains(&port))
         });
-        if let Some((host, index)) = end.map(|end| (end.host, end.index)) {
-            topology.hosts[host].addresses.push((index, address, prefix.prefix_len()));
+        let Some((host, index)) = end.map(|end| (end.host, end.index)) else { continue };
+        for family in [Family::V4, Family::V6] {
+            let prefix = family.prefix(plan.subnet(interface.subnet));
+            if let Some((address, prefix)) = family.address(interface).zip(prefix) {
+                topology.hosts[host].addresses.push((index, address, prefix.prefix_len()));
+            }
         }
     }
 }
@@ -389,14 +441,18 @@ fn add_controller_addresses(plan: &Plan, topology: &mut Topology) {
 /// Controllers also get a route to each relay's own address by way of that very switch, so that a request is answered
 /// to the switch that asked, also while its neighbour is down.
 fn add_routes(plan: &Plan, topology: &mut Topology) {
+    add_routes_of(plan, topology, Family::V4);
+    add_routes_of(plan, topology, Family::V6);
+}
+
+fn add_routes_of(plan: &Plan, topology: &mut Topology, family: Family) {
     // Each host's foot in each subnet that it has an address in.
-    let mut feet: Vec<HashMap<SubnetId, Ipv4Addr>> = Vec::with_capacity(topology.hosts.len());
+    let mut feet: Vec<HashMap<SubnetId, IpAddr>> = Vec::with_capacity(topology.hosts.len());
     for host in &topology.hosts {
         let mut own = HashMap::new();
         for (_, address, _) in &host.addresses {
-            let subnet =
-                plan.subnets.iter().position(|subnet| subnet.v4.is_some_and(|net| net.contains(address)));
-            if let Some(subnet) = subnet {
+            let is_in = |subnet| family.prefix(subnet).is_some_and(|net: IpNet| net.contains(address));
+            if let Some(subnet) = plan.subnets.iter().position(is_in) {
                 own.entry(SubnetId::from_index(subnet)).or_insert(*address);
             }
         }
@@ -421,7 +477,7 @@ fn add_routes(plan: &Plan, topology: &mut Topology) {
             continue;
         }
         for (index, subnet) in plan.subnets.iter().enumerate() {
-            let Some(prefix) = subnet.v4 else { continue };
+            let Some(prefix) = family.prefix(subnet) else { continue };
             let attached = feet[id].contains_key(&SubnetId::from_index(index));
             let routers =
                 subnet.routers.iter().filter_map(|router| Some((router, *host_of.get(&router.switch)?)));
@@ -431,7 +487,7 @@ fn add_routes(plan: &Plan, topology: &mut Topology) {
                     routes.push((id, prefix, gateway));
                 }
                 if host.kind == Kind::Controller && !attached {
-                    routes.extend(router.v4.map(|own| (id, Ipv4Net::from(own), gateway)));
+                    routes.extend(family.foot(router).map(|own| (id, IpNet::from(own), gateway)));
                 }
             }
         }
@@ -459,12 +515,12 @@ pub(crate) fn asking(plan: &Plan, topology: &Topology, host: HostId) -> Vec<Vec<
         .collect()
 }
 
-/// The IPv4 addresses of the controllers, in the design's order.
-pub(crate) fn controllers(plan: &Plan) -> Vec<Ipv4Addr> {
+/// The addresses of the controllers, in the design's order.
+pub(crate) fn controllers(plan: &Plan, family: Family) -> Vec<IpAddr> {
     let interfaces = plan.interfaces.iter().filter(|interface| interface.audience == Audience::Controller);
     interfaces
         .filter(|interface| !is_tagged(plan, interface.subnet))
-        .filter_map(|interface| interface.v4)
+        .filter_map(|interface| family.address(interface))
         .collect()
 }
 

@@ -295,9 +295,10 @@ impl Machine {
             Accelerator::Kvm => "KVM",
             Accelerator::Tcg => "TCG",
         };
+        let ipv6 = if self.choice.ipv6 { " IPv6" } else { "" };
         let secure_boot = if self.choice.secure_boot { ", Secure Boot" } else { "" };
         let tpm = if self.choice.tpm { ", TPM" } else { "" };
-        format!("{firmware}{secure_boot}{tpm}, {accelerator}")
+        format!("{firmware}{ipv6}{secure_boot}{tpm}, {accelerator}")
     }
 
     /// The files that a machine has: what it did not have yet is as it comes from the factory.

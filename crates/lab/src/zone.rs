@@ -16,16 +16,17 @@ use crate::control::{self, Phase, Progress};
 use crate::directory::Directory;
 use crate::error::{Doing, Error};
 use crate::machine::{self, Body, Command, Doings};
-use crate::net::{Namespace, Tap, open_descriptors};
-use crate::topology::{self, Kind, Topology, Wire};
+use crate::net::{Namespace, Tap, has_ipv6, open_descriptors};
+use crate::topology::{self, Family, Kind, Topology, Wire};
 use crate::{fetch, lldp, load, mirror, relay, router, supervisor, vm};
-use model::design::DeviceKind;
+use model::design::{Audience, DeviceKind};
 use model::facts::Stage;
 use model::ids::DeviceId;
 use model::roster::Roster;
 use model::{Mac, Plan, Time};
 use std::collections::HashMap;
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -107,7 +108,9 @@ fn enter(start: Start) -> Result<(), Error> {
     check(&plan, &topology)?;
     let mut real = vm::chosen(&plan, &topology, &start.real)?;
     for (host, choice) in &mut real {
-        choice.tpm |= has_tpm(&plan, topology.hosts[*host].device);
+        let device = topology.hosts[*host].device;
+        choice.tpm |= has_tpm(&plan, device);
+        choice.ipv6 |= !choice.firmware.is_bios() && has_ipv6_alone(&plan, device);
     }
     vm::check(real.values(), start.loaders.is_some())?;
     if topology.hosts.iter().any(|host| host.kind == Kind::Machine && has_tpm(&plan, host.device)) {
@@ -128,8 +131,15 @@ fn enter(start: Start) -> Result<(), Error> {
 
 /// What a design needs to be powered on here.
 fn check(plan: &Plan, topology: &Topology) -> Result<(), Error> {
-    if topology::controllers(plan).is_empty() {
-        return Err(Error::new("power on the zone: the design draws no controller with an IPv4 address"));
+    let has_controller = |family| !topology::controllers(plan, family).is_empty();
+    if !has_controller(Family::V4) && !has_controller(Family::V6) {
+        return Err(Error::new("power on the zone: the design draws no controller with an address"));
+    }
+    let is_ipv6_alone = |subnet: &model::plan::Subnet| subnet.v4.is_none() && subnet.v6.is_some();
+    if plan.subnets.iter().any(is_ipv6_alone) && !has_ipv6() {
+        return Err(Error::new(
+            "power on the zone: it has networks of IPv6 alone, and this kernel has no IPv6",
+        ));
     }
     let may = open_descriptors()?;
     let need = 256 + topology.hosts.len() as u64 * DESCRIPTORS_PER_HOST;
@@ -185,7 +195,9 @@ fn first_progress(plan: &Plan, topology: &Topology) -> Progress {
         machines: machines
             .map(|host| {
                 let device = &plan.design.devices[host.device.index()];
-                let address = plan.interfaces_of(host.device).iter().find_map(|interface| interface.v4);
+                let interfaces = plan.interfaces_of(host.device).iter();
+                let mut addresses = interfaces.map(|it| (it.v4.map(IpAddr::V4), it.v6.map(IpAddr::V6)));
+                let address = addresses.find_map(|(v4, v6)| v4.or(v6));
                 control::Machine {
                     location: device.location.to_string(),
                     name: device.name.clone(),
@@ -203,6 +215,14 @@ fn first_progress(plan: &Plan, topology: &Topology) -> Progress {
 /// Whether nothing but a TPM says who it is.
 fn has_tpm(plan: &Plan, device: DeviceId) -> bool {
     lifecycle::attestation::wanted(plan, device).is_some()
+}
+
+/// Whether it is given no IPv4 address.
+fn has_ipv6_alone(plan: &Plan, device: DeviceId) -> bool {
+    let own = plan.interfaces_of(device).iter().filter(|interface| interface.audience == Audience::Machine);
+    let (mut v4, mut v6) = (false, false);
+    own.for_each(|interface| (v4, v6) = (v4 || interface.v4.is_some(), v6 || interface.v6.is_some()));
+    v6 && !v4
 }
 
 fn boots_own_disk(plan: &Plan, device: DeviceId) -> bool {
@@ -262,6 +282,15 @@ impl Zone {
                 Some((end.index, topology::port_name(&self.plan, end.port?).to_owned(), end.mac))
             })
             .collect();
+        let relay6 = relay::version6::Relay::new(&self.plan, &self.topology, id);
+        if !relay6.addresses().is_empty() && has_ipv6() {
+            let (namespace, switch) = (namespace.clone(), name.clone());
+            tokio::spawn(async move {
+                if let Err(error) = relay::version6::serve(relay6, &namespace).await {
+                    let _ = writeln!(io::stderr(), "DHCPv6 relay of {switch}: failed to {}", error.chain());
+                }
+            });
+        }
         if !relay.addresses().is_empty() {
             let namespace = namespace.clone();
             let switch = name.clone();
@@ -271,14 +300,13 @@ impl Zone {
                 }
             });
         }
-        let is_real = |wire: &&Wire| wire.near.host == id && self.real.contains_key(&wire.far.host);
-        let to_real: Vec<_> =
-            self.topology.wires.iter().filter(is_real).map(|wire| (wire.near.index, wire.near.mac)).collect();
-        if !to_real.is_empty() {
+        // Played machines ask for no router.
+        if !self.real.is_empty() {
+            let links: Vec<_> = self.links_of(id).collect();
             let (namespace, switch) = (namespace.clone(), name.clone());
             tokio::spawn(async move {
-                if let Err(error) = router::serve(&namespace, to_real).await {
-                    let _ = writeln!(io::stderr(), "routers of {switch}: failed to {}", error.chain());
+                if let Err(error) = router::serve(&namespace, links).await {
+                    let _ = writeln!(io::stderr(), "router {switch}: failed to {}", error.chain());
                 }
             });
         }
@@ -288,6 +316,21 @@ impl Zone {
             }
         });
         Ok(())
+    }
+
+    /// The subnets that a switch routes; and those that nobody does, in which a machine is told so.
+    fn links_of(&self, id: topology::HostId) -> impl Iterator<Item = router::Link> {
+        let host = &self.topology.hosts[id];
+        host.bridges.iter().filter_map(|bridge| {
+            let subnet = self.plan.subnet(bridge.subnet);
+            let is_router = subnet.routers.iter().any(|router| router.switch == host.device);
+            let prefix = subnet.v6.filter(|_| is_router && has_ipv6());
+            (is_router || subnet.routers.is_empty()).then_some(router::Link {
+                index: bridge.index,
+                mac: bridge.mac,
+                prefix,
+            })
+        })
     }
 
     fn start_machine(self: &Arc<Self>, id: topology::HostId) -> Result<(), Error> {

@@ -18,7 +18,7 @@ mod write;
 mod tests;
 
 pub use message::{Association, AssociationKind, Message, Options};
-pub use packet::{Malformed, Packet, Relay};
+pub use packet::{Malformed, Packet, Relay, relay_reply};
 pub use request::{Request, relay_forward};
 pub use write::{Reply, TooLarge};
 

@@ -5,13 +5,14 @@
 
 use super::Namespace;
 use crate::error::{Doing, Error};
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use model::Mac;
+use rtnetlink::packet_route::address::AddressHeaderFlags;
 use rtnetlink::packet_route::link::{InfoData, InfoVeth};
 use rtnetlink::{
     AddressMessageBuilder, Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
 };
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A netlink socket in one namespace.
 #[derive(Debug)]
@@ -153,16 +154,16 @@ impl Links {
     pub(crate) async fn add_address(
         &self,
         index: u32,
-        address: Ipv4Addr,
+        address: IpAddr,
         prefix_length: u8,
     ) -> Result<(), Error> {
-        self.handle
-            .address()
-            .add(index, address.into(), prefix_length)
-            .replace()
-            .execute()
-            .await
-            .doing(|| format!("put {address}/{prefix_length} on interface {index}"))
+        let mut add = self.handle.address().add(index, address, prefix_length).replace();
+        if address.is_ipv6() {
+            // Otherwise it is in doubt for a moment, also where nobody is asked (accept_dad 0), and no socket can be bound to it.
+            add.message_mut().header.flags |= AddressHeaderFlags::Nodad;
+        }
+        let words = || format!("put {address}/{prefix_length} on interface {index}");
+        add.execute().await.doing(words)
     }
 
     /// Takes an address off an interface.
@@ -172,11 +173,17 @@ impl Links {
     pub(crate) async fn remove_address(
         &self,
         index: u32,
-        address: Ipv4Addr,
+        address: IpAddr,
         prefix_length: u8,
     ) -> Result<(), Error> {
-        let message =
-            AddressMessageBuilder::<Ipv4Addr>::new().index(index).address(address, prefix_length).build();
+        let message = match address {
+            IpAddr::V4(v4) => {
+                AddressMessageBuilder::<Ipv4Addr>::new().index(index).address(v4, prefix_length).build()
+            }
+            IpAddr::V6(v6) => {
+                AddressMessageBuilder::<Ipv6Addr>::new().index(index).address(v6, prefix_length).build()
+            }
+        };
         self.handle
             .address()
             .del(message)
@@ -185,21 +192,23 @@ impl Links {
             .doing(|| format!("take {address}/{prefix_length} off interface {index}"))
     }
 
-    /// Adds a route through a gateway.
+    /// Adds a route through a gateway of the same family.
     ///
     /// # Errors
     /// As netlink says.
-    pub(crate) async fn add_route(&self, to: Ipv4Net, gateway: Ipv4Addr) -> Result<(), Error> {
-        let message = RouteMessageBuilder::<Ipv4Addr>::new()
-            .destination_prefix(to.network(), to.prefix_len())
-            .gateway(gateway)
-            .build();
-        self.handle
-            .route()
-            .add(message)
-            .replace()
-            .execute()
-            .await
-            .doing(|| format!("route {to} via {gateway}"))
+    pub(crate) async fn add_route(&self, to: IpNet, gateway: IpAddr) -> Result<(), Error> {
+        let words = || format!("route {to} via {gateway}");
+        let message = match (to, gateway) {
+            (IpNet::V4(to), IpAddr::V4(gateway)) => RouteMessageBuilder::<Ipv4Addr>::new()
+                .destination_prefix(to.network(), to.prefix_len())
+                .gateway(gateway)
+                .build(),
+            (IpNet::V6(to), IpAddr::V6(gateway)) => RouteMessageBuilder::<Ipv6Addr>::new()
+                .destination_prefix(to.network(), to.prefix_len())
+                .gateway(gateway)
+                .build(),
+            _ => return Err(Error::new(words())),
+        };
+        self.handle.route().add(message).replace().execute().await.doing(words)
     }
 }

@@ -8,6 +8,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::path::Path;
 use std::sync::Arc;
 
 /// More open files than any lab needs; a soft limit of millions makes some programs slow, which close every one.
@@ -20,8 +21,8 @@ pub(crate) struct Namespace(Arc<File>);
 impl Namespace {
     /// A new one: loopback only and down, IPv6 off, no reverse-path filter.
     ///
-    /// IPv6 is off because the lab's firmware speaks IPv4 only; duplicate address detection and multicast reports on a
-    /// thousand idle links would cost more than the whole boot.
+    /// IPv6 is off until [`Self::speak_ipv6`]: duplicate address detection and multicast reports on a thousand idle links
+    /// would cost more than the whole boot.
     ///
     /// # Errors
     /// If the kernel refuses it: no privilege, or `user.max_net_namespaces` is reached.
@@ -34,11 +35,15 @@ impl Namespace {
                 let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{place}/disable_ipv6"), "1");
                 let _ = fs::write(format!("/proc/sys/net/ipv4/conf/{place}/rp_filter"), "0");
             }
+            // All addresses are the plan's: none is in doubt, and no router is asked for one.
+            let _ = fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
+            let _ = fs::write("/proc/sys/net/ipv6/conf/default/accept_ra", "0");
             if forwards {
                 fs::write("/proc/sys/net/ipv4/ip_forward", "1").doing(|| "let a switch forward packets")?;
                 // Two routes to one neighbour are by design here; a redirect would only confuse.
                 let _ = fs::write("/proc/sys/net/ipv4/conf/all/send_redirects", "0");
                 let _ = fs::write("/proc/sys/net/ipv4/conf/default/send_redirects", "0");
+                let _ = fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1");
             }
             Ok(Self(Arc::new(file)))
         })
@@ -55,6 +60,20 @@ impl Namespace {
         })
     }
 
+    /// Turns IPv6 on for these interfaces and the loopback.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub(crate) fn speak_ipv6(&self, interfaces: &[&str]) -> Result<(), Error> {
+        self.run(|| {
+            for name in ["lo"].iter().chain(interfaces) {
+                fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "0")
+                    .doing(|| format!("turn IPv6 on for {name}"))?;
+            }
+            Ok(())
+        })
+    }
+
     /// The descriptor's number, for netlink messages that name a namespace by it.
     pub(super) fn number(&self) -> RawFd {
         self.0.as_raw_fd()
@@ -65,6 +84,11 @@ impl AsFd for Namespace {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// Whether this machine's kernel has IPv6.
+pub(crate) fn has_ipv6() -> bool {
+    Path::new("/proc/sys/net/ipv6/conf/default/disable_ipv6").exists()
 }
 
 /// Runs `work` on a thread of its own and waits for it.

@@ -21,6 +21,8 @@ use tokio::io::Interest;
 pub(crate) enum Filter {
     /// UDP over IPv4 to this port.
     UdpTo(u16),
+    /// UDP over IPv6 to this port, without extension headers.
+    Udp6To(u16),
     /// Frames of this Ethernet type.
     EtherType(u16),
 }
@@ -148,6 +150,18 @@ impl Filter {
                 op(JUMP_IF_ANY_BIT, 4, 0, 0x1fff),
                 op(LOAD_IP_HEADER_LENGTH, 0, 0, 14),
                 op(LOAD_HALF_INDEXED, 0, 0, 16),
+                op(JUMP_IF_EQUAL, 0, 1, u32::from(port)),
+                op(RETURN, 0, 0, u32::from(u16::MAX)),
+                op(RETURN, 0, 0, 0),
+            ],
+            Filter::Udp6To(port) => vec![
+                op(LOAD_BYTE, 0, 0, PACKET_TYPE_AT),
+                op(JUMP_IF_EQUAL, 7, 0, OUTGOING),
+                op(LOAD_HALF, 0, 0, 12),
+                op(JUMP_IF_EQUAL, 0, 5, 0x86dd),
+                op(LOAD_BYTE, 0, 0, 20),
+                op(JUMP_IF_EQUAL, 0, 3, 17),
+                op(LOAD_HALF, 0, 0, 56),
                 op(JUMP_IF_EQUAL, 0, 1, u32::from(port)),
                 op(RETURN, 0, 0, u32::from(u16::MAX)),
                 op(RETURN, 0, 0, 0),

@@ -8,8 +8,8 @@ use wire::dhcp4::{Request, code};
 
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 9];
 
-/// The relay of the first leaf of the pocket zone, and the interface of its port 3.
-fn relay() -> (Relay, u32) {
+/// The first leaf of the pocket zone, and the interface of its port 3.
+pub(super) fn leaf() -> (Plan, Topology, HostId, u32) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/pocket");
     let plan = crate::load::load(&directory).unwrap_or_else(|error| panic!("{}", error.line())).0;
     let topology = topology(&plan);
@@ -22,7 +22,14 @@ fn relay() -> (Relay, u32) {
         .expect("a leaf");
     let port =
         topology.wires.iter().find(|wire| wire.near.host == leaf && wire.near.name == "swp3").expect("swp3");
-    (Relay::new(&plan, &topology, leaf), port.near.index)
+    let port = port.near.index;
+    (plan, topology, leaf, port)
+}
+
+/// Its relay.
+fn relay() -> (Relay, u32) {
+    let (plan, topology, leaf, port) = leaf();
+    (Relay::new(&plan, &topology, leaf), port)
 }
 
 fn datagram<'a>(to: Ipv4Addr, payload: &'a [u8]) -> Datagram<'a> {

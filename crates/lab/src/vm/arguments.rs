@@ -22,6 +22,12 @@ pub(super) const IPXE: &str = "/usr/lib/ipxe/ipxe.lkrn";
 pub(super) const CHAIN: &str = "undionly.ipxe";
 /// Its disks are in here, which leads to where there is room.
 pub(super) const DISKS: &str = "disks";
+/// How long firmware of IPv6 waits for a key before it boots, as boards do.
+///
+/// OVMF 2022.11 makes its link-local addresses when it finds its network interfaces, and tries none for a second (duplicate address
+/// detection). If the first boot option is HTTP, it asks for an address before that: "Error: Could not retrieve NBP file size from
+/// HTTP server", on each interface at once, and then nothing is left to boot from. PXE as first option waits for it.
+const KEY_WAIT_MILLISECONDS: u32 = 5000;
 /// What its serial port said, and where it listens.
 pub(super) const CONSOLE_LOG: &str = "console.log";
 pub(super) const CONSOLE_SOCKET: &str = "console.sock";
@@ -85,10 +91,14 @@ pub(super) fn arguments(machine: &Machine<'_>) -> Vec<String> {
         let code = if choice.secure_boot { OVMF_SECURE } else { OVMF };
         add("-drive", format!("if=pflash,format=raw,unit=0,readonly=on,file={code}"));
         add("-drive", format!("if=pflash,format=raw,unit=1,file={OWN_VARIABLES}"));
-        // The lab speaks IPv4: each option of IPv6 would be a minute of asking nobody.
-        add("-fw_cfg", "name=opt/org.tianocore/IPv6Support,string=n".to_owned());
+        // As in a rack that people have set up: each option of a family that nobody answers in would be a minute of asking.
+        let (family, other) = if choice.ipv6 { ("IPv6", "IPv4") } else { ("IPv4", "IPv6") };
+        add("-fw_cfg", format!("name=opt/org.tianocore/{other}Support,string=n"));
         if choice.firmware == Firmware::UefiHttp {
-            add("-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n".to_owned());
+            add("-fw_cfg", format!("name=opt/org.tianocore/{family}PXESupport,string=n"));
+        }
+        if choice.ipv6 {
+            add("-boot", format!("menu=on,splash-time={KEY_WAIT_MILLISECONDS}"));
         }
         if choice.secure_boot {
             add("-global", "driver=cfi.pflash01,property=secure,value=on".to_owned());
@@ -191,7 +201,10 @@ mod tests {
     use model::facts::{Disk, Nic as Found};
 
     fn check(choice: &str, accelerator: Accelerator, disks: &[&str], expected: &Expect) {
-        let choice: Choice = choice.parse().expect("a choice");
+        expected.assert_eq(&lines(&choice.parse().expect("a choice"), accelerator, disks));
+    }
+
+    fn lines(choice: &Choice, accelerator: Accelerator, disks: &[&str]) -> String {
         let mac = Mac([2, 0, 0, 0, 0, 1]);
         let nic = Found { name: "eno1".to_owned(), mac, mbps: Some(10_000), neighbour: None };
         let disks = disks.iter().enumerate().map(|(number, kind)| Disk {
@@ -211,7 +224,7 @@ mod tests {
             system: String::new(),
         };
         let machine = Machine {
-            choice: &choice,
+            choice,
             accelerator,
             hardware: &hardware,
             firmware_version: Some("1.0, a beta"),
@@ -221,7 +234,7 @@ mod tests {
             tpm: choice.tpm.then_some(11),
         };
         let lines = arguments(&machine).join(" ").replace(" -", "\n-");
-        expected.assert_eq(&format!("{lines}\n"));
+        format!("{lines}\n")
     }
 
     #[test]
@@ -269,6 +282,20 @@ mod tests {
             -S
         "#]],
         );
+    }
+
+    #[test]
+    fn the_families_and_ways_that_uefi_is_set_to() {
+        let told = |choice: &str| {
+            let choice: Choice = choice.parse().expect("a choice");
+            let lines = lines(&choice, Accelerator::Kvm, &[]);
+            let told = lines.lines().filter_map(|line| line.strip_prefix("-fw_cfg name=opt/org.tianocore/"));
+            told.collect::<Vec<_>>().join(" ")
+        };
+        expect!["IPv6Support,string=n"].assert_eq(&told("u01"));
+        expect!["IPv6Support,string=n IPv4PXESupport,string=n"].assert_eq(&told("u01,uefi-http"));
+        expect!["IPv4Support,string=n"].assert_eq(&told("u01,ipv6"));
+        expect!["IPv4Support,string=n IPv6PXESupport,string=n"].assert_eq(&told("u01,uefi-http,ipv6"));
     }
 
     #[test]

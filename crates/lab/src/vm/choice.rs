@@ -31,7 +31,7 @@ impl Firmware {
         (Self::BiosUndionly, "bios-undionly"),
     ];
 
-    pub(super) fn is_bios(self) -> bool {
+    pub(crate) fn is_bios(self) -> bool {
         matches!(self, Self::Bios | Self::BiosUndionly)
     }
 }
@@ -47,6 +47,8 @@ pub struct Choice {
     pub secure_boot: bool,
     /// It has a TPM 2.0.
     pub tpm: bool,
+    /// Its UEFI is set to IPv6 alone; otherwise it is set to IPv4 alone. A BIOS asks by both.
+    pub ipv6: bool,
 }
 
 /// A choice that was not understood.
@@ -67,7 +69,8 @@ impl FromStr for Choice {
     fn from_str(text: &str) -> Result<Self, NotAChoice> {
         let mut words = text.split(',');
         let target = words.next().unwrap_or_default().to_owned();
-        let mut choice = Self { target, firmware: Firmware::default(), secure_boot: false, tpm: false };
+        let firmware = Firmware::default();
+        let mut choice = Self { target, firmware, secure_boot: false, tpm: false, ipv6: false };
         if choice.target.is_empty() {
             return Err(NotAChoice("it begins with a location, name or address".to_owned()));
         }
@@ -77,14 +80,20 @@ impl FromStr for Choice {
                 (_, Some((firmware, _))) => choice.firmware = *firmware,
                 ("secure-boot", _) => choice.secure_boot = true,
                 ("tpm", _) => choice.tpm = true,
+                ("ipv6", _) => choice.ipv6 = true,
                 _ => {
                     let words = Firmware::WORDS.map(|(_, name)| name).join(", ");
-                    return Err(NotAChoice(format!("`{word}` is none of {words}, secure-boot, tpm")));
+                    return Err(NotAChoice(format!("`{word}` is none of {words}, secure-boot, tpm, ipv6")));
                 }
             }
         }
         if choice.secure_boot && choice.firmware.is_bios() {
             return Err(NotAChoice("a BIOS has no Secure Boot".to_owned()));
+        }
+        if choice.ipv6 && choice.firmware.is_bios() {
+            return Err(NotAChoice(
+                "the iPXE of a BIOS asks by every family that its network has".to_owned(),
+            ));
         }
         Ok(choice)
     }
@@ -96,7 +105,8 @@ impl fmt::Display for Choice {
         let firmware = Firmware::WORDS.iter().find(|(firmware, _)| *firmware == self.firmware);
         write!(f, "{},{}", self.target, firmware.map_or("", |(_, word)| word))?;
         f.write_str(if self.secure_boot { ",secure-boot" } else { "" })?;
-        f.write_str(if self.tpm { ",tpm" } else { "" })
+        f.write_str(if self.tpm { ",tpm" } else { "" })?;
+        f.write_str(if self.ipv6 { ",ipv6" } else { "" })
     }
 }
 
@@ -161,13 +171,18 @@ mod tests {
         check("10.64.0.6,secure-boot,tpm", &expect!["10.64.0.6,uefi,secure-boot,tpm"]);
         check(
             "u01,efi",
-            &expect!["error: `efi` is none of uefi, uefi-http, bios, bios-undionly, secure-boot, tpm"],
+            &expect!["error: `efi` is none of uefi, uefi-http, bios, bios-undionly, secure-boot, tpm, ipv6"],
         );
         check(
             "u01,",
-            &expect!["error: `` is none of uefi, uefi-http, bios, bios-undionly, secure-boot, tpm"],
+            &expect!["error: `` is none of uefi, uefi-http, bios, bios-undionly, secure-boot, tpm, ipv6"],
         );
         check(",bios", &expect!["error: it begins with a location, name or address"]);
+        check("u01,ipv6,uefi-http", &expect!["u01,uefi-http,ipv6"]);
+        check(
+            "u01,bios,ipv6",
+            &expect!["error: the iPXE of a BIOS asks by every family that its network has"],
+        );
         check("u01,bios,secure-boot", &expect!["error: a BIOS has no Secure Boot"]);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Zone;
 use crate::error::{Doing, Error};
-use crate::net::{Links, Namespace, Port, Tap};
+use crate::net::{Links, Namespace, Port, Tap, has_ipv6};
 use crate::topology::{End, Kind, Wire};
 use std::sync::{Arc, PoisonError};
 
@@ -35,13 +35,22 @@ pub(super) async fn build(zone: &Arc<Zone>) -> Result<Vec<Namespace>, Error> {
     for wire in &zone.topology.wires {
         lay(zone, &namespaces, &links[wire.near.host], &links[wire.far.host], wire).await?;
     }
-    for (own, host) in links.iter().zip(&zone.topology.hosts) {
+    let is_spoken = |is_ipv6: bool| !is_ipv6 || has_ipv6();
+    for (id, own) in links.iter().enumerate() {
+        let host = &zone.topology.hosts[id];
+        let indexes = host.addresses.iter().filter(|(_, address, _)| address.is_ipv6()).map(|it| it.0);
+        let names: Vec<&str> = indexes.filter_map(|index| zone.topology.interface_name(id, index)).collect();
+        if !names.is_empty() && has_ipv6() {
+            namespaces[id].speak_ipv6(&names)?;
+        }
         for (index, address, prefix_length) in &host.addresses {
-            own.add_address(*index, *address, *prefix_length).await?;
+            if is_spoken(address.is_ipv6()) {
+                own.add_address(*index, *address, *prefix_length).await?;
+            }
         }
     }
     for (own, host) in links.iter().zip(&zone.topology.hosts) {
-        for (to, gateway) in &host.routes {
+        for (to, gateway) in host.routes.iter().filter(|(_, gateway)| is_spoken(gateway.is_ipv6())) {
             own.add_route(*to, *gateway).await?;
         }
     }

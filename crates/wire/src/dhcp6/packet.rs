@@ -122,6 +122,20 @@ impl<'a> Packet<'a> {
     }
 }
 
+/// What a server gives a relay to hand on: the shell that is for this relay, and the message inside (RFC 8415 §19.2).
+///
+/// # Errors
+/// [`Malformed`], also if it is anything but a Relay-reply.
+pub fn relay_reply(octets: &[u8]) -> Result<(Relay<'_>, &[u8]), Malformed> {
+    let octet = *octets.first().ok_or(Malformed::TooShort)?;
+    if octet != MessageType::RelayReply as u8 {
+        return Err(Malformed::Type(octet));
+    }
+    let relay = relay(octets)?;
+    let message = relay.options.get(code::RELAY_MESSAGE).ok_or(Malformed::Empty)?;
+    Ok((relay, message))
+}
+
 fn relay(octets: &[u8]) -> Result<Relay<'_>, Malformed> {
     let (header, rest) = octets.split_at_checked(RELAY_HEADER).ok_or(Malformed::TooShort)?;
     let address = |from: usize| -> Result<Ipv6Addr, Malformed> {

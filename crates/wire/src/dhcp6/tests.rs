@@ -22,6 +22,22 @@ fn solicit() -> Request {
 }
 
 #[test]
+fn a_relay_unwraps_what_a_server_wrapped() {
+    let forwarded =
+        relay_forward(0, LINK, PEER, &[(code::INTERFACE_ID, b"swp1".as_slice())], &solicit().encode());
+    let packet = Packet::parse(&forwarded).expect("a packet");
+    let mut reply = Vec::new();
+    Reply::to(&packet, MessageType::Advertise, &mut reply).finish().expect("short");
+    let (relay, message) = relay_reply(&reply).expect("a reply");
+    assert_eq!((relay.hop_count, relay.link, relay.peer), (0, LINK, PEER));
+    assert_eq!(relay.interface_id(), Some(&b"swp1"[..]));
+    assert_eq!(Packet::parse(message).expect("a message").message.kind, MessageType::Advertise);
+    assert_eq!(relay_reply(&forwarded), Err(Malformed::Type(12)));
+    assert_eq!(relay_reply(&reply[..reply.len() - 1]), Err(Malformed::Option));
+    assert_eq!(relay_reply(&reply[..34]), Err(Malformed::Empty));
+}
+
+#[test]
 fn a_request_says_to_the_oracle_what_it_was_given_and_reads_back() {
     let bytes = solicit().with(code::RAPID_COMMIT, []).with(code::CLIENT_ARCHITECTURE, [0, 16]).encode();
     let read = oracle(&bytes);
@@ -248,6 +264,10 @@ proptest! {
             *first = kind;
         }
         for start in 0..bytes.len().min(40) {
+            if let Ok((relay, message)) = relay_reply(&bytes[start..]) {
+                prop_assert!(message.len() < bytes.len());
+                let _ = (relay.interface_id(), relay.remote_id(), relay.client_mac());
+            }
             if let Ok(packet) = Packet::parse(&bytes[start..]) {
                 let message = packet.message;
                 let _ = message.associations().map(|it| it.addresses().count()).sum::<usize>();

@@ -52,7 +52,7 @@ enum Command {
         #[arg(default_value = ".", value_name = "DESIGN")]
         design: PathBuf,
         /// Give a machine real firmware: QEMU with OVMF, or SeaBIOS, and disks. It begins with a location, name or
-        /// address; `bios`, `uefi-http` (no PXE), `secure-boot` and `tpm` may follow. May be repeated.
+        /// address; `bios`, `uefi-http` (no PXE), `secure-boot`, `tpm` and `ipv6` may follow. May be repeated.
         #[arg(long, value_name = "TARGET[,bios][,tpm]")]
         vm: Vec<vm::Choice>,
         /// Where the boot programs for such machines lie [default: Debian's iPXE, with `secure-boot` also its shim and
