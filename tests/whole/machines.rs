@@ -123,6 +123,15 @@ impl Zone {
         format!("lab.log:\n{}\ncontroller.log:\n{}", read("lab.log"), read("controller.log"))
     }
 
+    /// Its machines' network has IPv6 alone.
+    fn has_ipv6_alone(&self) {
+        let file = self.design.join("zone.hcl");
+        let text = fs::read_to_string(&file).expect("a design");
+        let network = "  for = [\"machine\"]\n";
+        assert_eq!(text.matches(network).count(), 1);
+        fs::write(&file, text.replace(network, &format!("{network}  ipv4 = false\n"))).expect("a design");
+    }
+
     /// Its machines prove themselves so.
     fn trusts(&self, trust: &str) {
         let file = self.design.join("zone.hcl");
@@ -300,6 +309,73 @@ fn uefi_boots_by_http_and_has_a_tpm() {
     });
     assert!(zone.asked(&["accept", unit]).status.success());
     zone.machine("ready when it is accepted", unit, is_ready);
+}
+
+#[test]
+fn uefi_boots_by_pxe_over_ipv6_beside_ipv4() {
+    if !is_asked() {
+        return;
+    }
+    let Some(zone) = Zone::new("six") else { return };
+    // The other machine is played, and asks by IPv4 of the same controller.
+    if !zone.up(&["p01/r1/u01,ipv6"]) {
+        return;
+    }
+    let (unit, said) = ("p01/r1/u01", zone.console("p01/r1/u01"));
+    assert!(said.contains(">>Start PXE over IPv6") && !said.contains("over IPv4"), "{said}");
+    assert!(said.contains("NBP file downloaded successfully."), "{said}");
+    assert!(zone.shown(unit).contains("uefi-pxe"), "{}", zone.shown(unit));
+}
+
+#[test]
+fn in_a_rack_of_ipv6_alone_uefi_and_bios_go_from_power_on_to_ready() {
+    if !is_asked() {
+        return;
+    }
+    let Some(zone) = Zone::new("only") else { return };
+    zone.has_ipv6_alone();
+    if !zone.up(&["p01/r1/u01", "p01/r1/u02,bios"]) {
+        return;
+    }
+    let (uefi, bios) = ("p01/r1/u01", "p01/r1/u02");
+    let described = zone.machine("a state", uefi, is_ready).real.unwrap_or_default();
+    assert!(described.starts_with("UEFI IPv6, "), "{described}");
+    assert!(zone.console(uefi).contains(">>Start PXE over IPv6"), "{}", zone.console(uefi));
+    for (unit, first, last) in [(uefi, "uefi-pxe", '6'), (bios, "ipxe", '7')] {
+        let said = zone.console(unit);
+        assert!(said.contains(&format!("put 2001:db8:64::{last}/128 on ")), "{said}");
+        assert!(said.contains("connected to https://[2001:db8:64:ffff::36]:8443"), "{said}");
+        assert!(zone.shown(unit).contains(first), "{}", zone.shown(unit));
+    }
+
+    // Over the second cable, as the same machine.
+    zone.say(&["cut", "p01/r1/u01:eno1"]);
+    zone.say(&["power-cycle", uefi]);
+    zone.machine("power off", uefi, |machine| !is_ready(machine));
+    let ready = zone.machine("boot over eno2", uefi, is_ready);
+    assert_eq!(ready.address, "2001:db8:64::6");
+}
+
+#[test]
+fn uefi_boots_by_http_over_ipv6_and_proves_itself_by_its_tpm() {
+    if !is_asked() {
+        return;
+    }
+    let Some(zone) = Zone::new("http6") else { return };
+    zone.has_ipv6_alone();
+    zone.trusts("\"tpm\"");
+    // Nobody waits for the other one: played machines have no IPv6.
+    if !up_for_a_look(&zone, &["--vm", "p01/r1/u01,uefi-http"]) {
+        return;
+    }
+    let unit = "p01/r1/u01";
+    zone.machine("a boot", unit, is_ready);
+    let said = zone.console(unit);
+    assert!(said.contains(">>Start HTTP Boot over IPv6"), "{said}");
+    assert!(said.contains("URI: http://[2001:db8:64:ffff::36]/boot/loader/ipxe.efi"), "{said}");
+    assert!(zone.shown(unit).contains("uefi-http"), "{}", zone.shown(unit));
+    let proved = "its TPM proved itself and its registers 0, 2, 7";
+    assert_eq!(zone.shown(unit).matches(proved).count(), 1, "{}", zone.shown(unit));
 }
 
 #[test]

@@ -20,7 +20,7 @@
 //! | `hardware`   | what is in the box                                                         |
 //! | `lldp`       | who is at the other end of its cables                                       |
 //! | `probe`      | which DHCP servers answer in its networks                                   |
-//! | `dhcp`       | a DHCP client: packets and times in and out                                  |
+//! | `dhcp`       | DHCP clients of both families: packets and times in and out                  |
 //! | `ramdisk`    | from a kernel with nothing to an agent with a network                        |
 //! | `install`    | carries out orders: disks become a system; trial, confirmation, restart       |
 //! | `burn_in`    | CPUs, memory and disks under load, read only                                |
