@@ -414,6 +414,7 @@ fn plan(generation: u64, checks: &str, machines: u16) -> Plan {
         services: Vec::new(),
         guest_ouis: Vec::new(),
         trust: Trust::Port,
+        https: false,
         source: Source::default(),
     };
     let interface = |slot: u16| Interface {

@@ -253,3 +253,57 @@ fn a_script_is_for_the_machine_that_asks() {
         assert!(status == "404" || status == "400", "{path}: {status}");
     }
 }
+
+#[test]
+fn curl_fetches_by_https_from_our_authority_and_from_no_other() {
+    let Some(zone) = zone(&["curl", "openssl"]) else { return };
+    let controller = zone.facts.controller.as_str();
+    let ca = zone.zw(&["authority"]).fine();
+    assert!(ca.starts_with("-----BEGIN CERTIFICATE-----\n"), "{ca}");
+    zone.network.write("/run/got/ca.pem", &ca);
+    zone.network.sh(
+        None,
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=other -days 10 -keyout /dev/null -out /run/got/other.pem 2>/dev/null",
+    );
+    let curl = |ca: &str, words: &[&str], path: &str| {
+        let url = format!("https://{controller}/{path}");
+        let always = ["curl", "--silent", "--show-error", "--fail", "--cacert", ca];
+        machine(&zone, &[&always[..], words, &[&url]].concat())
+    };
+    let file = "image/kvm/images/initrd.img";
+    for version in [&["--tls-max", "1.2"][..], &["--tlsv1.3"], &["--range", "0-", "--http1.1"]] {
+        let words = [version, &["--output", "/run/got/whole"]].concat();
+        curl("/run/got/ca.pem", &words, file).fine();
+        assert_same(&zone, "/run/got/whole", &format!("{DESIGN}/images/initrd.img"));
+    }
+    // What goes on from there goes on by HTTPS; before iPXE has an address it is led here, and not by HTTP.
+    let script = curl("/run/got/ca.pem", &[], "boot/auto.ipxe").fine();
+    assert!(script.contains(&format!("kernel https://{controller}/image/")), "{script}");
+    assert!(!script.contains("http://"), "{script}");
+    let first = curl("/run/got/ca.pem", &[], "boot/loader/autoexec.ipxe").fine();
+    assert!(first.contains(&format!("https://{controller}/boot/auto.ipxe")), "{first}");
+    let plain = format!("http://{controller}/boot/loader/autoexec.ipxe");
+    assert!(!machine(&zone, &["curl", "--silent", "--fail", &plain]).is_fine());
+
+    // Another authority, another name for the same host, and a clock that is sixty years ahead or behind.
+    let told = curl("/run/got/other.pem", &["--output", "/run/got/none"], file);
+    assert!(told.err.contains("certificate"), "{told}");
+    let elsewhere = format!("elsewhere.example:443:{controller}");
+    let told = machine(
+        &zone,
+        &[
+            "curl",
+            "--silent",
+            "--show-error",
+            "--cacert",
+            "/run/got/ca.pem",
+            "--resolve",
+            &elsewhere,
+            "https://elsewhere.example/boot/auto.ipxe",
+        ],
+    );
+    assert!(told.err.contains("elsewhere.example"), "{told}");
+    assert_eq!(zone.network.text("/run/got/none"), "");
+    let refusals = zone.zw(&["show", "refusals"]).fine();
+    assert!(refusals.contains("certificate-refused") && refusals.contains("u01"), "{refusals}");
+}

@@ -22,19 +22,19 @@ fn check(example: &str, expected: &Expect) {
 fn every_example_compiles_to_the_bytes_it_compiled_to() {
     check(
         "pocket",
-        &expect!["0332f28d0798aff801e7ab9f524daaa2eb13869aff76579e7cc91bf4a3ff9c0d of 31349 bytes"],
+        &expect!["2e55dd3d8d60ded51d6f542e2412a4450e04fd56d47c55f2beb199323fd408cd of 31376 bytes"],
     );
     check(
         "metal",
-        &expect!["5870298439331aed9607363269b859b583ce4510e511f54f9c452683388f3062 of 8443 bytes"],
+        &expect!["f6ee93886d819e585e3bc1e950d6ceb15b01216047bd4f4dacdbe8463f754124 of 8470 bytes"],
     );
     check(
         "hundred",
-        &expect!["adde0c37e101ec519d1868f86cce40e2aee26f1146599f7aa625294f0efb7c67 of 330817 bytes"],
+        &expect!["0a1e1e9a98a52da2ae3be03b19f100f4938b3cf3d9846c83ef5b119a7157cf83 of 330871 bytes"],
     );
     check(
         "ten-thousand",
-        &expect!["0c8b9f51df4c6ace62bfe65b851941b8e7cb4029e0b9595ab3c60a730b4e8b8c of 33381824 bytes"],
+        &expect!["c112ef637a5a4c379d2c0b82e3c177bc04b6f43689371497aec9cf8e268c30c3 of 33381851 bytes"],
     );
     check(
         "wiring",

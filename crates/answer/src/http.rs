@@ -8,6 +8,7 @@
 //! |-------------------------------|---------------------------------------------------|------------------------|
 //! | `/boot/auto.ipxe`             | the script of whichever machine asks               | machines               |
 //! | `/boot/ZONE/POD/RACK/UNIT.ipxe` | the same by location                              | that machine alone     |
+//! | `/boot/loader/autoexec.ipxe`, by HTTPS | the way to the same, without asking DHCP | machines    |
 //! | `/boot/template/NAME`         | a template of the image that it boots, rendered for it | machines          |
 //! | `/boot/installed`             | word that its installer is done (GET or POST)      | machines           |
 //! | `/boot/loader/NAME`, `/loader/NAME` | boot loaders                                 | anyone                 |
@@ -34,10 +35,13 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::ops::Range;
 
+use script::autoexec;
 pub(crate) use script::{Loader, Script, script};
 
 /// When to ask again after a refusal that time mends, in seconds, where nothing better is known.
 const RETRY_SECONDS: u32 = 5;
+/// What iPXE asks for beside itself, before anything else.
+const AUTOEXEC: &str = "boot/loader/autoexec.ipxe";
 /// The longest path that is looked at, in octets; the longest file name of a design is far shorter.
 const PATH_MAX: usize = 1024;
 
@@ -56,6 +60,8 @@ pub struct Request<'a> {
     pub if_none_match: Option<&'a str>,
     /// Who asks.
     pub client: IpAddr,
+    /// It came by TLS: what follows is to come that way too.
+    pub is_secure: bool,
 }
 
 /// The methods that matter.
@@ -120,8 +126,13 @@ pub fn boot(view: &View, request: &Request<'_>, now: Time) -> Result<Reply, Refu
         return Ok(not_allowed(machine));
     }
     let path = path.ok_or(Reason::Malformed)?;
+    // iPXE asks for it beside itself, and only then DHCP. By HTTP there is nothing to be gained by it.
+    if request.is_secure && path == AUTOEXEC {
+        return Ok(text(view, request.method, autoexec(view, request.client)?));
+    }
     if let Some(name) = path.strip_prefix("boot/").and_then(|path| path.strip_suffix(".ipxe")) {
-        let script = script(view, name, request.client, Loader::Ipxe, now)?;
+        let loader = if request.is_secure { Loader::IpxeByHttps } else { Loader::Ipxe };
+        let script = script(view, name, request.client, loader, now)?;
         return Ok(text(view, request.method, script));
     }
     if let Some(name) = path.strip_prefix("boot/template/") {

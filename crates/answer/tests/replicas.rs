@@ -304,6 +304,7 @@ fn two_replicas_answer_byte_for_byte_alike() {
                     range: *dice.of(&[None, Some("bytes=10-"), Some("bytes=5-1,7")]),
                     if_range: None,
                     if_none_match: None,
+                    is_secure: *dice.of(&[false, true]),
                     client: dice.of(&plan.interfaces).v4.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V4),
                 };
                 let reply = http::boot(&one, &request, NOW);

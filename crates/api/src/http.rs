@@ -33,6 +33,15 @@ pub struct Zone {
     pub networks: Vec<Network>,
 }
 
+/// The zone's certificate authority.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Authority {
+    /// Its certificate, PEM.
+    pub certificate: String,
+    /// The SHA-256 of its certificate, 64 hexadecimal digits: what `zw.ca=` pins.
+    pub sha256: String,
+}
+
 /// The ports that a controller serves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Ports {
@@ -46,6 +55,8 @@ pub struct Ports {
     pub tftp: u16,
     /// HTTP boot.
     pub boot: u16,
+    /// HTTPS boot; 0 where another program has the port.
+    pub boot_tls: u16,
     /// Agents, TLS.
     pub agents: u16,
 }

@@ -93,7 +93,7 @@ pub(crate) const KINDS: &[BlockKind] = &[
         "role",
         Labels::One,
         &[],
-        &["boot", "os", "disks", "ssh_keys", "trust", "guest_ouis", "burn_in"],
+        &["boot", "os", "disks", "ssh_keys", "trust", "https", "guest_ouis", "burn_in"],
         &["check", "service"],
     ),
     kind("check", Labels::One, &[], &[], &[]),

@@ -359,6 +359,7 @@ fn read_role(
         disks: None,
         ssh_keys: Vec::new(),
         trust: trust::read(report, block, files),
+        https: block.get("https").and_then(|attribute| value::boolean(report, attribute)).unwrap_or_default(),
         checks: Vec::new(),
         burn_in: BurnIn::default(),
         services: Vec::new(),

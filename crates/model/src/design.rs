@@ -385,6 +385,9 @@ pub struct Role {
     pub ssh_keys: Vec<String>,
     /// How its machines prove that they are themselves.
     pub trust: Trust,
+    /// Firmware that boots by HTTP is told an `https://` URL: it knows our authority.
+    #[serde(default)]
+    pub https: bool,
     /// Check files (YAML), path relative to the design's directory and text.
     pub checks: Vec<CheckFile>,
     /// How long its machines are tried out under load before they are ready.

@@ -55,6 +55,8 @@ reasons! {
     NotServed "not-served" "the zone does not serve this (name, file or message type)" "check the name"
     NotAllowed "not-allowed" "this client may not ask for this" "add it to the design if it may"
     BadTemplate "bad-template" "the template that was asked for cannot be rendered for this machine" "read the sentence of the reply, or `zw check`: it names template and line"
+    CertificateRefused "certificate-refused" "the client objected to the certificate of HTTPS boot, or left when it saw it" "give its firmware the zone's authority (`zw authority`), and look at its clock"
+    TlsUnable "tls-unable" "the client offers no TLS that HTTPS boot is served with: 1.3, or 1.2 with ECDHE, ECDSA and AES-GCM" "update its firmware (EDK2 can since 2025.05), or let its role boot by HTTP"
     TooMany "too-many" "a limit is reached; asking again later helps" "raise the limit if this is ordinary load"
 }
 

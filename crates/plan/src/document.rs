@@ -160,6 +160,9 @@ pub struct RoleRow<'a> {
     pub trust: Option<Cow<'a, str>>,
     /// The registers that its machines' TPMs prove.
     pub tpm_registers: Option<Cow<'a, [u8]>>,
+    /// Firmware that boots by HTTP is told an `https://` URL.
+    #[serde(default)]
+    pub https: bool,
     /// The files of checks.
     pub checks: Vec<Cow<'a, str>>,
     /// How long its machines are tried out under load.

@@ -82,7 +82,7 @@ mod tests {
     }
 
     fn machine(controllers: &[IpAddr]) -> Machine<'_> {
-        Machine { location: "ams1/p01/r1/u01", controllers, ports: Ports::default() }
+        Machine { location: "ams1/p01/r1/u01", controllers, ports: Ports::default(), is_secure: false }
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub struct Machine<'a> {
     pub controllers: &'a [IpAddr],
     /// Their ports.
     pub ports: Ports,
+    /// It was asked by HTTPS, so everything that a script fetches comes by HTTPS too. What the started system fetches by itself does not:
+    /// it does not know our authority.
+    pub is_secure: bool,
 }
 
 /// A script that boots an image.
@@ -52,12 +55,12 @@ pub fn boot(
         writeln!(text, "# {}: image {} of plan {generation}", plain(machine.location), plain(&image.name));
     let _ = writeln!(text, "set wait:int32 {first_wait}");
     for (number, controller) in controllers.iter().enumerate() {
-        let base = base(*controller, machine.ports);
+        let base = machine.base(*controller);
         let next = number + 1;
         let _ = writeln!(text, ":try{number}");
         let _ = writeln!(text, "imgfree");
         if image.args.contains(BASE) {
-            let _ = writeln!(text, "set zw-base {base}");
+            let _ = writeln!(text, "set zw-base {}", self::base(*controller, machine.ports));
         }
         let _ = writeln!(text, "kernel {base}/{} {line} || goto try{next}", in_url(&image.kernel));
         for (number, initrd) in image.initrd.iter().enumerate() {
@@ -75,7 +78,7 @@ pub fn boot(
     let _ = writeln!(text, "sleep ${{wait}}");
     let _ = writeln!(text, "inc wait ${{wait}}");
     let _ = writeln!(text, "iseq ${{wait}} {give_up} || goto try0");
-    ask_again(&mut text, &controllers, machine.ports);
+    ask_again(&mut text, &controllers, machine);
     let _ = writeln!(text, "set wait:int32 {first_wait}");
     let _ = writeln!(text, "goto try0");
     text
@@ -103,15 +106,45 @@ pub fn hold(machine: &Machine<'_>, why: &str) -> String {
     let _ = writeln!(text, ":again");
     let _ = writeln!(text, "echo zonewright: {} waits: {}", plain(machine.location), plain(why));
     let _ = writeln!(text, "sleep {wait}");
-    ask_again(&mut text, &controllers, machine.ports);
+    ask_again(&mut text, &controllers, machine);
     let _ = writeln!(text, "goto again");
     text
 }
 
 /// Lines that replace the script by a new one from the first controller that answers.
-fn ask_again(text: &mut String, controllers: &[IpAddr], ports: Ports) {
+fn ask_again(text: &mut String, controllers: &[IpAddr], machine: &Machine<'_>) {
     for controller in controllers {
-        let _ = writeln!(text, "chain --autofree --replace {}/boot/auto.ipxe ||", base(*controller, ports));
+        let base = machine.base(*controller);
+        let _ = writeln!(text, "chain --autofree --replace {base}/boot/auto.ipxe ||");
+    }
+}
+
+/// The first script of an iPXE that was fetched by HTTPS: it has no address yet, and must not believe DHCP about more than that. Where HTTPS
+/// fails it says so and tries again; by HTTP it goes nowhere, or whoever breaks the one would be heard by the other.
+pub fn autoexec(machine: &Machine<'_>) -> String {
+    let controllers = in_turn(machine);
+    let wait = 5 + spread(machine.location, 7);
+    let mut text = String::with_capacity(512);
+    let _ = writeln!(text, "#!ipxe");
+    let _ = writeln!(text, ":again");
+    let _ = writeln!(text, "ifconf || goto wait");
+    ask_again(&mut text, &controllers, machine);
+    let _ = writeln!(text, ":wait");
+    let _ =
+        writeln!(text, "echo zonewright: {} gets no script by HTTPS, trying again", plain(machine.location));
+    let _ = writeln!(text, "sleep {wait}");
+    let _ = writeln!(text, "goto again");
+    text
+}
+
+impl Machine<'_> {
+    /// Where it fetches from a controller.
+    fn base(&self, controller: IpAddr) -> String {
+        match self.ports.boot_tls {
+            443 if self.is_secure => format!("https://{}", host(controller)),
+            port @ 1.. if self.is_secure => format!("https://{}:{port}", host(controller)),
+            _ => base(controller, self.ports),
+        }
     }
 }
 
@@ -215,7 +248,7 @@ mod tests {
     use std::net::Ipv6Addr;
 
     fn machine(controllers: &[IpAddr]) -> Machine<'_> {
-        Machine { location: "ams1/p01/r1/u01", controllers, ports: Ports::default() }
+        Machine { location: "ams1/p01/r1/u01", controllers, ports: Ports::default(), is_secure: false }
     }
 
     fn image() -> BootImage {
@@ -282,7 +315,7 @@ mod tests {
     #[test]
     fn a_machine_that_waits_says_why_and_asks_again() {
         let controllers = [IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x10))];
-        let ports = Ports { boot: 8080, agents: 8443 };
+        let ports = Ports { boot: 8080, boot_tls: 0, agents: 8443 };
         check(
             &hold(&Machine { ports, ..machine(&controllers) }, "bad fan || shell\n${net0/mac} # éteint"),
             expect![[r#"
@@ -294,6 +327,38 @@ mod tests {
                 goto again
             "#]],
         );
+    }
+
+    #[test]
+    fn what_was_asked_by_https_goes_on_by_https() {
+        let controllers = ["10.32.0.10".parse().unwrap(), "10.32.0.11".parse().unwrap()];
+        let machine = Machine { is_secure: true, ..machine(&controllers) };
+        check(
+            &autoexec(&machine),
+            expect![[r#"
+            #!ipxe
+            :again
+            ifconf || goto wait
+            chain --autofree --replace https://10.32.0.10/boot/auto.ipxe ||
+            chain --autofree --replace https://10.32.0.11/boot/auto.ipxe ||
+            :wait
+            echo zonewright: ams1/p01/r1/u01 gets no script by HTTPS, trying again
+            sleep 8
+            goto again
+        "#]],
+        );
+        let image = BootImage { args: "url=${zw-base}/boot/template/preseed.cfg".into(), ..image() };
+        let script = boot(&machine, Generation(7), &[0xab; 32], &image);
+        let fetched = script
+            .lines()
+            .filter(|line| ["kernel", "initrd", "chain"].iter().any(|word| line.starts_with(word)));
+        assert!(
+            fetched.clone().count() == 8 && fetched.clone().all(|line| line.contains(" https://10.32.0.1")),
+            "{script}"
+        );
+        assert!(script.contains("set zw-base http://10.32.0.10\n"), "{script}");
+        let elsewhere = Machine { ports: Ports { boot_tls: 4443, ..Ports::default() }, ..machine };
+        assert!(hold(&elsewhere, "").contains(" https://10.32.0.11:4443/boot/auto.ipxe "));
     }
 
     #[test]

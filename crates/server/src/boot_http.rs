@@ -9,11 +9,16 @@ mod connection;
 mod respond;
 mod room;
 mod sending;
+mod tls;
+mod transport;
 
+use crate::agents::Authority;
 use crate::boot_file::is_out_of_descriptors;
 use crate::boot_http::connection::{Connection, Next};
 use crate::boot_http::respond::Service;
 use crate::boot_http::room::Open;
+use crate::boot_http::tls::Certificate;
+use crate::boot_http::transport::Transport;
 use crate::controller::Controller;
 use crate::counters::Protocol;
 use crate::udp::Stop;
@@ -31,6 +36,10 @@ use std::time::{Duration, Instant};
 /// Connections that are open at once: each machine holds one or two while it boots. When they are all taken, [`room`]
 /// says who gives way.
 const CONNECTIONS_MAX: usize = 8192;
+/// The same by HTTPS, of which each takes some 50 KiB and not the kernel's; and how many of them may be agreeing on keys. Who is over it makes
+/// others of those give way, never one that is being served.
+const TLS_CONNECTIONS_MAX: usize = 1024;
+const HANDSHAKES_MAX: usize = 128;
 /// Descriptors that are left for everything else, where the system grants less than are wanted.
 const DESCRIPTORS_LEFT: u64 = 512;
 /// How much lower this thread's priority is than that of the threads which answer DHCP and DNS.
@@ -54,9 +63,26 @@ const LISTENERS: u64 = u64::MAX - 1024;
 /// Serves until it is stopped.
 pub(crate) fn run(controller: &Arc<Controller>, listeners: Vec<std::net::TcpListener>, stop: &Stop) {
     give_way();
-    let ended = Boot::new(controller, listeners, stop).and_then(|mut boot| boot.serve());
+    let ended = Boot::new(controller, listeners, None, stop).and_then(|mut boot| boot.serve());
     if let Err(error) = ended {
         controller.say(&format!("HTTP boot is not served: {error}"));
+    }
+}
+
+/// The same by HTTPS, on a thread of its own: strangers that want to agree on keys cost those that boot by HTTP nothing.
+pub(crate) fn run_tls(
+    controller: &Arc<Controller>,
+    authority: Arc<Authority>,
+    listeners: Vec<std::net::TcpListener>,
+    stop: &Stop,
+) {
+    give_way();
+    let certificate = Certificate::new(authority, controller).map_err(io::Error::other);
+    let ended = certificate
+        .and_then(|certificate| Boot::new(controller, listeners, Some(certificate), stop))
+        .and_then(|mut boot| boot.serve());
+    if let Err(error) = ended {
+        controller.say(&format!("HTTPS boot is not served: {error}"));
     }
 }
 
@@ -71,6 +97,8 @@ struct Boot {
     epoll: Epoll,
     stop: Stop,
     listeners: Vec<Socket>,
+    /// If it is served by HTTPS.
+    certificate: Option<Certificate>,
     /// Out of descriptors: nobody is accepted until the next look at the deadlines.
     is_deaf: bool,
     connections: Vec<Option<Connection>>,
@@ -83,6 +111,7 @@ impl Boot {
     fn new(
         controller: &Arc<Controller>,
         listeners: Vec<std::net::TcpListener>,
+        certificate: Option<Certificate>,
         stop: &Stop,
     ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -100,7 +129,11 @@ impl Boot {
             is_deaf: false,
             connections: Vec::new(),
             free: Vec::new(),
-            connections_max: connections_max(),
+            connections_max: match certificate {
+                Some(_) => connections_max().min(TLS_CONNECTIONS_MAX),
+                None => connections_max(),
+            },
+            certificate,
             scratch: vec![0; HEAD_MAX],
         })
     }
@@ -139,6 +172,7 @@ impl Boot {
                 looked = now;
                 self.close_where(|connection| connection.is_overdue(now));
                 self.listen_again();
+                self.renew(now);
             }
             if let Some(end) = stopping {
                 self.close_where(|connection| connection.is_idle());
@@ -178,7 +212,7 @@ impl Boot {
         if connection.waits_for != wanted {
             connection.waits_for = wanted;
             let mut event = EpollEvent::new(wanted, token as u64);
-            if self.epoll.modify(&connection.socket, &mut event).is_err() {
+            if self.epoll.modify(&connection.transport.socket, &mut event).is_err() {
                 self.close(token);
             }
         }
@@ -189,16 +223,20 @@ impl Boot {
             let Some((socket, client)) = self.accepted() else { return };
             let open = self.connections.len() - self.free.len();
             // Without one that gives way everybody is being served: who comes last comes back.
-            if open >= self.connections_max && !self.make_room() {
+            if open >= self.connections_max && !self.make_room(|_| true) {
                 continue;
             }
+            if self.certificate.is_some() && self.shaking() >= HANDSHAKES_MAX {
+                self.make_room(Connection::is_shaking);
+            }
+            let Some(transport) = self.transport(socket) else { continue };
             let token = self.free.pop().unwrap_or_else(|| {
                 self.connections.push(None);
                 self.connections.len() - 1
             });
-            let connection = Connection::new(socket, client, now);
+            let connection = Connection::new(transport, client, now);
             let event = EpollEvent::new(connection.waits_for, token as u64);
-            let added = self.epoll.add(&connection.socket, event).is_ok();
+            let added = self.epoll.add(&connection.transport.socket, event).is_ok();
             self.connections[token] = Some(connection);
             if !added {
                 self.close(token);
@@ -231,10 +269,29 @@ impl Boot {
         None
     }
 
-    /// Closes some connections. False if none gives way.
-    fn make_room(&mut self) -> bool {
+    fn transport(&self, socket: Socket) -> Option<Transport> {
+        match &self.certificate {
+            None => Some(Transport::plain(socket)),
+            Some(certificate) => Transport::tls(socket, Arc::clone(&certificate.config)).ok(),
+        }
+    }
+
+    /// How many are agreeing on keys.
+    fn shaking(&self) -> usize {
+        self.connections.iter().flatten().filter(|connection| connection.is_shaking()).count()
+    }
+
+    /// A certificate that is old, or for other addresses, gives way to a new one; what is open goes on with it.
+    fn renew(&mut self, now: Instant) {
+        if let Some(certificate) = &mut self.certificate {
+            certificate.renew(&self.service.controller, now);
+        }
+    }
+
+    /// Closes some connections of these. False if none gives way.
+    fn make_room(&mut self, of: impl Fn(&Connection) -> bool) -> bool {
         let open = self.connections.iter().enumerate().filter_map(|(token, connection)| {
-            let connection = connection.as_ref()?;
+            let connection = connection.as_ref().filter(|connection| of(connection))?;
             let (client, since) = (network(connection.client), connection.since);
             Some(Open { token, client, since, is_idle: connection.is_idle() })
         });

@@ -6,6 +6,7 @@
 //! | module     | routes                                                        |
 //! |------------|----------------------------------------------------------------|
 //! | `zone`     | `/v1/zone`, `/v1/plan`                                         |
+//! | `authority` | `/v1/authority`                                               |
 //! | `status`   | `/v1/status`, `/v1/findings`                                   |
 //! | `machines` | `/v1/machines`, `/v1/machines/{location}`, and wishes          |
 //! | `bmc`      | `/v1/bmc/{location}`                                           |
@@ -15,6 +16,7 @@
 //! | `reload`   | `/v1/reload`                                                   |
 //! | `words`    | events and findings in words                                   |
 
+mod authority;
 mod bmc;
 mod events;
 mod machines;
@@ -25,6 +27,7 @@ mod why;
 mod words;
 mod zone;
 
+use crate::agents::Authority;
 use crate::connections::Peer;
 use crate::controller::Controller;
 use crate::options::BindPorts;
@@ -52,6 +55,8 @@ pub(crate) struct Api {
     pub(crate) controller: Arc<Controller>,
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) ports: BindPorts,
+    /// What operators and firmware are given of the authority.
+    pub(crate) authority: Arc<api::http::Authority>,
     pub(crate) stopping: watch::Receiver<bool>,
     streams: Arc<Semaphore>,
 }
@@ -61,9 +66,18 @@ impl Api {
         controller: Arc<Controller>,
         reloader: Arc<Reloader>,
         ports: BindPorts,
+        authority: &Authority,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        Self { controller, reloader, ports, stopping, streams: Arc::new(Semaphore::new(STREAMS_MAX)) }
+        let authority = Arc::new(authority::shown(authority));
+        Self {
+            controller,
+            reloader,
+            ports,
+            authority,
+            stopping,
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+        }
     }
 }
 
@@ -78,6 +92,7 @@ impl Api {
     paths(
         zone::zone,
         zone::plan,
+        authority::authority,
         status::status,
         status::findings,
         machines::machines,
@@ -99,6 +114,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
     vec![
         ("/v1/zone", get(zone::zone)),
         ("/v1/plan", get(zone::plan)),
+        ("/v1/authority", get(authority::authority)),
         ("/v1/status", get(status::status)),
         ("/v1/findings", get(status::findings)),
         ("/v1/machines", get(machines::machines)),

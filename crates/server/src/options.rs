@@ -55,19 +55,31 @@ pub struct BindPorts {
     pub tftp: u16,
     /// HTTP boot.
     pub boot: u16,
+    /// HTTPS boot. 0 of a running server: another program has the port, and no role of the design asks for it.
+    pub boot_tls: u16,
     /// Agents, TLS.
     pub agents: u16,
 }
 
 impl Default for BindPorts {
     fn default() -> Self {
-        Self { dhcp: 67, dhcp6: 547, proxy_dhcp: 4011, dns: 53, tftp: 69, boot: 80, agents: 8443 }
+        Self {
+            dhcp: 67,
+            dhcp6: 547,
+            proxy_dhcp: 4011,
+            dns: 53,
+            tftp: 69,
+            boot: 80,
+            boot_tls: 443,
+            agents: 8443,
+        }
     }
 }
 
 impl BindPorts {
     /// Any free port for each: for tests, and for trying it without privilege.
-    pub const ANY: Self = Self { dhcp: 0, dhcp6: 0, proxy_dhcp: 0, dns: 0, tftp: 0, boot: 0, agents: 0 };
+    pub const ANY: Self =
+        Self { dhcp: 0, dhcp6: 0, proxy_dhcp: 0, dns: 0, tftp: 0, boot: 0, boot_tls: 0, agents: 0 };
 }
 
 impl Options {

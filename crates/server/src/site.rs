@@ -82,6 +82,12 @@ impl Gatherer {
                 self.loaders.display()
             ));
         }
+        if self.ports.boot_tls == 0 && design.roles.iter().any(|role| role.https) {
+            troubles.push(
+                "HTTPS boot is not served, so machines whose role asks for it are told to boot by HTTP; another program had its port when this one started: free it, or choose another with --port boot-tls=PORT, and start again"
+                    .to_owned(),
+            );
+        }
         let wanted = self.found.iter().map(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             (format!("loader/{name}"), path.clone())
@@ -301,7 +307,7 @@ mod tests {
             source: Source::default(),
         };
         let design = Design { images: vec![image("one"), image("two")], ..Design::default() };
-        let ports = Ports { boot: 80, agents: 8443 };
+        let ports = Ports::default();
         let mut options = Options::new(directory.clone(), directory.join("state"));
         options.loaders = directory.join("loaders");
         let mut gatherer = Gatherer::new(&options, Vec::new(), ports, [0; 32]);

@@ -74,6 +74,8 @@ struct Bound {
     dns: Vec<Socket>,
     dns_tcp: Vec<std::net::TcpListener>,
     boot: Vec<std::net::TcpListener>,
+    /// Or why there is none.
+    boot_tls: Result<Vec<std::net::TcpListener>, String>,
     agents: Vec<std::net::TcpListener>,
     ports: BindPorts,
 }
@@ -103,7 +105,8 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     if let Some(secret) = secret {
         store.set_secret(AUTHORITY_SECRET, &secret).map_err(StartError::State)?;
     }
-    let ports = Ports { boot: bound.ports.boot, agents: bound.ports.agents };
+    let authority = Arc::new(authority);
+    let ports = Ports { boot: bound.ports.boot, boot_tls: bound.ports.boot_tls, agents: bound.ports.agents };
     let controllers = options.address.into_iter().collect();
     let mut gatherer = Gatherer::new(&options, controllers, ports, authority.sha256());
     let (site, site_troubles) = gatherer.gather(&first.plan.design);
@@ -147,6 +150,17 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
         let (controller, listeners, stop) = (Arc::clone(&controller), bound.boot, stop.clone());
         threads.push(thread("boot", move || boot_http::run(&controller, listeners, &stop))?);
     }
+    match bound.boot_tls {
+        Ok(listeners) => {
+            let (controller, stop, authority) =
+                (Arc::clone(&controller), stop.clone(), Arc::clone(&authority));
+            threads.push(thread("boot-tls", move || {
+                boot_http::run_tls(&controller, authority, listeners, &stop);
+            })?);
+        }
+        // No role asks for it.
+        Err(why) => controller.say(&why),
+    }
     let mut tasks = JoinSet::new();
     match bound.dhcp6 {
         Ok(socket) => {
@@ -168,10 +182,11 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     if ports.dns == dns::notify::PORT {
         tasks.spawn(dns::notify::run(Arc::clone(&controller), is_stopping.clone()));
     }
-    serve_agents(&mut tasks, &controller, authority, bound.agents, &is_stopping)?;
+    serve_agents(&mut tasks, &controller, Arc::clone(&authority), bound.agents, &is_stopping)?;
     tasks.spawn(bmc::start_armed(Arc::clone(&controller), is_stopping.clone()));
     tasks.spawn(Arc::clone(&reloader).watch(Arc::clone(&controller), is_stopping.clone()));
-    let api = Api::new(Arc::clone(&controller), Arc::clone(&reloader), ports, is_stopping.clone());
+    let api =
+        Api::new(Arc::clone(&controller), Arc::clone(&reloader), ports, &authority, is_stopping.clone());
     let (api_tcp, api_socket) = serve_api(&mut tasks, api, api_listeners, &is_stopping);
     Ok(Running {
         ports,
@@ -396,6 +411,7 @@ fn bind(options: &Options, plan: &Plan) -> Result<Bound, StartError> {
     let (dns, dns_tcp) = bind_dns(&addresses, ports.dns, workers)?;
     let tftp = sockets::udp(&addresses, ports.tftp, None, purpose("TFTP", "udp"))?;
     let boot = sockets::tcp(&addresses, ports.boot, purpose("HTTP boot", "tcp"))?;
+    let boot_tls = bind_boot_tls(&addresses, ports.boot_tls, plan)?;
     let agents = sockets::tcp(&addresses, ports.agents, purpose("the agents' listener", "tcp"))?;
     for socket in dhcp.iter().chain(&dhcp6).chain(&proxy).chain(&tftp).chain(&dns) {
         udp::prepare(socket)
@@ -412,6 +428,7 @@ fn bind(options: &Options, plan: &Plan) -> Result<Bound, StartError> {
         dns: udp_port(&dns),
         tftp: udp_port(&tftp),
         boot: tcp_port(&boot),
+        boot_tls: boot_tls.as_deref().map_or(0, tcp_port),
         agents: tcp_port(&agents),
     };
     let mut workers = Vec::new();
@@ -429,7 +446,21 @@ fn bind(options: &Options, plan: &Plan) -> Result<Bound, StartError> {
         port: wire::dhcp4::BOOT_SERVER_PORT,
         hears_broadcasts: true,
     });
-    Ok(Bound { dhcp: workers, dhcp6, tftp, dns, dns_tcp, boot, agents, ports })
+    Ok(Bound { dhcp: workers, dhcp6, tftp, dns, dns_tcp, boot, boot_tls, agents, ports })
+}
+
+/// Where no role boots by HTTPS, whoever else has the port may keep it.
+fn bind_boot_tls(
+    addresses: &[IpAddr],
+    port: u16,
+    plan: &Plan,
+) -> Result<Result<Vec<std::net::TcpListener>, String>, StartError> {
+    let bound = sockets::tcp(addresses, port, Purpose { service: "HTTPS boot", transport: "tcp" });
+    match bound {
+        Ok(listeners) => Ok(Ok(listeners)),
+        Err(error) if plan.design.roles.iter().any(|role| role.https) => Err(error),
+        Err(error) => Ok(Err(error.to_string())),
+    }
 }
 
 /// Always on every address: clients and relays speak to groups.
@@ -566,7 +597,7 @@ fn serve_api(
 fn serve_agents(
     tasks: &mut JoinSet<()>,
     controller: &Arc<Controller>,
-    authority: Authority,
+    authority: Arc<Authority>,
     listeners: Vec<std::net::TcpListener>,
     stopping: &watch::Receiver<bool>,
 ) -> Result<(), StartError> {
@@ -579,7 +610,7 @@ fn serve_agents(
         home_of_tpm: Arc::new(move |ek_sha256| homes.zone().home_of_tpm(ek_sha256).cloned()),
         by_bmc: Arc::new(Arc::clone(controller)),
         now: Arc::new(clock::now),
-        authority: Arc::new(authority),
+        authority,
         published: controller.published.subscribe(),
         present: Arc::clone(&controller.present),
         heartbeat: HEARTBEAT,

@@ -1,6 +1,7 @@
 //! One file for each command: its arguments, and what it does.
 
 pub(crate) mod agent;
+pub(crate) mod authority;
 pub(crate) mod bmc;
 pub(crate) mod check;
 pub(crate) mod completions;

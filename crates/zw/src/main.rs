@@ -36,6 +36,7 @@ enum Command {
     Status(commands::status::Args),
     Show(commands::show::Args),
     Why(commands::why::Args),
+    Authority(commands::authority::Args),
     /// Accept the hardware that is there now as these locations'.
     Accept(commands::wish::Args),
     /// Move work off these machines.
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
         Command::Status(args) => commands::status::run(&args),
         Command::Show(args) => commands::show::run(&args),
         Command::Why(args) => commands::why::run(&args),
+        Command::Authority(args) => commands::authority::run(&args),
         Command::Accept(args) => commands::wish::accept(&args),
         Command::Drain(args) => commands::wish::drain(&args),
         Command::Maintain(args) => commands::wish::maintain(&args),

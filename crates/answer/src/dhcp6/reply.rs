@@ -236,8 +236,7 @@ impl Request<'_> {
                 format!("tftp://[{server}]/{}", boot::loader_by_tftp(view, architectures())?)
             }
             Stage::UefiHttp => {
-                let file = format!("loader/{}", boot::loader(architectures())?);
-                boot::url(view, IpAddr::V6(server), &file)
+                boot::loader_url(view, IpAddr::V6(server), device, boot::loader(architectures())?)
             }
             Stage::Ipxe => boot::script(view, IpAddr::V6(server), device),
             Stage::Os | Stage::Bmc => return None,

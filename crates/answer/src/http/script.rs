@@ -29,6 +29,8 @@ type Words = (
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Loader {
     Ipxe,
+    /// iPXE that was itself fetched by HTTPS.
+    IpxeByHttps,
     Grub,
 }
 
@@ -54,13 +56,15 @@ pub(crate) fn script(
         }
     };
     let location = view.plan.design.devices[machine.index()].location.as_str();
-    let is_v4 = client.to_canonical().is_ipv4();
-    let controllers: Vec<IpAddr> =
-        view.boot.controllers.iter().copied().filter(|address| address.is_ipv4() == is_v4).collect();
-    let speak = render::ipxe::Machine { location, controllers: &controllers, ports: view.boot.site.ports };
+    let controllers = controllers(view, client);
+    let is_secure = loader == Loader::IpxeByHttps;
+    let ports = view.boot.site.ports;
+    let speak = render::ipxe::Machine { location, controllers: &controllers, ports, is_secure };
     let script = |text, refused| Script { text, machine, boots_image: false, refused };
     let (boot, local_disk, hold): Words = match loader {
-        Loader::Ipxe => (render::ipxe::boot, render::ipxe::local_disk, render::ipxe::hold),
+        Loader::Ipxe | Loader::IpxeByHttps => {
+            (render::ipxe::boot, render::ipxe::local_disk, render::ipxe::hold)
+        }
         Loader::Grub => (
             |machine, _, ca_sha256, image| render::grub::boot(machine, ca_sha256, image),
             render::grub::local_disk,
@@ -88,4 +92,20 @@ pub(crate) fn script(
             hold(&format!("in maintenance by {by}: {reason}"), Reason::NotAllowed)
         }
     }
+}
+
+/// The script that leads iPXE, fetched by HTTPS, to its machine's script by HTTPS.
+pub(crate) fn autoexec(view: &View, client: IpAddr) -> Result<Script, Refusal> {
+    let machine = view.boot.places.machine_at(client).ok_or(Reason::NotAllowed)?;
+    let location = view.plan.design.devices[machine.index()].location.as_str();
+    let controllers = controllers(view, client);
+    let ports = view.boot.site.ports;
+    let speak = render::ipxe::Machine { location, controllers: &controllers, ports, is_secure: true };
+    Ok(Script { text: render::ipxe::autoexec(&speak), machine, boots_image: false, refused: None })
+}
+
+/// The controllers that a client can reach: those of its address family.
+fn controllers(view: &View, client: IpAddr) -> Vec<IpAddr> {
+    let is_v4 = client.to_canonical().is_ipv4();
+    view.boot.controllers.iter().copied().filter(|address| address.is_ipv4() == is_v4).collect()
 }

@@ -429,6 +429,7 @@ fn role(name: &str, boot: Option<ImageId>) -> Role {
         services: Vec::new(),
         guest_ouis: vec![GUEST_OUI],
         trust: Default::default(),
+        https: false,
         source: Source::default(),
     }
 }

@@ -100,6 +100,7 @@ pub(crate) fn http(view: &View, bytes: &[u8]) {
                 if_range: header(1),
                 if_none_match: header(2),
                 client,
+                is_secure: path.len() % 2 == 1,
             };
             let reply = answer::http::boot(view, &request, NOW).unwrap_or_else(answer::http::refused);
             let length = reply.headers.iter().find(|(name, _)| *name == "Content-Length");
@@ -140,6 +141,7 @@ pub(crate) fn http_head(view: &View, bytes: &[u8], out: &mut Vec<u8>) {
             if_range: head.if_range,
             if_none_match: head.if_none_match,
             client: INSIDE,
+            is_secure: rest.len() % 2 == 1,
         };
         let reply = answer::http::boot(view, &asked, NOW).unwrap_or_else(answer::http::refused);
         out.clear();

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 const NOW: Time = Time(1_000_000);
 
 fn request(method: Method, path: &str, client: IpAddr) -> Request<'_> {
-    Request { method, path, range: None, if_range: None, if_none_match: None, client }
+    Request { method, path, range: None, if_range: None, if_none_match: None, client, is_secure: false }
 }
 
 /// The reply to a GET from the machine or controller with this name.

@@ -37,13 +37,15 @@ impl Site {
 pub struct Ports {
     /// Boot scripts and files, HTTP.
     pub boot: u16,
+    /// The same, HTTPS; 0: not served.
+    pub boot_tls: u16,
     /// Agents, TLS.
     pub agents: u16,
 }
 
 impl Default for Ports {
     fn default() -> Self {
-        Self { boot: 80, agents: 8443 }
+        Self { boot: 80, boot_tls: 443, agents: 8443 }
     }
 }
 

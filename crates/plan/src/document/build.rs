@@ -115,6 +115,7 @@ fn roles(design: &Design) -> Vec<RoleRow<'_>> {
                 Trust::Tpm(_) => Some("tpm".into()),
             },
             tpm_registers: role.trust.tpm().map(|trust| trust.pcrs.as_slice().into()),
+            https: role.https,
             checks: role.checks.iter().map(|check| check.path.as_str().into()).collect(),
             burn_in: role.burn_in,
             services: role.services.as_slice().into(),

@@ -23,6 +23,7 @@ pub(super) fn tree(asking: &Asking<'_>, image: &Image) -> Value {
         location: own.location.as_str(),
         controllers: asking.controllers,
         ports: asking.ports,
+        is_secure: false,
     };
     let controllers: Vec<String> =
         ipxe::in_turn(&speak).iter().map(|controller| ipxe::base(*controller, asking.ports)).collect();

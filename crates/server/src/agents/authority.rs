@@ -5,6 +5,8 @@
 //! certificate is the pin that boot command lines carry: public, and all that a machine needs to know its controller.
 //! It never writes anything and never reads a clock.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use model::{Location, Time};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
@@ -180,20 +182,34 @@ impl Authority {
         Sha256::digest(&self.certificate).into()
     }
 
+    /// The certificate as operators and firmware take it: PEM. Public.
+    pub fn pem(&self) -> String {
+        let mut pem = "-----BEGIN CERTIFICATE-----\n".to_owned();
+        let text = STANDARD.encode(&self.certificate);
+        for line in text.as_bytes().chunks(64) {
+            pem.extend(line.iter().map(|letter| char::from(*letter)));
+            pem.push('\n');
+        }
+        pem + "-----END CERTIFICATE-----\n"
+    }
+
     /// The certificate. Public.
     pub fn certificate(&self) -> &CertificateDer<'static> {
         &self.certificate
     }
 
-    /// A fresh key and certificate for the server at `addresses`.
-    pub(super) fn issue_server(
+    /// A fresh key and certificate for the server at `addresses`, and of these names as far as a certificate can hold them.
+    pub(crate) fn issue_server(
         &self,
         addresses: &[IpAddr],
+        hosts: &[String],
         now: Time,
     ) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), AuthorityError> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let mut params = params("zonewright controller", now, SERVER_LIFE)?;
-        params.subject_alt_names = addresses.iter().map(|address| SanType::IpAddress(*address)).collect();
+        let hosts = hosts.iter().filter_map(|host| host.as_str().try_into().ok().map(SanType::DnsName));
+        params.subject_alt_names =
+            addresses.iter().map(|address| SanType::IpAddress(*address)).chain(hosts).collect();
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let certificate = params.signed_by(&key, &self.issuer)?;
@@ -292,7 +308,7 @@ mod tests {
     fn no_two_certificates_have_the_same_serial_number() {
         let (authority, _) = Authority::open_or_found(None, "ams1", NOW).expect("founded");
         let serial = || {
-            let (der, _) = authority.issue_server(&[IpAddr::from([127, 0, 0, 1])], NOW).expect("issued");
+            let (der, _) = authority.issue_server(&[IpAddr::from([127, 0, 0, 1])], &[], NOW).expect("issued");
             let (_, parsed) = x509_parser::parse_x509_certificate(&der).expect("a certificate");
             parsed.raw_serial().to_vec()
         };

@@ -36,7 +36,7 @@ pub(crate) fn frame(view: &View, device: DeviceId, machine: &Machine, now: Time)
     let source = |controller: &IpAddr| format!("{}/os/{}/", render::ipxe::base(*controller, ports), os.name);
     let seen: Vec<_> = machine.sightings.iter().map(|(port, seen)| (port.clone(), seen.mac)).collect();
     let location = plan.design.devices[device.index()].location.as_str();
-    let speak = render::ipxe::Machine { location, controllers, ports };
+    let speak = render::ipxe::Machine { location, controllers, ports, is_secure: false };
     let order = Order {
         generation: plan.generation,
         allowed_at,

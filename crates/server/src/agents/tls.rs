@@ -48,7 +48,7 @@ pub(super) fn acceptor(
     now: Arc<dyn Fn() -> Time + Send + Sync>,
 ) -> Result<tokio_rustls::TlsAcceptor, AuthorityError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let (certificate, key) = authority.issue_server(addresses, now())?;
+    let (certificate, key) = authority.issue_server(addresses, &[], now())?;
     let mut roots = RootCertStore::empty();
     roots.add(authority.certificate().clone())?;
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))

@@ -4,13 +4,15 @@
 
 use crate::boot_http::respond::Service;
 use crate::boot_http::sending::{Sending, Sent};
+use crate::boot_http::transport::{Handshake, Transport};
 use answer::http::head::{self, HEAD_MAX};
 use nix::sys::epoll::EpollFlags;
-use socket2::Socket;
-use std::io::{self, Read};
-use std::net::{IpAddr, Shutdown};
+use std::io;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+/// A handshake, from the connection's begin to its end: emulated firmware takes a second, slow boards some.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(20);
 /// From the first octet of a request's head to its last: a head is one packet or two.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 /// Between two requests: firmware asks for a file's size, and then for the file after it has found room for it.
@@ -35,6 +37,8 @@ pub(super) enum Next {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
+    /// Keys are agreed on.
+    Handshake,
     /// Between requests.
     Idle,
     /// A part of a head has come.
@@ -46,7 +50,7 @@ enum Phase {
 }
 
 pub(super) struct Connection {
-    pub(super) socket: Socket,
+    pub(super) transport: Transport,
     pub(super) client: IpAddr,
     /// What the `epoll` was told to wait for.
     pub(super) waits_for: EpollFlags,
@@ -69,14 +73,15 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(socket: Socket, client: IpAddr, now: Instant) -> Self {
+    pub(super) fn new(transport: Transport, client: IpAddr, now: Instant) -> Self {
+        let phase = if transport.is_tls() { Phase::Handshake } else { Phase::Idle };
         Self {
-            socket,
+            transport,
             client,
             waits_for: EpollFlags::EPOLLIN,
             sending: None,
             since: now,
-            phase: Phase::Idle,
+            phase,
             input: Vec::new(),
             output: Vec::new(),
             written: 0,
@@ -89,12 +94,18 @@ impl Connection {
     /// Whether it has had its time.
     pub(super) fn is_overdue(&self, now: Instant) -> bool {
         let most = match self.phase {
+            Phase::Handshake => HANDSHAKE_MAX,
             Phase::Idle => IDLE_MAX,
             Phase::Head => HEAD_TIME_MAX,
             Phase::Reply => STALL_MAX,
             Phase::Drain => DRAIN_MAX,
         };
         now.duration_since(self.since) >= most
+    }
+
+    /// Whether nothing was agreed on yet.
+    pub(super) fn is_shaking(&self) -> bool {
+        self.phase == Phase::Handshake
     }
 
     /// Whether nothing is being sent on it.
@@ -111,6 +122,19 @@ impl Connection {
         scratch: &mut [u8],
         now: Instant,
     ) -> Next {
+        if self.phase == Phase::Handshake {
+            match self.transport.shake(is_readable) {
+                Handshake::Done => self.enter(Phase::Idle, now),
+                Handshake::Reads => return Next::Read,
+                Handshake::Writes => return Next::Write,
+                Handshake::Failed(because) => {
+                    if let Some(no) = because {
+                        service.no_handshake(no, self.client);
+                    }
+                    return Next::Close;
+                }
+            }
+        }
         loop {
             match self.write(service, &mut slice, now) {
                 Ok(true) => {}
@@ -123,11 +147,11 @@ impl Connection {
             if self.answer(service, now) {
                 continue;
             }
-            if !is_readable {
+            if !is_readable && !self.transport.has_unread() {
                 return Next::Read;
             }
             is_readable = false;
-            match (&self.socket).read(scratch) {
+            match self.transport.read(scratch) {
                 Ok(0) => return Next::Close,
                 Ok(length) => self.input.extend_from_slice(&scratch[..length]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Next::Read,
@@ -145,7 +169,8 @@ impl Connection {
         }
         let (length, keep_alive) = match head::read(&self.input) {
             Ok(Some(head)) => {
-                self.sending = service.respond(&head, self.client, &mut self.output);
+                let is_secure = self.transport.is_tls();
+                self.sending = service.respond(&head, self.client, is_secure, &mut self.output);
                 (head.length, head.keep_alive)
             }
             Ok(None) => {
@@ -177,7 +202,7 @@ impl Connection {
             self.cork(true)?;
         }
         while self.written < self.output.len() {
-            match self.socket.send(&self.output[self.written..]) {
+            match self.transport.send(&self.output[self.written..]) {
                 Ok(length) => {
                     self.written += length;
                     (self.taken, self.since) = progress(self.taken + length as u64, self.since, now);
@@ -193,12 +218,12 @@ impl Connection {
                     return Ok(false);
                 }
                 let wanted = sending.left().min(*slice);
-                match sending.send(&self.socket, *slice) {
+                match sending.send(&mut self.transport, *slice) {
                     Ok(Sent::Part(length)) => {
                         *slice -= length.min(*slice);
                         service.sent(length);
                         (self.taken, self.since) = progress(self.taken + length, self.since, now);
-                        if length < wanted {
+                        if length < wanted && !self.transport.is_tls() {
                             // The socket is full. What drips out of it meanwhile is not worth a call for each drop.
                             return Ok(false);
                         }
@@ -207,20 +232,26 @@ impl Connection {
                     Err(error) => return would_block(error),
                 }
             }
+            if !self.transport.is_flushed()? {
+                return Ok(false);
+            }
             self.cork(false)?;
             service.done(self.sending.take());
+        }
+        if !self.transport.is_flushed()? {
+            return Ok(false);
         }
         if self.keep_alive {
             self.enter(Phase::Idle, now);
         } else {
-            self.socket.shutdown(Shutdown::Write)?;
+            self.transport.finish()?;
             self.enter(Phase::Drain, now);
         }
         Ok(true)
     }
 
     fn drain(&self, scratch: &mut [u8]) -> Next {
-        match (&self.socket).read(scratch) {
+        match self.transport.discard(scratch) {
             Ok(0) => Next::Close,
             Ok(_) => Next::Read,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Next::Read,
@@ -229,7 +260,7 @@ impl Connection {
     }
 
     fn cork(&mut self, is_corked: bool) -> io::Result<()> {
-        self.socket.set_tcp_cork(is_corked)?;
+        self.transport.socket.set_tcp_cork(is_corked)?;
         self.is_corked = is_corked;
         Ok(())
     }
@@ -254,6 +285,7 @@ fn would_block(error: io::Error) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use socket2::Socket;
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
     #[test]
@@ -261,8 +293,10 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let socket = Socket::from(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
         let began = Instant::now();
-        let mut connection = Connection::new(socket, IpAddr::V4(Ipv4Addr::LOCALHOST), began);
+        let mut connection =
+            Connection::new(Transport::plain(socket), IpAddr::V4(Ipv4Addr::LOCALHOST), began);
         for (phase, seconds, is_idle) in [
+            (Phase::Handshake, 20, true),
             (Phase::Idle, 60, true),
             (Phase::Head, 10, true),
             (Phase::Reply, 30, false),

@@ -1,6 +1,7 @@
 //! From a request to the octets of its reply: the answer, the limit of transfers, what is counted and told.
 
 use crate::boot_http::sending::Sending;
+use crate::boot_http::transport::No;
 use crate::clock;
 use crate::controller::Controller;
 use crate::counters::Protocol;
@@ -9,7 +10,7 @@ use answer::http::admission::{Admission, TRANSFERS_MAX, counts};
 use answer::http::head::{self, BadHead, Head};
 use answer::http::{self, Body, Method, Reply};
 use answer::party::Party;
-use model::{Event, Location, Time, View};
+use model::{Event, Location, Reason, Time, View};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -27,7 +28,13 @@ impl Service {
     }
 
     /// Writes the reply's head and text after `out`; what comes back is to be sent after them.
-    pub(super) fn respond(&mut self, head: &Head<'_>, client: IpAddr, out: &mut Vec<u8>) -> Option<Sending> {
+    pub(super) fn respond(
+        &mut self,
+        head: &Head<'_>,
+        client: IpAddr,
+        is_secure: bool,
+        out: &mut Vec<u8>,
+    ) -> Option<Sending> {
         let controller = Arc::clone(&self.controller);
         let traffic = controller.counters.of(Protocol::Http);
         traffic.received.one();
@@ -40,6 +47,7 @@ impl Service {
             if_range: head.if_range,
             if_none_match: head.if_none_match,
             client,
+            is_secure,
         };
         let mut reply = match controller.bmcs.keys.image(head.path, client) {
             Some(key) => http::octets(key.image(), &asked),
@@ -71,6 +79,30 @@ impl Service {
         let (reply, now) = (http::bad_head(bad), clock::now());
         self.count(&reply, client, "", None, now);
         head::write(&reply, false, now, out);
+    }
+
+    /// A client and we did not come to speak: told with the machine that it is, for nothing else of it is ever seen.
+    pub(super) fn no_handshake(&self, no: No, client: IpAddr) {
+        let reason = match no {
+            No::Certificate => Reason::CertificateRefused,
+            No::Unable => Reason::TlsUnable,
+            No::Malformed => Reason::Malformed,
+        };
+        let traffic = self.controller.counters.of(Protocol::Http);
+        traffic.received.one();
+        traffic.refused[reason as usize].one();
+        self.controller.refusals.note(Protocol::Http, reason, client, clock::now(), || {
+            let view = self.controller.view.load();
+            let machine = view.boot.places.machine_at(client);
+            let location =
+                |device: model::DeviceId| view.plan.design.devices[device.index()].location.clone();
+            Details {
+                client: client.to_string(),
+                machine: machine.map(location),
+                subject: "HTTPS".to_owned(),
+                ..Details::default()
+            }
+        });
     }
 
     /// Octets of a file went out.

@@ -4,11 +4,11 @@
 //! transfer: a broken transfer is seen and tried again, a wrong or a short one is booted.
 
 use crate::boot_file::BootFile;
+use crate::boot_http::transport::Transport;
 use answer::party::Party;
 use model::view::SiteFile;
 use model::{Event, Location, Time, event::What};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
-use socket2::Socket;
 use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -59,18 +59,16 @@ impl Sending {
     }
 
     /// Sends at most `slice` octets of what is left.
-    pub(super) fn send(&mut self, socket: &Socket, slice: u64) -> io::Result<Sent> {
+    pub(super) fn send(&mut self, transport: &mut Transport, slice: u64) -> io::Result<Sent> {
         let left = self.left();
         if left > 0 && left <= slice {
             // Looked at before the last octets go: without them the client knows that it has not got the file.
             self.file.is_unchanged()?;
         }
-        let (Some(length), Ok(offset)) =
-            (usize::try_from(left.min(slice)).ok().and_then(NonZeroUsize::new), usize::try_from(self.at))
-        else {
+        let Some(length) = usize::try_from(left.min(slice)).ok().and_then(NonZeroUsize::new) else {
             return Ok(Sent::All);
         };
-        match socket.sendfile(&self.file.file, offset, Some(length))? {
+        match transport.send_file(&self.file.file, self.at, length)? {
             // The file is shorter now.
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             sent => {

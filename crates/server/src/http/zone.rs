@@ -26,13 +26,13 @@ pub(super) async fn zone(State(api): State<Api>) -> Json<Zone> {
         .to_owned(),
         subnets: plan.subnets.iter().filter(|subnet| subnet.network.index() == index).count(),
     });
-    let crate::BindPorts { dhcp, dhcp6, dns, tftp, boot, agents, .. } = api.ports;
+    let crate::BindPorts { dhcp, dhcp6, dns, tftp, boot, boot_tls, agents, .. } = api.ports;
     Json(Zone {
         name: design.zone.name.clone(),
         domain: design.zone.domain.clone(),
         generation: plan.generation.0,
         controllers: view.boot.controllers.iter().map(ToString::to_string).collect(),
-        ports: Ports { dhcp, dhcp6, dns, tftp, boot, agents },
+        ports: Ports { dhcp, dhcp6, dns, tftp, boot, boot_tls, agents },
         counts: ZoneCounts {
             pods: design.pods.len(),
             racks: design.racks.len(),

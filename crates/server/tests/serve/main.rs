@@ -5,6 +5,7 @@
 mod boot;
 mod boot_http;
 mod boot_tftp;
+mod boot_tls;
 mod dhcp6;
 mod dns;
 mod garbage;

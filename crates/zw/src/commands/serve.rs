@@ -22,7 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 #[derive(ClapArgs)]
 #[command(after_help = "Examples:\n  zw serve my-zone --state /var/lib/zonewright\n  \
                         zw serve my-zone --address 10.32.0.10 --interface eth1\n\n\
-                        It needs UDP 53, 67, 69, 4011 and TCP 53, 80, 8443: root, or the capability CAP_NET_BIND_SERVICE.")]
+                        It needs UDP 53, 67, 69, 4011 and TCP 53, 80, 443, 8443: root, or the capability CAP_NET_BIND_SERVICE.")]
 pub(crate) struct Args {
     /// The design's directory.
     #[arg(default_value = ".", value_name = "DESIGN")]
@@ -59,7 +59,7 @@ pub(crate) struct Args {
     /// The API on TCP, for reading only; `none` for none.
     #[arg(long, default_value = "127.0.0.1:8480", value_name = "ADDRESS:PORT")]
     api_tcp: String,
-    /// Another port for a service: dhcp, dhcp6, proxy-dhcp, dns, tftp, boot or agents; 0 is any free one.
+    /// Another port for a service: dhcp, dhcp6, proxy-dhcp, dns, tftp, boot, boot-tls or agents; 0 is any free one.
     #[arg(long = "port", value_name = "SERVICE=PORT", value_parser = port)]
     ports: Vec<(Service, u16)>,
 }
@@ -73,6 +73,7 @@ enum Service {
     Dns,
     Tftp,
     Boot,
+    BootTls,
     Agents,
 }
 
@@ -85,10 +86,11 @@ fn port(text: &str) -> Result<(Service, u16), String> {
         "dns" => Service::Dns,
         "tftp" => Service::Tftp,
         "boot" => Service::Boot,
+        "boot-tls" => Service::BootTls,
         "agents" => Service::Agents,
         other => {
             return Err(format!(
-                "there is no service {other}: dhcp, dhcp6, proxy-dhcp, dns, tftp, boot, agents"
+                "there is no service {other}: dhcp, dhcp6, proxy-dhcp, dns, tftp, boot, boot-tls, agents"
             ));
         }
     };
@@ -124,7 +126,7 @@ fn options(args: &Args) -> Result<Options, String> {
         "none" => None,
         text => Some(text.parse::<SocketAddr>().map_err(|_| format!("--api-tcp {text} is no ADDRESS:PORT"))?),
     };
-    let BindPorts { dhcp, dhcp6, proxy_dhcp, dns, tftp, boot, agents } = &mut options.ports;
+    let BindPorts { dhcp, dhcp6, proxy_dhcp, dns, tftp, boot, boot_tls, agents } = &mut options.ports;
     for (service, port) in &args.ports {
         *match service {
             Service::Dhcp => &mut *dhcp,
@@ -133,6 +135,7 @@ fn options(args: &Args) -> Result<Options, String> {
             Service::Dns => &mut *dns,
             Service::Tftp => &mut *tftp,
             Service::Boot => &mut *boot,
+            Service::BootTls => &mut *boot_tls,
             Service::Agents => &mut *agents,
         } = *port;
     }
@@ -175,9 +178,9 @@ async fn serve(args: &Args, options: Options) -> ExitCode {
 }
 
 fn announce(running: &Running) {
-    let BindPorts { dhcp, dhcp6, proxy_dhcp, dns, tftp, boot, agents } = running.ports;
+    let BindPorts { dhcp, dhcp6, proxy_dhcp, dns, tftp, boot, boot_tls, agents } = running.ports;
     say(&format!(
-        "plan {} is served: DHCP {dhcp} and {proxy_dhcp}, DHCPv6 {dhcp6}, DNS {dns}, TFTP {tftp}, HTTP boot {boot}, agents {agents}",
+        "plan {} is served: DHCP {dhcp} and {proxy_dhcp}, DHCPv6 {dhcp6}, DNS {dns}, TFTP {tftp}, HTTP boot {boot}, HTTPS boot {boot_tls}, agents {agents}",
         running.generation
     ));
     if let Some(socket) = &running.api_socket {

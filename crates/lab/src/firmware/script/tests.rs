@@ -78,7 +78,8 @@ fn waits_double_until_the_script_is_asked_for_anew() {
 /// How long a machine waits each time that nothing can be fetched, until it asks for its script anew.
 fn waits_without_an_image(location: &str) -> Vec<u64> {
     let controllers = [Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(192, 0, 2, 2).into()];
-    let machine = render::ipxe::Machine { location, controllers: &controllers, ports: Ports::default() };
+    let ports = Ports::default();
+    let machine = render::ipxe::Machine { location, controllers: &controllers, ports, is_secure: false };
     let image = BootImage {
         name: "kvm".into(),
         kernel: "kernel".into(),

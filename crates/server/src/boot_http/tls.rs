@@ -1,0 +1,78 @@
+//! The certificate that firmware judges a boot server by, and what of TLS is spoken to it.
+//!
+//! In: the authority, the plan's controllers, the time. Out: a configuration, made anew when any of them changes enough. TLS 1.2 is for firmware:
+//! EDK2 goes no further. Who asks proves nothing here, and is told nothing that is secret.
+
+use crate::agents::{Authority, AuthorityError};
+use crate::clock;
+use crate::controller::Controller;
+use model::View;
+use model::design::DeviceKind;
+use rustls::ServerConfig;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The certificate is made anew this often, long before it runs out.
+const AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// What is spoken at the moment.
+pub(super) struct Certificate {
+    authority: Arc<Authority>,
+    names: Names,
+    made: Instant,
+    pub(super) config: Arc<ServerConfig>,
+}
+
+/// Whom a certificate is for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Names {
+    addresses: Vec<IpAddr>,
+    hosts: Vec<String>,
+}
+
+impl Certificate {
+    pub(super) fn new(authority: Arc<Authority>, controller: &Controller) -> Result<Self, AuthorityError> {
+        let names = Names::of(&controller.view.load());
+        let config = config(&authority, &names)?;
+        Ok(Self { authority, names, made: Instant::now(), config })
+    }
+
+    /// Makes another when this one is old, or for others.
+    pub(super) fn renew(&mut self, controller: &Controller, now: Instant) {
+        let names = Names::of(&controller.view.load());
+        if now.duration_since(self.made) < AGE_MAX && names == self.names {
+            return;
+        }
+        match config(&self.authority, &names) {
+            Ok(config) => (self.config, self.names) = (config, names),
+            // It is good for weeks yet.
+            Err(error) => {
+                controller.say(&format!("HTTPS boot goes on with its certificate as it is: {error}"))
+            }
+        }
+        self.made = now;
+    }
+}
+
+impl Names {
+    /// Every controller's: a machine is told any of them.
+    fn of(view: &View) -> Self {
+        let design = &view.plan.design;
+        let controllers = design.devices.iter().filter(|device| device.kind == DeviceKind::Controller);
+        let hosts = controllers.map(|device| format!("{}.{}", device.name, design.zone.domain)).collect();
+        Self { addresses: view.boot.controllers.clone(), hosts }
+    }
+}
+
+fn config(authority: &Authority, names: &Names) -> Result<Arc<ServerConfig>, AuthorityError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let (certificate, key) = authority.issue_server(&names.addresses, &names.hosts, clock::now())?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate, authority.certificate().clone()], key)?;
+    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(Arc::new(config))
+}
