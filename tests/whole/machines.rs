@@ -31,7 +31,7 @@ pub(crate) struct Zone {
 
 impl Zone {
     /// The zone of `tests/whole/machines`. `None`: something that it needs is not here, and it was said.
-    fn new(test: &str) -> Option<Self> {
+    pub(crate) fn new(test: &str) -> Option<Self> {
         Self::of(test, "tests/whole/machines")
     }
 
@@ -57,7 +57,13 @@ impl Zone {
 
     /// Powers it on with these real machines. `false`: this computer lets nobody.
     pub(crate) fn up(&self, real: &[&str]) -> bool {
-        let output = self.try_up(real);
+        let words: Vec<&str> = real.iter().flat_map(|choice| ["--vm", choice]).collect();
+        self.up_with(&words)
+    }
+
+    /// The same with these words of the command.
+    pub(crate) fn up_with(&self, words: &[&str]) -> bool {
+        let output = self.try_up(words);
         let said = transcript(&output);
         if said.contains("this machine allows neither") {
             skip(&said);
@@ -67,13 +73,13 @@ impl Zone {
         true
     }
 
-    fn try_up(&self, real: &[&str]) -> Output {
+    pub(crate) fn try_up(&self, words: &[&str]) -> Output {
         let mut command = zw(&self.design);
-        command.args(["lab", "up", "."]).args(real.iter().flat_map(|choice| ["--vm", choice]));
+        command.args(["lab", "up", "."]).args(words);
         command.stdin(Stdio::null()).output().expect("zw runs")
     }
 
-    fn zw(&self, words: &[&str]) -> Output {
+    pub(crate) fn zw(&self, words: &[&str]) -> Output {
         let mut command = zw(&self.design);
         command.args(["lab", "--zone", &self.name]).args(words);
         command.stdin(Stdio::null()).output().expect("zw runs")
@@ -86,7 +92,7 @@ impl Zone {
         transcript(&output)
     }
 
-    fn console(&self, unit: &str) -> String {
+    pub(crate) fn console(&self, unit: &str) -> String {
         self.say(&["console", unit, "--log"])
     }
 
@@ -134,11 +140,21 @@ impl Zone {
 
     /// Its machines prove themselves so.
     fn trusts(&self, trust: &str) {
+        self.role(&format!("trust = {trust}"));
+    }
+
+    /// Adds a line to their role.
+    pub(crate) fn role(&self, line: &str) {
         let file = self.design.join("zone.hcl");
         let text = fs::read_to_string(&file).expect("a design");
         let role = "role \"hypervisor\" {\n";
         assert_eq!(text.matches(role).count(), 1);
-        fs::write(&file, text.replace(role, &format!("{role}  trust = {trust}\n"))).expect("a design");
+        fs::write(&file, text.replace(role, &format!("{role}  {line}\n"))).expect("a design");
+    }
+
+    /// Where the lab keeps its files.
+    pub(crate) fn lab_path(&self) -> &Path {
+        &self.lab.path
     }
 
     /// The machine's own page by the lab's controller.
@@ -273,7 +289,7 @@ fn what_cannot_be_real_is_said_before_anything_starts() {
         ("p01/r1/leaf-a", "no machine that boots"),
         ("p01/r1/u01,efi", "`efi` is none of"),
     ] {
-        let told = transcript(&zone.try_up(&[choice]));
+        let told = transcript(&zone.try_up(&["--vm", choice]));
         assert!(told.contains(words), "{choice}: {told}");
         assert_eq!(zone.lab.holder(), Holder::Nobody);
     }

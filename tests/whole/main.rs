@@ -38,6 +38,7 @@ mod install;
 mod judges;
 mod key;
 mod machines;
+mod machines_https;
 mod metal;
 mod network;
 mod os;

@@ -4,6 +4,7 @@
 
 mod agent;
 mod checklists;
+mod newer;
 mod packages;
 mod reference;
 mod run;
@@ -22,6 +23,7 @@ usage: cargo xtask COMMAND
   bench       measure us and the servers that people use today, and write bench/results.md; with the name of a section
               (limit, dhcp, dhcp6, dns, storm, memory, change, plan, lab), `--smoke`, `--rounds N` or `--only SERVER` it only prints
   agent       build zw-agent as a static program, for the installer: `zw image build installer` finds it
+  firmware    unpack a newer OVMF and iPXE beside what cargo builds, for the tests of HTTPS boot
   packages    install the Debian packages and Python programs that the tests use, or name them
 ";
 
@@ -37,6 +39,10 @@ fn main() -> ExitCode {
         ["bench", words @ ..] => bench(words),
         ["agent"] => agent::build(),
         ["packages"] => packages::install(),
+        ["firmware"] => {
+            newer::fetch();
+            Ok(())
+        }
         _ => {
             run::say(USAGE);
             return ExitCode::from(2);
@@ -58,6 +64,9 @@ fn test(rest: &[&str]) -> Result<(), String> {
     // Real machines boot it.
     if let Err(why) = agent::build() {
         run::say(&format!("tests that boot real machines are skipped: {why}\n"));
+    }
+    if rest.contains(&"--firmware") {
+        newer::fetch();
     }
     let mut arguments = vec!["test", "--workspace", "--no-fail-fast"];
     arguments.extend(rest.iter().filter(|word| **word != "--firmware"));

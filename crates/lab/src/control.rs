@@ -69,7 +69,7 @@ pub enum Request {
     Break {
         /// A location or name.
         target: String,
-        /// `memory=256GiB`, `cpus=8`, `disks=0`, `firmware=2.1`.
+        /// `memory=256GiB`, `cpus=8`, `disks=0`, `firmware=2.1`, `rtc=2060-01-01`.
         what: String,
     },
     /// Kills the controller; it is started again at once, on the same state.

@@ -9,8 +9,12 @@ use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use model::Time;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use wire::tftp::{Mode, Options};
 
@@ -20,6 +24,17 @@ const KEPT_MAX: usize = 64 << 10;
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// The largest payload that firmware asks TFTP for: an Ethernet frame's worth.
 const BLKSIZE: u16 = 1468;
+
+/// What firmware believes about servers, once it is known.
+pub(crate) type Believed = Arc<OnceLock<Arc<ClientConfig>>>;
+
+/// Who fetches.
+pub(crate) struct From<'a> {
+    pub namespace: &'a Namespace,
+    /// Its address there.
+    pub address: Ipv4Addr,
+    pub believed: &'a Believed,
+}
 
 /// A file that was fetched.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -99,44 +114,60 @@ pub(crate) async fn tftp(
 ///
 /// # Errors
 /// If the URL has another form, the server cannot be reached, or answers anything but 200.
-pub(crate) async fn http(
-    namespace: &Namespace,
-    from: Ipv4Addr,
-    url: &str,
-    asks_first: bool,
-) -> Result<File, Error> {
-    let (server, path) = split(url).ok_or_else(|| Error::new(format!("understand {url}")))?;
+pub(crate) async fn http(from: &From<'_>, url: &str, asks_first: bool) -> Result<File, Error> {
+    let target = split(url).ok_or_else(|| Error::new(format!("understand {url}")))?;
     if asks_first {
-        request(namespace, from, server, path, Method::HEAD).await?;
+        request(from, target, Method::HEAD).await?;
     }
-    request(namespace, from, server, path, Method::GET).await
+    request(from, target, Method::GET).await
 }
 
-fn split(url: &str) -> Option<(SocketAddrV4, &str)> {
-    let rest = url.strip_prefix("http://")?;
+/// What is fetched.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    server: SocketAddrV4,
+    path: &'a str,
+    is_secure: bool,
+}
+
+fn split(url: &str) -> Option<Target<'_>> {
+    let (is_secure, rest) = match url.strip_prefix("https://") {
+        Some(rest) => (true, rest),
+        None => (false, url.strip_prefix("http://")?),
+    };
     let slash = rest.find('/').unwrap_or(rest.len());
     let (host, path) = rest.split_at(slash);
-    let (host, port) = host.split_once(':').unwrap_or((host, "80"));
-    Some((
-        SocketAddrV4::new(host.parse().ok()?, port.parse().ok()?),
-        if path.is_empty() { "/" } else { path },
-    ))
+    let (host, port) = host.split_once(':').unwrap_or((host, if is_secure { "443" } else { "80" }));
+    let server = SocketAddrV4::new(host.parse().ok()?, port.parse().ok()?);
+    Some(Target { server, path: if path.is_empty() { "/" } else { path }, is_secure })
 }
 
-async fn request(
-    namespace: &Namespace,
-    from: Ipv4Addr,
-    server: SocketAddrV4,
-    path: &str,
-    method: Method,
-) -> Result<File, Error> {
-    let what = || format!("{method} http://{server}{path}");
-    let socket = namespace.run(|| {
+async fn request(from: &From<'_>, target: Target<'_>, method: Method) -> Result<File, Error> {
+    let Target { server, path, is_secure } = target;
+    let what = || format!("{method} http{}://{server}{path}", if is_secure { "s" } else { "" });
+    let socket = from.namespace.run(|| {
         let socket = tokio::net::TcpSocket::new_v4().doing(|| "open a socket")?;
-        socket.bind((from, 0).into()).doing(|| format!("bind {from}"))?;
+        socket.bind((from.address, 0).into()).doing(|| format!("bind {}", from.address))?;
         Ok(socket)
     })?;
     let stream = timeout(SILENCE_MAX, socket.connect(server.into())).await.doing(what)?.doing(what)?;
+    if !is_secure {
+        return exchange(stream, target, &method, &what).await;
+    }
+    let believed =
+        from.believed.get().ok_or_else(|| Error::new(format!("{}: it believes nobody", what())))?;
+    let connector = tokio_rustls::TlsConnector::from(Arc::clone(believed));
+    let name = ServerName::IpAddress(IpAddr::V4(*server.ip()).into());
+    let stream = timeout(SILENCE_MAX, connector.connect(name, stream)).await.doing(what)?.doing(what)?;
+    exchange(stream, target, &method, &what).await
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    Target { server, path, .. }: Target<'_>,
+    method: &Method,
+    what: &impl Fn() -> String,
+) -> Result<File, Error> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.doing(what)?;
     let _connection = AbortOnDrop(tokio::spawn(async move {
@@ -144,7 +175,7 @@ async fn request(
         let _ = connection.await;
     }));
     let request = Request::builder()
-        .method(&method)
+        .method(method)
         .uri(path)
         .header("Host", server.to_string())
         .header("User-Agent", "zonewright-lab")

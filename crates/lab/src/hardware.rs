@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     Firmware(String),
     /// This speed on every interface, in Mbit/s.
     NicMbps(u32),
+    /// A real machine's clock begins on this day at each power-on; empty: it is right.
+    Rtc(String),
 }
 
 /// A fault that was not understood.
@@ -32,7 +34,7 @@ pub(crate) struct NotAFault;
 
 impl fmt::Display for NotAFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a fault is written memory=256GiB, cpus=8, disks=0, firmware=2.1 or nic_mbps=1000")
+        f.write_str("a fault is written memory=256GiB, cpus=8, disks=0, firmware=2.1, nic_mbps=1000, rtc=2060-01-01 or rtc=right")
     }
 }
 
@@ -48,10 +50,20 @@ impl std::str::FromStr for Fault {
             "cpus" => value.parse().map(Fault::Cpus).map_err(|_| NotAFault),
             "disks" => value.parse().map(Fault::Disks).map_err(|_| NotAFault),
             "nic_mbps" => value.parse().map(Fault::NicMbps).map_err(|_| NotAFault),
+            "rtc" if value == "right" => Ok(Fault::Rtc(String::new())),
+            "rtc" if is_day(value) => Ok(Fault::Rtc(value.to_owned())),
             "firmware" if !value.is_empty() => Ok(Fault::Firmware(value.to_owned())),
             _ => Err(NotAFault),
         }
     }
+}
+
+/// A day as 2060-01-01. Whether there is such a day is QEMU's to say.
+fn is_day(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let digits = |part: &&str| part.bytes().all(|octet| octet.is_ascii_digit());
+    matches!(parts[..], [year, month, day] if (year.len(), month.len(), day.len()) == (4, 2, 2))
+        && parts.iter().all(digits)
 }
 
 fn octets(text: &str) -> Option<u64> {
@@ -108,6 +120,7 @@ pub(crate) fn hardware(body: &Body, replaced: u32, faults: &[Fault], mac: &dyn F
             Fault::Cpus(cpus) => found.cpus = *cpus,
             Fault::Disks(count) => found.disks.truncate(*count),
             Fault::Firmware(version) => found.firmware.clone_from(version),
+            Fault::Rtc(_) => {}
             Fault::NicMbps(mbps) => found.nics.iter_mut().for_each(|nic| nic.mbps = Some(*mbps)),
         }
     }
@@ -136,6 +149,10 @@ mod tests {
         check("firmware=2.1", &expect![[r#"Ok(Firmware("2.1"))"#]]);
         check("nic_mbps=1000", &expect!["Ok(NicMbps(1000))"]);
         check("memory=99999999999TiB", &expect!["Err(NotAFault)"]);
+        check("rtc=2060-01-01", &expect![[r#"Ok(Rtc("2060-01-01"))"#]]);
+        check("rtc=right", &expect![[r#"Ok(Rtc(""))"#]]);
+        check("rtc=2060-1-1", &expect!["Err(NotAFault)"]);
+        check("rtc=2060-01-01,base", &expect!["Err(NotAFault)"]);
         check("memory=lots", &expect!["Err(NotAFault)"]);
         check("firmware=", &expect!["Err(NotAFault)"]);
         check("colour=red", &expect!["Err(NotAFault)"]);

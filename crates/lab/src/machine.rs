@@ -6,7 +6,7 @@
 //! the hardware. What it fetched is not run: nothing here executes what came over the network.
 
 use crate::error::{Doing, Error};
-use crate::fetch;
+use crate::fetch::{self, Believed};
 use crate::firmware::{Client, Destination, Fetching, Lease, Platform, Script, Step, persona};
 use crate::hardware::Fault;
 use crate::net::{
@@ -56,6 +56,8 @@ pub(crate) struct Body {
     pub asking: Vec<Vec<u32>>,
     /// Where it keeps its files.
     pub directory: PathBuf,
+    /// What its firmware believes about servers.
+    pub believed: Believed,
 }
 
 /// What happens to a machine.
@@ -293,7 +295,7 @@ impl Machine {
         self.say(format!("{words} on {name}"));
         let lease = self.ask(firmware, index).await?;
         let loader = if firmware == Stage::UefiHttp {
-            fetch::http(&self.namespace, lease.address, &lease.boot_file, true).await?
+            fetch::http(&self.from(lease.address), &lease.boot_file, true).await?
         } else {
             let server = lease.next_server.unwrap_or(lease.server);
             fetch::tftp(&self.namespace, lease.address, server, &lease.boot_file).await?
@@ -344,9 +346,14 @@ impl Machine {
         }
     }
 
+    /// Where its firmware speaks from.
+    fn from(&self, address: Ipv4Addr) -> fetch::From<'_> {
+        fetch::From { namespace: &self.namespace, address, believed: &self.body.believed }
+    }
+
     async fn script(&self, lease: &Lease, file: &str) -> Result<String, Error> {
-        let fetched = if file.starts_with("http://") {
-            fetch::http(&self.namespace, lease.address, file, false).await?
+        let fetched = if file.starts_with("http://") || file.starts_with("https://") {
+            fetch::http(&self.from(lease.address), file, false).await?
         } else {
             let server = lease.next_server.unwrap_or(lease.server);
             fetch::tftp(&self.namespace, lease.address, server, file).await?
@@ -373,7 +380,7 @@ impl Machine {
                     }
                 },
                 Step::Fetch { what, url, arguments } => {
-                    match fetch::http(&self.namespace, lease.address, &url, false).await {
+                    match fetch::http(&self.from(lease.address), &url, false).await {
                         Ok(_) if what == Fetching::Kernel => {
                             kernel = Some(arguments.chars().take(COMMAND_LINE_MAX).collect());
                             worked = true;

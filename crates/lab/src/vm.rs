@@ -10,10 +10,11 @@ mod host;
 mod qmp;
 pub(crate) mod tpm;
 
+pub use arguments::OVMF;
 pub(crate) use choice::chosen;
 pub use choice::{Choice, Firmware, NotAChoice};
 pub use host::check;
-pub(crate) use host::{check_kernel, check_tpm, lay_loaders};
+pub(crate) use host::{check_https, check_kernel, check_tpm, lay_loaders};
 
 use crate::error::{Doing, Error};
 use crate::hardware::{self, Fault};
@@ -64,7 +65,7 @@ pub(crate) fn console(directory: &Path) -> (PathBuf, PathBuf) {
 struct Machine {
     body: Body,
     choice: Choice,
-    disks: PathBuf,
+    files: Files,
     namespace: Namespace,
     tell: Tell,
     cabling: Cabling,
@@ -72,6 +73,16 @@ struct Machine {
     accelerator: Accelerator,
     replaced: u32,
     faults: Vec<Fault>,
+}
+
+/// What it finds on this computer.
+pub(crate) struct Files {
+    /// The directory of its disks.
+    pub disks: PathBuf,
+    /// That of OVMF.
+    pub ovmf: PathBuf,
+    /// What its firmware believes about servers, as firmware keeps it; `None`: nothing.
+    pub authorities: Option<PathBuf>,
 }
 
 /// What it is while it is on.
@@ -96,12 +107,12 @@ enum Ended {
     Lab,
 }
 
-/// Runs a machine until the sender of commands is gone. `disks` is the directory of its disks; `cables` tells that a
-/// cable came or went.
+/// Runs a machine until the sender of commands is gone. `cables` tells that a cable came or
+/// went.
 pub(crate) async fn run(
     body: Body,
     choice: Choice,
-    disks: PathBuf,
+    files: Files,
     namespace: Namespace,
     tell: Tell,
     mut commands: mpsc::Receiver<Command>,
@@ -110,7 +121,7 @@ pub(crate) async fn run(
     let accelerator = host::accelerator();
     let (replaced, faults) = (0, Vec::new());
     let mut machine =
-        Machine { body, choice, disks, namespace, tell, cabling, cables, accelerator, replaced, faults };
+        Machine { body, choice, files, namespace, tell, cabling, cables, accelerator, replaced, faults };
     let mut is_on = true;
     loop {
         let command = if is_on {
@@ -247,9 +258,16 @@ impl Machine {
         let wanted = hardware.memory_bytes / 100 * MEMORY_PERCENT / (1 << 20);
         let memory_mib = host::memory_mib(wanted);
         let expected = self.body.model.expect.firmware.as_deref();
+        let day = self.faults.iter().rev().find_map(|fault| match fault {
+            Fault::Rtc(day) => Some(day.as_str()),
+            _ => None,
+        });
         let is_broken = self.faults.iter().any(|fault| matches!(fault, Fault::Firmware(_)));
         let arguments = arguments::arguments(&arguments::Machine {
             choice: &self.choice,
+            ovmf: &self.files.ovmf,
+            authorities: self.files.authorities.as_deref(),
+            day: day.filter(|day| !day.is_empty()),
             accelerator: self.accelerator,
             hardware: &hardware,
             firmware_version: expected.or(is_broken.then_some("")).map(|_| hardware.firmware.as_str()),
@@ -314,12 +332,14 @@ impl Machine {
         if !self.choice.firmware.is_bios() && !variables.exists() {
             let new =
                 if self.choice.secure_boot { arguments::VARIABLES_SECURE } else { arguments::VARIABLES };
-            fs::copy(new, &variables).doing(|| format!("copy {new}"))?;
+            let new = self.files.ovmf.join(new);
+            fs::copy(&new, &variables).doing(|| format!("copy {}", new.display()))?;
         }
         let link = directory.join(arguments::DISKS);
-        fs::create_dir_all(&self.disks).doing(|| format!("create {}", self.disks.display()))?;
+        fs::create_dir_all(&self.files.disks).doing(|| format!("create {}", self.files.disks.display()))?;
         if fs::symlink_metadata(&link).is_err() {
-            std::os::unix::fs::symlink(&self.disks, &link).doing(|| format!("create {}", link.display()))?;
+            std::os::unix::fs::symlink(&self.files.disks, &link)
+                .doing(|| format!("create {}", link.display()))?;
         }
         for (number, disk) in hardware.disks.iter().enumerate() {
             let path = directory.join(arguments::disk_file(number));
@@ -342,7 +362,8 @@ impl Machine {
     /// Other hardware takes this one's place.
     fn forget(&self) -> Result<(), Error> {
         let directory = &self.body.directory;
-        for path in [directory.join(arguments::OWN_VARIABLES), directory.join(tpm::STATE), self.disks.clone()]
+        for path in
+            [directory.join(arguments::OWN_VARIABLES), directory.join(tpm::STATE), self.files.disks.clone()]
         {
             let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
             match removed {

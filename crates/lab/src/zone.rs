@@ -6,6 +6,7 @@
 //! controller, by its API.
 
 mod api;
+mod authority;
 mod build;
 mod changes;
 mod controller;
@@ -15,6 +16,7 @@ mod observe;
 use crate::control::{self, Phase, Progress};
 use crate::directory::Directory;
 use crate::error::{Doing, Error};
+use crate::fetch::Believed;
 use crate::machine::{self, Body, Command, Doings};
 use crate::net::{Namespace, Tap, has_ipv6, open_descriptors};
 use crate::topology::{self, Family, Kind, Topology, Wire};
@@ -48,6 +50,8 @@ pub struct Start {
     pub real: Vec<vm::Choice>,
     /// Where the boot programs for real machines lie, if not where Debian's package puts them.
     pub loaders: Option<PathBuf>,
+    /// Where their OVMF lies.
+    pub ovmf: PathBuf,
     /// What the zone's installers may fetch of the world.
     pub mirrors: Vec<mirror::Mirror>,
 }
@@ -73,6 +77,8 @@ pub(crate) struct Zone {
     /// What the controller's process is told.
     crash: mpsc::Sender<()>,
     power: Mutex<Power>,
+    /// What a machine that boots by HTTPS believes about servers.
+    believed: Believed,
 }
 
 /// The way to a machine or BMC.
@@ -112,11 +118,15 @@ fn enter(start: Start) -> Result<(), Error> {
         choice.tpm |= has_tpm(&plan, device);
         choice.ipv6 |= !choice.firmware.is_bios() && has_ipv6_alone(&plan, device);
     }
-    vm::check(real.values(), start.loaders.is_some())?;
+    vm::check(real.values(), start.loaders.is_some(), &start.ovmf)?;
     if topology.hosts.iter().any(|host| host.kind == Kind::Machine && has_tpm(&plan, host.device)) {
         vm::check_tpm()?;
     }
     for (host, choice) in &real {
+        // The others come to PXE first.
+        if choice.firmware == vm::Firmware::UefiHttp && boots_by_https(&plan, topology.hosts[*host].device) {
+            vm::check_https(&choice.target, &start.ovmf)?;
+        }
         if let Some(image) = plan.design.image_of(topology.hosts[*host].device) {
             vm::check_kernel(&choice.target, &start.design.join(&image.kernel))?;
         }
@@ -165,6 +175,7 @@ async fn live(
         progress: watch::Sender::new(first_progress(&plan, &topology)),
         real,
         taps: Mutex::default(),
+        believed: Believed::default(),
         namespaces: OnceLock::new(),
         wires: Mutex::new(topology.wires.clone()),
         reach: Mutex::default(),
@@ -225,6 +236,12 @@ fn has_ipv6_alone(plan: &Plan, device: DeviceId) -> bool {
     v6 && !v4
 }
 
+/// Whether its firmware is told to boot by HTTPS.
+fn boots_by_https(plan: &Plan, device: DeviceId) -> bool {
+    let design = &plan.design;
+    design.devices[device.index()].role.is_some_and(|role| design.roles[role.index()].https)
+}
+
 fn boots_own_disk(plan: &Plan, device: DeviceId) -> bool {
     plan.design.image_of(device).is_none()
 }
@@ -241,6 +258,7 @@ impl Zone {
         }
         self.progress.send_modify(|progress| progress.phase = Phase::Starting);
         controller::start(self, crashes).await?;
+        authority::learn(self).await?;
         for host in self.real.keys() {
             let design = &self.plan.design;
             let device = &design.devices[self.topology.hosts[*host].device.index()];
@@ -346,11 +364,16 @@ impl Zone {
             None => drop(tokio::spawn(machine::run(body, namespace, tell, commands, cables))),
             Some(choice) => {
                 let name = &self.plan.design.devices[self.topology.hosts[id].device.index()].name;
-                let disks = self.start.directory.disks().join(name);
+                let is_https = boots_by_https(&self.plan, self.topology.hosts[id].device);
+                let files = vm::Files {
+                    disks: self.start.directory.disks().join(name),
+                    ovmf: self.start.ovmf.clone(),
+                    authorities: is_https.then(|| authority::for_firmware(self)),
+                };
                 let zone = Arc::clone(self);
                 let cabling: vm::Cabling = Arc::new(move || zone.plugs(id));
                 let cables = (cabling, cables);
-                tokio::spawn(vm::run(body, choice.clone(), disks, namespace, tell, commands, cables));
+                tokio::spawn(vm::run(body, choice.clone(), files, namespace, tell, commands, cables));
             }
         }
         Ok(())
@@ -409,6 +432,7 @@ impl Zone {
             asking,
             ports,
             directory: self.machine_directory(id),
+            believed: Arc::clone(&self.believed),
         }
     }
 

@@ -6,14 +6,17 @@
 use super::choice::{Choice, Firmware};
 use model::Mac;
 use model::facts::Hardware;
+use std::path::Path;
 
-/// OVMF for machines without and with Secure Boot; the latter needs system management mode, or anybody could write
+/// Where Debian's OVMF lies.
+pub const OVMF: &str = "/usr/share/OVMF";
+/// OVMF for machines without and with Secure Boot, in its directory; the latter needs system management mode, or anybody could write
 /// its variables.
-pub(super) const OVMF: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
-pub(super) const OVMF_SECURE: &str = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd";
+pub(super) const CODE: &str = "OVMF_CODE_4M.fd";
+pub(super) const CODE_SECURE: &str = "OVMF_CODE_4M.secboot.fd";
 /// Its variables as they leave the factory: none, and with Microsoft's keys.
-pub(super) const VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
-pub(super) const VARIABLES_SECURE: &str = "/usr/share/OVMF/OVMF_VARS_4M.ms.fd";
+pub(super) const VARIABLES: &str = "OVMF_VARS_4M.fd";
+pub(super) const VARIABLES_SECURE: &str = "OVMF_VARS_4M.ms.fd";
 
 /// The machine's own variables, in its directory.
 pub(super) const OWN_VARIABLES: &str = "variables.fd";
@@ -52,6 +55,12 @@ pub(super) struct Nic {
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Machine<'a> {
     pub choice: &'a Choice,
+    /// The directory of its OVMF.
+    pub ovmf: &'a Path,
+    /// The authorities that its firmware believes, a file; `None`: none.
+    pub authorities: Option<&'a Path>,
+    /// The day that its clock begins with, if it is not right.
+    pub day: Option<&'a str>,
     pub accelerator: Accelerator,
     pub hardware: &'a Hardware,
     /// The version that its firmware shows; `None` is its own.
@@ -88,7 +97,8 @@ pub(super) fn arguments(machine: &Machine<'_>) -> Vec<String> {
     add("-display", "none".to_owned());
     add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny".to_owned());
     if is_uefi {
-        let code = if choice.secure_boot { OVMF_SECURE } else { OVMF };
+        let code = machine.ovmf.join(if choice.secure_boot { CODE_SECURE } else { CODE });
+        let code = value(&code.to_string_lossy());
         add("-drive", format!("if=pflash,format=raw,unit=0,readonly=on,file={code}"));
         add("-drive", format!("if=pflash,format=raw,unit=1,file={OWN_VARIABLES}"));
         // As in a rack that people have set up: each option of a family that nobody answers in would be a minute of asking.
@@ -99,6 +109,11 @@ pub(super) fn arguments(machine: &Machine<'_>) -> Vec<String> {
         }
         if choice.ipv6 {
             add("-boot", format!("menu=on,splash-time={KEY_WAIT_MILLISECONDS}"));
+        }
+        if let Some(authorities) = machine.authorities {
+            // In place of a person in its setup: OVMF takes it into the variable TlsCaCertificate at each start.
+            let authorities = value(&authorities.to_string_lossy());
+            add("-fw_cfg", format!("name=etc/edk2/https/cacerts,file={authorities}"));
         }
         if choice.secure_boot {
             add("-global", "driver=cfi.pflash01,property=secure,value=on".to_owned());
@@ -112,6 +127,9 @@ pub(super) fn arguments(machine: &Machine<'_>) -> Vec<String> {
         }
     }
     identity(machine, &mut add);
+    if let Some(day) = machine.day {
+        add("-rtc", format!("base={day}T00:00:00"));
+    }
     add(
         "-chardev",
         format!(
@@ -225,6 +243,9 @@ mod tests {
         };
         let machine = Machine {
             choice,
+            ovmf: Path::new(OVMF),
+            authorities: choice.tpm.then_some(Path::new("/lab/authorities")),
+            day: choice.tpm.then_some("2060-01-01"),
             accelerator,
             hardware: &hardware,
             firmware_version: Some("1.0, a beta"),
@@ -244,43 +265,45 @@ mod tests {
             Accelerator::Tcg,
             &["ssd", "hdd", "nvme"],
             &expect![[r#"
-            -machine q35,smm=on
-            -accel tcg,thread=multi
-            -cpu max
-            -smp 2
-            -m 4300
-            -display none
-            -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
-            -drive if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd
-            -drive if=pflash,format=raw,unit=1,file=variables.fd
-            -fw_cfg name=opt/org.tianocore/IPv6Support,string=n
-            -global driver=cfi.pflash01,property=secure,value=on
-            -uuid 00112233-4455-8677-8899-aabbccddeeff
-            -smbios type=1,manufacturer=Zonewright,product=lab,serial=LAB0123456789
-            -smbios type=0,version=1.0,, a beta
-            -chardev socket,id=console,path=console.sock,server=on,wait=off,logfile=console.log,logappend=on
-            -serial chardev:console
-            -chardev socket,id=monitor,fd=10
-            -mon chardev=monitor,mode=control
-            -device virtio-rng-pci
-            -device i6300esb
-            -action watchdog=reset
-            -chardev socket,id=tpm,fd=11
-            -tpmdev emulator,id=tpm0,chardev=tpm
-            -device tpm-crb,tpmdev=tpm0
-            -netdev tap,id=cable0,fd=9
-            -device virtio-net-pci,id=nic0,netdev=cable0,mac=02:00:00:00:00:01,bootindex=1,romfile=,speed=10000,duplex=full
-            -device virtio-scsi-pci,id=scsi
-            -drive if=none,id=disk0,format=raw,cache=unsafe,discard=unmap,file=disks/0.raw
-            -device scsi-hd,bus=scsi.0,rotation_rate=1,drive=disk0,serial=LAB0123456789-0,bootindex=2
-            -drive if=none,id=disk1,format=raw,cache=unsafe,discard=unmap,file=disks/1.raw
-            -device scsi-hd,bus=scsi.0,rotation_rate=7200,drive=disk1,serial=LAB0123456789-1,bootindex=3
-            -drive if=none,id=disk2,format=raw,cache=unsafe,discard=unmap,file=disks/2.raw
-            -device nvme,drive=disk2,serial=LAB0123456789-2,bootindex=4
-            -nodefaults
-            -no-user-config
-            -S
-        "#]],
+                -machine q35,smm=on
+                -accel tcg,thread=multi
+                -cpu max
+                -smp 2
+                -m 4300
+                -display none
+                -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
+                -drive if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd
+                -drive if=pflash,format=raw,unit=1,file=variables.fd
+                -fw_cfg name=opt/org.tianocore/IPv6Support,string=n
+                -fw_cfg name=etc/edk2/https/cacerts,file=/lab/authorities
+                -global driver=cfi.pflash01,property=secure,value=on
+                -uuid 00112233-4455-8677-8899-aabbccddeeff
+                -smbios type=1,manufacturer=Zonewright,product=lab,serial=LAB0123456789
+                -smbios type=0,version=1.0,, a beta
+                -rtc base=2060-01-01T00:00:00
+                -chardev socket,id=console,path=console.sock,server=on,wait=off,logfile=console.log,logappend=on
+                -serial chardev:console
+                -chardev socket,id=monitor,fd=10
+                -mon chardev=monitor,mode=control
+                -device virtio-rng-pci
+                -device i6300esb
+                -action watchdog=reset
+                -chardev socket,id=tpm,fd=11
+                -tpmdev emulator,id=tpm0,chardev=tpm
+                -device tpm-crb,tpmdev=tpm0
+                -netdev tap,id=cable0,fd=9
+                -device virtio-net-pci,id=nic0,netdev=cable0,mac=02:00:00:00:00:01,bootindex=1,romfile=,speed=10000,duplex=full
+                -device virtio-scsi-pci,id=scsi
+                -drive if=none,id=disk0,format=raw,cache=unsafe,discard=unmap,file=disks/0.raw
+                -device scsi-hd,bus=scsi.0,rotation_rate=1,drive=disk0,serial=LAB0123456789-0,bootindex=2
+                -drive if=none,id=disk1,format=raw,cache=unsafe,discard=unmap,file=disks/1.raw
+                -device scsi-hd,bus=scsi.0,rotation_rate=7200,drive=disk1,serial=LAB0123456789-1,bootindex=3
+                -drive if=none,id=disk2,format=raw,cache=unsafe,discard=unmap,file=disks/2.raw
+                -device nvme,drive=disk2,serial=LAB0123456789-2,bootindex=4
+                -nodefaults
+                -no-user-config
+                -S
+            "#]],
         );
     }
 

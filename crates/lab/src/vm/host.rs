@@ -1,11 +1,11 @@
 //! What this machine has for real machines: programs and firmware, virtualization, memory.
 
-use super::arguments::{Accelerator, OVMF, OVMF_SECURE, VARIABLES, VARIABLES_SECURE};
+use super::arguments::{Accelerator, CODE, CODE_SECURE, OVMF, VARIABLES, VARIABLES_SECURE};
 use super::choice::{Choice, Firmware};
 use crate::error::{Doing, Error};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The program that is a machine.
 pub(super) const QEMU: &str = "/usr/bin/qemu-system-x86_64";
@@ -23,6 +23,10 @@ const SIGNED: [(&str, &str, &str); 2] = [
 const MARK_AT: u64 = 0x202;
 const MARK: &[u8; 4] = b"HdrS";
 
+/// The first release of OVMF that is built with elliptic curves (EDK2's change 63e4713c48 of April 2025), and who knows which is here.
+const OVMF_WITH_CURVES: (u16, u8) = (2025, 5);
+const DPKG: &str = "/var/lib/dpkg/status";
+
 /// Memory that is left to this machine itself, in MiB.
 const KEPT_MIB: u64 = 512;
 
@@ -30,28 +34,64 @@ const KEPT_MIB: u64 = 512;
 ///
 /// # Errors
 /// Names the Debian packages that are not.
-pub fn check<'a>(choices: impl Iterator<Item = &'a Choice>, has_own_loaders: bool) -> Result<(), Error> {
-    let mut needed: Vec<(&str, &str)> = Vec::new();
+pub fn check<'a>(
+    choices: impl Iterator<Item = &'a Choice>,
+    has_own_loaders: bool,
+    ovmf: &Path,
+) -> Result<(), Error> {
+    let mut needed: Vec<(PathBuf, &str)> = Vec::new();
+    let mut need = |path: &str, package| needed.push((PathBuf::from(path), package));
+    let mut of_ovmf = Vec::new();
     for choice in choices {
-        needed.push((QEMU, "qemu-system-x86"));
+        need(QEMU, "qemu-system-x86");
         if !has_own_loaders {
-            needed.push(("/usr/lib/ipxe/undionly.kpxe", "ipxe"));
-            let signed = SIGNED.iter().filter(|_| choice.secure_boot);
-            needed.extend(signed.map(|(path, _, package)| (*path, *package)));
+            need("/usr/lib/ipxe/undionly.kpxe", "ipxe");
+            SIGNED.iter().filter(|_| choice.secure_boot).for_each(|(path, _, package)| need(path, package));
         }
         match choice.firmware {
-            Firmware::Bios | Firmware::BiosUndionly => needed.extend([
-                ("/usr/share/seabios/bios-256k.bin", "seabios"),
-                ("/usr/lib/ipxe/qemu/pxe-virtio.rom", "ipxe-qemu"),
-            ]),
-            _ if choice.secure_boot => needed.extend([(OVMF_SECURE, "ovmf"), (VARIABLES_SECURE, "ovmf")]),
-            _ => needed.extend([(OVMF, "ovmf"), (VARIABLES, "ovmf")]),
+            Firmware::Bios | Firmware::BiosUndionly => {
+                need("/usr/share/seabios/bios-256k.bin", "seabios");
+                need("/usr/lib/ipxe/qemu/pxe-virtio.rom", "ipxe-qemu");
+            }
+            _ if choice.secure_boot => of_ovmf.extend([CODE_SECURE, VARIABLES_SECURE]),
+            _ => of_ovmf.extend([CODE, VARIABLES]),
         }
         if choice.tpm {
-            needed.extend(TPM);
+            TPM.iter().for_each(|(path, package)| need(path, package));
         }
     }
+    let of_ovmf = of_ovmf.into_iter().map(|name| ovmf.join(name));
+    if ovmf == Path::new(OVMF) {
+        needed.extend(of_ovmf.map(|path| (path, "ovmf")));
+    } else if let Some(path) = of_ovmf.into_iter().find(|path| !path.exists()) {
+        return Err(Error::new(format!("give machines real firmware: there is no {}", path.display())));
+    }
     are_there("give machines real firmware", &needed)
+}
+
+/// Whether this OVMF can boot `target` by HTTPS, as far as that is known.
+///
+/// # Errors
+/// If it is known that it cannot.
+pub(crate) fn check_https(target: &str, ovmf: &Path) -> Result<(), Error> {
+    let status = match ovmf == Path::new(OVMF) {
+        true => fs::read_to_string(DPKG).unwrap_or_default(),
+        false => return Ok(()),
+    };
+    match ovmf_release(&status) {
+        Some((year, month)) if (year, month) < OVMF_WITH_CURVES => Err(Error::new(format!(
+            "boot {target} by HTTPS, as its role says: the OVMF {year}.{month:02} in {OVMF} has no elliptic curves, which our certificates need; name the directory of one from 2025.05 on with --ovmf (docs/guides/https-boot.md)"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The release of OVMF that dpkg says is installed.
+fn ovmf_release(status: &str) -> Option<(u16, u8)> {
+    let package = status.split("\n\n").find(|text| text.starts_with("Package: ovmf\n"))?;
+    let version = package.lines().find_map(|line| line.strip_prefix("Version: "))?;
+    let (year, rest) = version.split_once('.')?;
+    Some((year.parse().ok()?, rest.get(..2)?.parse().ok()?))
 }
 
 /// Whether machines of any kind can have a TPM here.
@@ -62,8 +102,8 @@ pub(crate) fn check_tpm() -> Result<(), Error> {
     are_there("give machines a TPM", &TPM)
 }
 
-fn are_there(what: &str, needed: &[(&str, &str)]) -> Result<(), Error> {
-    let missing = needed.iter().filter(|(path, _)| !Path::new(path).exists());
+fn are_there(what: &str, needed: &[(impl AsRef<Path>, &'static str)]) -> Result<(), Error> {
+    let missing = needed.iter().filter(|(path, _)| !path.as_ref().exists());
     let mut missing: Vec<&str> = missing.map(|(_, package)| *package).collect();
     missing.sort_unstable();
     missing.dedup();
@@ -143,6 +183,19 @@ mod tests {
         assert!(has_virtualization("flags : svm\n"));
         assert!(!has_virtualization("flags : fpu hypervisor vmxoff\nbugs : vmx\n"));
         assert!(!has_virtualization(""));
+    }
+
+    #[test]
+    fn the_release_of_ovmf_is_dpkgs_word() {
+        let status = |version| {
+            format!(
+                "Package: ovmf-ia32\nVersion: 1.2\n\nPackage: ovmf\nStatus: x\nVersion: {version}\nSize: 3\n\nPackage: z\n"
+            )
+        };
+        assert_eq!(ovmf_release(&status("2022.11-6+deb12u2")), Some((2022, 11)));
+        assert_eq!(ovmf_release(&status("2026.08+ds-2")), Some((2026, 8)));
+        assert_eq!(ovmf_release(&status("0~20181115")), None);
+        assert_eq!(ovmf_release(""), None);
     }
 
     #[test]

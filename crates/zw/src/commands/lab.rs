@@ -59,6 +59,9 @@ enum Command {
         /// GRUB].
         #[arg(long, value_name = "DIRECTORY", requires = "vm")]
         loaders: Option<PathBuf>,
+        /// Where OVMF lies, the UEFI of such machines. Boot by HTTPS needs that of EDK2 2025.05 or newer.
+        #[arg(long, value_name = "DIRECTORY", requires = "vm", default_value = vm::OVMF)]
+        ovmf: PathBuf,
         /// Let the zone's installers fetch what lies below this URL (`http://HOST[:PORT][/PATH]`): the controller's address, port
         /// 3142, is an HTTP proxy for it, and for nothing else; templates know it as `proxy`. May be repeated.
         #[arg(long, value_name = "URL")]
@@ -126,7 +129,8 @@ enum Command {
     Break {
         /// A location, name or address.
         target: String,
-        /// `memory=256GiB`, `cpus=8`, `disks=0`, `firmware=2.1` or `nic_mbps=1000`.
+        /// `memory=256GiB`, `cpus=8`, `disks=0`, `firmware=2.1` or `nic_mbps=1000`; `rtc=2060-01-01` sets a real
+        /// machine's clock, `rtc=right` mends it.
         fault: String,
     },
     /// Kill the controller; it starts again on its state.
@@ -188,6 +192,9 @@ pub(crate) struct SupervisorArgs {
     /// Where their boot programs lie.
     #[arg(long)]
     loaders: Option<PathBuf>,
+    /// Where their OVMF lies.
+    #[arg(long, default_value = vm::OVMF)]
+    ovmf: PathBuf,
     /// What the zone may fetch of the world.
     #[arg(long)]
     mirror: Vec<Mirror>,
@@ -204,14 +211,19 @@ pub(crate) fn supervise(args: &SupervisorArgs) -> ExitCode {
     let directory = Directory { path: args.directory.clone() };
     if args.inner {
         let (design, real, loaders) = (args.design.clone(), args.vm.clone(), args.loaders.clone());
-        let mirrors = args.mirror.clone();
-        return ExitCode::from(zone::run(zone::Start { design, directory, real, loaders, mirrors }));
+        let (mirrors, ovmf) = (args.mirror.clone(), args.ovmf.clone());
+        return ExitCode::from(zone::run(zone::Start { design, directory, real, loaders, ovmf, mirrors }));
     }
     if args.fetcher {
         let fetched = mirror::fetch(&directory, args.mirror.clone());
         return fetched.map_or_else(|error| complain(&error), |()| ExitCode::SUCCESS);
     }
-    let real = Real { machines: &args.vm, loaders: args.loaders.as_deref(), mirrors: &args.mirror };
+    let real = Real {
+        machines: &args.vm,
+        loaders: args.loaders.as_deref(),
+        ovmf: &args.ovmf,
+        mirrors: &args.mirror,
+    };
     let as_the = |process: &str| {
         let mut words = arguments(&args.design, &directory, real);
         words.push(process.to_owned());
@@ -231,6 +243,7 @@ pub(crate) fn supervise(args: &SupervisorArgs) -> ExitCode {
 struct Real<'a> {
     machines: &'a [vm::Choice],
     loaders: Option<&'a Path>,
+    ovmf: &'a Path,
     mirrors: &'a [Mirror],
 }
 
@@ -242,16 +255,17 @@ fn arguments(design: &Path, directory: &Directory, real: Real<'_>) -> Vec<String
     words.extend(real.machines.iter().flat_map(|choice| ["--vm".to_owned(), choice.to_string()]));
     words.extend(real.mirrors.iter().flat_map(|mirror| ["--mirror".to_owned(), mirror.to_string()]));
     words.extend(real.loaders.into_iter().flat_map(|path| ["--loaders".to_owned(), text(path)]));
+    words.extend(["--ovmf".to_owned(), text(real.ovmf)]);
     words
 }
 
 /// Runs the command. Call it while the process has one thread.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let outcome = match &args.command {
-        Command::Up { design, vm, loaders, mirror, patience } => {
+        Command::Up { design, vm, loaders, ovmf, mirror, patience } => {
             let patience =
                 patience.map_or(if vm.is_empty() { PATIENCE } else { PATIENCE_REAL }, Duration::from_secs);
-            let real = Real { machines: vm, loaders: loaders.as_deref(), mirrors: mirror };
+            let real = Real { machines: vm, loaders: loaders.as_deref(), ovmf, mirrors: mirror };
             return up(design, real, patience);
         }
         Command::Console { target, log: true } => chosen(args.zone.as_deref())
@@ -385,12 +399,13 @@ fn take_down(zone: Option<&str>, all: bool) -> Result<ExitCode, Error> {
 
 fn up(design: &Path, real: Real<'_>, patience: Duration) -> ExitCode {
     let machines = real.machines;
-    let (design, loaders) =
-        match (std::path::absolute(design), real.loaders.map(std::path::absolute).transpose()) {
-            (Ok(design), Ok(loaders)) => (design, loaders),
-            (Err(error), _) | (_, Err(error)) => return failed(&error),
+    let absolute = std::path::absolute::<&Path>;
+    let (design, loaders, ovmf) =
+        match (absolute(design), real.loaders.map(absolute).transpose(), absolute(real.ovmf)) {
+            (Ok(design), Ok(loaders), Ok(ovmf)) => (design, loaders, ovmf),
+            (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => return failed(&error),
         };
-    let real = Real { loaders: loaders.as_deref(), ..real };
+    let real = Real { loaders: loaders.as_deref(), ovmf: &ovmf, ..real };
     let plan = match lab::load::load(&design) {
         Ok((plan, found, files)) => {
             say_error(&findings::rendered(&design, &files, &found));
@@ -404,7 +419,7 @@ fn up(design: &Path, real: Real<'_>, patience: Duration) -> ExitCode {
     };
     let lab = Directory::of(&directory::base(), &plan.design.zone.name);
     // Before minutes are spent on images.
-    if let Err(error) = is_free(&lab).and_then(|()| vm::check(machines.iter(), loaders.is_some())) {
+    if let Err(error) = is_free(&lab).and_then(|()| vm::check(machines.iter(), loaders.is_some(), &ovmf)) {
         return complain(&error);
     }
     if let Err(status) = images::provide(&plan, &design, machines) {
