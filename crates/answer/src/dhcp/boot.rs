@@ -93,12 +93,12 @@ pub(crate) fn loader(mut architectures: impl Iterator<Item = u16>) -> Option<&'s
     architectures.find_map(Architecture::from_value).map(Architecture::loader)
 }
 
-/// The same for firmware that loads by TFTP: shim, where there is one, for the UEFI that it is for.
+/// The same for firmware that loads by TFTP over IPv4: shim, where there is one, for the UEFI that it is for.
 ///
 /// With Secure Boot on, firmware refuses iPXE, which nobody signed for it: OVMF 2022.11 fetches it whole and then says "Access Denied".
 /// Nothing in a request tells whether it is on, so every UEFI gets shim, which starts GRUB. Not by HTTP: Debian's signed GRUB has no HTTP
 /// and would stay at its prompt for ever, while a refused iPXE lets the firmware go on to its next option.
-pub(crate) fn loader_by_tftp(
+pub(super) fn loader_by_tftp(
     view: &View,
     mut architectures: impl Iterator<Item = u16>,
 ) -> Option<&'static str> {

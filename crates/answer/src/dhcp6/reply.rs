@@ -232,8 +232,11 @@ impl Request<'_> {
         let (class, _) = firmware_class(self.message).unwrap_or_default();
         let architectures = || boot::values(class, self.message.architectures());
         let url = match self.stage {
+            // Never shim. By IPv6 it comes, and fetches GRUB, but Debian's signed GRUB (2.06-13+deb12u2) takes the address from the
+            // firmware and no router: "error: destination unreachable", and it stays at its prompt for ever, with Secure Boot and
+            // without. iPXE boots what has no Secure Boot; the others refuse it and go on to their next option.
             Stage::BiosPxe | Stage::UefiPxe => {
-                format!("tftp://[{server}]/{}", boot::loader_by_tftp(view, architectures())?)
+                format!("tftp://[{server}]/{}", boot::loader(architectures())?)
             }
             Stage::UefiHttp => {
                 boot::loader_url(view, IpAddr::V6(server), device, boot::loader(architectures())?)

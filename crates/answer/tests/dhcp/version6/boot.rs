@@ -3,6 +3,7 @@
 use super::client::*;
 use crate::zone;
 use expect_test::{Expect, expect};
+use model::View;
 use wire::dhcp6::{MessageType, Request, code};
 
 fn class(text: &str) -> Vec<u8> {
@@ -11,9 +12,12 @@ fn class(text: &str) -> Vec<u8> {
 }
 
 fn check(port: Port<'_>, change: impl FnOnce(Request) -> Request, expected: Expect) {
-    let view = zone::view();
-    let request = message(&view, MessageType::Solicit).association(7, &[]).wants(&[59, 60]);
-    let told = relayed(&view, &change(request), port);
+    check_in(&zone::view(), port, change, expected);
+}
+
+fn check_in(view: &View, port: Port<'_>, change: impl FnOnce(Request) -> Request, expected: Expect) {
+    let request = message(view, MessageType::Solicit).association(7, &[]).wants(&[59, 60]);
+    let told = relayed(view, &change(request), port);
     let boot: Vec<_> =
         told.lines().map(str::trim).filter(|line| line.contains("://") || line.contains("16: ")).collect();
     expected.assert_eq(&boot.join("\n"));
@@ -41,6 +45,12 @@ fn pxe_firmware_gets_a_loader_by_tftp() {
         |request| request.with(code::VENDOR_CLASS, class("PXEClient:Arch:00011:UNDI:003000")),
         expect!["tftp://[2001:db8:a00::2]/ipxe-arm64.efi"],
     );
+}
+
+#[test]
+fn where_there_is_a_shim_firmware_gets_ipxe_all_the_same() {
+    let view = zone::view_with_file("loader/shimx64.efi");
+    check_in(&view, u01(), architecture(&[0, 7]), expect!["tftp://[2001:db8:a00::2]/ipxe.efi"]);
 }
 
 #[test]
