@@ -299,6 +299,12 @@ fn a_real_machine_is_booted_from_the_network_by_its_bmc() {
     bmc(&["adopt", "hv-u01", "--as-given", "--credentials", "/run/bmc/right"]);
     let inventory = bmc(&["inventory", "hv-u01"]);
     assert!(inventory.contains("52:54:00:12:34:01") && inventory.contains("power       off"), "{inventory}");
+    // Firmware is followed to its end, and the emulator counts its version up.
+    let bios = || -> Value { serde_json::from_str(&bmc(&["inventory", "hv-u01", "--json"])).expect("JSON") };
+    let before = bios()["bios"].clone();
+    let updated = bmc(&["update", "hv-u01", "http://10.77.0.1/bios.bin"]);
+    assert!(updated.contains("http://10.77.0.1/bios.bin is installed"), "{updated}");
+    assert!(before.is_string() && bios()["bios"] != before, "{before}");
     // Armed, it is started by the controller as a person would: `zw bmc boot hv-u01 pxe --once --now`.
     let armed = zone.zw(&["arm", "hv-u01"]).fine();
     assert!(armed.contains("it waits for its BMC to start it from the network"), "{armed}");

@@ -26,7 +26,7 @@ fn every_example_compiles_to_the_bytes_it_compiled_to() {
     );
     check(
         "metal",
-        &expect!["f6ee93886d819e585e3bc1e950d6ceb15b01216047bd4f4dacdbe8463f754124 of 8470 bytes"],
+        &expect!["5af989b3f63eb5720db93186847c70b942b8874b6b2acfe4400ecf1f5477f333 of 8477 bytes"],
     );
     check(
         "hundred",
