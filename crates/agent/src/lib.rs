@@ -25,6 +25,7 @@
 //! | `install`    | carries out orders: disks become a system; trial, confirmation, restart       |
 //! | `burn_in`    | CPUs, memory and disks under load, read only                                |
 //! | `checks`     | the role's checks: read, run                                                |
+//! | `fuzzing`    | what always holds of what the installer reads; no part of the product          |
 
 mod attempt;
 mod backoff;
@@ -33,6 +34,8 @@ pub mod checks;
 mod connection;
 pub mod dhcp;
 mod enrolment;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod hardware;
 mod identity;
 mod install;

@@ -18,6 +18,7 @@
 //! | `quirks`      | what differs from vendor to vendor: `quirks.json`                          |
 //! | `system`      | the machine that a BMC is of: found once                                   |
 //! | `task`        | what goes on after a request was accepted                                  |
+//! | `fuzzing`     | what always holds of a BMC's words; no part of the product                 |
 //! | `power`, `boot`, `media`, `inventory`, `update`, `account` | the operations                |
 
 mod account;
@@ -25,6 +26,8 @@ mod address;
 mod boot;
 mod credentials;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod http;
 mod inventory;
 mod limits;

@@ -39,7 +39,7 @@ reboot
 
 /// What `zw/env` says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Environment {
+pub(crate) struct Environment {
     /// The slot that is started.
     pub good: Option<Slot>,
     /// The slot that is started once.
@@ -48,7 +48,7 @@ pub(super) struct Environment {
 
 impl Environment {
     /// As GRUB and `grub-editenv` write it.
-    pub(super) fn write(self) -> Vec<u8> {
+    pub(crate) fn write(self) -> Vec<u8> {
         let letter = |slot: Option<Slot>| slot.map_or("", Slot::letter);
         let mut text = format!("{SIGNATURE}zw_good={}\nzw_try={}\n", letter(self.good), letter(self.trial));
         text.extend(std::iter::repeat_n('#', ENVIRONMENT - text.len()));
@@ -56,7 +56,7 @@ impl Environment {
     }
 
     /// What GRUB would read; damaged, nothing.
-    pub(super) fn read(octets: &[u8]) -> Self {
+    pub(crate) fn read(octets: &[u8]) -> Self {
         let text = String::from_utf8_lossy(octets);
         let Some(lines) = text.strip_prefix(SIGNATURE) else { return Self::default() };
         let slot = |name: &str| {

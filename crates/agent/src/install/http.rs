@@ -86,7 +86,7 @@ fn ask(stream: &mut BufReader<TcpStream>, authority: &str, path: &str, from: u64
 }
 
 /// How many octets of content follow, if the reply is what was asked for.
-fn judge(head: &[u8], from: u64, size: Option<u64>) -> Result<u64, String> {
+pub(crate) fn judge(head: &[u8], from: u64, size: Option<u64>) -> Result<u64, String> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut reply = httparse::Response::new(&mut headers);
     let is_whole = reply.parse(head).map_err(|error| error.to_string())?.is_complete();
