@@ -79,6 +79,19 @@ impl Zone {
         command.stdin(Stdio::null()).output().expect("zw runs")
     }
 
+    /// Powers it on with machines that will not be ready by themselves. `false`: this computer lets nobody.
+    pub(crate) fn up_for_a_look(&self, words: &[&str]) -> bool {
+        let mut command = zw(&self.design);
+        command.args(["lab", "up", ".", "--patience", "5"]).args(words);
+        let told = transcript(&command.stdin(Stdio::null()).output().expect("zw runs"));
+        if told.contains("this machine allows neither") {
+            skip(&told);
+            return false;
+        }
+        assert!(told.contains("nothing changed for 5 s"), "{told}\n{}", self.logs());
+        true
+    }
+
     pub(crate) fn zw(&self, words: &[&str]) -> Output {
         let mut command = zw(&self.design);
         command.args(["lab", "--zone", &self.name]).args(words);
@@ -98,6 +111,17 @@ impl Zone {
 
     /// Waits until a machine looks as wanted.
     pub(crate) fn machine(&self, what: &str, unit: &str, wanted: impl Fn(&Machine) -> bool) -> Machine {
+        self.machine_within(what, unit, WAIT_MAX, wanted)
+    }
+
+    /// The same, for what takes longer.
+    pub(crate) fn machine_within(
+        &self,
+        what: &str,
+        unit: &str,
+        most: Duration,
+        wanted: impl Fn(&Machine) -> bool,
+    ) -> Machine {
         let began = Instant::now();
         let location = format!("{}/{unit}", self.name);
         let mut last = None;
@@ -105,7 +129,7 @@ impl Zone {
         let seen = control::watch(&self.lab, |progress| {
             last = find(progress);
             assert!(
-                began.elapsed() < WAIT_MAX,
+                began.elapsed() < most,
                 "no {what} of {unit}: {last:#?}\n{}\n{}",
                 self.console(unit),
                 self.logs()
@@ -117,9 +141,9 @@ impl Zone {
     }
 
     /// Waits until the console of a machine has said this so often.
-    fn until_said(&self, unit: &str, text: &str, times: usize) {
+    pub(crate) fn until_said(&self, unit: &str, text: &str, times: usize, most: Duration) {
         // The lab tells how it is at least every second, which is the rhythm of looking.
-        self.machine(&format!("{text:?} on the console"), unit, |_| {
+        self.machine_within(&format!("{text:?} on the console"), unit, most, |_| {
             transcript(&self.zw(&["console", unit, "--log"])).matches(text).count() >= times
         });
     }
@@ -381,7 +405,7 @@ fn uefi_boots_by_http_over_ipv6_and_proves_itself_by_its_tpm() {
     zone.has_ipv6_alone();
     zone.trusts("\"tpm\"");
     // Nobody waits for the other one: played machines have no IPv6.
-    if !up_for_a_look(&zone, &["--vm", "p01/r1/u01,uefi-http"]) {
+    if !zone.up_for_a_look(&["--vm", "p01/r1/u01,uefi-http"]) {
         return;
     }
     let unit = "p01/r1/u01";
@@ -438,19 +462,6 @@ fn what_people_do_to_a_real_machine() {
     zone.machine("ready after a reset", unit, is_ready);
 }
 
-/// Powers on a machine that will not be ready; whether this computer lets us.
-fn up_for_a_look(zone: &Zone, words: &[&str]) -> bool {
-    let mut command = zw(&zone.design);
-    command.args(["lab", "up", ".", "--patience", "5"]).args(words);
-    let told = transcript(&command.stdin(Stdio::null()).output().expect("zw runs"));
-    if told.contains("this machine allows neither") {
-        skip(&told);
-        return false;
-    }
-    assert!(told.contains("nothing changed for 5 s"), "{told}\n{}", zone.logs());
-    true
-}
-
 #[test]
 fn secure_boot_goes_by_shim_and_grub_to_a_kernel_that_debian_signed() {
     if !is_asked() {
@@ -487,15 +498,15 @@ fn secure_boot_refuses_an_ipxe_that_nobody_signed() {
         return;
     }
     let Some(zone) = Zone::new("unsigned") else { return };
-    if up_for_a_look(&zone, &["--vm", "p01/r1/u01,secure-boot", "--loaders", "/usr/lib/ipxe"]) {
-        zone.until_said("p01/r1/u01", "Access Denied", 1);
+    if zone.up_for_a_look(&["--vm", "p01/r1/u01,secure-boot", "--loaders", "/usr/lib/ipxe"]) {
+        zone.until_said("p01/r1/u01", "Access Denied", 1, WAIT_MAX);
     }
 }
 
 #[test]
 fn what_is_typed_reaches_a_console() {
     let Some(zone) = Zone::new("typed") else { return };
-    if !up_for_a_look(&zone, &["--vm", "p01/r1/u01,bios"]) {
+    if !zone.up_for_a_look(&["--vm", "p01/r1/u01,bios"]) {
         return;
     }
     let mut command = zw(&zone.design);
