@@ -1,6 +1,7 @@
 //! Waiting is a value: on what, since when, and until when it is ordinary.
 
 use crate::{burn_in, installing, starting, validate};
+use model::design::Image;
 use model::facts::{Machine, Stage, State, Token};
 use model::{DeviceId, Plan, Roster, Time};
 use std::time::Duration;
@@ -61,7 +62,7 @@ pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine) -
             )
         }
         State::Seen { stage: Stage::Ipxe | Stage::Os } if installing::has_anothers(machine) => whenever(
-            "an agent: its system is another installer's, which puts none there (`zw agent` runs one)"
+            "an agent: its system is another installer's, which has one if its template put it there (`zw/agent.sh`)"
                 .to_owned(),
         ),
         State::Seen { stage } => {
@@ -72,6 +73,9 @@ pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine) -
                 Stage::Os | Stage::Bmc => "its agent to enrol",
             };
             within(next.to_owned(), SEEN_ORDINARY)
+        }
+        State::Booting { .. } if plan.design.image_of(device).is_some_and(is_anothers) && machine.armed.is_some() => {
+            within("its installer to say that it is done (`/boot/installed`)".to_owned(), INSTALLING_ORDINARY)
         }
         State::Booting { .. } => {
             within("its kernel to start and its agent to enrol".to_owned(), BOOTING_ORDINARY)
@@ -112,6 +116,11 @@ pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine) -
         )),
         State::Retired { .. } => None,
     }
+}
+
+/// Whether what installs is a distribution's installer, which is told what to do by templates and has no agent.
+fn is_anothers(image: &Image) -> bool {
+    image.installs && !image.templates.is_empty()
 }
 
 fn from_its_ports(plan: &Plan, roster: &Roster, device: DeviceId) -> String {

@@ -79,7 +79,11 @@ fn ssd(name: &str, size_bytes: u64) -> Disk {
 
 impl Told {
     fn new() -> Self {
-        let (design, findings) = design::parse(&[File { path: "zone.hcl".into(), text: ZONE.into() }]);
+        Self::of(ZONE)
+    }
+
+    fn of(text: &str) -> Self {
+        let (design, findings) = design::parse(&[File { path: "zone.hcl".into(), text: text.into() }]);
         let design = design.unwrap_or_else(|| panic!("{findings:?}"));
         let (plan, findings) = plan::compile(design, None);
         let mut plan = plan.unwrap_or_else(|| panic!("{findings:?}"));
@@ -334,7 +338,8 @@ fn the_smallest_disks_that_fit_hold_the_system() {
 #[test]
 fn another_installer_says_that_it_is_done() {
     let done = || What::Installed { generation: Generation(3), image: None, slot: None };
-    let mut told = Told::new();
+    let templates = "installs = true\n  template \"preseed.cfg\" {\n    file = \"zw/preseed.cfg\"\n  }";
+    let mut told = Told::of(&ZONE.replacen("installs = true", templates, 1));
     let asks = |told: &mut Told, stage| {
         let mac = Mac([2, 0, 0, 0, 0, 1]);
         told.tell(1, What::Asked { interface: "eno1".into(), mac, uuid: None, stage, port: "swp1".into() });
@@ -345,6 +350,8 @@ fn another_installer_says_that_it_is_done() {
     assert!(told.tell(1, done()).0.is_some(), "nothing was started");
     told.tell(1, What::ScriptFetched { generation: Generation(3) });
     asks(&mut told, Stage::Os);
+    let why = lifecycle::why(&told.zone, "p1/r1/u1", told.now).expect("it is drawn").sentences;
+    assert!(why[1].starts_with("it waits for its installer to say that it is done"), "{why:?}");
     assert_eq!(told.tell(1, done()).0, None);
     let installed = told.machine(1).installed.clone().expect("it says so");
     assert_eq!((installed.image, installed.slot, told.machine(1).armed), (None, None, None));
