@@ -2,19 +2,24 @@
 
 use crate::backoff::{self, Jitter};
 use crate::burn_in::Burner;
-use crate::connection::{Connection, Lost};
+use crate::connection::{Connection, Lost, ip};
 use crate::identity::{Identity, StateDir};
 use crate::install::Installer;
 use crate::observer::{self, Observed, Wanted};
 use crate::options::{Controller, Notice, Options};
 use crate::{enrolment, hardware, lldp, session, trust};
 use model::install::Running;
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Why an agent cannot start. Once it runs it does not end.
 #[derive(Debug)]
@@ -58,6 +63,32 @@ pub(crate) struct Agent {
     pub burner: Burner,
 }
 
+/// How often a resting agent looks at its addresses.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Rests for so long, or until its addresses are others than before: a cable is back, or is in another port, and what was refused, or failed, may go
+/// well now. Whether that ended the rest.
+async fn rest<T: PartialEq>(time: Duration, addresses: impl Fn() -> T) -> bool {
+    let (before, end) = (addresses(), Instant::now() + time);
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        tokio::time::sleep(left.min(LOOK_EVERY)).await;
+        if addresses() != before {
+            return true;
+        }
+        if left <= LOOK_EVERY {
+            return false;
+        }
+    }
+}
+
+/// The addresses of its interfaces that are up.
+fn addresses() -> BTreeSet<IpAddr> {
+    let Ok(interfaces) = getifaddrs() else { return BTreeSet::new() };
+    let up = interfaces.filter(|interface| interface.flags.contains(InterfaceFlags::IFF_RUNNING));
+    up.filter_map(|interface| ip(interface.address.as_ref()?)).collect()
+}
+
 /// Runs the agent. It ends only if it cannot start, or was asked to run once and is done.
 ///
 /// # Errors
@@ -98,7 +129,9 @@ pub async fn run(options: Options) -> Result<(), RunError> {
                 _ => Duration::ZERO,
             };
             (agent.options.tell)(&notice(controller, &lost));
-            tokio::time::sleep(backoff::wait(failures, at_least, agent.jitter.next())).await;
+            if rest(backoff::wait(failures, at_least, agent.jitter.next()), addresses).await {
+                failures = 0;
+            }
         }
     };
     tokio::select! {
@@ -136,5 +169,28 @@ fn notice(controller: Controller, lost: &Lost) -> Notice {
     match lost {
         Lost::Refused { sentence, .. } => Notice::Refused { controller, sentence: sentence.clone() },
         lost => Notice::Disconnected { controller, error: lost.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[tokio::test]
+    async fn a_rest_ends_with_its_time_or_when_the_addresses_are_others() {
+        assert!(!rest(Duration::from_millis(5), || 1).await);
+        let looks = Cell::new(0);
+        let moves = || {
+            looks.set(looks.get() + 1);
+            looks.get() > 2
+        };
+        assert!(rest(Duration::from_secs(3600), moves).await);
+        assert_eq!(looks.get(), 3);
+    }
+
+    #[test]
+    fn the_loopback_is_among_the_addresses() {
+        assert!(addresses().contains(&IpAddr::from([127, 0, 0, 1])));
     }
 }

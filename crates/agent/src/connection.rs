@@ -7,6 +7,7 @@ use crate::options::Controller;
 use api::agent::{BadFrame, Because, FRAME_MAX, FromAgent, FromController, Inbox};
 use model::Mac;
 use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::SockaddrStorage;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::fmt;
@@ -26,6 +27,12 @@ pub(crate) const REPLY_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// One read, in octets.
 const READ_MAX: usize = 4 << 10;
+
+/// The address of an interface, if it is of IPv4 or IPv6.
+pub(crate) fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|v6| SocketAddr::from(*v6).ip()))
+}
 
 /// An open connection.
 pub(crate) struct Connection {
@@ -165,11 +172,7 @@ impl Connection {
         let own = self.socket.get_ref().0.local_addr().ok()?.ip();
         let interfaces: Vec<_> = getifaddrs().ok()?.collect();
         let name = interfaces.iter().find_map(|interface| {
-            let address = interface.address.as_ref()?;
-            let address = address
-                .as_sockaddr_in()
-                .map(|v4| IpAddr::V4(v4.ip()))
-                .or_else(|| address.as_sockaddr_in6().map(|v6| SocketAddr::from(*v6).ip()))?;
+            let address = ip(interface.address.as_ref()?)?;
             (address == own).then_some(interface.interface_name.as_str())
         })?;
         let link = |interface: &nix::ifaddrs::InterfaceAddress| {
