@@ -222,8 +222,9 @@ mod tests {
         assert_eq!(port("dns"), Err("write SERVICE=PORT".to_owned()));
         assert_eq!(port("dns=65536"), Err("65536 is no port: 0 to 65535".to_owned()));
         assert!(
-            port("ftp=21")
-                .is_err_and(|said| said.contains("dhcp, dhcp6, proxy-dhcp, dns, tftp, boot, agents"))
+            port("ftp=21").is_err_and(
+                |said| said.contains("dhcp, dhcp6, proxy-dhcp, dns, tftp, boot, boot-tls, agents")
+            )
         );
     }
 }
