@@ -147,20 +147,9 @@ fn a06_a_dhcp_server_that_is_not_ours_is_heard_by_an_agent_and_told() {
         return;
     };
     zone.serve();
-    let address = zone.plug_machine("u01");
+    zone.plug_machine("u01");
     zone.relay(&[]);
-    // Its firmware boots, and its system asks for the script that says whom an agent may trust.
-    let firmware = ["-V", "PXEClient:Arch:00007:UNDI:003016", "-s", "/bin/true"];
-    let client = ["udhcpc", "-f", "-q", "-n", "-i", "eth0", "-t", "5", "-T", "1"];
-    zone.network.run(Some("u01"), &[&client[..], &firmware].concat()).fine();
-    zone.settle("u01", &address);
-    let url = format!("http://{}/boot/auto.ipxe", zone.facts.controller);
-    let script = zone.network.run(Some("u01"), &["curl", "--silent", "--fail", &url]).fine();
-    let word = |key: &str| {
-        let found = script.split_whitespace().find_map(|word| word.strip_prefix(key));
-        found.unwrap_or_else(|| panic!("no {key} in {script}")).to_owned()
-    };
-    let (controller, pin) = (word("zw.controller="), word("zw.ca="));
+    let (controller, pin) = zone.boot("u01");
 
     zone.network.add_place("other");
     zone.network.add_cable(("u01", "eth1"), ("other", "eth0"));

@@ -227,7 +227,7 @@ fn a_bmc_of_sushy_tools_is_adopted_and_worked_with() {
 
 /// libvirtd in a place whose `/var` is its own, so that it leaves nothing behind and finds no machine of this host. The shell
 /// stays, as the first process of its own: it sees off the emulators that libvirtd sets free, and libvirtd waits for that.
-pub(crate) const LIBVIRTD: &str = r#"
+const LIBVIRTD: &str = r#"
 mkdir -p /run/var/upper /run/var/work
 mount -t overlay overlay -o lowerdir=/var,upperdir=/run/var/upper,workdir=/run/var/work /var
 mkdir -p /var/lib/libvirt /var/log/libvirt /var/cache/libvirt /etc/libvirt
@@ -248,10 +248,26 @@ libvirtd
 exit 1
 "#;
 
-pub(crate) const UNSHARED: [&str; 6] =
-    ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+const UNSHARED: [&str; 6] = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
 
-/// Gives libvirtd a machine without disks, whose interface is at the bridge of `u01`.
+/// Plugs in `u01` as a machine of libvirt's, which `script` (Python) defines, with its interface at `tap1`. Gives libvirtd.
+pub(crate) fn plug_libvirt(zone: &mut Zone, python: &Path, script: &str) -> Running {
+    zone.plug_machine("u01");
+    zone.network.sh(
+        Some("u01"),
+        "ip link add br0 type bridge && ip link set eth0 master br0 &&
+         ip tuntap add dev tap1 mode tap && ip link set tap1 master br0 &&
+         ip link set tap1 up && ip link set br0 up",
+    );
+    zone.relay(&[]);
+    let libvirtd = zone.network.start("u01", &[&UNSHARED[..], &["sh", "-euc", LIBVIRTD]].concat());
+    until("libvirtd to listen", || zone.network.outside("/run/libvirt/libvirt-sock").exists().then_some(()));
+    let defined = zone.network.run(Some("u01"), &[&python.display().to_string(), "-c", script]);
+    assert!(defined.is_fine(), "{defined}{}", libvirtd.said());
+    libvirtd
+}
+
+/// A machine without disks.
 const DEFINE: &str = r#"
 import libvirt
 libvirt.open("qemu:///system").defineXML("""<domain type="qemu"><name>u01</name><memory unit="MiB">256</memory><vcpu>1</vcpu>
@@ -277,19 +293,7 @@ fn a_real_machine_is_booted_from_the_network_by_its_bmc() {
     zone.serve();
     let address = plug_bmc(&zone);
     write_credentials(&zone, &python);
-    zone.plug_machine("u01");
-    zone.network.sh(
-        Some("u01"),
-        "ip link add br0 type bridge && ip link set eth0 master br0 &&
-         ip tuntap add dev tap1 mode tap && ip link set tap1 master br0 &&
-         ip link set tap1 up && ip link set br0 up",
-    );
-    zone.relay(&[]);
-    let libvirtd = zone.network.start("u01", &[&UNSHARED[..], &["sh", "-euc", LIBVIRTD]].concat());
-    until("libvirtd to listen", || zone.network.outside("/run/libvirt/libvirt-sock").exists().then_some(()));
-    let python = python.display().to_string();
-    let defined = zone.network.run(Some("u01"), &[&python, "-c", DEFINE]);
-    assert!(defined.is_fine(), "{defined}{}", libvirtd.said());
+    let libvirtd = plug_libvirt(&mut zone, &python, DEFINE);
     let (emulated, _) = play(&zone, &address, &emulator, false);
     let bmc = |words: &[&str]| {
         let ended = zone.zw(&[&["bmc"], words].concat());

@@ -1,8 +1,7 @@
 //! Machines whose role says `trust = "bmc"`: their BMC shows them half of a token on a virtual CD, which it fetches from the controller.
 
 use crate::bmc::{
-    LIBVIRTD, UNSHARED, play, plug_bmc, python, python_has_libvirt, with_bmcs, write_certificate,
-    write_credentials,
+    play, plug_bmc, plug_libvirt, python, python_has_libvirt, with_bmcs, write_certificate, write_credentials,
 };
 use crate::machines::{ONE_AT_A_TIME, installer, is_asked};
 use crate::network::{Running, copy_folder, have, skip, until};
@@ -14,23 +13,6 @@ use std::time::{Duration, Instant};
 /// The judges' rack, whose machines have BMCs and are proved by them.
 fn by_bmc(text: String) -> String {
     with_bmcs(text).replacen("role \"hypervisor\" {", "role \"hypervisor\" {\n  trust = \"bmc\"", 1)
-}
-
-/// A machine's firmware boots. Gives where its agent finds controllers, and their authority's SHA-256.
-fn boot(zone: &mut Zone) -> (String, String) {
-    let address = zone.plug_machine("u01");
-    zone.relay(&[]);
-    let firmware = ["-V", "PXEClient:Arch:00007:UNDI:003016", "-s", "/bin/true"];
-    let client = ["udhcpc", "-f", "-q", "-n", "-i", "eth0", "-t", "5", "-T", "1"];
-    zone.network.run(Some("u01"), &[&client[..], &firmware].concat()).fine();
-    zone.settle("u01", &address);
-    let url = format!("http://{}/boot/auto.ipxe", zone.facts.controller);
-    let script = zone.network.run(Some("u01"), &["curl", "--silent", "--fail", &url]).fine();
-    let word = |key: &str| {
-        let found = script.split_whitespace().find_map(|word| word.strip_prefix(key));
-        found.unwrap_or_else(|| panic!("no {key} in {script}")).to_owned()
-    };
-    (word("zw.controller="), word("zw.ca="))
 }
 
 fn agent(zone: &Zone, (controller, pin): &(String, String), state: &str, drives: &str) -> Running {
@@ -59,7 +41,9 @@ fn an_agent_enrols_with_a_key_that_only_its_bmc_could_fetch() {
     let words = ["python3", "/run/bmc/bmc.py", &bmc, "/run/bmc/cert.pem", "/run/bmc/key.pem", "/run/bmc"];
     let mut played = zone.network.start("bmc1", &words);
     played.wait_for("a BMC listens");
-    let trust = boot(&mut zone);
+    zone.plug_machine("u01");
+    zone.relay(&[]);
+    let trust = zone.boot("u01");
 
     // Nobody can speak to its BMC yet.
     let mut elsewhere = agent(&zone, &trust, "/run/elsewhere", "/run/bmc");
@@ -118,7 +102,7 @@ fn told(machine: &Value, text: &str) -> bool {
     events.iter().any(|event| event["sentence"].as_str().is_some_and(|told| told.contains(text)))
 }
 
-/// Gives libvirtd a machine without disks, which the cloud's kernel has drivers for, and a place for images of CDs.
+/// A machine without disks, which the cloud's kernel has drivers for, and a place for images of CDs.
 const DEFINE: &str = r#"
 import libvirt
 connection = libvirt.open("qemu:///system")
@@ -153,23 +137,10 @@ fn a_real_machine_that_its_bmc_starts_enrols_with_the_key_in_its_virtual_cd() {
         return skip("libvirtd wants to be root");
     }
     copy_folder(&images.join("installer"), &zone.network.outside(&format!("{DESIGN}/images/installer")));
-    zone.network.sh(None, "cp /usr/lib/ipxe/undionly.kpxe /run/loaders/ 2>/dev/null || true");
     zone.serve();
     let address = plug_bmc(&zone);
     write_credentials(&zone, &python);
-    zone.plug_machine("u01");
-    zone.network.sh(
-        Some("u01"),
-        "ip link add br0 type bridge && ip link set eth0 master br0 &&
-         ip tuntap add dev tap1 mode tap && ip link set tap1 master br0 &&
-         ip link set tap1 up && ip link set br0 up",
-    );
-    zone.relay(&[]);
-    let libvirtd = zone.network.start("u01", &[&UNSHARED[..], &["sh", "-euc", LIBVIRTD]].concat());
-    until("libvirtd to listen", || zone.network.outside("/run/libvirt/libvirt-sock").exists().then_some(()));
-    let python = python.display().to_string();
-    let defined = zone.network.run(Some("u01"), &[&python, "-c", DEFINE]);
-    assert!(defined.is_fine(), "{defined}{}", libvirtd.said());
+    let _libvirtd = plug_libvirt(&mut zone, &python, DEFINE);
     let (emulated, _) = play(&zone, &address, &emulator, false);
     let bmc = |words: &[&str]| {
         let ended = zone.zw(&[&["bmc"], words].concat());

@@ -9,12 +9,11 @@ use crate::observer::{self, Observed, Wanted};
 use crate::options::{Controller, Notice, Options};
 use crate::{enrolment, hardware, lldp, session, trust};
 use model::install::Running;
-use nix::ifaddrs::getifaddrs;
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::InterfaceFlags;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,17 +62,17 @@ pub(crate) struct Agent {
     pub burner: Burner,
 }
 
-/// How often a resting agent looks at its addresses.
+/// How often a resting agent looks at its ways.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Rests for so long, or until its addresses are others than before: a cable is back, or is in another port, and what was refused, or failed, may go
-/// well now. Whether that ended the rest.
-async fn rest<T: PartialEq>(time: Duration, addresses: impl Fn() -> T) -> bool {
-    let (before, end) = (addresses(), Instant::now() + time);
+/// Rests for so long, or until its ways are others than before: a cable is back, or is in another port, and what was
+/// refused, or failed, may go well now. Whether that ended the rest.
+async fn rest<T: PartialEq>(time: Duration, ways: impl Fn() -> T) -> bool {
+    let (before, end) = (ways(), Instant::now() + time);
     loop {
         let left = end.saturating_duration_since(Instant::now());
         tokio::time::sleep(left.min(LOOK_EVERY)).await;
-        if addresses() != before {
+        if ways() != before {
             return true;
         }
         if left <= LOOK_EVERY {
@@ -82,11 +81,17 @@ async fn rest<T: PartialEq>(time: Duration, addresses: impl Fn() -> T) -> bool {
     }
 }
 
-/// The addresses of its interfaces that are up.
-fn addresses() -> BTreeSet<IpAddr> {
-    let Ok(interfaces) = getifaddrs() else { return BTreeSet::new() };
-    let up = interfaces.filter(|interface| interface.flags.contains(InterfaceFlags::IFF_RUNNING));
-    up.filter_map(|interface| ip(interface.address.as_ref()?)).collect()
+/// The address of its own that packets to a controller leave from, if the interface that has it is up. Nothing is sent.
+/// Other addresses do not count: a host of containers gets and loses them all the time.
+fn way_to(controller: Controller) -> Option<IpAddr> {
+    let any: IpAddr =
+        if controller.0.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(controller.0).ok()?;
+    let own = socket.local_addr().ok()?.ip();
+    let up = |interface: &InterfaceAddress| interface.flags.contains(InterfaceFlags::IFF_RUNNING);
+    let is_own = |interface: InterfaceAddress| interface.address.as_ref().and_then(ip) == Some(own);
+    getifaddrs().ok()?.filter(up).any(is_own).then_some(own)
 }
 
 /// Runs the agent. It ends only if it cannot start, or was asked to run once and is done.
@@ -129,7 +134,9 @@ pub async fn run(options: Options) -> Result<(), RunError> {
                 _ => Duration::ZERO,
             };
             (agent.options.tell)(&notice(controller, &lost));
-            if rest(backoff::wait(failures, at_least, agent.jitter.next()), addresses).await {
+            let controllers = &agent.options.controllers;
+            let ways = || controllers.iter().map(|controller| way_to(*controller)).collect::<Vec<_>>();
+            if rest(backoff::wait(failures, at_least, agent.jitter.next()), ways).await {
                 failures = 0;
             }
         }
@@ -178,7 +185,7 @@ mod tests {
     use std::cell::Cell;
 
     #[tokio::test]
-    async fn a_rest_ends_with_its_time_or_when_the_addresses_are_others() {
+    async fn a_rest_ends_with_its_time_or_when_the_ways_are_others() {
         assert!(!rest(Duration::from_millis(5), || 1).await);
         let looks = Cell::new(0);
         let moves = || {
@@ -190,7 +197,8 @@ mod tests {
     }
 
     #[test]
-    fn the_loopback_is_among_the_addresses() {
-        assert!(addresses().contains(&IpAddr::from([127, 0, 0, 1])));
+    fn the_way_to_this_machine_is_the_loopback() {
+        let here = [127, 0, 0, 1];
+        assert_eq!(way_to(Controller((here, 1).into())), Some(here.into()));
     }
 }

@@ -29,7 +29,7 @@ const BLKSIZE: u16 = 1468;
 pub(crate) type Believed = Arc<OnceLock<Arc<ClientConfig>>>;
 
 /// Who fetches.
-pub(crate) struct From<'a> {
+pub(crate) struct Fetcher<'a> {
     pub namespace: &'a Namespace,
     /// Its address there.
     pub address: Ipv4Addr,
@@ -114,12 +114,12 @@ pub(crate) async fn tftp(
 ///
 /// # Errors
 /// If the URL has another form, the server cannot be reached, or answers anything but 200.
-pub(crate) async fn http(from: &From<'_>, url: &str, asks_first: bool) -> Result<File, Error> {
+pub(crate) async fn http(fetcher: &Fetcher<'_>, url: &str, asks_first: bool) -> Result<File, Error> {
     let target = split(url).ok_or_else(|| Error::new(format!("understand {url}")))?;
     if asks_first {
-        request(from, target, Method::HEAD).await?;
+        request(fetcher, target, Method::HEAD).await?;
     }
-    request(from, target, Method::GET).await
+    request(fetcher, target, Method::GET).await
 }
 
 /// What is fetched.
@@ -142,12 +142,12 @@ fn split(url: &str) -> Option<Target<'_>> {
     Some(Target { server, path: if path.is_empty() { "/" } else { path }, is_secure })
 }
 
-async fn request(from: &From<'_>, target: Target<'_>, method: Method) -> Result<File, Error> {
+async fn request(fetcher: &Fetcher<'_>, target: Target<'_>, method: Method) -> Result<File, Error> {
     let Target { server, path, is_secure } = target;
     let what = || format!("{method} http{}://{server}{path}", if is_secure { "s" } else { "" });
-    let socket = from.namespace.run(|| {
+    let socket = fetcher.namespace.run(|| {
         let socket = tokio::net::TcpSocket::new_v4().doing(|| "open a socket")?;
-        socket.bind((from.address, 0).into()).doing(|| format!("bind {}", from.address))?;
+        socket.bind((fetcher.address, 0).into()).doing(|| format!("bind {}", fetcher.address))?;
         Ok(socket)
     })?;
     let stream = timeout(SILENCE_MAX, socket.connect(server.into())).await.doing(what)?.doing(what)?;
@@ -155,7 +155,7 @@ async fn request(from: &From<'_>, target: Target<'_>, method: Method) -> Result<
         return exchange(stream, target, &method, &what).await;
     }
     let believed =
-        from.believed.get().ok_or_else(|| Error::new(format!("{}: it believes nobody", what())))?;
+        fetcher.believed.get().ok_or_else(|| Error::new(format!("{}: it believes nobody", what())))?;
     let connector = tokio_rustls::TlsConnector::from(Arc::clone(believed));
     let name = ServerName::IpAddress(IpAddr::V4(*server.ip()).into());
     let stream = timeout(SILENCE_MAX, connector.connect(name, stream)).await.doing(what)?.doing(what)?;

@@ -295,7 +295,7 @@ impl Machine {
         self.say(format!("{words} on {name}"));
         let lease = self.ask(firmware, index).await?;
         let loader = if firmware == Stage::UefiHttp {
-            fetch::http(&self.from(lease.address), &lease.boot_file, true).await?
+            fetch::http(&self.fetcher(lease.address), &lease.boot_file, true).await?
         } else {
             let server = lease.next_server.unwrap_or(lease.server);
             fetch::tftp(&self.namespace, lease.address, server, &lease.boot_file).await?
@@ -347,13 +347,13 @@ impl Machine {
     }
 
     /// Where its firmware speaks from.
-    fn from(&self, address: Ipv4Addr) -> fetch::From<'_> {
-        fetch::From { namespace: &self.namespace, address, believed: &self.body.believed }
+    fn fetcher(&self, address: Ipv4Addr) -> fetch::Fetcher<'_> {
+        fetch::Fetcher { namespace: &self.namespace, address, believed: &self.body.believed }
     }
 
     async fn script(&self, lease: &Lease, file: &str) -> Result<String, Error> {
         let fetched = if file.starts_with("http://") || file.starts_with("https://") {
-            fetch::http(&self.from(lease.address), file, false).await?
+            fetch::http(&self.fetcher(lease.address), file, false).await?
         } else {
             let server = lease.next_server.unwrap_or(lease.server);
             fetch::tftp(&self.namespace, lease.address, server, file).await?
@@ -380,7 +380,7 @@ impl Machine {
                     }
                 },
                 Step::Fetch { what, url, arguments } => {
-                    match fetch::http(&self.from(lease.address), &url, false).await {
+                    match fetch::http(&self.fetcher(lease.address), &url, false).await {
                         Ok(_) if what == Fetching::Kernel => {
                             kernel = Some(arguments.chars().take(COMMAND_LINE_MAX).collect());
                             worked = true;

@@ -45,9 +45,9 @@ struct Port {
 /// What to do with a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Relayed {
-    /// Send it from this address, port 67,
-    pub from: Ipv4Addr,
-    /// to port 67 of each controller.
+    /// Send it from this address and the servers' port
+    pub from: IpAddr,
+    /// to the same port of each controller.
     pub packet: Vec<u8>,
 }
 
@@ -129,7 +129,7 @@ impl Relay {
         }
         let remote_id = port.remote_id.as_deref().unwrap_or_default();
         let packet = insert_relay_agent(datagram.payload, &port.circuit_id, remote_id, port.giaddr)?;
-        let from = port.giaddr;
+        let from = IpAddr::V4(port.giaddr);
         if let Some(mac) = Message::parse(&packet).ok().and_then(|message| message.mac()) {
             if self.asked.len() >= REMEMBERED_MAX {
                 self.asked.clear();
@@ -180,16 +180,53 @@ impl Relay {
     }
 }
 
+/// What relays of both families have in common: frames in and datagrams out, and back.
+pub(crate) trait Relays: Send + 'static {
+    /// The port of servers, which relays use too.
+    const PORT: u16;
+    /// Frames that may be requests.
+    const FILTER: Filter;
+    /// The addresses that it relays from.
+    fn from(&self) -> Vec<IpAddr>;
+    /// Those that it relays to.
+    fn controllers(&self) -> Vec<IpAddr>;
+    /// A frame came in by an interface.
+    fn requested(&mut self, index: u32, frame: &[u8]) -> Option<Relayed>;
+    /// A reply came for one of its addresses: the frames to send, each with its interface.
+    fn replied(&self, to: IpAddr, octets: &[u8]) -> Vec<(u32, Vec<u8>)>;
+}
+
+impl Relays for Relay {
+    const PORT: u16 = SERVER_PORT;
+    const FILTER: Filter = Filter::UdpTo(SERVER_PORT);
+
+    fn from(&self) -> Vec<IpAddr> {
+        self.addresses().into_iter().map(IpAddr::V4).collect()
+    }
+
+    fn controllers(&self) -> Vec<IpAddr> {
+        self.controllers.iter().copied().map(IpAddr::V4).collect()
+    }
+
+    fn requested(&mut self, index: u32, frame: &[u8]) -> Option<Relayed> {
+        self.request(index, &decode_udp(frame)?)
+    }
+
+    fn replied(&self, to: IpAddr, octets: &[u8]) -> Vec<(u32, Vec<u8>)> {
+        v4(to).map(|to| self.reply(to, octets)).unwrap_or_default()
+    }
+}
+
 /// Relays between the ports of a switch and the controllers, until the future is dropped.
 ///
 /// # Errors
 /// If its sockets cannot be opened.
-pub(crate) async fn serve(relay: Relay, namespace: &Namespace) -> Result<(), Error> {
-    let frames = Arc::new(PacketSocket::open(namespace, Filter::UdpTo(SERVER_PORT))?);
-    let controllers = relay.controllers.clone();
+pub(crate) async fn serve<R: Relays>(relay: R, namespace: &Namespace) -> Result<(), Error> {
+    let frames = Arc::new(PacketSocket::open(namespace, R::FILTER)?);
+    let controllers = relay.controllers();
     let mut sockets = HashMap::new();
-    for address in relay.addresses() {
-        let socket = relay_socket(namespace, (address, SERVER_PORT).into())?;
+    for address in relay.from() {
+        let socket = relay_socket(namespace, (address, R::PORT).into())?;
         sockets.insert(address, Arc::new(socket));
     }
     let relay = Arc::new(Mutex::new(relay));
@@ -201,27 +238,27 @@ pub(crate) async fn serve(relay: Relay, namespace: &Namespace) -> Result<(), Err
     loop {
         // An interface that goes down is told as an error once; the others go on.
         let Ok(received) = frames.receive(&mut buffer).await else { continue };
-        let Some(datagram) = decode_udp(&buffer[..received.length]) else { continue };
-        let relayed = relay.lock().unwrap_or_else(PoisonError::into_inner).request(received.index, &datagram);
+        let frame = buffer.get(..received.length).unwrap_or_default();
+        let relayed = relay.lock().unwrap_or_else(PoisonError::into_inner).requested(received.index, frame);
         let Some(Relayed { from, packet }) = relayed else { continue };
         let Some(socket) = sockets.get(&from) else { continue };
         for controller in &controllers {
             // A controller that cannot be reached is the client's retry, as on any wire.
-            let _ = socket.send_to(&packet, (*controller, SERVER_PORT)).await;
+            let _ = socket.send_to(&packet, (*controller, R::PORT)).await;
         }
     }
 }
 
-async fn hand_on_replies(
-    relay: Arc<Mutex<Relay>>,
+async fn hand_on_replies<R: Relays>(
+    relay: Arc<Mutex<R>>,
     frames: Arc<PacketSocket>,
-    address: Ipv4Addr,
+    address: IpAddr,
     socket: Arc<tokio::net::UdpSocket>,
 ) {
     let mut buffer = vec![0; DATAGRAM_MAX];
     loop {
         let Ok(length) = socket.recv(&mut buffer).await else { continue };
-        let out = relay.lock().unwrap_or_else(PoisonError::into_inner).reply(address, &buffer[..length]);
+        let out = relay.lock().unwrap_or_else(PoisonError::into_inner).replied(address, &buffer[..length]);
         for (index, frame) in out {
             let _ = frames.send(index, &frame);
         }

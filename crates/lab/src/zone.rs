@@ -304,7 +304,7 @@ impl Zone {
         if !relay6.addresses().is_empty() && has_ipv6() {
             let (namespace, switch) = (namespace.clone(), name.clone());
             tokio::spawn(async move {
-                if let Err(error) = relay::version6::serve(relay6, &namespace).await {
+                if let Err(error) = relay::serve(relay6, &namespace).await {
                     let _ = writeln!(io::stderr(), "DHCPv6 relay of {switch}: failed to {}", error.chain());
                 }
             });

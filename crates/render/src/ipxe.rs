@@ -60,7 +60,7 @@ pub fn boot(
         let _ = writeln!(text, ":try{number}");
         let _ = writeln!(text, "imgfree");
         if image.args.contains(BASE) {
-            let _ = writeln!(text, "set zw-base {}", self::base(*controller, machine.ports));
+            let _ = writeln!(text, "set zw-base {}", self::base(*controller, machine.ports, false));
         }
         let _ = writeln!(text, "kernel {base}/{} {line} || goto try{next}", in_url(&image.kernel));
         for (number, initrd) in image.initrd.iter().enumerate() {
@@ -140,11 +140,7 @@ pub fn autoexec(machine: &Machine<'_>) -> String {
 impl Machine<'_> {
     /// Where it fetches from a controller.
     fn base(&self, controller: IpAddr) -> String {
-        match self.ports.boot_tls {
-            443 if self.is_secure => format!("https://{}", host(controller)),
-            port @ 1.. if self.is_secure => format!("https://{}:{port}", host(controller)),
-            _ => base(controller, self.ports),
-        }
+        base(controller, self.ports, self.is_secure)
     }
 }
 
@@ -197,11 +193,18 @@ pub(crate) fn in_turn(machine: &Machine<'_>) -> Vec<IpAddr> {
     controllers
 }
 
-/// `http://10.32.0.10` or `http://[2001:db8::1]:8080`.
-pub fn base(controller: IpAddr, ports: Ports) -> String {
+/// `http://10.32.0.10`, `http://[2001:db8::1]:8080`, or the same by HTTPS. Where that is not served, which is told elsewhere, it is HTTP:
+/// whether to take that is the firmware's to decide, and nobody else's.
+pub fn base(controller: IpAddr, ports: Ports, is_secure: bool) -> String {
+    let host = host(controller);
+    match ports.boot_tls {
+        443 if is_secure => return format!("https://{host}"),
+        port @ 1.. if is_secure => return format!("https://{host}:{port}"),
+        _ => {}
+    }
     match ports.boot {
-        80 => format!("http://{}", host(controller)),
-        port => format!("http://{}:{port}", host(controller)),
+        80 => format!("http://{host}"),
+        port => format!("http://{host}:{port}"),
     }
 }
 

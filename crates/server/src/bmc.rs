@@ -50,6 +50,8 @@ pub(crate) struct Bmcs {
 pub(crate) enum Job {
     /// What somebody asked for.
     Asked(Ask),
+    /// The controller starts a machine that is armed.
+    Start(Ask),
     /// Its machine is handed half of a token.
     HandKey(Arc<keys::Key>),
     /// That is taken back.
@@ -60,7 +62,7 @@ impl Job {
     /// In words that complete "asked its BMC …"; never with a secret.
     fn in_words(&self) -> String {
         match self {
-            Self::Asked(ask) => asked::in_words(ask),
+            Self::Asked(ask) | Self::Start(ask) => asked::in_words(ask),
             Self::HandKey(_) => "to hand its machine a key".to_owned(),
             Self::TakeKey(_) => "to take the key back".to_owned(),
         }
@@ -73,7 +75,13 @@ impl Job {
 
     /// Whether the machine starts by it.
     fn starts(&self) -> bool {
-        matches!(self, Self::Asked(Ask::Boot { now: true, .. } | Ask::Power { to: Power::On | Power::Cycle }))
+        match self {
+            Self::Asked(ask) => {
+                matches!(ask, Ask::Boot { now: true, .. } | Ask::Power { to: Power::On | Power::Cycle })
+            }
+            Self::Start(_) => true,
+            Self::HandKey(_) | Self::TakeKey(_) => false,
+        }
     }
 }
 
@@ -134,7 +142,7 @@ pub(crate) async fn run(
     tell: Tell,
 ) -> Result<Word, String> {
     asked::check(&ask)?;
-    perform(controller, location, Job::Asked(ask), by, tell, false).await
+    perform(controller, location, Job::Asked(ask), by, tell).await
 }
 
 /// Whether the BMC of a place could start its machine, if it were asked.
@@ -148,19 +156,18 @@ pub(crate) async fn may_start(controller: &Arc<Controller>, location: &Location)
     }
 }
 
-/// See [`run`]. `starts`: the controller asks, to start a machine that is armed.
+/// See [`run`].
 async fn perform(
     controller: &Arc<Controller>,
     location: &Location,
     job: Job,
     by: &str,
     tell: Tell,
-    starts: bool,
 ) -> Result<Word, String> {
     let address = address(controller, location)?;
     let words = job.in_words();
     let _busy = controller.bmcs.take(location, &words).map_err(|why| format!("{location}: {why}"))?;
-    let changes = job.changes();
+    let (changes, starts) = (job.changes(), matches!(job, Job::Start(_)));
     if changes {
         record(controller, location, by, &words, None, starts.then_some(Started::Begun)).await?;
     }
@@ -256,13 +263,13 @@ async fn speak(
     }
     let done = |words: &str| Word::Done { outcome: words.to_owned(), inventory: None };
     let outcome = match &job {
-        Job::Asked(ask) => asked::perform(&mut bmc, ask).await,
+        Job::Asked(ask) | Job::Start(ask) => asked::perform(&mut bmc, ask).await,
         Job::HandKey(key) => key.insert(controller, &mut bmc).await.map(|()| done("it is on its virtual CD")),
         Job::TakeKey(key) => key.eject(controller, &mut bmc).await.map(|()| done("it is ejected")),
     };
     bmc.close().await;
     outcome.map_err(|error| match &job {
-        Job::Asked(_) => failed(error),
+        Job::Asked(_) | Job::Start(_) => failed(error),
         Job::HandKey(key) | Job::TakeKey(key) => key.redacted(&failed(error)),
     })
 }

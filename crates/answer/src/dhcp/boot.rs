@@ -153,37 +153,21 @@ pub(super) fn file(
     }
 }
 
-/// The URL of a boot loader, for firmware that fetches it by HTTP, or by HTTPS where the role says that it knows our authority. Where HTTPS
-/// is not served, which is told elsewhere, it is HTTP: whether to take that is the firmware's to decide, and nobody else's.
+/// The URL of a boot loader, for firmware that fetches it by HTTP, or by HTTPS where the role says that it knows our authority.
 pub(crate) fn loader_url(view: &View, server: IpAddr, device: DeviceId, name: &str) -> String {
     let design = &view.plan.design;
     let is_secure = design.devices[device.index()].role.is_some_and(|role| design.roles[role.index()].https);
-    match view.boot.site.ports.boot_tls {
-        443 if is_secure => format!("https://{}/boot/loader/{name}", host(server)),
-        port @ 1.. if is_secure => format!("https://{}:{port}/boot/loader/{name}", host(server)),
-        _ => url(view, server, &format!("loader/{name}")),
-    }
+    url(view, server, is_secure, &format!("loader/{name}"))
 }
 
 /// The URL of a machine's boot script.
 pub(crate) fn script(view: &View, server: IpAddr, device: DeviceId) -> String {
     let location = view.plan.design.devices[device.index()].location.as_str();
-    url(view, server, &format!("{location}.ipxe"))
+    url(view, server, false, &format!("{location}.ipxe"))
 }
 
 /// With an address and not a name: firmware that puts the URL into its device path may have no resolver there
 /// (ipxe/ipxe#1316).
-fn url(view: &View, server: IpAddr, path: &str) -> String {
-    let host = host(server);
-    match view.boot.site.ports.boot {
-        80 => format!("http://{host}/boot/{path}"),
-        port => format!("http://{host}:{port}/boot/{path}"),
-    }
-}
-
-fn host(server: IpAddr) -> String {
-    match server {
-        IpAddr::V4(server) => server.to_string(),
-        IpAddr::V6(server) => format!("[{server}]"),
-    }
+fn url(view: &View, server: IpAddr, is_secure: bool, path: &str) -> String {
+    format!("{}/boot/{path}", render::ipxe::base(server, view.boot.site.ports, is_secure))
 }

@@ -105,7 +105,7 @@ pub(crate) fn autoexec(view: &View, client: IpAddr) -> Result<Script, Refusal> {
 }
 
 /// The controllers that a client can reach: those of its address family.
-fn controllers(view: &View, client: IpAddr) -> Vec<IpAddr> {
+pub(super) fn controllers(view: &View, client: IpAddr) -> Vec<IpAddr> {
     let is_v4 = client.to_canonical().is_ipv4();
     view.boot.controllers.iter().copied().filter(|address| address.is_ipv4() == is_v4).collect()
 }

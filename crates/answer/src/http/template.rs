@@ -9,7 +9,6 @@ use model::event::What;
 use model::view::{Boot, SiteFile};
 use model::{DeviceId, Reason, Refusal, View};
 use render::template::Asking;
-use std::net::IpAddr;
 
 /// Where an installer says that it is done.
 pub(super) const DONE: &str = "boot/installed";
@@ -22,9 +21,7 @@ pub(super) fn send(
     machine: DeviceId,
 ) -> Result<Reply, Refusal> {
     let image = image(view, machine)?;
-    let is_v4 = request.client.to_canonical().is_ipv4();
-    let controllers: Vec<IpAddr> =
-        view.boot.controllers.iter().copied().filter(|address| address.is_ipv4() == is_v4).collect();
+    let controllers = super::script::controllers(view, request.client);
     let site = &view.boot.site;
     let agent = view.boot.files.get(SiteFile::AGENT).and_then(|file| site.file(*file).sha256.as_ref());
     let asking = Asking {

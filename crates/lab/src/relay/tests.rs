@@ -97,7 +97,7 @@ fn a_reply_goes_to_the_port_it_is_for_without_option_82() {
     for (broadcast, kind) in
         [(false, MessageType::Offer), (true, MessageType::Offer), (false, MessageType::Nak)]
     {
-        let frames = relay.reply(relayed.from, &answer(&relayed.packet, broadcast, kind));
+        let frames = relay.replied(relayed.from, &answer(&relayed.packet, broadcast, kind));
         assert_eq!(frames.len(), 1);
         assert_eq!(frames[0].0, port);
         let datagram = decode_udp(&frames[0].1).expect("a frame");
@@ -125,7 +125,7 @@ fn a_reply_for_another_relay_or_port_is_dropped() {
     let relayed = relay.request(port, &datagram(Ipv4Addr::BROADCAST, &discover)).expect("relayed");
     let offer = answer(&relayed.packet, false, MessageType::Offer);
     assert!(relay.reply(Ipv4Addr::new(10, 64, 32, 2), &offer).is_empty());
-    assert!(relay.reply(relayed.from, &strip_relay_agent(&offer)).is_empty());
-    assert!(relay.reply(relayed.from, &relayed.packet).is_empty());
-    assert!(relay.reply(relayed.from, &offer[..100]).is_empty());
+    assert!(relay.replied(relayed.from, &strip_relay_agent(&offer)).is_empty());
+    assert!(relay.replied(relayed.from, &relayed.packet).is_empty());
+    assert!(relay.replied(relayed.from, &offer[..100]).is_empty());
 }

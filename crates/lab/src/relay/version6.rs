@@ -1,16 +1,14 @@
 //! The DHCPv6 relay of a switch (RFC 8415 §19): a client's message goes to every controller in a Relay-forward with the
 //! interface-id and remote-id that the plan says that this model writes, and with the client's hardware address (RFC 6939).
 //!
-//! [`Relay`] decides, on octets; [`serve`] owns the sockets, as in DHCPv4.
+//! [`Relay`] decides, on octets; [`super::serve`] owns the sockets, of both families.
 
-use super::{DATAGRAM_MAX, Hung, REMEMBERED_MAX, hung, relay_socket};
-use crate::error::Error;
-use crate::net::{Datagram, Filter, Namespace, PacketSocket, decode_udp6, encode_udp6, link_local};
+use super::{Hung, REMEMBERED_MAX, Relayed, Relays, hung};
+use crate::net::{Datagram, Filter, decode_udp6, encode_udp6, link_local};
 use crate::topology::{Family, HostId, Topology};
 use model::{Mac, Plan};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
-use std::sync::{Arc, Mutex, PoisonError};
 use wire::dhcp6::{
     ALL_RELAYS_AND_SERVERS, CLIENT_PORT, MessageType, SERVER_PORT, code, relay_forward, relay_reply,
 };
@@ -38,15 +36,6 @@ struct Port {
     remote_id: Option<Box<[u8]>>,
     link: Ipv6Addr,
     mac: Mac,
-}
-
-/// What to do with a message.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Relayed {
-    /// Send it from this address, port 547,
-    pub from: Ipv6Addr,
-    /// to port 547 of each controller.
-    pub packet: Vec<u8>,
 }
 
 impl Relay {
@@ -86,7 +75,7 @@ impl Relay {
         options.extend(port.remote_id.as_deref().map(|remote_id| (code::REMOTE_ID, remote_id)));
         options.push((code::CLIENT_LINK_LAYER_ADDRESS, &hardware));
         let packet = relay_forward(0, port.link, peer, &options, datagram.payload);
-        let from = port.link;
+        let from = IpAddr::V6(port.link);
         if self.asked.len() >= REMEMBERED_MAX {
             self.asked.clear();
         }
@@ -140,51 +129,24 @@ fn is_of_a_client(message: &[u8]) -> bool {
     )
 }
 
-/// Relays between the ports of a switch and the controllers, until the future is dropped.
-///
-/// # Errors
-/// If its sockets cannot be opened.
-pub(crate) async fn serve(relay: Relay, namespace: &Namespace) -> Result<(), Error> {
-    let frames = Arc::new(PacketSocket::open(namespace, Filter::Udp6To(SERVER_PORT))?);
-    let controllers = relay.controllers.clone();
-    let mut sockets = HashMap::new();
-    for address in relay.addresses() {
-        let socket = relay_socket(namespace, (address, SERVER_PORT).into())?;
-        sockets.insert(address, Arc::new(socket));
-    }
-    let relay = Arc::new(Mutex::new(relay));
-    let mut replies = tokio::task::JoinSet::new();
-    for (address, socket) in &sockets {
-        replies.spawn(hand_on_replies(Arc::clone(&relay), Arc::clone(&frames), *address, Arc::clone(socket)));
-    }
-    let mut buffer = vec![0; DATAGRAM_MAX];
-    loop {
-        // An interface that goes down is told as an error once; the others go on.
-        let Ok(received) = frames.receive(&mut buffer).await else { continue };
-        let Some(datagram) = buffer.get(..received.length).and_then(decode_udp6) else { continue };
-        let relayed = relay.lock().unwrap_or_else(PoisonError::into_inner).request(received.index, &datagram);
-        let Some(Relayed { from, packet }) = relayed else { continue };
-        let Some(socket) = sockets.get(&from) else { continue };
-        for controller in &controllers {
-            // A controller that cannot be reached is the client's retry, as on any wire.
-            let _ = socket.send_to(&packet, (*controller, SERVER_PORT)).await;
-        }
-    }
-}
+impl Relays for Relay {
+    const PORT: u16 = SERVER_PORT;
+    const FILTER: Filter = Filter::Udp6To(SERVER_PORT);
 
-async fn hand_on_replies(
-    relay: Arc<Mutex<Relay>>,
-    frames: Arc<PacketSocket>,
-    address: Ipv6Addr,
-    socket: Arc<tokio::net::UdpSocket>,
-) {
-    let mut buffer = vec![0; DATAGRAM_MAX];
-    loop {
-        let Ok(length) = socket.recv(&mut buffer).await else { continue };
-        let out = relay.lock().unwrap_or_else(PoisonError::into_inner).reply(address, &buffer[..length]);
-        if let Some((index, frame)) = out {
-            let _ = frames.send(index, &frame);
-        }
+    fn from(&self) -> Vec<IpAddr> {
+        self.addresses().into_iter().map(IpAddr::V6).collect()
+    }
+
+    fn controllers(&self) -> Vec<IpAddr> {
+        self.controllers.iter().copied().map(IpAddr::V6).collect()
+    }
+
+    fn requested(&mut self, index: u32, frame: &[u8]) -> Option<Relayed> {
+        self.request(index, &decode_udp6(frame)?)
+    }
+
+    fn replied(&self, to: IpAddr, octets: &[u8]) -> Vec<(u32, Vec<u8>)> {
+        v6(to).and_then(|to| self.reply(to, octets)).into_iter().collect()
     }
 }
 
@@ -265,7 +227,7 @@ mod tests {
         let solicit = solicit();
         let relayed = relay.request(port, &datagram(&solicit)).expect("relayed");
         let reply = answer(&relayed);
-        let (index, frame) = relay.reply(relayed.from, &reply).expect("a frame");
+        let [(index, frame)] = relay.replied(relayed.from, &reply).try_into().expect("a frame");
         assert_eq!(index, port);
         let datagram = decode_udp6(&frame).expect("a datagram");
         assert_eq!((datagram.to_mac, datagram.to.port()), (MAC, CLIENT_PORT));
@@ -274,14 +236,14 @@ mod tests {
         assert_eq!(message.kind, MessageType::Advertise);
 
         assert_eq!(relay.reply(Ipv6Addr::LOCALHOST, &reply), None);
-        assert_eq!(relay.reply(relayed.from, &relayed.packet), None);
-        assert_eq!(relay.reply(relayed.from, &reply[..reply.len() - 1]), None);
+        assert_eq!(relay.replied(relayed.from, &relayed.packet), []);
+        assert_eq!(relay.replied(relayed.from, &reply[..reply.len() - 1]), []);
         // Another port's, and that of a client which never asked.
         let at = reply.windows(4).position(|octets| octets == b"swp3").expect("the interface-id");
         for (at, octet) in [(at + 3, b'4'), (33, 0xff)] {
             let mut other = reply.clone();
             other[at] = octet;
-            assert_eq!(relay.reply(relayed.from, &other), None, "octet {at}");
+            assert_eq!(relay.replied(relayed.from, &other), [], "octet {at}");
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn tree(asking: &Asking<'_>, image: &Image) -> Value {
         is_secure: false,
     };
     let controllers: Vec<String> =
-        ipxe::in_turn(&speak).iter().map(|controller| ipxe::base(*controller, asking.ports)).collect();
+        ipxe::in_turn(&speak).iter().map(|controller| ipxe::base(*controller, asking.ports, false)).collect();
     let base = controllers.first().cloned().unwrap_or_default();
     let or_controllers = |addresses: &[IpAddr]| match addresses {
         [] => asking.controllers.to_vec(),

@@ -33,7 +33,8 @@ pub(crate) fn frame(view: &View, device: DeviceId, machine: &Machine, now: Time)
     };
     let os = &plan.design.systems[os.index()];
     let (ports, controllers) = (view.boot.site.ports, &view.boot.controllers);
-    let source = |controller: &IpAddr| format!("{}/os/{}/", render::ipxe::base(*controller, ports), os.name);
+    let source =
+        |controller: &IpAddr| format!("{}/os/{}/", render::ipxe::base(*controller, ports, false), os.name);
     let seen: Vec<_> = machine.sightings.iter().map(|(port, seen)| (port.clone(), seen.mac)).collect();
     let location = plan.design.devices[device.index()].location.as_str();
     let speak = render::ipxe::Machine { location, controllers, ports, is_secure: false };

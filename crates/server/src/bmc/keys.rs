@@ -15,7 +15,6 @@ use lifecycle::enrolment::{Proof, SIGHTING_LIFE};
 use model::event::What;
 use model::{Event, Location};
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -59,10 +58,8 @@ impl Keys {
         let fresh = || random::<32>().map_err(|error| error.to_string());
         let (name, half) = (Octets(fresh()?.to_vec()).to_string(), fresh()?);
         // The CD's name is public, and tells one from another.
-        let mut volume = String::from("ZW_");
-        for octet in random::<8>().map_err(|error| error.to_string())? {
-            let _ = write!(volume, "{octet:02X}");
-        }
+        let of_its_own = random::<8>().map_err(|error| error.to_string())?;
+        let volume = format!("ZW_{}", Octets(of_its_own.to_vec()).to_string().to_uppercase());
         let image = key_media::image(&volume, &half);
         let key = Key { name, half, volume, bmc, image, made: Instant::now(), asked: Mutex::default() };
         let key = Arc::new(key);
@@ -172,7 +169,7 @@ async fn patiently(controller: &Arc<Controller>, location: &Location, job: Job) 
         }
         tokio::time::sleep(TRY_AGAIN).await;
     }
-    perform(controller, location, job, BY, Arc::new(|_| {}), false).await
+    perform(controller, location, job, BY, Arc::new(|_| {})).await
 }
 
 /// What the URLs of all keys begin with, as the BMC reaches this controller.

@@ -38,5 +38,5 @@ async fn start(controller: &Arc<Controller>, due: Due) {
     };
     let ask = Ask::Boot { from, once: true, mode: None, now: true };
     let by = format!("the controller, for {},", due.by);
-    let _ = perform(controller, &due.location, Job::Asked(ask), &by, Arc::new(|_| {}), true).await;
+    let _ = perform(controller, &due.location, Job::Start(ask), &by, Arc::new(|_| {})).await;
 }

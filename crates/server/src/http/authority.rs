@@ -2,6 +2,7 @@
 
 use super::Api;
 use crate::agents::Authority;
+use api::agent::Octets;
 use axum::Json;
 use axum::extract::State;
 
@@ -12,6 +13,6 @@ pub(super) async fn authority(State(api): State<Api>) -> Json<api::http::Authori
 }
 
 pub(super) fn shown(authority: &Authority) -> api::http::Authority {
-    let sha256 = authority.sha256().iter().map(|octet| format!("{octet:02x}")).collect();
+    let sha256 = Octets(authority.sha256().to_vec()).to_string();
     api::http::Authority { certificate: authority.pem(), sha256 }
 }
