@@ -20,6 +20,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("dhcpcd-base", "a DHCP client"),
     ("dnsmasq-base", "a DHCP server to measure beside ours, and one that is not ours for agents to find"),
     ("dnsperf", "asks our DNS quickly and counts what is lost"),
+    ("etcd-client", "etcdctl writes what is not ours beside our keys"),
+    ("etcd-server", "etcd, the store of several controllers"),
     ("faketime", "runs the server with a clock that is far off"),
     ("dosfstools", "fsck.vfat judges the EFI system partitions that we wrote"),
     ("gdisk", "sgdisk judges the partition tables that we wrote"),

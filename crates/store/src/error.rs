@@ -100,6 +100,10 @@ pub enum FailureKind {
     ReadOnly,
     /// The contents cannot be understood.
     Corrupt,
+    /// etcd does not answer, or not as one that knows.
+    Unreachable,
+    /// Another controller decides.
+    Deposed,
     /// Anything else: input and output errors, locks.
     Other,
 }
@@ -110,6 +114,8 @@ impl fmt::Display for Failure {
             FailureKind::Full => "the disk is full: free some space, what is unsaved is written then",
             FailureKind::ReadOnly => "the state directory can only be read: mend its owner, mode or mount",
             FailureKind::Corrupt => "the contents cannot be understood: put back a copy",
+            FailureKind::Unreachable => "etcd cannot be reached",
+            FailureKind::Deposed => "another controller decides",
             FailureKind::Other => "the store failed",
         };
         write!(f, "{advice} ({})", self.detail)
@@ -117,6 +123,16 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+impl Failure {
+    pub(crate) fn corrupt(detail: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Corrupt, detail: detail.into() }
+    }
+
+    pub(crate) fn deposed() -> Self {
+        Self { kind: FailureKind::Deposed, detail: "this one is not the leader".into() }
+    }
+}
 
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {

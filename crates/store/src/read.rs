@@ -1,7 +1,7 @@
 //! Load at start; history while running, beside the writer.
 
 use crate::error::Failure;
-use crate::write::Store;
+use crate::write::Embedded;
 use model::event::What;
 use model::facts::Machine;
 use model::{Event, Facts, Generation, Location, Time};
@@ -58,9 +58,9 @@ pub enum Selection<'a> {
     After(u64),
 }
 
-impl Store {
+impl Embedded {
     /// The current plan's publication and the facts.
-    pub fn load(&self) -> Result<Loaded, Failure> {
+    pub(crate) fn load(&self) -> Result<Loaded, Failure> {
         let connection = self.connection();
         let mut statement = connection.prepare("SELECT * FROM plans ORDER BY generation DESC LIMIT 1")?;
         let published = statement.query_map([], |row| Ok(published(row)))?.next().transpose()?.transpose()?;
@@ -78,34 +78,40 @@ impl Store {
     }
 
     /// A second connection, for reading history while this one writes.
-    pub fn history(&self) -> Result<History, Failure> {
-        History::open(self.path())
+    pub(crate) fn history(&self) -> Result<EmbeddedHistory, Failure> {
+        EmbeddedHistory::open(self.path())
     }
 
     /// The bytes kept under this name.
-    pub fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+    pub(crate) fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, Failure> {
         secret(self.connection(), name)
     }
 }
 
 /// Reads history; never writes.
-pub struct History {
+pub(crate) struct EmbeddedHistory {
     connection: Connection,
 }
 
-impl History {
+impl EmbeddedHistory {
     fn open(path: &Path) -> Result<Self, Failure> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         Ok(Self { connection: Connection::open_with_flags(path, flags)? })
     }
 
     /// The bytes kept under this name.
-    pub fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+    pub(crate) fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, Failure> {
         secret(&self.connection, name)
     }
 
+    /// The names of all secrets.
+    pub(crate) fn secrets(&self) -> Result<Vec<String>, Failure> {
+        let mut statement = self.connection.prepare_cached("SELECT name FROM secrets ORDER BY name")?;
+        Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    }
+
     /// At most `limit` entries, oldest first.
-    pub fn events(&self, selection: Selection<'_>, limit: u32) -> Result<Vec<Entry>, Failure> {
+    pub(crate) fn events(&self, selection: Selection<'_>, limit: u32) -> Result<Vec<Entry>, Failure> {
         let mut entries = match selection {
             Selection::Of(location) => {
                 let sql = "SELECT seq, at, location, what, state FROM events
@@ -125,7 +131,7 @@ impl History {
     }
 
     /// The newest `limit` publications, newest first.
-    pub fn plans(&self, limit: u32) -> Result<Vec<Published>, Failure> {
+    pub(crate) fn plans(&self, limit: u32) -> Result<Vec<Published>, Failure> {
         let mut statement =
             self.connection.prepare_cached("SELECT * FROM plans ORDER BY generation DESC LIMIT ?1")?;
         statement.query_map([limit], |row| Ok(published(row)))?.map(|row| row?).collect()

@@ -12,8 +12,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// The open store. One process at a time has it.
-pub struct Store {
+/// The open file. One process at a time has it.
+pub(crate) struct Embedded {
     connection: Connection,
     path: PathBuf,
     last_seq: u64,
@@ -49,9 +49,9 @@ pub struct Record {
     pub state: &'static str,
 }
 
-impl Store {
+impl Embedded {
     /// Opens the store in `directory`, which is made (mode 0700) if it is not there. The file has mode 0600.
-    pub fn open(directory: &Path) -> Result<Self, OpenError> {
+    pub(crate) fn open(directory: &Path) -> Result<Self, OpenError> {
         let at = |path: &Path| {
             let path = path.to_owned();
             move |source| OpenError::Directory { path, source }
@@ -80,7 +80,7 @@ impl Store {
     }
 
     /// Makes a plan current, if its parent is current. Gives its number, one above the parent's.
-    pub fn publish(&mut self, publication: &Publication<'_>) -> Result<Generation, PublishError> {
+    pub(crate) fn publish(&mut self, publication: &Publication<'_>) -> Result<Generation, PublishError> {
         // Immediate: the parent is compared under the write lock, at the write and not before it.
         let failed = |error: rusqlite::Error| PublishError::Failed(error.into());
         let transaction = self
@@ -115,7 +115,7 @@ impl Store {
 
     /// Keeps a batch of events, and the machines as they are after it. All of it is on the disk when this returns,
     /// or nothing of it. Gives the number of the last event that is kept.
-    pub fn append<'a>(
+    pub(crate) fn append<'a>(
         &mut self,
         records: &[Record],
         machines: impl IntoIterator<Item = (&'a Location, &'a Machine)>,
@@ -156,7 +156,7 @@ impl Store {
     }
 
     /// Keeps bytes under a name, in place of what was there.
-    pub fn set_secret(&mut self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+    pub(crate) fn set_secret(&mut self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         let sql = "INSERT INTO secrets (name, bytes) VALUES (?1, ?2)
                    ON CONFLICT (name) DO UPDATE SET bytes = excluded.bytes";
         self.connection.execute(sql, params![name, bytes])?;
@@ -164,7 +164,7 @@ impl Store {
     }
 
     /// Bounds the database file, in octets; for tests of a full disk and for operators who give it a quota.
-    pub fn limit_size(&mut self, octets: u64) -> Result<(), Failure> {
+    pub(crate) fn limit_size(&mut self, octets: u64) -> Result<(), Failure> {
         let page: u64 = self.connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
         let pages = i64::try_from(octets / page)
             .map_err(|error| Failure { kind: FailureKind::Other, detail: error.to_string() })?;
@@ -173,7 +173,7 @@ impl Store {
     }
 
     /// The number of the last event.
-    pub fn last_seq(&self) -> u64 {
+    pub(crate) fn last_seq(&self) -> u64 {
         self.last_seq
     }
 

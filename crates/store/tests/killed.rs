@@ -99,7 +99,7 @@ fn kill_again_and_again() {
 
 fn check(directory: &Path, acknowledged: u64, round: u64) {
     // The lock went with the process.
-    let store = Store::open(directory).unwrap();
+    let mut store = Store::open(directory).unwrap();
     let loaded = store.load().unwrap();
     assert!(
         loaded.last_seq >= acknowledged,

@@ -1,20 +1,13 @@
-//! The store against a model of it, and each way in which it can fail.
+//! The file, and each way in which it can fail. What every store does is in `contract`.
 
 use expect_test::expect;
 use model::event::What;
-use model::facts::{DhcpServer, Machine, State};
-use model::{Event, Facts, Generation, Location, Mac, Time};
-use proptest::prelude::*;
-use std::collections::BTreeMap;
+use model::{Event, Location, Time};
 use std::fs;
-use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use store::{
-    DATABASE_FILE, EVENTS_PER_MACHINE_MAX, EVENTS_PER_MACHINE_SLACK, Entry, FailureKind, OpenError,
-    Publication, PublishError, Record, Selection, Store,
-};
+use store::{DATABASE_FILE, FailureKind, OpenError, Record, Selection, Store};
 
 struct Scratch(PathBuf);
 
@@ -43,21 +36,6 @@ impl Drop for Scratch {
     }
 }
 
-fn machine(mark: u64) -> Machine {
-    Machine {
-        state: State::Ready,
-        since: Time(mark),
-        boot_took_ms: Some(mark),
-        foreign_servers: vec![DhcpServer {
-            identifier: IpAddr::from([10, 9, 9, 9]),
-            mac: Mac([2, 0, 0, 0, 0, 9]),
-            interface: "eno1".into(),
-            offered: None,
-        }],
-        ..Machine::default()
-    }
-}
-
 fn unit(number: u8) -> Location {
     Location::new(&format!("z/p/r/u{number}"))
 }
@@ -67,140 +45,6 @@ fn record(at: u64, location: Location) -> Record {
         event: Event { at: Time(at), location, what: What::Connected { running: None, burns_in: false } },
         state: "ready",
     }
-}
-
-fn publication<'a>(parent: u64, files: &'a [(&'a str, &'a str)]) -> Publication<'a> {
-    let (author, reason, digest) = ("a", "r", "d");
-    Publication { parent: Generation(parent), author, reason, at: Time(5), files, digest }
-}
-
-/// What may be done to a store.
-#[derive(Clone, Debug)]
-enum Step {
-    Append(Vec<(u8, u64)>),
-    Publish(u64),
-    Secret(u8, Vec<u8>),
-    Reopen,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![
-        6 => prop::collection::vec((0..5_u8, 0..1000_u64), 0..8).prop_map(Step::Append),
-        2 => (0..4_u64).prop_map(Step::Publish),
-        1 => (0..3_u8, prop::collection::vec(any::<u8>(), 0..20)).prop_map(|(name, bytes)| Step::Secret(name, bytes)),
-        1 => Just(Step::Reopen),
-    ];
-    prop::collection::vec(step, 0..24)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
-
-    #[test]
-    fn it_does_what_a_list_and_two_maps_do(steps in steps()) {
-        let scratch = Scratch::new();
-        let mut store = scratch.store();
-        let (mut entries, mut facts, mut generation) = (Vec::<Entry>::new(), Facts::default(), 0);
-        let mut secrets = BTreeMap::new();
-        for step in steps {
-            match step {
-                Step::Append(batch) => {
-                    let records: Vec<_> = batch.iter().map(|(number, at)| record(*at, unit(*number))).collect();
-                    let machines: Vec<_> = batch.iter().map(|(number, at)| (unit(*number), machine(*at))).collect();
-                    let last = store.append(&records, machines.iter().map(|(location, machine)| (location, machine))).unwrap();
-                    for Record { event, state } in records {
-                        entries.push(Entry { seq: entries.len() as u64 + 1, event, state: state.to_owned() });
-                    }
-                    facts.machines.extend(machines);
-                    prop_assert_eq!(last, entries.len() as u64);
-                }
-                Step::Publish(parent) => {
-                    let files = [("zone.hcl", "text")];
-                    match store.publish(&publication(parent, &files)) {
-                        Ok(published) => {
-                            prop_assert_eq!(parent, generation);
-                            generation += 1;
-                            prop_assert_eq!(published, Generation(generation));
-                        }
-                        Err(PublishError::Stale { current, .. }) => {
-                            prop_assert_ne!(parent, generation);
-                            prop_assert_eq!(current, Generation(generation));
-                        }
-                        Err(error) => return Err(TestCaseError::fail(error.to_string())),
-                    }
-                }
-                Step::Secret(name, bytes) => {
-                    store.set_secret(&name.to_string(), &bytes).unwrap();
-                    secrets.insert(name.to_string(), bytes);
-                }
-                Step::Reopen => {
-                    drop(store);
-                    store = scratch.store();
-                }
-            }
-        }
-        let loaded = store.load().unwrap();
-        prop_assert_eq!(&loaded.facts, &facts);
-        prop_assert_eq!(loaded.published.map_or(0, |published| published.generation.0), generation);
-        let history = store.history().unwrap();
-        prop_assert_eq!(history.events(Selection::After(0), u32::MAX).unwrap(), entries.clone());
-        let after = entries.len() as u64 / 2;
-        let page: Vec<_> = entries.iter().filter(|entry| entry.seq > after).take(3).cloned().collect();
-        prop_assert_eq!(history.events(Selection::After(after), 3).unwrap(), page);
-        let of: Vec<_> = entries.iter().filter(|entry| entry.event.location == unit(1)).cloned().collect();
-        prop_assert_eq!(history.events(Selection::Of(&unit(1)), 4).unwrap(), of[of.len().saturating_sub(4)..].to_vec());
-        for (name, bytes) in secrets {
-            prop_assert_eq!(store.secret(&name).unwrap(), Some(bytes));
-        }
-    }
-}
-
-#[test]
-fn a_plan_is_kept_with_its_design_whole() {
-    let scratch = Scratch::new();
-    let files = [("zone.hcl", "zone \"z\" {}\n"), ("wiring.csv", "a,b\n\"é\"\n")];
-    let mut store = scratch.store();
-    store.publish(&publication(0, &files)).unwrap();
-    store.publish(&publication(1, &files[..1])).unwrap();
-    drop(store);
-    let store = scratch.store();
-    let current = store.load().unwrap().published.unwrap();
-    assert_eq!((current.generation, current.parent, current.files.len()), (Generation(2), Generation(1), 1));
-    let first = store.history().unwrap().plans(10).unwrap().pop().unwrap();
-    assert_eq!(first.files[1], ("wiring.csv".to_owned(), "a,b\n\"é\"\n".to_owned()));
-    assert_eq!((first.author.as_str(), first.reason.as_str(), first.at), ("a", "r", Time(5)));
-}
-
-#[test]
-fn a_stale_parent_is_refused_in_words() {
-    let scratch = Scratch::new();
-    let mut store = scratch.store();
-    store.publish(&publication(0, &[])).unwrap();
-    let error = store.publish(&publication(0, &[])).unwrap_err();
-    expect!["the plan was made against #0, but #1 is current: plan it again"].assert_eq(&error.to_string());
-}
-
-#[test]
-fn the_history_of_one_machine_is_bounded_and_of_others_untouched() {
-    let scratch = Scratch::new();
-    let mut store = scratch.store();
-    let bound = u64::from(EVENTS_PER_MACHINE_MAX + EVENTS_PER_MACHINE_SLACK);
-    store.append(&[record(0, unit(1))], []).unwrap();
-    for at in 1..=2 * bound {
-        store.append(&[record(at, unit(2))], []).unwrap();
-        if at % 100 == 0 {
-            // The count is not only in memory.
-            drop(store);
-            store = scratch.store();
-        }
-    }
-    let history = store.history().unwrap();
-    assert_eq!(history.events(Selection::Of(&unit(1)), 10).unwrap().len(), 1);
-    let kept = history.events(Selection::Of(&unit(2)), u32::MAX).unwrap();
-    let range = u64::from(EVENTS_PER_MACHINE_MAX)..=bound;
-    assert!(range.contains(&(kept.len() as u64)), "{}", kept.len());
-    assert_eq!(kept.last().unwrap().event.at, Time(2 * bound));
-    assert_eq!(kept.last().unwrap().seq, 2 * bound + 1);
 }
 
 #[test]

@@ -1,0 +1,156 @@
+//! Several controllers of one zone, in one etcd.
+
+use super::{append, both, event, everything, lead, machine, publication, record, unit};
+use crate::etcd::Member;
+use model::Generation;
+use store::etcd::{Access, Answered, Followed, Standing};
+use store::{FailureKind, Store};
+
+fn two(member: &Member, prefix: &str) -> (Store, Store) {
+    let open = |name| Store::open_etcd(&member.address(prefix), &Access::default(), name).unwrap();
+    let first = lead(open("a"));
+    let mut second = open("b");
+    second.load().unwrap();
+    (first, second)
+}
+
+/// What is new, once there is something.
+fn next(store: &mut Store) -> Followed {
+    loop {
+        let followed = store.follow().unwrap();
+        if !followed.batches.is_empty() || !followed.asked.is_empty() || followed.reload {
+            return followed;
+        }
+    }
+}
+
+#[test]
+fn one_decides_and_the_other_hears_of_all_in_order() {
+    let Some(member) = Member::start() else { return };
+    let (mut a, mut b) = two(&member, "z");
+    let followed = b.follow().unwrap();
+    assert_eq!(followed.standing, Standing::Follows(Some("a".into())));
+    assert_eq!(followed.controllers, ["a", "b"]);
+    assert_eq!(b.append(&[record(1, unit(1))], []).unwrap_err().kind, FailureKind::Deposed);
+    assert!(b.publish(&publication(0, &[])).is_err() && b.set_secret("x", b"y").is_err());
+    a.publish(&publication(0, &[("zone.hcl", "text")])).unwrap();
+    let mut connected = machine(7);
+    connected.connected = true;
+    append(&mut a, &[record(1, unit(1))], &[(unit(1), connected)]);
+    // So large that it lies in pieces.
+    let machines: Vec<_> = (0..3000).map(|number| (unit(number), machine(number))).collect();
+    append(&mut a, &[], &machines);
+    let mut batches = Vec::new();
+    while batches.len() < 3 {
+        batches.extend(next(&mut b).batches);
+    }
+    assert_eq!(batches.iter().map(|batch| batch.batch).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(batches[0].published, Some(Generation(1)));
+    assert_eq!(b.plan(Generation(1)).unwrap().unwrap().files[0].1, "text");
+    assert!(batches[1].connected.contains(&unit(1)));
+    assert_eq!(batches[2].machines, machines.into_iter().collect());
+    assert_eq!(everything(&b).len(), 1);
+}
+
+#[test]
+fn what_one_hears_the_other_decides_once() {
+    let Some(member) = Member::start() else { return };
+    let (mut a, mut b) = two(&member, "z");
+    b.follow().unwrap();
+    let events: Vec<_> = (0..300).map(|at| event(at, unit(at))).collect();
+    let (first, count) = b.ask(&events).unwrap();
+    assert!((1..300).contains(&count), "{count}");
+    let (second, rest) = b.ask(&events[count..]).unwrap();
+    assert_eq!((first, second, count + rest), (1, 2, 300));
+    let asked = next(&mut a).asked;
+    assert_eq!(asked.len(), 2);
+    assert_eq!(asked[0].events, events[..count]);
+    assert_eq!(asked[1].events, events[count..]);
+    assert!(a.follow().unwrap().asked.is_empty(), "it was told already");
+    let answer: Vec<_> = asked.iter().map(|asked| asked.answer(vec![None, Some("no".into())])).collect();
+    a.append_answering(&[record(0, unit(0))], [], answer).unwrap();
+    let batch = next(&mut b).batches.remove(0);
+    let id = b.id().unwrap().to_owned();
+    let expected = Answered { controller: id, number: 1, refused: vec![None, Some("no".into())] };
+    assert_eq!(batch.answered[0], expected);
+    assert!(a.follow().unwrap().asked.is_empty(), "it is answered");
+}
+
+#[test]
+fn another_takes_over_what_was_asked_and_the_one_before_writes_nothing_more() {
+    let Some(member) = Member::start() else { return };
+    let (mut a, mut b) = two(&member, "z");
+    b.follow().unwrap();
+    append(&mut a, &[record(1, unit(1))], &[(unit(1), machine(1))]);
+    b.ask(&[event(2, unit(2))]).unwrap();
+    // It is told, and ends before it answers.
+    assert_eq!(next(&mut a).asked.len(), 1);
+    a.resign();
+    assert_eq!(a.append(&[record(3, unit(3))], []).unwrap_err().kind, FailureKind::Deposed);
+    while !b.is_leading() {
+        b.follow().unwrap();
+    }
+    let asked = next(&mut b).asked;
+    assert_eq!(asked[0].events, [event(2, unit(2))]);
+    let answer = asked[0].answer(vec![None]);
+    assert_eq!(b.append_answering(&[record(2, unit(2))], [], vec![answer]).unwrap(), 2);
+    assert_eq!(a.append(&[record(3, unit(3))], []).unwrap_err().kind, FailureKind::Deposed);
+    assert_eq!(everything(&b).iter().map(|entry| entry.seq).collect::<Vec<_>>(), [1, 2]);
+    b.resign();
+}
+
+#[test]
+fn who_was_away_for_long_reads_all_anew() {
+    let Some(member) = Member::start() else { return };
+    let (mut a, mut b) = two(&member, "z");
+    for at in 1..=700 {
+        append(&mut a, &[record(at, unit(at % 3))], &[(unit(at % 3), machine(at))]);
+    }
+    assert!(next(&mut b).reload);
+    let loaded = b.load().unwrap();
+    assert_eq!((loaded.last_seq, loaded.facts.machines.len()), (700, 3));
+    append(&mut a, &[record(701, unit(1))], &[]);
+    assert_eq!(next(&mut b).batches.len(), 1);
+}
+
+#[test]
+fn a_newer_layout_and_other_programs_keys_are_left_alone() {
+    let Some(member) = Member::start() else { return };
+    let put = |key: &str, value: &str| {
+        let endpoint = format!("http://127.0.0.1:{}", member.port);
+        let status = std::process::Command::new("etcdctl")
+            .env("ETCDCTL_API", "3")
+            .args(["--endpoints", &endpoint, "put", key, value])
+            .output();
+        assert!(status.unwrap().status.success());
+    };
+    put("newer/format", "9");
+    put("theirs/key", "value");
+    let refused = |prefix: &str| {
+        let error = Store::open_etcd(&member.address(prefix), &Access::default(), "a").err().unwrap();
+        error.to_string().replace(&member.port.to_string(), "PORT")
+    };
+    assert_eq!(
+        refused("newer"),
+        "etcd://127.0.0.1:PORT/newer was written by a newer release (schema 9, this one knows 1); use that release"
+    );
+    assert!(
+        refused("theirs").starts_with(
+            "etcd://127.0.0.1:PORT/theirs is not a usable store (its keys are another program's)"
+        )
+    );
+}
+
+#[test]
+fn a_store_that_is_not_there_is_said_to_be_unreachable() {
+    // The discard port of this host: nobody listens there.
+    let address = store::etcd::Address::parse("etcd://127.0.0.1:9").unwrap();
+    let error = Store::open_etcd(&address, &Access::default(), "a").err().unwrap();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.starts_with("etcd cannot be reached (127.0.0.1:9: "), "{source}");
+}
+
+#[test]
+fn both_kinds_tell_who_decides() {
+    both(|place| assert!(place.open().is_leading()));
+}
