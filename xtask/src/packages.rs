@@ -59,6 +59,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("qemu-system-x86", "real machines of the lab"),
     ("shim-signed", "what Secure Boot starts in a real machine of the lab"),
     ("socat", "holds ports that the server wants"),
+    ("strace", "tells what a process wrote and synced, for cuts of power"),
     ("swtpm", "the TPM of real machines of the lab"),
     ("swtpm-tools", "makes such a TPM"),
     ("systemd", "systemd-networkd, a DHCP client"),
