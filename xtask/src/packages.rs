@@ -11,6 +11,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("bind9-dnsutils", "dig asks our DNS"),
     ("bind9-utils", "named-checkzone judges the zones that we transfer"),
     ("busybox", "the system that the tests install"),
+    ("chromium", "a browser without a window, which looks at the page"),
+    ("chromium-driver", "WebDriver, by which tests work that browser"),
     ("cloud-init", "judges the cloud-config of our templates; it is disabled before it is installed"),
     ("cpio", "lists the archives of images that we wrote"),
     ("curl", "fetches boot files by HTTP and TFTP, whole and in ranges"),

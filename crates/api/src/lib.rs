@@ -17,3 +17,4 @@ pub mod http;
 pub mod image;
 pub mod install;
 pub mod key_media;
+pub mod people;

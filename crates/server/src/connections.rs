@@ -28,10 +28,14 @@ const HEAD_MAX: usize = 16 << 10;
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Who is at the other end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Peer {
     /// Somebody at this address.
     Address(IpAddr),
+    /// The same, by TLS.
+    Tls(IpAddr),
+    /// Who has signed in by this name, whatever the address.
+    Signed(Arc<str>),
     /// A process of this user on this host, as the kernel says.
     User(u32),
 }

@@ -1,6 +1,7 @@
 //! The HTTP API: what `zw status`, `zw show`, `zw why`, the page and other programs read; and what operators wish.
 //!
-//! On the unix socket (mode 0600) everything; on TCP, reading only. Reading takes the zone's read lock and no other:
+//! On the unix socket (mode 0600) everything; on TCP, reading, and what a signed-in account's role allows
+//! (`people::access`). The page (`page`) is on the same listeners. Reading takes the zone's read lock and no other:
 //! packets do not wait for it, and the keeper waits no longer than one answer is put together.
 //!
 //! | module     | routes                                                        |
@@ -14,23 +15,28 @@
 //! | `events`   | `/v1/events`                                                   |
 //! | `metrics`  | `/metrics`                                                     |
 //! | `reload`   | `/v1/reload`                                                   |
+//! | `people`   | `/v1/accounts`, `/v1/audit`                                    |
 //! | `words`    | events and findings in words                                   |
 
 mod authority;
 mod bmc;
 mod events;
-mod machines;
+pub(crate) mod machines;
 mod metrics;
+mod people;
 mod reload;
-mod status;
-mod why;
-mod words;
+pub(crate) mod status;
+pub(crate) mod why;
+pub(crate) mod words;
 mod zone;
 
 use crate::agents::Authority;
 use crate::connections::Peer;
 use crate::controller::Controller;
 use crate::options::BindPorts;
+use crate::page::{self, Board};
+use crate::people::access::{self, Needs, No};
+use crate::people::{self as persons, People};
 use crate::reload::Reloader;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{Method, StatusCode, header};
@@ -58,7 +64,9 @@ pub(crate) struct Api {
     /// What operators and firmware are given of the authority.
     pub(crate) authority: Arc<api::http::Authority>,
     pub(crate) stopping: watch::Receiver<bool>,
-    streams: Arc<Semaphore>,
+    pub(crate) people: Arc<People>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) streams: Arc<Semaphore>,
 }
 
 impl Api {
@@ -70,7 +78,10 @@ impl Api {
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let authority = Arc::new(authority::shown(authority));
+        let people = Arc::new(People::new(&controller.options.state));
         Self {
+            people,
+            board: Arc::default(),
             controller,
             reloader,
             ports,
@@ -87,7 +98,8 @@ impl Api {
     info(
         title = "Zonewright",
         description = "What a controller knows, and what operators wish. Errors are `{\"error\": \"one sentence\"}`. \
-                       On TCP only GET is allowed; everything else needs the unix socket.",
+                       On TCP only GET is allowed, and what the role of a signed-in account allows; everything else needs \
+                       the unix socket.",
     ),
     paths(
         zone::zone,
@@ -103,6 +115,9 @@ impl Api {
         why::refusals,
         events::events,
         reload::reload,
+        people::accounts,
+        people::account,
+        people::audit,
         metrics::metrics,
         openapi,
     )
@@ -124,6 +139,8 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/refusals", get(why::refusals)),
         ("/v1/events", get(events::events)),
         ("/v1/reload", post(reload::reload)),
+        ("/v1/accounts", get(people::accounts).post(people::account)),
+        ("/v1/audit", get(people::audit)),
         ("/metrics", get(metrics::metrics)),
         ("/openapi.json", get(openapi)),
     ]
@@ -136,6 +153,7 @@ pub(crate) fn router(api: Api) -> Router {
         router = router.route(path, methods);
     }
     router
+        .merge(page::routes())
         .fallback(async || {
             failed(StatusCode::NOT_FOUND, "there is nothing at this path; /openapi.json lists what there is")
         })
@@ -145,33 +163,100 @@ pub(crate) fn router(api: Api) -> Router {
                 "this path does not take this method; /openapi.json lists which it takes",
             )
         })
-        .layer(middleware::from_fn(guard))
+        .layer(middleware::from_fn_with_state(api.clone(), guard))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(api)
 }
 
-/// What a peer on TCP may not do.
-async fn guard(request: Request, next: Next) -> Response {
-    let is_local = matches!(request.extensions().get::<Peer>(), Some(Peer::User(_)));
-    if !is_local {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return failed(StatusCode::FORBIDDEN, "on TCP this API is for reading only; use the unix socket");
+/// What was done, as the audit log says it: handlers leave it with their response where the path does not tell.
+#[derive(Clone)]
+pub(crate) struct Did(pub(crate) String);
+
+/// Who asks, whether they may, and the record of it.
+async fn guard(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<Peer>().cloned().unwrap_or(Peer::Address([0, 0, 0, 0].into()));
+    let is_socket = matches!(peer, Peer::User(_));
+    let is_change = !matches!(*request.method(), Method::GET | Method::HEAD);
+    if matches!(peer, Peer::Address(_)) && !is_named_plainly(&request) {
+        return failed(StatusCode::FORBIDDEN, "ask by address or as localhost");
+    }
+    let visitor = api.people.visitor(&api.controller, &peer, request.headers());
+    let path = request.uri().path().to_owned();
+    let needs = access::needs(request.method(), &path);
+    let judged = match access::judge(needs, &visitor, is_socket) {
+        Ok(()) if is_change && !is_socket && !persons::is_own(request.headers()) => {
+            return failed(StatusCode::FORBIDDEN, "this was sent by another site's page");
         }
-        // A page from elsewhere that makes a browser ask by another name (DNS rebinding) gets nothing.
-        let host =
-            request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
-        if !name.is_empty() && name != "localhost" && name.parse::<std::net::IpAddr>().is_err() {
-            return failed(StatusCode::FORBIDDEN, "ask by address or as localhost");
+        judged => judged,
+    };
+    if let Err(no) = judged {
+        if is_change && visitor.identity.is_some() {
+            let did = format!("{} {path}", request.method());
+            note(&api, &visitor, did, "refused: it needs another role".to_owned()).await;
+        }
+        return refused(no, &visitor, &path, request.headers());
+    }
+    if let Some(identity) = visitor.identity.as_ref().filter(|_| !is_socket) {
+        request.extensions_mut().insert(Peer::Signed(Arc::clone(&identity.name)));
+    }
+    let fallback = format!("{} {path}", request.method());
+    request.extensions_mut().insert(visitor.clone());
+    let mut response = next.run(request).await;
+    // How somebody signs in is told by that route itself: it knows who it was.
+    if is_change && needs != Needs::Nothing {
+        let did = response.extensions_mut().remove::<Did>().map_or(fallback, |Did(did)| did);
+        let why = response.extensions_mut().remove::<Sentence>().map(|Sentence(why)| why);
+        let outcome = match response.status() {
+            status if status.is_success() => "done".to_owned(),
+            status => why.unwrap_or_else(|| status.to_string()),
+        };
+        note(&api, &visitor, did, outcome).await;
+    }
+    response
+}
+
+/// Writes to the audit log, and says so if that cannot be done.
+pub(crate) async fn note(api: &Api, visitor: &persons::Visitor, did: String, outcome: String) {
+    let (audit, by, from) = (Arc::clone(&api.people.audit), visitor.name().to_owned(), visitor.from.clone());
+    let noted = tokio::task::spawn_blocking(move || audit.note(&by, &from, &did, &outcome)).await;
+    if let Ok(Err(error)) = noted {
+        api.controller.say(&format!("the audit log cannot be written: {error}"));
+    }
+}
+
+/// A page from elsewhere that makes a browser ask by another name (DNS rebinding) gets nothing.
+fn is_named_plainly(request: &Request) -> bool {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
+    name.is_empty() || name == "localhost" || name.parse::<std::net::IpAddr>().is_ok()
+}
+
+/// A refusal, as people read it in a browser and programs elsewhere.
+fn refused(no: No, visitor: &persons::Visitor, path: &str, headers: &axum::http::HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let is_browser = accept.contains("text/html");
+    match no {
+        No::SignIn if is_browser => page::to_sign_in(path),
+        No::SignIn => failed(StatusCode::UNAUTHORIZED, "sign in first, or use the unix socket"),
+        No::Role(role) if is_browser => page::forbidden(visitor, role),
+        No::Role(role) => failed(StatusCode::FORBIDDEN, format!("this needs the role `{role}`")),
+        No::Socket => {
+            failed(StatusCode::FORBIDDEN, "on TCP this API is for reading only; use the unix socket")
         }
     }
-    next.run(request).await
 }
 
 /// An error as every route gives it.
-fn failed(status: StatusCode, sentence: impl Into<String>) -> Response {
-    (status, Json(api::http::Error { error: sentence.into() })).into_response()
+pub(crate) fn failed(status: StatusCode, sentence: impl Into<String>) -> Response {
+    let error = sentence.into();
+    let mut response = (status, Json(api::http::Error { error: error.clone() })).into_response();
+    response.extensions_mut().insert(Sentence(error));
+    response
 }
+
+/// Why it failed, for the audit log.
+#[derive(Clone)]
+struct Sentence(String);
 
 /// This description.
 #[utoipa::path(get, path = "/openapi.json", responses((status = 200, description = "OpenAPI 3.1", body = Object)))]

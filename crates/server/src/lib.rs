@@ -25,6 +25,8 @@
 //! | `agents`      | the agents' TLS listener                                                          |
 //! | `bmc`         | what is asked of machines' BMCs, and with which credentials                       |
 //! | `http`        | the API                                                                           |
+//! | `page`        | the web page                                                                      |
+//! | `people`      | who asks, what they may, and the record of it                                     |
 //! | `refusals`, `counters` | why packets were not answered, and how many of everything                |
 
 pub mod agents;
@@ -43,6 +45,8 @@ mod http;
 mod inbox;
 mod keeper;
 mod options;
+mod page;
+mod people;
 mod published;
 mod refusals;
 mod reload;

@@ -12,7 +12,7 @@ use crate::reload::{self, Reading, Reloader, Words};
 use crate::site::Gatherer;
 use crate::sockets::{self, Purpose};
 use crate::udp::{self, Stop};
-use crate::{boot_http, clock, connections, dhcp, dhcp6, dns, steering, tftp};
+use crate::{boot_http, clock, connections, dhcp, dhcp6, dns, page, steering, tftp};
 use axum::Extension;
 use hyper_util::service::TowerToHyperService;
 use lifecycle::Zone;
@@ -187,6 +187,7 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     tasks.spawn(Arc::clone(&reloader).watch(Arc::clone(&controller), is_stopping.clone()));
     let api =
         Api::new(Arc::clone(&controller), Arc::clone(&reloader), ports, &authority, is_stopping.clone());
+    tasks.spawn(page::watch(Arc::clone(&api.board), Arc::clone(&controller), is_stopping.clone()));
     let (api_tcp, api_socket) = serve_api(&mut tasks, api, api_listeners, &is_stopping);
     Ok(Running {
         ports,

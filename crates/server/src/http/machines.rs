@@ -1,6 +1,6 @@
 //! Machines: all of them in a line each, one of them whole, and what operators wish of them.
 
-use super::{Api, failed, why, words};
+use super::{Api, Did, failed, why, words};
 use crate::agents::Verdict;
 use crate::clock;
 use crate::connections::Peer;
@@ -40,7 +40,7 @@ const REASON_MAX: usize = 500;
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     /// Only of this pod, by its label.
     pod: Option<String>,
     /// Only in this state.
@@ -49,7 +49,7 @@ pub(super) struct Wanted {
 
 /// Machines, a line each, in the order of the design.
 #[utoipa::path(get, path = "/v1/machines", params(Wanted), responses((status = 200, body = Machines)))]
-pub(super) async fn machines(State(api): State<Api>, Query(wanted): Query<Wanted>) -> Json<Machines> {
+pub(crate) async fn machines(State(api): State<Api>, Query(wanted): Query<Wanted>) -> Json<Machines> {
     let zone = api.controller.zone();
     let now = clock::now();
     let plan = zone.plan();
@@ -67,7 +67,7 @@ pub(super) async fn machines(State(api): State<Api>, Query(wanted): Query<Wanted
     params(("location" = String, Path, description = "`p01/r1/u02`, a name or an address")),
     responses((status = 200, body = Machine), (status = 404, body = api::http::Error))
 )]
-pub(super) async fn machine(State(api): State<Api>, Path(target): Path<String>) -> Response {
+pub(crate) async fn machine(State(api): State<Api>, Path(target): Path<String>) -> Response {
     let Some(id) = find(&api.controller, &target) else { return unknown(&api.controller, &target) };
     let controller = Arc::clone(&api.controller);
     let told = tokio::task::spawn_blocking(move || whole(&controller, id, &target)).await;
@@ -90,7 +90,7 @@ pub(super) async fn machine(State(api): State<Api>, Path(target): Path<String>) 
         (status = 503, description = "It could not be stored", body = api::http::Error),
     )
 )]
-pub(super) async fn wish(
+pub(crate) async fn wish(
     State(api): State<Api>,
     Path(target): Path<String>,
     peer: Option<Extension<Peer>>,
@@ -132,8 +132,9 @@ pub(super) async fn wish(
         Ok(wish) => wish,
         Err(sentence) => return failed(StatusCode::BAD_REQUEST, sentence),
     };
+    let did = Did(format!("{location}: {}", words::wish_in_words(&wish, now)));
     let event = Event { at: now, location: location.clone(), what: What::Operator { by, wish } };
-    match controller.ask(event).await {
+    let mut response = match controller.ask(event).await {
         Some(Verdict::Stored) => {
             let zone = controller.zone();
             let machine = zone.facts().machines.get(&location);
@@ -153,7 +154,9 @@ pub(super) async fn wish(
                 controller.condition().store_trouble.unwrap_or_default()
             ),
         ),
-    }
+    };
+    response.extensions_mut().insert(did);
+    response
 }
 
 /// A wish as the facts know it.
@@ -191,20 +194,21 @@ fn in_facts(wish: Wish, bmc: ByBmc, now: Time) -> Result<model::event::Wish, Str
 }
 
 /// Who asks, for the history.
-pub(super) fn asker(peer: Option<Extension<Peer>>) -> String {
+pub(crate) fn asker(peer: Option<Extension<Peer>>) -> String {
     match peer {
         Some(Extension(Peer::User(user))) => user_name(user),
+        Some(Extension(Peer::Signed(name))) => name.to_string(),
         _ => "somebody".to_owned(),
     }
 }
 
-fn user_name(user: u32) -> String {
+pub(crate) fn user_name(user: u32) -> String {
     let entry = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(user)).ok().flatten();
     entry.map_or_else(|| format!("uid {user}"), |entry| entry.name)
 }
 
 /// The device that a target means.
-pub(super) fn find(controller: &Controller, target: &str) -> Option<DeviceId> {
+pub(crate) fn find(controller: &Controller, target: &str) -> Option<DeviceId> {
     let zone = controller.zone();
     match zone.roster().find(zone.plan(), target)? {
         Target::Device(device) => Some(device),
@@ -213,12 +217,12 @@ pub(super) fn find(controller: &Controller, target: &str) -> Option<DeviceId> {
 }
 
 /// Nothing has this name; perhaps something close has.
-pub(super) fn unknown(controller: &Controller, target: &str) -> Response {
+pub(crate) fn unknown(controller: &Controller, target: &str) -> Response {
     failed(StatusCode::NOT_FOUND, why::nothing_known(&controller.zone(), target))
 }
 
 /// The devices that boot, in the order of the design.
-pub(super) fn booted(plan: &Plan) -> impl Iterator<Item = (DeviceId, &Device)> {
+pub(crate) fn booted(plan: &Plan) -> impl Iterator<Item = (DeviceId, &Device)> {
     let devices = plan.design.devices.iter().enumerate();
     devices
         .filter(|(_, device)| device.kind == DeviceKind::Machine)
@@ -226,7 +230,7 @@ pub(super) fn booted(plan: &Plan) -> impl Iterator<Item = (DeviceId, &Device)> {
 }
 
 /// A machine in one line.
-pub(super) fn row(zone: &Zone, id: DeviceId, device: &Device, now: Time) -> MachineRow {
+pub(crate) fn row(zone: &Zone, id: DeviceId, device: &Device, now: Time) -> MachineRow {
     let plan = zone.plan();
     let design = &plan.design;
     let label = |location: &model::Location| location.leaf().to_owned();
@@ -284,7 +288,7 @@ fn detail(machine: &facts::Machine) -> Option<String> {
 }
 
 /// All of one machine; `None` if the history cannot be read.
-fn whole(controller: &Controller, id: DeviceId, target: &str) -> Option<Machine> {
+pub(crate) fn whole(controller: &Controller, id: DeviceId, target: &str) -> Option<Machine> {
     let location = controller.zone().plan().design.devices.get(id.index())?.location.clone();
     let entries = {
         let history = controller.history.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

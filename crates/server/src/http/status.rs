@@ -18,7 +18,7 @@ const TROUBLES_MAX: usize = 100;
 
 /// How the zone is: machines by state, a map of them, and what to look at.
 #[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Status)))]
-pub(super) async fn status(State(api): State<Api>) -> Json<Status> {
+pub(crate) async fn status(State(api): State<Api>) -> Json<Status> {
     let controller = &api.controller;
     let condition = controller.condition();
     let now = clock::now();
@@ -77,7 +77,7 @@ pub(super) async fn status(State(api): State<Api>) -> Json<Status> {
 
 /// What is wrong with the design, and everything else to look at.
 #[utoipa::path(get, path = "/v1/findings", responses((status = 200, body = Findings)))]
-pub(super) async fn findings(State(api): State<Api>) -> Json<Findings> {
+pub(crate) async fn findings(State(api): State<Api>) -> Json<Findings> {
     let condition = api.controller.condition();
     let now = clock::now();
     let mut troubles = troubles(&api.controller, &condition, now);

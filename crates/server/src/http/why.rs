@@ -25,7 +25,7 @@ const RECENT_MAX: usize = 200;
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct About {
+pub(crate) struct About {
     /// A location, a name, an address; or a hardware address, a relay, a circuit-id that was refused.
     target: String,
 }
@@ -37,7 +37,7 @@ pub(super) struct About {
     params(About),
     responses((status = 200, body = Why), (status = 404, body = api::http::Error))
 )]
-pub(super) async fn why(State(api): State<Api>, Query(About { target }): Query<About>) -> Response {
+pub(crate) async fn why(State(api): State<Api>, Query(About { target }): Query<About>) -> Response {
     let samples = api.controller.refusals.all();
     let zone = api.controller.zone();
     let plan = zone.plan();
@@ -73,7 +73,7 @@ pub(super) async fn why(State(api): State<Api>, Query(About { target }): Query<A
 
 /// Why packets were not answered: counts since the start, and recent causes.
 #[utoipa::path(get, path = "/v1/refusals", responses((status = 200, body = Refusals)))]
-pub(super) async fn refusals(State(api): State<Api>) -> Json<Refusals> {
+pub(crate) async fn refusals(State(api): State<Api>) -> Json<Refusals> {
     let counts = Protocol::ALL.into_iter().filter_map(|protocol| {
         let refused = &api.controller.counters.of(protocol).refused;
         let counts: BTreeMap<String, u64> = Reason::ALL
@@ -93,7 +93,7 @@ pub(super) async fn refusals(State(api): State<Api>) -> Json<Refusals> {
 }
 
 /// A sentence for a target that means nothing, with what may have been meant.
-pub(super) fn nothing_known(zone: &Zone, target: &str) -> String {
+pub(crate) fn nothing_known(zone: &Zone, target: &str) -> String {
     let devices = &zone.plan().design.devices;
     let known = devices.iter().flat_map(|device| [device.location.within_zone(), device.name.as_str()]);
     match model::finding::nearest(target, known) {

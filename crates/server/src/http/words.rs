@@ -10,7 +10,7 @@ use model::install::Running;
 use store::Entry;
 
 /// An event as the API tells it.
-pub(super) fn event(entry: Entry) -> api::http::Event {
+pub(crate) fn event(entry: Entry) -> api::http::Event {
     let (kind, sentence) = told(&entry.event.what, entry.event.at);
     api::http::Event {
         seq: entry.seq,
@@ -125,7 +125,7 @@ fn connected(running: Option<&Running>) -> String {
     }
 }
 
-fn wish_in_words(wish: &Wish, at: Time) -> String {
+pub(crate) fn wish_in_words(wish: &Wish, at: Time) -> String {
     match wish {
         Wish::Accept => "accept the hardware that is there".to_owned(),
         Wish::Drain { reason } => format!("drain ({reason})"),
@@ -143,7 +143,7 @@ fn wish_in_words(wish: &Wish, at: Time) -> String {
 }
 
 /// What was asking.
-pub(super) fn stage_in_words(stage: Stage) -> &'static str {
+pub(crate) fn stage_in_words(stage: Stage) -> &'static str {
     match stage {
         Stage::BiosPxe => "bios-pxe",
         Stage::UefiPxe => "uefi-pxe",
@@ -155,7 +155,7 @@ pub(super) fn stage_in_words(stage: Stage) -> &'static str {
 }
 
 /// Findings with their places as people count them.
-pub(super) fn findings(files: &Files, findings: &[model::Finding]) -> Vec<Finding> {
+pub(crate) fn findings(files: &Files, findings: &[model::Finding]) -> Vec<Finding> {
     findings
         .iter()
         .map(|finding| {

@@ -1,0 +1,122 @@
+//! The web page: HTML made here, two scripts and a style sheet of our own, nothing from anywhere else.
+//!
+//! In: requests that the guard of `http` let through, with who asks. Out: what the API's types say, as HTML; the map as
+//! one document and differences. What is shown stays current by server-sent events: the map by letters, every other
+//! page by its own HTML whenever that changes, which the script lays over what is there.
+//!
+//! | module    | what it does                                             |
+//! |-----------|-----------------------------------------------------------|
+//! | `frame`   | what every page has around it, and its headers             |
+//! | `layout`, `board` | the map: where machines stand, and their states    |
+//! | `content` | which page a path is                                       |
+//! | `machine`, `lists` | a machine; findings, refusals, machines, audit    |
+//! | `live`    | the streams                                                |
+//! | `search`  | by name, location, address, serial                         |
+//! | `sign_in` | in and out                                                 |
+
+mod board;
+mod content;
+mod frame;
+mod layout;
+mod lists;
+mod live;
+mod machine;
+mod search;
+mod sign_in;
+
+use crate::http::Api;
+use crate::people::Visitor;
+use api::people::Role;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use maud::html;
+use std::sync::LazyLock;
+
+pub(crate) use board::{Board, run as watch};
+
+/// The style sheet and the scripts: path, type, text.
+const PARTS: [(&str, &str, &str); 3] = [
+    ("page.css", "text/css; charset=utf-8", include_str!("page/assets/page.css")),
+    ("page.js", "text/javascript; charset=utf-8", include_str!("page/assets/page.js")),
+    ("map.js", "text/javascript; charset=utf-8", include_str!("page/assets/map.js")),
+];
+/// They are named by what is in them, so that a browser asks for them once.
+static DIGEST: LazyLock<String> = LazyLock::new(|| {
+    use sha2::{Digest, Sha256};
+    let mut hasher = Sha256::new();
+    for (_, _, text) in PARTS {
+        hasher.update(text);
+    }
+    let digest: [u8; 32] = hasher.finalize().into();
+    digest.iter().take(8).map(|octet| format!("{octet:02x}")).collect()
+});
+
+/// The page's routes; the API's description does not have them.
+pub(crate) fn routes() -> Router<Api> {
+    let mut router = Router::new()
+        .route("/", get(content::page))
+        .route("/machines", get(content::page))
+        .route("/machines/{*location}", get(content::page))
+        .route("/findings", get(content::page))
+        .route("/refusals", get(content::page))
+        .route("/audit", get(content::page))
+        .route("/sign-in", get(sign_in::form).post(sign_in::sign_in))
+        .route("/sign-out", axum::routing::post(sign_in::sign_out))
+        .route("/page/zone.json", get(zone))
+        .route("/page/map", get(live::map))
+        .route("/page/live", get(live::live))
+        .route("/page/search", get(search::search));
+    for (name, kind, text) in PARTS {
+        let part = move || async move {
+            let cache = HeaderValue::from_static("public, max-age=31536000, immutable");
+            let kind = HeaderValue::from_static(kind);
+            let guard = HeaderValue::from_static("nosniff");
+            let headers = [
+                (header::CONTENT_TYPE, kind),
+                (header::CACHE_CONTROL, cache),
+                (header::X_CONTENT_TYPE_OPTIONS, guard),
+            ];
+            (headers, text)
+        };
+        router = router.route(&part_path(name), get(part));
+    }
+    router
+}
+
+/// The path of a part.
+fn part_path(name: &str) -> String {
+    format!("/page/parts/{}/{name}", *DIGEST)
+}
+
+/// Where each machine stands on the map.
+async fn zone(State(api): State<Api>) -> Response {
+    let layout = tokio::task::spawn_blocking(move || api.board.layout(&api.controller)).await;
+    match layout {
+        Ok(layout) => {
+            let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+            (headers, layout.document.clone()).into_response()
+        }
+        Err(_) => crate::http::failed(StatusCode::INTERNAL_SERVER_ERROR, "the map could not be made"),
+    }
+}
+
+/// Sends a browser to sign in, and back to where it wanted to go.
+pub(crate) fn to_sign_in(path: &str) -> Response {
+    let to = format!("/sign-in?next={}", frame::encoded(path));
+    (StatusCode::SEE_OTHER, [(header::LOCATION, to), (header::CACHE_CONTROL, "no-store".to_owned())])
+        .into_response()
+}
+
+/// Somebody who is signed in may not.
+pub(crate) fn forbidden(visitor: &Visitor, role: Role) -> Response {
+    let main = html! {
+        h1 { "Not with your role" }
+        p { "This needs the role " b { (role) } ". An administrator changes roles: " code { "zw account role" } "." }
+    };
+    let mut response = frame::page(visitor, "Not with your role", "", &main, &frame::Live::No);
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    response
+}

@@ -1,0 +1,248 @@
+//! The page, in a real browser.
+
+use crate::browser::{Browser, ENTER, RIGHT, TAB, UP};
+use crate::support::{Client, Server};
+use api::http::Done;
+use model::facts::{Hardware, Machine, State};
+use model::{Facts, Location, Time};
+use std::path::Path;
+use store::Store;
+
+/// Letters of the map's units, as its script holds them, by state.
+const COUNTED: &str =
+    "[...document.querySelectorAll('#legend button')].map((b) => b.dataset.only + b.dataset.count).join(' ')";
+
+fn page(server: &Server, path: &str) -> String {
+    format!("http://{}{path}", server.api_tcp())
+}
+
+fn wish(server: &Server, machine: &str, wish: &str) {
+    let _: Done = server.post(&format!("/v1/machines/{machine}/wish"), wish);
+}
+
+/// A zone of which much is known: each machine in another state, one miscabled, one whose serial somebody looks for.
+fn seasoned() -> Server {
+    let mut server = Server::prepared();
+    let now = model::Time(
+        u64::try_from(
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis(),
+        )
+        .unwrap(),
+    );
+    let mut facts = Facts::default();
+    let machine = |state: State| Machine { state, since: now, ..Machine::default() };
+    let by = || "ada".to_owned();
+    let mut ready = machine(State::Ready);
+    ready.boot_took_ms = Some(94_200);
+    ready.hardware = Some(Hardware {
+        cpus: 2,
+        memory_bytes: 4 << 30,
+        serial: "SN-4711-X".to_owned(),
+        firmware: "<script>alert(1)</script>".to_owned(),
+        ..Hardware::default()
+    });
+    let mut miscabled = machine(State::Validating { hardware_fits: true });
+    miscabled.miscabled = Some((model::Code::ForeignServer, "eno1 and eno2 are swapped".to_owned()));
+    let states = [
+        ("lab1/p01/r1/u01", ready),
+        ("lab1/p01/r1/u02", machine(State::Draining { reason: "fans <b>loud</b>".to_owned(), by: by() })),
+        ("lab1/p01/r1/u03", machine(State::Failed { reasons: vec!["1 of 2 CPUs is missing".to_owned()] })),
+        ("lab1/p02/r1/u01", miscabled),
+        ("lab1/p02/r1/u02", machine(State::Maintenance { reason: "disk swap".to_owned(), by: by() })),
+        ("lab1/p02/r1/u03", machine(State::Retired { reason: "sold".to_owned(), by: by() })),
+    ];
+    for (location, machine) in states {
+        facts.machines.insert(Location::new(location), machine);
+    }
+    let mut store = Store::open(&server.options.state).unwrap();
+    store.append(&[], facts.machines.iter()).unwrap();
+    drop(store);
+    server.resume().unwrap();
+    server
+}
+
+#[test]
+fn the_map_shows_every_state_and_stays_current() {
+    let server = seasoned();
+    let Some(browser) = Browser::start() else { return };
+    browser.go(&page(&server, "/"));
+    browser.until("document.querySelector('#legend [data-only=ready]').dataset.count === '1'");
+    let counted = browser.text(COUNTED);
+    assert_eq!(
+        counted,
+        "expected2 seen0 booting0 installing0 validating1 ready1 draining1 maintenance1 failed1 retired1 attention1"
+    );
+    browser.run("window.isSame = true");
+    browser.shoot("map-light");
+    wish(&server, "p02/r1/u04", r#"{"wish": "maintain", "reason": "a new fan"}"#);
+    browser.until("document.querySelector('#legend [data-only=maintenance]').dataset.count === '2'");
+    // A machine that asks for the first time.
+    Client { mac: [0x52, 0x54, 0, 0, 0, 4], circuit: "swp4", ..Client::u01() }.lease(&server);
+    browser.until("document.querySelector('#legend [data-only=expected]').dataset.count === '0'");
+    // Another plan, with more machines.
+    server.edit("machines \"u{01..04}\"", "machines \"u{01..06}\"");
+    browser.until("document.querySelector('#counts').textContent.includes('Plan #2 · 12 machines')");
+    assert_eq!(browser.run("return window.isSame"), true, "all of it without loading the page again");
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
+fn the_keyboard_moves_and_opens_a_machine() {
+    let server = seasoned();
+    let Some(browser) = Browser::start() else { return };
+    browser.go(&page(&server, "/"));
+    browser.until("document.querySelector('#legend [data-only=ready]').dataset.count === '1'");
+    browser.run("document.getElementById('map').focus()");
+    let here =
+        |text: &str| browser.until(&format!("document.getElementById('here').textContent === '{text}'"));
+    browser.press(&[UP]);
+    here("p01/r1/u01: ready");
+    browser.press(&[UP]);
+    here("p01/r1/u02: draining");
+    browser.press(&[RIGHT]);
+    here("p02/r1/u02: maintenance");
+    browser.press(&["n"]);
+    here("p02/r1/u01: validating, wants attention");
+    browser.shoot("map-keyboard");
+    browser.press(&[ENTER]);
+    browser.until("location.pathname === '/machines/p02/r1/u01' && document.querySelector('h1')");
+    assert!(browser.text("document.body.innerText").contains("eno1 and eno2 are swapped"));
+    // Whoever has no pointer sees where the focus is.
+    browser.press(&[TAB]);
+    assert_eq!(browser.text("document.activeElement.className"), "skip");
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
+fn the_search_finds_by_name_location_address_and_serial() {
+    let server = seasoned();
+    let Some(browser) = Browser::start() else { return };
+    let first = |text: &str| {
+        browser.go(&page(&server, "/findings"));
+        browser.press(&["/"]);
+        assert_eq!(browser.text("document.activeElement.id"), "query");
+        browser.write("#query", text);
+        browser.until("document.querySelectorAll('#found li').length > 0");
+        browser.text("document.querySelector('#found li').innerText").replace('\n', " ")
+    };
+    assert!(first("10.64.0.6").starts_with("p01/r1/u01"), "its address");
+    assert!(first("sn-4711").contains("serial SN-4711-X"), "its serial");
+    assert!(first("p02/r1/u03").starts_with("p02/r1/u03"), "its location");
+    assert!(first("hv-p01-r1-u02").starts_with("p01/r1/u02"), "its name");
+    browser.shoot("search");
+    browser.press(&[ENTER]);
+    browser.until("location.pathname === '/machines/p01/r1/u02'");
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
+fn a_machines_page_stays_current_and_what_others_wrote_is_only_text() {
+    let server = seasoned();
+    let Some(browser) = Browser::start() else { return };
+    browser.go(&page(&server, "/machines/p01/r1/u02"));
+    browser.until("document.querySelector('h1')");
+    browser.run("window.isSame = true; window.alert = () => { window.isAttacked = true; }");
+    assert!(browser.text("document.body.innerText").contains("fans <b>loud</b> (ada)"));
+    wish(&server, "p01/r1/u02", r#"{"wish": "maintain", "reason": "<img src=x onerror=alert(1)>"}"#);
+    browser.until("document.querySelector('.state').textContent === 'maintenance'");
+    browser.until("document.body.innerText.includes('asked: maintain (<img src=x onerror=alert(1)>)')");
+    wish(&server, "p01/r1/u02", r#"{"wish": "return"}"#);
+    browser.until("document.querySelector('.state').textContent !== 'maintenance'");
+    assert_eq!(
+        browser.run("return [window.isSame, window.isAttacked ?? false]"),
+        serde_json::json!([true, false])
+    );
+    browser.go(&page(&server, "/machines/p01/r1/u01"));
+    browser.until("document.querySelector('h1')");
+    assert!(browser.text("document.body.innerText").contains("<script>alert(1)</script>"));
+    browser.shoot("machine-light");
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
+fn findings_refusals_and_machines_are_shown() {
+    let server = seasoned();
+    let Some(browser) = Browser::start() else { return };
+    let stranger = Client { circuit: "swp31", ..Client::u01() };
+    server.udp(server.ports().dhcp).send(&stranger.discover()).unwrap();
+    browser.go(&page(&server, "/refusals"));
+    browser.until("document.body.innerText.includes('unknown-port')");
+    browser.shoot("refusals");
+    browser.go(&page(&server, "/findings"));
+    browser.until("document.body.innerText.includes('1 of 2 CPUs is missing')");
+    server.edit("role  = \"hypervisor\"", "role  = \"hypervizor\"");
+    browser.until("document.body.innerText.includes('did you mean `hypervisor`?')");
+    browser.shoot("findings");
+    browser.go(&page(&server, "/machines"));
+    browser.until("document.querySelectorAll('tbody tr').length === 8");
+    let first = browser.text("document.querySelector('tbody td').innerText");
+    assert!(["p01/r1/u03", "p02/r1/u01"].contains(&first.as_str()), "what wants attention is first: {first}");
+    browser.shoot("machines");
+    browser.go(&page(&server, "/machines/p09/r9/u99"));
+    assert!(browser.text("document.body.innerText").contains("Not in this zone"));
+    let complaints = browser.complaints();
+    assert!(complaints.iter().all(|said| said.contains("404")), "{complaints:?}");
+}
+
+#[test]
+fn dark_and_light_and_a_narrow_screen() {
+    let server = seasoned();
+    let Some(browser) = Browser::start() else { return };
+    let ground = "getComputedStyle(document.documentElement).backgroundColor";
+    browser.prefer("dark");
+    browser.go(&page(&server, "/"));
+    browser.until("document.querySelector('#legend [data-only=ready]').dataset.count === '1'");
+    let dark = browser.text(ground);
+    browser.shoot("map-dark");
+    browser.prefer("light");
+    browser.until(&format!("{ground} !== '{dark}'"));
+    // A choice outlasts the page, whatever the system prefers.
+    browser.click("#theme");
+    browser.click("#theme");
+    browser.until(&format!("{ground} === '{dark}'"));
+    browser.go(&page(&server, "/machines/p01/r1/u01"));
+    assert_eq!(browser.text(ground), dark);
+    browser.shoot("machine-dark");
+    browser.resize(360, 740);
+    for path in ["/", "/machines", "/machines/p01/r1/u01", "/findings", "/refusals", "/sign-in"] {
+        browser.go(&page(&server, path));
+        browser.until("document.querySelector('h1')");
+        let wide = browser.run("return [document.documentElement.scrollWidth, innerWidth]");
+        assert!(wide[0].as_u64() <= wide[1].as_u64(), "{path} is wider than the screen: {wide}");
+        browser.shoot(&format!("narrow{}", path.replace('/', "-")));
+    }
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
+fn nothing_is_fetched_from_elsewhere_and_the_policy_holds() {
+    let server = seasoned();
+    let Some(browser) = Browser::start() else { return };
+    for path in ["/", "/machines/p01/r1/u01", "/findings", "/sign-in"] {
+        browser.go(&page(&server, path));
+        browser.until("document.querySelector('h1')");
+    }
+    let own = format!("http://{}/", server.api_tcp());
+    let fetched = browser.fetched();
+    assert!(fetched.len() > 6, "{fetched:?}");
+    let elsewhere: Vec<_> =
+        fetched.iter().filter(|url| !url.starts_with(&own) && !url.starts_with("data:")).collect();
+    assert_eq!(elsewhere, [""; 0]);
+    assert_eq!(browser.complaints(), [""; 0]);
+    // The policy is there, and is what keeps a script out that somebody brought in.
+    browser.run("const s = document.createElement('script'); s.textContent = 'window.isIn = true'; document.body.append(s)");
+    assert_eq!(browser.run("return window.isIn ?? false"), false);
+    assert!(browser.complaints().iter().any(|said| said.contains("Content Security Policy")));
+}
+
+#[test]
+fn ten_thousand_machines_are_on_the_map() {
+    let mut server = Server::prepared();
+    server.options.design = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/ten-thousand");
+    let _ = Time::default();
+    server.resume().unwrap();
+    let Some(browser) = Browser::start() else { return };
+    browser.go(&page(&server, "/"));
+    browser.until("performance.getEntriesByName('zw-first-map').length === 1");
+    browser.shoot("ten-thousand");
+}
