@@ -80,6 +80,16 @@ impl Directory {
         self.path.join("api.sock")
     }
 
+    /// Where the URL of the controller's page is written.
+    pub fn page(&self) -> PathBuf {
+        self.path.join("page.url")
+    }
+
+    /// The URL of the controller's page, for browsers of this machine.
+    pub fn page_url(&self) -> Option<String> {
+        fs::read_to_string(self.page()).ok()
+    }
+
     /// Where the disks of real machines are: it leads to where there is room, see [`Directory::make_room`].
     pub fn disks(&self) -> PathBuf {
         self.path.join("disks")

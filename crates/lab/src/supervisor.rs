@@ -13,9 +13,11 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{dup2_stderr, dup2_stdout, getegid, geteuid, setsid};
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, getegid, geteuid, setsid};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -32,6 +34,9 @@ pub struct Supervise {
     /// Those that make it fetch for the zone, from where this machine's network is; none if it may fetch nothing.
     pub fetcher: Option<Vec<String>>,
 }
+
+/// Where a controller's page is, and a lab's if nobody else has the port.
+const PAGE_PORT: u16 = 8480;
 
 /// The last line of the outer process's standard output that the one who started it reads.
 pub const LISTENING: &str = "listening";
@@ -96,13 +101,15 @@ fn guard(supervise: &Supervise) -> Result<u8, Error> {
         fetcher.arg0("zw").args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
         drop(fetcher.spawn().doing(|| "start what fetches from the mirror")?);
     }
+    // Made where this machine's browsers are; a socket stays in the network that it was made in.
+    let page = listen_for_page(&supervise.directory)?;
     isolate()?;
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD]);
     signals.thread_block().doing(|| "block signals")?;
     let mut inner = Command::new("/proc/self/exe")
         .arg0("zw")
         .args(&supervise.inner)
-        .stdin(Stdio::null())
+        .stdin(Stdio::from(OwnedFd::from(page)))
         .spawn()
         .doing(|| "start the lab's first process")?;
     // The pipe's other end must close when the inner process is done with it, so this process gives up its own.
@@ -115,6 +122,16 @@ fn guard(supervise: &Supervise) -> Result<u8, Error> {
     }
     // The inner process ended by itself: its log stays, to be looked at.
     Ok(3)
+}
+
+/// Listens for browsers of this machine, at the port that controllers have or any free one, and writes down where.
+fn listen_for_page(directory: &Directory) -> Result<TcpListener, Error> {
+    let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let listener = TcpListener::bind([address(PAGE_PORT), address(0)].as_slice());
+    let listener = listener.doing(|| "listen for browsers on 127.0.0.1")?;
+    let own = listener.local_addr().doing(|| "listen for browsers on 127.0.0.1")?;
+    fs::write(directory.page(), format!("http://{own}/")).doing(|| "write down where the page is")?;
+    Ok(listener)
 }
 
 /// Waits for the inner process to end, or for a signal to end it. Whether a signal asked for it.
@@ -194,19 +211,24 @@ fn refused(forbidding: &[String], errno: Errno) -> Error {
     )
 }
 
-/// First thing in the inner process: it dies with the outer one, mounts are its own, `/proc` shows its own processes.
+/// First thing in the inner process: it dies with the outer one, mounts are its own, `/proc` shows its own processes. Gives the socket that
+/// browsers come to.
 ///
 /// # Errors
 /// If the kernel refuses the first two; a refused `/proc` is only less tidy.
-pub fn settle() -> Result<(), Error> {
+pub fn settle() -> Result<OwnedFd, Error> {
     use nix::mount::{MsFlags, mount};
     set_pdeathsig(Signal::SIGKILL).doing(|| "ask to die with the supervisor")?;
+    // Nobody inherits it but the controller.
+    let page = io::stdin().as_fd().try_clone_to_owned().doing(|| "take over the page's socket")?;
+    let null = File::open("/dev/null").doing(|| "open /dev/null")?;
+    dup2_stdin(&null).doing(|| "let go of standard input")?;
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).doing(|| "make mounts private")?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     // In a container parts of /proc are covered, and then the kernel does not let a user namespace mount a bare one.
     let _ = mount(Some("proc"), "/proc", Some("proc"), flags, none);
-    Ok(())
+    Ok(page)
 }
 
 /// Tells whoever started the lab that it listens, and lets go of the pipe.

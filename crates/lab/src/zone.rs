@@ -29,6 +29,7 @@ use model::{Mac, Plan, Time};
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -77,6 +78,8 @@ pub(crate) struct Zone {
     /// What the controller's process is told.
     crash: mpsc::Sender<()>,
     power: Mutex<Power>,
+    /// The socket that browsers of this machine come to, for each controller process in turn.
+    page: OwnedFd,
     /// What a machine that boots by HTTPS believes about servers.
     believed: Believed,
 }
@@ -108,7 +111,7 @@ pub fn run(start: Start) -> u8 {
 }
 
 fn enter(start: Start) -> Result<(), Error> {
-    supervisor::settle()?;
+    let page = supervisor::settle()?;
     let (plan, _, _) = load::load(&start.design).map_err(|error| Error::new(error.line()))?;
     let topology = topology::topology(&plan);
     check(&plan, &topology)?;
@@ -136,7 +139,7 @@ fn enter(start: Start) -> Result<(), Error> {
         .enable_all()
         .build()
         .doing(|| "start the runtime")?;
-    runtime.block_on(live(start, plan, topology, real))
+    runtime.block_on(live(start, plan, topology, real, page))
 }
 
 /// What a design needs to be powered on here.
@@ -167,6 +170,7 @@ async fn live(
     plan: Plan,
     topology: Topology,
     real: HashMap<topology::HostId, vm::Choice>,
+    page: OwnedFd,
 ) -> Result<(), Error> {
     let (crash, crashes) = mpsc::channel(1);
     let zone = Arc::new(Zone {
@@ -181,6 +185,7 @@ async fn live(
         reach: Mutex::default(),
         power: Mutex::default(),
         crash,
+        page,
         start,
         plan,
         topology,

@@ -9,7 +9,7 @@ mod connection;
 mod respond;
 mod room;
 mod sending;
-mod tls;
+pub(crate) mod tls;
 mod transport;
 
 use crate::agents::Authority;

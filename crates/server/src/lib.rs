@@ -25,7 +25,7 @@
 //! | `agents`      | the agents' TLS listener                                                          |
 //! | `bmc`         | what is asked of machines' BMCs, and with which credentials                       |
 //! | `http`        | the API                                                                           |
-//! | `page`        | the web page                                                                      |
+//! | `page`, `page_tls` | the web page, and its listener by HTTPS                                      |
 //! | `people`      | who asks, what they may, and the record of it                                     |
 //! | `refusals`, `counters` | why packets were not answered, and how many of everything                |
 
@@ -46,6 +46,7 @@ mod inbox;
 mod keeper;
 mod options;
 mod page;
+mod page_tls;
 mod people;
 mod published;
 mod refusals;

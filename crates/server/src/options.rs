@@ -34,6 +34,10 @@ pub struct Options {
     pub api_socket: Option<PathBuf>,
     /// The API on TCP, for reading only; `None` for none.
     pub api_tcp: Option<SocketAddr>,
+    /// The API also on the listening TCP socket that is this process's standard input, for reading only.
+    pub api_inherited: bool,
+    /// The page and the API by HTTPS, for accounts; `None` for none.
+    pub page_tls: Option<SocketAddr>,
     /// Hear DHCP on this interface only.
     pub interface: Option<String>,
     /// The most octets that the state may take on the disk; `None`: as many as there are.
@@ -96,6 +100,8 @@ impl Options {
             proxy: None,
             api_socket: Some("/run/zonewright/api.sock".into()),
             api_tcp: Some(SocketAddr::from(([127, 0, 0, 1], 8480))),
+            api_inherited: false,
+            page_tls: None,
             interface: None,
             state_bytes_max: None,
         }

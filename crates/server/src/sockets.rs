@@ -6,6 +6,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use tokio::net::UnixListener;
@@ -115,6 +116,17 @@ pub(crate) fn tcp(addresses: &[IpAddr], port: u16, purpose: Purpose) -> Result<V
         Ok(socket)
     })?;
     Ok(sockets.into_iter().map(TcpListener::from).collect())
+}
+
+/// The listening TCP socket that is standard input, as a supervisor passes it on.
+pub(crate) fn inherited() -> Result<TcpListener, StartError> {
+    let socket = io::stdin().as_fd().try_clone_to_owned().map(TcpListener::from);
+    let listener = socket.and_then(|listener| {
+        listener.local_addr()?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    listener.map_err(|error| StartError::Bind(format!("standard input is no listening TCP socket: {error}")))
 }
 
 /// A listening unix socket that only its owner may use. One that a dead server left is replaced, a live one is not.

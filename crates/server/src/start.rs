@@ -2,6 +2,7 @@
 
 use crate::agents::{self, Agents, Authority};
 use crate::bmc::{self, Bmcs};
+use crate::boot_http::tls::Certificate;
 use crate::controller::{Condition, Controller, Opened};
 use crate::files::{ReadError, read_design};
 use crate::http::{self, Api};
@@ -12,7 +13,7 @@ use crate::reload::{self, Reading, Reloader, Words};
 use crate::site::Gatherer;
 use crate::sockets::{self, Purpose};
 use crate::udp::{self, Stop};
-use crate::{boot_http, clock, connections, dhcp, dhcp6, dns, page, steering, tftp};
+use crate::{boot_http, clock, connections, dhcp, dhcp6, dns, page, page_tls, steering, tftp};
 use axum::Extension;
 use hyper_util::service::TowerToHyperService;
 use lifecycle::Zone;
@@ -54,6 +55,8 @@ pub struct Running {
     pub api_tcp: Option<SocketAddr>,
     /// Where it listens on a unix socket.
     pub api_socket: Option<PathBuf>,
+    /// Where the page is served by HTTPS.
+    pub page_tls: Option<SocketAddr>,
     /// The plan in force at the start.
     pub generation: Generation,
     controller: Arc<Controller>,
@@ -188,11 +191,12 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     let api =
         Api::new(Arc::clone(&controller), Arc::clone(&reloader), ports, &authority, is_stopping.clone());
     tasks.spawn(page::watch(Arc::clone(&api.board), Arc::clone(&controller), is_stopping.clone()));
-    let (api_tcp, api_socket) = serve_api(&mut tasks, api, api_listeners, &is_stopping);
+    let places = serve_api(&mut tasks, api, api_listeners, authority, &is_stopping)?;
     Ok(Running {
         ports,
-        api_tcp,
-        api_socket,
+        api_tcp: places.tcp,
+        api_socket: places.unix,
+        page_tls: places.tls,
         generation,
         controller,
         reloader,
@@ -548,16 +552,27 @@ fn listener(listener: std::net::TcpListener) -> Result<TcpListener, StartError> 
 
 /// Where the API is spoken.
 struct ApiListeners {
-    tcp: Option<TcpListener>,
+    /// The first is the one that was asked for by its address.
+    tcp: Vec<TcpListener>,
+    tls: Option<TcpListener>,
     unix: Option<(UnixListener, PathBuf)>,
 }
 
 fn listen_for_api(options: &Options) -> Result<ApiListeners, StartError> {
-    let mut listeners = ApiListeners { tcp: None, unix: None };
+    let mut listeners = ApiListeners { tcp: Vec::new(), tls: None, unix: None };
     if let Some(address) = options.api_tcp {
         let purpose = Purpose { service: "the API", transport: "tcp" };
+        for socket in sockets::tcp(&[address.ip()], address.port(), purpose)? {
+            listeners.tcp.push(listener(socket)?);
+        }
+    }
+    if options.api_inherited {
+        listeners.tcp.push(listener(sockets::inherited()?)?);
+    }
+    if let Some(address) = options.page_tls {
+        let purpose = Purpose { service: "the page", transport: "tcp" };
         let mut sockets = sockets::tcp(&[address.ip()], address.port(), purpose)?;
-        listeners.tcp = sockets.pop().map(listener).transpose()?;
+        listeners.tls = sockets.pop().map(listener).transpose()?;
     }
     if let Some(path) = &options.api_socket {
         listeners.unix = Some((sockets::unix(path)?, path.clone()));
@@ -565,25 +580,46 @@ fn listen_for_api(options: &Options) -> Result<ApiListeners, StartError> {
     Ok(listeners)
 }
 
+/// Where the API is served.
+struct ApiPlaces {
+    tcp: Option<SocketAddr>,
+    tls: Option<SocketAddr>,
+    unix: Option<PathBuf>,
+}
+
 fn serve_api(
     tasks: &mut JoinSet<()>,
     api: Api,
     listeners: ApiListeners,
+    authority: Arc<Authority>,
     stopping: &watch::Receiver<bool>,
-) -> (Option<SocketAddr>, Option<PathBuf>) {
+) -> Result<ApiPlaces, StartError> {
+    let controller = Arc::clone(&api.controller);
     let router = http::router(api);
-    let ApiListeners { tcp, unix } = listeners;
-    let address = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok());
-    if let Some(tcp) = tcp {
+    let ApiListeners { tcp, tls, unix } = listeners;
+    let address = |listener: &TcpListener| listener.local_addr().ok();
+    let mut places =
+        ApiPlaces { tcp: tcp.first().and_then(address), tls: tls.as_ref().and_then(address), unix: None };
+    for tcp in tcp {
         let (router, stopping) = (router.clone(), stopping.clone());
         tasks.spawn(async move {
             let serve = |peer| TowerToHyperService::new(router.clone().layer(Extension(peer)));
             connections::run(tcp, http::CONNECTIONS_MAX, stopping, serve).await;
         });
     }
-    let mut socket = None;
+    if let Some(tls) = tls {
+        let certificate = Certificate::for_browsers(authority, &controller)
+            .map_err(|error| StartError::Authority(error.to_string()))?;
+        let (shaken, work) = page_tls::shake(tls, certificate, controller, stopping.clone());
+        tasks.spawn(work);
+        let (router, stopping) = (router.clone(), stopping.clone());
+        tasks.spawn(async move {
+            let serve = |peer| TowerToHyperService::new(router.clone().layer(Extension(peer)));
+            connections::run(shaken, http::CONNECTIONS_MAX, stopping, serve).await;
+        });
+    }
     if let Some((unix, path)) = unix {
-        socket = Some(path.clone());
+        places.unix = Some(path.clone());
         let stopping = stopping.clone();
         tasks.spawn(async move {
             let serve = |peer| TowerToHyperService::new(router.clone().layer(Extension(peer)));
@@ -592,7 +628,7 @@ fn serve_api(
             let _ = std::fs::remove_file(path);
         });
     }
-    (address, socket)
+    Ok(places)
 }
 
 fn serve_agents(

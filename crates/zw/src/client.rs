@@ -30,7 +30,7 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(120);
 pub(crate) struct Which {
     /// The controller: the path of its socket, or HOST:PORT (for reading). Default: the one of this host, or the lab
     /// that runs.
-    #[arg(long, env = "ZW_SERVER", value_name = "SERVER")]
+    #[arg(long, env = "ZW_SERVER", value_name = "SERVER", global = true)]
     server: Option<String>,
 }
 

@@ -1,5 +1,6 @@
 //! One file for each command: its arguments, and what it does.
 
+pub(crate) mod account;
 pub(crate) mod agent;
 pub(crate) mod authority;
 pub(crate) mod bmc;

@@ -37,6 +37,8 @@ enum Command {
     Show(commands::show::Args),
     Why(commands::why::Args),
     Authority(commands::authority::Args),
+    Account(commands::account::Args),
+    Audit(commands::account::AuditArgs),
     /// Accept the hardware that is there now as these locations'.
     Accept(commands::wish::Args),
     /// Move work off these machines.
@@ -78,6 +80,8 @@ fn main() -> ExitCode {
         Command::Show(args) => commands::show::run(&args),
         Command::Why(args) => commands::why::run(&args),
         Command::Authority(args) => commands::authority::run(&args),
+        Command::Account(args) => commands::account::run(&args),
+        Command::Audit(args) => commands::account::audit(&args),
         Command::Accept(args) => commands::wish::accept(&args),
         Command::Drain(args) => commands::wish::drain(&args),
         Command::Maintain(args) => commands::wish::maintain(&args),

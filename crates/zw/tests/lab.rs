@@ -672,3 +672,65 @@ fn a_control_socket_of_nobody_is_told_apart_from_a_lab() {
     let error = control::ask(&zone.lab, &Request::Status).expect_err("nobody listens");
     assert!(error.chain().starts_with("reach the lab at "), "{}", error.chain());
 }
+
+/// A request to a lab's page from outside of it: status line and the rest.
+fn fetch(url: &str, path: &str, headers: &str, body: &str) -> String {
+    let address = url.trim_start_matches("http://").trim_end_matches('/');
+    let mut stream = std::net::TcpStream::connect(address).expect("the page listens");
+    let method = if body.is_empty() { "GET" } else { "POST" };
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nOrigin: {}\r\nContent-Length: {length}\r\n{headers}\r\n{body}",
+        url.trim_end_matches('/')
+    )
+    .expect("it takes a request");
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut said).expect("it answers");
+    said
+}
+
+#[test]
+fn the_page_of_a_lab_is_there_for_a_browser_outside() {
+    let zone = Zone::new("page");
+    let Some(said) = zone.up() else { return };
+    let url = zone.lab.page_url().expect("the lab says where its page is");
+    assert!(said.contains(&url) && url.starts_with("http://127.0.0.1:"), "{said}");
+    let map = fetch(&url, "/", "", "");
+    assert!(map.starts_with("HTTP/1.1 200") && map.contains(&zone.name), "{map}");
+    // Whoever is outside only looks, until there is an account.
+    let wish = "/v1/machines/p01/r1/u01/wish";
+    let drain = r#"{"wish": "drain", "reason": "a fan"}"#;
+    let json = "Content-Type: application/json\r\n";
+    assert!(fetch(&url, wish, json, drain).starts_with("HTTP/1.1 401"));
+    let server = zone.lab.api();
+    let server = server.to_str().expect("a path");
+    let mut account = Command::new(ZW)
+        .args(["account", "add", "ada", "--role", "operate", "--server", server])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("zw runs");
+    account.stdin.take().expect("a pipe").write_all(b"correct horse battery staple\n").expect("it reads");
+    let made = both(&account.wait_with_output().expect("it ends"));
+    assert_eq!(made, "ada may sign in: operate\n");
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let signed_in = fetch(&url, "/sign-in", form, "name=ada&password=correct+horse+battery+staple");
+    let cookie = signed_in.split("set-cookie: ").nth(1).and_then(|rest| rest.split(';').next());
+    let cookie = cookie.unwrap_or_else(|| panic!("no cookie in {signed_in}"));
+    let told = fetch(&url, wish, &format!("{json}Cookie: {cookie}\r\n"), drain);
+    assert!(told.starts_with("HTTP/1.1 200") && told.contains("draining"), "{told}");
+    // The controller that comes after one that crashed has the same page.
+    zone.say(&["crash", "controller"]);
+    let began = Instant::now();
+    while !fetch(&url, "/v1/status", "", "").starts_with("HTTP/1.1 200") {
+        assert!(began.elapsed() < WAIT_MAX, "no page\n{}", zone.logs());
+    }
+    let audit = Command::new(ZW).args(["audit", "--server", server]).output().expect("zw runs");
+    let audit = both(&audit);
+    assert!(audit.contains("drain (a fan)") && audit.contains("sign in as ada"), "{audit}");
+    assert!(!audit.contains("horse"), "{audit}");
+    zone.say(&["down"]);
+    assert!(std::net::TcpStream::connect(url.trim_start_matches("http://").trim_end_matches('/')).is_err());
+}

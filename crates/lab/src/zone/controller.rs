@@ -113,6 +113,7 @@ fn spawn(zone: &Zone, namespace: &Namespace, name: &str) -> Result<Child, Error>
     let log =
         File::options().create(true).append(true).open(&path).doing(|| format!("open {}", path.display()))?;
     let errors = log.try_clone().doing(|| "share a log")?;
+    let page = zone.page.try_clone().doing(|| "share the page's socket")?;
     let runtime = tokio::runtime::Handle::current();
     let loaders = zone.start.loaders.clone().unwrap_or_else(|| directory.path.join("loaders"));
     let device = zone.controllers().find(|device| zone.plan.design.devices[device.index()].name == name);
@@ -132,8 +133,9 @@ fn spawn(zone: &Zone, namespace: &Namespace, name: &str) -> Result<Child, Error>
             .arg(loaders)
             .arg("--api-socket")
             .arg(directory.api())
+            .arg("--api-inherited")
             .args(proxy)
-            .stdin(Stdio::null())
+            .stdin(Stdio::from(page))
             .stdout(log)
             .stderr(errors)
             .kill_on_drop(true)

@@ -8,7 +8,7 @@ use crate::clock;
 use crate::controller::Controller;
 use model::View;
 use model::design::DeviceKind;
-use rustls::ServerConfig;
+use rustls::{ServerConfig, SupportedProtocolVersion};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,11 +17,12 @@ use std::time::{Duration, Instant};
 const AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What is spoken at the moment.
-pub(super) struct Certificate {
+pub(crate) struct Certificate {
     authority: Arc<Authority>,
+    versions: Vec<&'static SupportedProtocolVersion>,
     names: Names,
     made: Instant,
-    pub(super) config: Arc<ServerConfig>,
+    pub(crate) config: Arc<ServerConfig>,
 }
 
 /// Whom a certificate is for.
@@ -32,24 +33,39 @@ struct Names {
 }
 
 impl Certificate {
+    /// For firmware.
     pub(super) fn new(authority: Arc<Authority>, controller: &Controller) -> Result<Self, AuthorityError> {
+        Self::of(authority, controller, vec![&rustls::version::TLS13, &rustls::version::TLS12])
+    }
+
+    /// For browsers, all of which speak TLS 1.3.
+    pub(crate) fn for_browsers(
+        authority: Arc<Authority>,
+        controller: &Controller,
+    ) -> Result<Self, AuthorityError> {
+        Self::of(authority, controller, vec![&rustls::version::TLS13])
+    }
+
+    fn of(
+        authority: Arc<Authority>,
+        controller: &Controller,
+        versions: Vec<&'static SupportedProtocolVersion>,
+    ) -> Result<Self, AuthorityError> {
         let names = Names::of(&controller.view.load());
-        let config = config(&authority, &names)?;
-        Ok(Self { authority, names, made: Instant::now(), config })
+        let config = config(&authority, &names, &versions)?;
+        Ok(Self { authority, versions, names, made: Instant::now(), config })
     }
 
     /// Makes another when this one is old, or for others.
-    pub(super) fn renew(&mut self, controller: &Controller, now: Instant) {
+    pub(crate) fn renew(&mut self, controller: &Controller, now: Instant) {
         let names = Names::of(&controller.view.load());
         if now.duration_since(self.made) < AGE_MAX && names == self.names {
             return;
         }
-        match config(&self.authority, &names) {
+        match config(&self.authority, &names, &self.versions) {
             Ok(config) => (self.config, self.names) = (config, names),
             // It is good for weeks yet.
-            Err(error) => {
-                controller.say(&format!("HTTPS boot goes on with its certificate as it is: {error}"))
-            }
+            Err(error) => controller.say(&format!("HTTPS goes on with its certificate as it is: {error}")),
         }
         self.made = now;
     }
@@ -65,11 +81,15 @@ impl Names {
     }
 }
 
-fn config(authority: &Authority, names: &Names) -> Result<Arc<ServerConfig>, AuthorityError> {
+fn config(
+    authority: &Authority,
+    names: &Names,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<Arc<ServerConfig>, AuthorityError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let (certificate, key) = authority.issue_server(&names.addresses, &names.hosts, clock::now())?;
     let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_protocol_versions(versions)?
         .with_no_client_auth()
         .with_single_cert(vec![certificate, authority.certificate().clone()], key)?;
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});

@@ -29,7 +29,7 @@ fn shown(machine: &Machine, visitor: &Visitor) -> Markup {
         div.title {
             h1 { (row.name) }
             p { (row.location) }
-            p { (state(&row.state)) @if let Some(since) = row.since { " " (time(since)) } }
+            p { (state(&row.state)) @if let Some(since) = row.since { " · " (time(since)) } }
             @if is_booted {
                 p { @if row.connected { span.good { "agent connected" } } @else { span.faint { "no agent" } } }
             }
@@ -38,7 +38,7 @@ fn shown(machine: &Machine, visitor: &Visitor) -> Markup {
         @if let Some(miscabled) = &row.miscabled { p.alarm { (miscabled) } }
         @if let Some(wait) = &row.wait {
             p.wait.alarm[wait.overdue] {
-                "It waits for " (wait.on) ", since " (time(wait.since))
+                "It waits for " (wait.on) " (" (time(wait.since)) ")"
                 @if wait.overdue { ", longer than is ordinary" } "."
             }
         }

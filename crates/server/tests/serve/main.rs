@@ -13,6 +13,7 @@ mod garbage;
 mod interface;
 mod loops;
 mod page;
+mod people;
 mod reload;
 mod restart;
 mod start;

@@ -1,6 +1,7 @@
 //! The page, in a real browser.
 
 use crate::browser::{Browser, ENTER, RIGHT, TAB, UP};
+use crate::people;
 use crate::support::{Client, Server};
 use api::http::Done;
 use model::facts::{Hardware, Machine, State};
@@ -245,4 +246,91 @@ fn ten_thousand_machines_are_on_the_map() {
     browser.go(&page(&server, "/"));
     browser.until("performance.getEntriesByName('zw-first-map').length === 1");
     browser.shoot("ten-thousand");
+}
+
+#[test]
+fn somebody_signs_in_asks_for_something_and_is_signed_out() {
+    let server = seasoned();
+    let Some(browser) = Browser::start() else { return };
+    people::add(&server, "ada", "operate");
+    people::add(&server, "root", "administer");
+    browser.go(&page(&server, "/machines/p01/r1/u01"));
+    browser.until("document.querySelector('h1')");
+    assert_eq!(
+        browser.run("return document.querySelector('form.wishes') === null"),
+        true,
+        "who only looks asks nothing"
+    );
+    browser.go(&page(&server, "/sign-in?next=/machines/p01/r1/u01"));
+    browser.shoot("sign-in");
+    let sign_in = |name: &str, password: &str| {
+        browser.run("document.getElementById('name').value = ''");
+        browser.write("#name", name);
+        browser.write("#password", password);
+        browser.press(&[ENTER]);
+    };
+    sign_in("ada", "a wrong password");
+    browser.until("document.body.innerText.includes('The name or the password is wrong.')");
+    sign_in("ada", people::PASSWORD);
+    browser.until("location.pathname === '/machines/p01/r1/u01' && document.querySelector('form.wishes')");
+    assert!(browser.text("document.querySelector('.who').innerText").contains("ada · operate"));
+    assert_eq!(browser.run("return document.cookie"), "", "no script can read the session");
+    browser.click("form.wishes [value=drain]");
+    browser.until("document.getElementById('said').textContent === 'Say why, in a few words.'");
+    browser.write("#reason", "a loud fan");
+    browser.click("form.wishes [value=drain]");
+    browser.until("document.getElementById('said').textContent === 'Done: it is draining.'");
+    browser.until("document.body.innerText.includes('ada asked: drain (a loud fan)')");
+    browser.shoot("machine-operate");
+    // Not for this role; the page says so and names the one that it needs.
+    browser.go(&page(&server, "/audit"));
+    assert!(browser.text("document.body.innerText").contains("This needs the role administer"));
+    browser.click(".who button");
+    browser.until("document.querySelector('a.who')");
+    browser.go(&page(&server, "/audit"));
+    browser.until("location.pathname === '/sign-in'");
+    sign_in("root", people::PASSWORD);
+    browser.until("location.pathname === '/audit' && document.querySelector('tbody tr')");
+    let audit = browser.text("document.body.innerText");
+    for told in [
+        "sign in as ada",
+        "refused: wrong name or password",
+        "lab1/p01/r1/u01: drain (a loud fan)",
+        "sign out",
+    ] {
+        assert!(audit.contains(told), "no {told:?} in {audit}");
+    }
+    browser.shoot("audit");
+    // Whose account is gone sees no more, on a page that is open.
+    let _: api::people::Accounts = server.post("/v1/accounts", r#"{"account": "remove", "name": "root"}"#);
+    browser.until("!document.getElementById('away').hidden");
+    let complaints = browser.complaints();
+    assert!(
+        complaints.iter().all(|said| ["401", "403"].iter().any(|known| said.contains(known))),
+        "{complaints:?}"
+    );
+}
+
+#[test]
+fn by_https_nothing_is_shown_before_somebody_signs_in() {
+    let server = Server::start_with(|options| options.page_tls = Some("127.0.0.1:0".parse().unwrap()));
+    let Some(browser) = Browser::start() else { return };
+    people::add(&server, "ada", "view");
+    let own = |path: &str| format!("https://{}{path}", server.page_tls());
+    browser.go(&own("/machines"));
+    browser.until("location.pathname === '/sign-in'");
+    assert_eq!(browser.text("document.querySelectorAll('nav a').length"), "0");
+    for path in ["/v1/status", "/page/zone.json", "/metrics"] {
+        browser.go(&own(path));
+        let text = browser.text("document.body.innerText");
+        assert!(text.contains("Sign in") || text.contains("sign in first"), "{path}: {text}");
+    }
+    browser.go(&own("/machines"));
+    browser.until("document.getElementById('name')");
+    browser.write("#name", "ada");
+    browser.write("#password", people::PASSWORD);
+    browser.press(&[ENTER]);
+    browser.until("location.pathname === '/machines' && document.querySelectorAll('tbody tr').length === 8");
+    browser.go(&own("/"));
+    browser.until("document.querySelector('#legend [data-only=expected]').dataset.count === '8'");
 }

@@ -110,6 +110,10 @@ impl Server {
         self.running().api_tcp.unwrap()
     }
 
+    pub(crate) fn page_tls(&self) -> SocketAddr {
+        self.running().page_tls.unwrap()
+    }
+
     pub(crate) fn api_socket(&self) -> PathBuf {
         self.running().api_socket.clone().unwrap()
     }

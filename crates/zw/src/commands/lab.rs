@@ -495,7 +495,8 @@ fn bring_up(design: &Path, lab: &Directory, real: Real<'_>, patience: Duration) 
         down::down(lab)?;
         return Err(Error::new(words.clone()));
     }
-    Ok(conclude(&last, verdict, patience, &lab.log()))
+    let page = lab.page_url().unwrap_or_default();
+    Ok(conclude(&last, verdict, patience, &lab.log(), &page))
 }
 
 /// Decides when `up` has seen enough.
@@ -550,7 +551,13 @@ impl Waiting {
 }
 
 /// The table at the end, and where to look next.
-fn conclude(last: &Progress, verdict: Option<Verdict>, patience: Duration, log: &Path) -> ExitCode {
+fn conclude(
+    last: &Progress,
+    verdict: Option<Verdict>,
+    patience: Duration,
+    log: &Path,
+    page: &str,
+) -> ExitCode {
     let is_listed: &dyn Fn(&control::Machine) -> bool =
         if last.machines.len() <= LISTED_MAX { &progress::everyone } else { &progress::not_ready };
     say(&progress::table(last, is_listed));
@@ -560,7 +567,7 @@ fn conclude(last: &Progress, verdict: Option<Verdict>, patience: Duration, log: 
     let within = location.split_once('/').map_or(location, |(_, rest)| rest);
     if verdict == Some(Verdict::AllReady) {
         say(&format!(
-            "\nlook at it    zw status\nask it        zw why {within}\nswap a box    zw lab replace {within}\n\
+            "\nlook at it    {page} or zw status\nask it        zw why {within}\nswap a box    zw lab replace {within}\n\
              miscable it   zw lab swap A B\nend it        zw lab down\n"
         ));
         return ExitCode::SUCCESS;

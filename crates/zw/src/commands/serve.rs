@@ -59,6 +59,12 @@ pub(crate) struct Args {
     /// The API on TCP, for reading only; `none` for none.
     #[arg(long, default_value = "127.0.0.1:8480", value_name = "ADDRESS:PORT")]
     api_tcp: String,
+    /// The API also on the listening TCP socket that is standard input, for reading only; as a supervisor passes it.
+    #[arg(long, hide = true)]
+    api_inherited: bool,
+    /// The page and the API by HTTPS, with a certificate of the zone's authority: for accounts only, see `zw account`.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    page_tls: Option<SocketAddr>,
     /// Another port for a service: dhcp, dhcp6, proxy-dhcp, dns, tftp, boot, boot-tls or agents; 0 is any free one.
     #[arg(long = "port", value_name = "SERVICE=PORT", value_parser = port)]
     ports: Vec<(Service, u16)>,
@@ -126,6 +132,8 @@ fn options(args: &Args) -> Result<Options, String> {
         "none" => None,
         text => Some(text.parse::<SocketAddr>().map_err(|_| format!("--api-tcp {text} is no ADDRESS:PORT"))?),
     };
+    options.api_inherited = args.api_inherited;
+    options.page_tls = args.page_tls;
     let BindPorts { dhcp, dhcp6, proxy_dhcp, dns, tftp, boot, boot_tls, agents } = &mut options.ports;
     for (service, port) in &args.ports {
         *match service {
@@ -187,7 +195,10 @@ fn announce(running: &Running) {
         say(&format!("the API is at {}", socket.display()));
     }
     if let Some(address) = running.api_tcp {
-        say(&format!("the API for reading is at http://{address}/v1/status"));
+        say(&format!("the page is at http://{address}/, the API for reading at http://{address}/v1/status"));
+    }
+    if let Some(address) = running.page_tls {
+        say(&format!("the page by HTTPS, for accounts, is at https://{address}/"));
     }
 }
 

@@ -31,12 +31,20 @@
   let cursor = -1;
   let only = null;
   let colours = {};
+  // What is written on each colour.
+  let inks = {};
   let isFirst = true;
 
   function readColours() {
     const style = getComputedStyle(document.documentElement);
     for (const name of [...STATES, "panel", "text", "faint", "attention", "focus"]) {
       colours[name] = style.getPropertyValue(`--${name}`).trim();
+    }
+    for (const name of STATES) {
+      // Relative luminance (WCAG 2.2): whichever of black and white is further away.
+      const parts = [1, 3, 5].map((from) => parseInt(colours[name].slice(from, from + 2), 16) / 255);
+      const [red, green, blue] = parts.map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+      inks[name] = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#000" : "#fff";
     }
   }
 
@@ -182,22 +190,26 @@
       context.fillRect(x, y, width, height);
     }
     // Not by colour alone.
-    context.strokeStyle = colours.panel;
+    const mark = state === "retired" ? colour : inks[state];
+    context.strokeStyle = mark;
     context.lineWidth = 1.5;
-    if (state === "failed" || state === "retired") {
-      context.strokeStyle = state === "retired" ? colour : colours.panel;
+    if (size.isLabelled) {
+      context.fillStyle = state === "expected" || state === "retired" ? colours.faint : mark;
+      context.font = "600 12px system-ui, sans-serif";
+      context.textAlign = "center";
+      context.fillText(unit, x + width / 2, y + height / 2 + 4, width - 20);
+      if (state === "failed") {
+        line(context, x + 4, y + 6, x + 12, y + height - 6);
+        line(context, x + 12, y + 6, x + 4, y + height - 6);
+      } else if (state === "retired") {
+        line(context, x + 4, y + height / 2, x + width - 4, y + height / 2);
+      } else if (state === "draining" || state === "maintenance") {
+        line(context, x + 4, y + height - 3, x + width - 4, y + height - 3);
+      }
+    } else if (state === "failed" || state === "retired") {
       line(context, x + 1, y + height - 1, x + width - 1, y + 1);
     } else if (state === "draining" || state === "maintenance") {
       line(context, x, y + height / 2, x + width, y + height / 2);
-    }
-    if (size.isLabelled && state !== "draining" && state !== "maintenance" && state !== "failed") {
-      const isHollow = state === "expected" || state === "retired";
-      context.fillStyle = isHollow ? colours.faint : "#fff";
-      context.font = "600 12px system-ui, sans-serif";
-      context.textAlign = "center";
-      if (state !== "retired") {
-        context.fillText(unit, x + width / 2, y + height / 2 + 4, width - 4);
-      }
     }
     if (wantsAttention(at)) {
       context.strokeStyle = colours.attention;

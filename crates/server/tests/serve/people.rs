@@ -1,0 +1,178 @@
+//! Accounts, roles, sessions and the audit log, by what is sent and answered.
+
+use crate::support::{PATIENCE, Reply, Server, exchange};
+use api::http::Machine;
+use api::people::{Accounts, Audit};
+use std::net::TcpStream;
+
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+
+/// Makes an account.
+pub(crate) fn add(server: &Server, name: &str, role: &str) {
+    let wish =
+        format!(r#"{{"account": "add", "name": "{name}", "role": "{role}", "password": "{PASSWORD}"}}"#);
+    let _: Accounts = server.post("/v1/accounts", &wish);
+}
+
+/// A request on loopback, without encryption.
+fn ask(server: &Server, method: &str, path: &str, body: &str, headers: &str) -> Reply {
+    let stream = TcpStream::connect(server.api_tcp()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    exchange(stream, method, path, &server.api_tcp().to_string(), body, headers)
+}
+
+/// Fills in the form; the cookie, or the status of a refusal.
+fn sign_in(server: &Server, name: &str, password: &str) -> Result<String, u16> {
+    let body = format!("name={name}&password={}&next=%2Fmachines", password.replace(' ', "+"));
+    let stream = TcpStream::connect(server.api_tcp()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let host = server.api_tcp().to_string();
+    let reply = form(stream, &host, &body);
+    match (reply.status, reply.header("set-cookie")) {
+        (303, Some(cookie)) => {
+            assert_eq!(reply.header("location"), Some("/machines"));
+            assert!(cookie.contains("HttpOnly; SameSite=Strict"), "{cookie}");
+            Ok(cookie.split(';').next().unwrap().to_owned())
+        }
+        (status, _) => Err(status),
+    }
+}
+
+fn form(mut stream: TcpStream, host: &str, body: &str) -> Reply {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let length = body.len();
+    write!(
+        stream,
+        "POST /sign-in HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    let status = line.split(' ').nth(1).unwrap().parse().unwrap();
+    let mut headers = Vec::new();
+    loop {
+        line.clear();
+        reader.read_line(&mut line).unwrap();
+        match line.trim_end().split_once(": ") {
+            Some((name, value)) => headers.push((name.to_owned(), value.to_owned())),
+            None => break,
+        }
+    }
+    let mut body = Vec::new();
+    reader.read_to_end(&mut body).unwrap();
+    Reply { status, headers, body }
+}
+
+const WISH: &str = "/v1/machines/p01/r1/u01/wish";
+const DRAIN: &str = r#"{"wish": "drain", "reason": "a fan"}"#;
+
+#[test]
+fn without_an_account_one_looks_and_nothing_else() {
+    let server = Server::start();
+    assert_eq!(ask(&server, "GET", "/", "", "").status, 200);
+    assert_eq!(ask(&server, "POST", WISH, DRAIN, "").status, 401);
+    for path in ["/audit", "/v1/audit", "/v1/accounts"] {
+        assert_eq!(ask(&server, "GET", path, "", "").status, 401, "{path}");
+    }
+    assert_eq!(ask(&server, "POST", "/v1/unheard-of", "", "").status, 403);
+    assert!(ask(&server, "GET", "/sign-in", "", "").text().contains("There is no account yet"));
+    assert_eq!(sign_in(&server, "ada", PASSWORD), Err(401));
+}
+
+#[test]
+fn roles_are_kept_and_the_name_stands_in_the_history() {
+    let server = Server::start();
+    for role in ["view", "operate", "administer"] {
+        add(&server, role, role);
+    }
+    let status = |cookie: &str, method: &str, path: &str, body: &str| {
+        ask(
+            &server,
+            method,
+            path,
+            body,
+            &format!(
+                "Cookie: {cookie}\r\nSec-Fetch-Site: same-origin\r\nOrigin: http://{}\r\n",
+                server.api_tcp()
+            ),
+        )
+        .status
+    };
+    let [view, operate, administer] =
+        ["view", "operate", "administer"].map(|name| sign_in(&server, name, PASSWORD).unwrap());
+    assert_eq!(status(&view, "POST", WISH, DRAIN), 403);
+    assert_eq!(status(&operate, "POST", WISH, DRAIN), 200);
+    let machine: Machine = server.get("/v1/machines/p01/r1/u01");
+    assert_eq!(machine.row.detail.as_deref(), Some("a fan (operate)"));
+    assert_eq!(status(&operate, "GET", "/v1/audit", ""), 403);
+    assert_eq!(status(&operate, "POST", "/v1/reload", "{}"), 403);
+    assert_eq!(status(&administer, "GET", "/v1/audit", ""), 200);
+    assert_eq!(status(&administer, "POST", "/v1/reload", "{}"), 200);
+    // A role counts from the moment that it is given.
+    let _: Accounts =
+        server.post("/v1/accounts", r#"{"account": "role", "name": "operate", "role": "view"}"#);
+    assert_eq!(status(&operate, "POST", WISH, DRAIN), 403);
+    let _: Accounts = server.post("/v1/accounts", r#"{"account": "remove", "name": "administer"}"#);
+    assert_eq!(status(&administer, "GET", "/v1/audit", ""), 401);
+
+    let audit: Audit = server.get("/v1/audit");
+    let told: Vec<String> =
+        audit.entries.iter().map(|entry| format!("{} {}: {}", entry.by, entry.did, entry.outcome)).collect();
+    let has = |text: &str| assert!(told.iter().any(|line| line.contains(text)), "no {text:?} in {told:#?}");
+    has("view POST /v1/machines/p01/r1/u01/wish: refused: it needs another role");
+    has("operate lab1/p01/r1/u01: drain (a fan): done");
+    has("operate sign in as operate: done");
+    has("administer POST /v1/reload: done");
+    has("account: add view (view): done");
+    assert!(audit.entries.iter().any(|entry| entry.from == "127.0.0.1"));
+    assert!(audit.entries.iter().any(|entry| entry.from == "unix socket"));
+    let text = serde_json::to_string(&audit).unwrap() + &server.journal.lock().unwrap().join("\n");
+    assert!(!text.contains("horse"), "a password is told: {text}");
+}
+
+#[test]
+fn passwords_are_tried_slowly_and_what_was_tried_is_written_down() {
+    let server = Server::start();
+    add(&server, "ada", "view");
+    let told: Vec<_> = (0..7).map(|_| sign_in(&server, "ada", "a wrong password")).collect();
+    assert_eq!(told[..5], [Err(401), Err(401), Err(401), Err(401), Err(401)]);
+    assert_eq!(told[5..], [Err(429), Err(429)]);
+    assert_eq!(sign_in(&server, "ada", PASSWORD), Err(429), "even the right one waits");
+    let audit: Audit = server.get("/v1/audit");
+    let refused = audit.entries.iter().filter(|entry| entry.outcome == "refused: wrong name or password");
+    assert_eq!(refused.count(), 5);
+}
+
+#[test]
+fn another_sites_page_can_do_nothing_with_a_session() {
+    let server = Server::start();
+    add(&server, "ada", "operate");
+    let cookie = sign_in(&server, "ada", PASSWORD).unwrap();
+    let own = format!("http://{}", server.api_tcp());
+    let status = |headers: &str| {
+        let headers = format!("Cookie: {cookie}\r\n{headers}");
+        ask(&server, "POST", WISH, DRAIN, &headers).status
+    };
+    assert_eq!(status("Origin: https://example.net\r\n"), 403);
+    assert_eq!(status("Origin: null\r\n"), 403);
+    assert_eq!(status("Origin: http://127.0.0.1:1\r\nSec-Fetch-Site: same-site\r\n"), 403, "another port");
+    assert_eq!(status(&format!("Origin: {own}\r\nSec-Fetch-Site: cross-site\r\n")), 403);
+    assert_eq!(status(""), 403, "a cookie that comes without an origin");
+    assert_eq!(status(&format!("Origin: {own}\r\nSec-Fetch-Site: same-origin\r\n")), 200);
+}
+
+#[test]
+fn accounts_outlast_a_restart_and_sessions_do_not() {
+    let mut server = Server::start();
+    add(&server, "ada", "operate");
+    let cookie = sign_in(&server, "ada", PASSWORD).unwrap();
+    server.stop();
+    server.resume().unwrap();
+    let headers = format!("Cookie: {cookie}\r\nOrigin: http://{}\r\n", server.api_tcp());
+    assert_eq!(ask(&server, "POST", WISH, DRAIN, &headers).status, 401);
+    assert!(sign_in(&server, "ada", PASSWORD).is_ok());
+    let (_, kept) = server.request("GET", "/v1/accounts", "");
+    assert!(kept.contains("\"ada\"") && !kept.contains("argon2"), "{kept}");
+}
