@@ -120,6 +120,20 @@ pub struct Status {
     pub refused: u64,
     /// Packets and requests that were answered since the start.
     pub answered: u64,
+    /// Of several controllers: which this is, and who decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controllers: Option<Controllers>,
+}
+
+/// Several controllers of one zone.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct Controllers {
+    /// Who answers this.
+    pub this: String,
+    /// Who decides; none: nobody that is known of.
+    pub leads: Option<String>,
+    /// All that were there when it was looked last, by name.
+    pub present: Vec<String>,
 }
 
 /// One pod on the map.

@@ -69,6 +69,26 @@ impl Zone {
         (std::mem::replace(&mut self.plan, plan), std::mem::replace(&mut self.roster, roster))
     }
 
+    /// What another controller decided about a machine.
+    pub fn learn(&mut self, location: &Location, machine: Machine) {
+        self.sightings.update(location, &machine);
+        self.sightings.set_doubted(location, machine.miscabled.is_some());
+        self.facts.machines.insert(location.clone(), machine);
+    }
+
+    /// What another controller decided about everything; gives back what was thought before. Who is connected is not among it.
+    pub fn learn_all(&mut self, mut facts: Facts) -> Facts {
+        for (location, machine) in &mut facts.machines {
+            if let Some(before) = self.facts.machines.get(location) {
+                machine.connected = before.connected;
+                machine.stranger.clone_from(&before.stranger);
+            }
+        }
+        self.sightings = Sightings::of(&facts);
+        self.sightings.mark_dirty();
+        std::mem::replace(&mut self.facts, facts)
+    }
+
     /// What an event does. An event for a place that the plan does not have does nothing.
     pub fn apply(&mut self, event: &Event) -> Applied {
         let Some(device) = self.machine_at(&event.location) else { return Applied::default() };

@@ -15,6 +15,7 @@ use crate::told::Told;
 use lifecycle::Zone;
 use model::finding::Files;
 use model::{Event, Finding, Generation, Location, Time, View};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 use store::History;
@@ -46,6 +47,10 @@ pub(crate) struct Controller {
     /// The machines' BMCs.
     pub(crate) bmcs: Arc<Bmcs>,
     condition: Mutex<Condition>,
+    /// Of the plan in force, as another controller published it.
+    digest: Mutex<String>,
+    /// This controller decides.
+    is_leading: AtomicBool,
 }
 
 /// What a controller begins with.
@@ -83,8 +88,23 @@ pub(crate) struct Condition {
     pub(crate) store_trouble: Option<String>,
     /// Boot files that are named but not there, and the like.
     pub(crate) site_troubles: Vec<String>,
+    /// Who decides, of several controllers; `None`: there is one.
+    pub(crate) sharing: Option<Leading>,
     /// How far the clock was behind the newest event when the controller started.
     pub(crate) clock_behind: Option<Duration>,
+}
+
+/// Who decides, of several controllers.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct Leading {
+    /// This one's name.
+    pub(crate) name: String,
+    /// Who leads, if anybody is known to.
+    pub(crate) leads: Option<String>,
+    /// This one does, and decides.
+    pub(crate) is_deciding: bool,
+    /// All that are there.
+    pub(crate) controllers: Vec<String>,
 }
 
 impl Controller {
@@ -106,7 +126,9 @@ impl Controller {
             history: Mutex::new(history),
             present: Arc::new(Present::default()),
             bmcs: Arc::new(bmcs),
+            is_leading: AtomicBool::new(condition.sharing.is_none()),
             condition: Mutex::new(condition),
+            digest: Mutex::default(),
         }
     }
 
@@ -160,6 +182,24 @@ impl Controller {
     /// Says something to the operator's log.
     pub(crate) fn say(&self, line: &str) {
         (self.journal)(line);
+    }
+
+    /// The digest of a plan that another controller published last.
+    pub(crate) fn digest(&self) -> String {
+        self.digest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_digest(&self, digest: &str) {
+        digest.clone_into(&mut self.digest.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Whether it is this controller that decides, and does what follows from it.
+    pub(crate) fn is_leading(&self) -> bool {
+        self.is_leading.load(SeqCst)
+    }
+
+    pub(crate) fn set_leading(&self, is_leading: bool) {
+        self.is_leading.store(is_leading, SeqCst);
     }
 
     pub(crate) fn condition(&self) -> Condition {

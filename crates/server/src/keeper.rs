@@ -4,15 +4,19 @@
 //! operators wish, a new plan. A batch is applied, stored in one transaction, shown, and only then acknowledged. It decides
 //! nothing itself: `lifecycle` says what an event does and `plan` what a view is.
 //!
+//! With several controllers, all of that is so in the one that leads; the others follow it (`following`).
+//!
 //! When the store fails, serving goes on from memory: what is unsaved is kept (machines by name, so that it is bounded
 //! by the zone) and written with the next batch; whoever asked for a durable change hears that it is not yet one.
 
-use crate::agents::Push;
+mod following;
+
 use crate::agents::Verdict;
 use crate::clock;
 use crate::controller::{Controller, News};
 use crate::counters::Phase;
 use crate::inbox::Queue;
+use crate::sharing::Sharing;
 use lifecycle::machine::Action;
 use model::event::What;
 use model::view::Site;
@@ -48,6 +52,8 @@ pub(crate) enum Message {
     Site(Arc<Site>),
     /// Something secret is to be kept under a name; sealed already where it must be.
     Secret { name: String, bytes: Vec<u8>, asker: oneshot::Sender<Result<(), String>> },
+    /// Other controllers may have done something.
+    Look,
     /// Store what there is and end.
     Stop,
 }
@@ -80,6 +86,10 @@ struct Keeper {
     view_is_old: bool,
     view_made: Instant,
     store_failed: Option<Instant>,
+    sharing: Sharing,
+    /// What is to be said to agents when what it follows from is stored; with several controllers.
+    actions: Vec<(Location, Action)>,
+    check_again: following::CheckAgain,
 }
 
 /// Until its queue is closed or it is told to stop.
@@ -95,10 +105,15 @@ pub(crate) fn run(controller: Arc<Controller>, store: Store, site: Arc<Site>, qu
         view_is_old: false,
         view_made: Instant::now(),
         store_failed: None,
+        sharing: Sharing::new(),
+        actions: Vec::new(),
+        check_again: following::CheckAgain::new(),
     };
+    keeper.watch_others();
     loop {
         let first = queue.wait(keeper.patience());
         let mut stop = first.is_err();
+        keeper.attend();
         keeper.hear_all(queue);
         for message in first.into_iter().chain(queue.messages()).take(BATCH_MAX) {
             // What was heard before a message is taken before it.
@@ -108,6 +123,7 @@ pub(crate) fn run(controller: Arc<Controller>, store: Store, site: Arc<Site>, qu
         keeper.save(stop);
         keeper.show(stop);
         if stop {
+            keeper.store.resign();
             return;
         }
     }
@@ -119,7 +135,8 @@ impl Keeper {
         let view = self.view_is_old.then(|| VIEW_GAP.saturating_sub(self.view_made.elapsed()));
         let retry = self.store_failed.map(|at| RETRY_AFTER.saturating_sub(at.elapsed()));
         let sweep = self.controller.view.sweep().then_some(SWEEP_EVERY);
-        view.into_iter().chain(retry).chain(sweep).min()
+        let look = self.store.is_shared().then(|| self.sharing.patience());
+        view.into_iter().chain(retry).chain(sweep).chain(look).min()
     }
 
     /// Takes all that was heard until now.
@@ -129,7 +146,11 @@ impl Keeper {
                 self.controller.counters.events_damped.one();
                 continue;
             }
-            self.apply(event);
+            if self.store.is_shared() {
+                self.hear_shared(event, None);
+            } else {
+                self.apply(event);
+            }
             if self.records.len() >= BATCH_MAX {
                 self.save(false);
             }
@@ -141,6 +162,10 @@ impl Keeper {
         match message {
             Message::Ask(event, asker) => {
                 self.hear_again(&event.location);
+                if self.store.is_shared() {
+                    self.hear_shared(event, Some(asker));
+                    return false;
+                }
                 match self.apply(event) {
                     Some(why) => drop(asker.send(Verdict::Refused(why.to_owned()))),
                     None => self.waiting.push(asker),
@@ -155,6 +180,7 @@ impl Keeper {
                 let stored = self.store.set_secret(&name, &bytes);
                 drop(asker.send(stored.map_err(|failure| failure.to_string())));
             }
+            Message::Look => {}
             Message::Stop => return true,
         }
         false
@@ -171,18 +197,17 @@ impl Keeper {
 
     /// Applies an event; gives why it was refused.
     fn apply(&mut self, event: Event) -> Option<&'static str> {
-        let (applied, state) = {
+        let (mut applied, state) = {
             let mut zone = self.controller.zone.write().unwrap_or_else(PoisonError::into_inner);
             let applied = zone.apply(&event);
             let machine = zone.facts().machines.get(&event.location);
             (applied, machine.map_or("expected", |machine| machine.state.name()))
         };
         self.view_is_old |= applied.view_changed;
-        for (location, action) in applied.actions {
-            match action {
-                Action::AskAgent => self.controller.push(&location, Push::CheckAgain),
-                Action::TellAgent => self.controller.push(&location, Push::Order),
-            }
+        let now = if self.store.is_shared() { Vec::new() } else { std::mem::take(&mut applied.actions) };
+        self.act_later(applied.actions);
+        for (location, action) in now {
+            self.controller.push(&location, following::push(action));
         }
         if !applied.changed.is_empty() {
             if self.records.len() >= UNSAVED_MAX {
@@ -213,6 +238,9 @@ impl Keeper {
     /// Makes a plan current: in the store first, then in the view, then in the facts. The view is made while the disk
     /// writes, and seen by nobody before it has.
     fn publish(&mut self, proposal: Proposal) -> Result<Generation, PublishError> {
+        if !self.is_deciding() {
+            return Err(self.not_leading());
+        }
         let Proposal { mut plan, parent, author, reason, files, digest, site, began } = proposal;
         let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), &**text)).collect();
         let at = clock::now();
@@ -235,7 +263,16 @@ impl Keeper {
             };
             (storing.join().unwrap_or_else(|bug| std::panic::resume_unwind(bug)), view)
         });
-        let (generation, stored) = (stored.0?, stored.1);
+        let (generation, stored) = match stored {
+            (Ok(generation), took) => (generation, took),
+            (Err(error), _) => {
+                if self.store.is_shared() {
+                    // It may have come through all the same; then it is read with everything else.
+                    self.fall_out_of_step(false);
+                }
+                return Err(error);
+            }
+        };
         assert_eq!(generation, plan.generation, "the store numbers a plan one above its parent");
         self.site = site;
         self.replace(view, showing);
@@ -246,6 +283,12 @@ impl Keeper {
         }
         // After the packets, people: nobody is told of the plan before both have it.
         let roster = Arc::new(Roster::of(&plan));
+        self.put_under(plan, roster, generation);
+        Ok(generation)
+    }
+
+    /// Puts the facts under a plan whose view is shown already.
+    fn put_under(&mut self, plan: Arc<Plan>, roster: Arc<Roster>, generation: Generation) {
         let before = {
             let mut zone = self.controller.zone.write().unwrap_or_else(PoisonError::into_inner);
             let before = zone.replan(plan, roster);
@@ -256,11 +299,13 @@ impl Keeper {
         self.tell(generation);
         // It takes a while to free; not under the lock.
         drop(before);
-        Ok(generation)
     }
 
     /// Stores what is unsaved, in one transaction, and tells who waits.
     fn save(&mut self, now: bool) {
+        if self.store.is_shared() {
+            return self.save_shared();
+        }
         let due = self.store_failed.is_none_or(|at| at.elapsed() >= RETRY_AFTER);
         let unsaved = !self.records.is_empty() || !self.machines.is_empty();
         if unsaved && (due || now) {
@@ -297,6 +342,10 @@ impl Keeper {
 
     /// Publishes a view if the last is old: at once when idle, at intervals under load.
     fn show(&mut self, now: bool) {
+        // What is not stored is not shown, where another may have stored something else.
+        if self.sharing.is_out_of_step {
+            return;
+        }
         if !self.view_is_old || !(now || self.view_made.elapsed() >= VIEW_GAP) {
             return;
         }

@@ -15,6 +15,7 @@
 //! | `start`       | opens everything in order, and ends it                                            |
 //! | `controller`  | what the parts below share                                                        |
 //! | `inbox`, `keeper` | the deciding loop: events in, facts and views out                             |
+//! | `sharing`     | what the keeper does beside, with several controllers                             |
 //! | `reload`      | the design's files, read again                                                    |
 //! | `files`       | the design's directory, read                                                      |
 //! | `site`        | boot loaders and images, listed and digested                                      |
@@ -51,6 +52,7 @@ mod people;
 mod published;
 mod refusals;
 mod reload;
+mod sharing;
 mod site;
 mod sockets;
 mod start;

@@ -17,6 +17,10 @@ pub struct Options {
     pub design: PathBuf,
     /// Where plans, facts and events are kept.
     pub state: PathBuf,
+    /// The etcd in which plans, facts and events are kept instead, for several controllers; how one is let in there.
+    pub store: Option<(store::etcd::Address, store::etcd::Access)>,
+    /// What this controller is called among several. `None`: as the host is.
+    pub name: Option<String>,
     /// Serve on this address only, and tell machines this address. `None`: serve on every address of this host, and
     /// tell machines the addresses that the plan gives the controller.
     pub address: Option<IpAddr>,
@@ -92,6 +96,8 @@ impl Options {
         Self {
             design: design.into(),
             state: state.into(),
+            store: None,
+            name: None,
             address: None,
             controller: None,
             ports: BindPorts::default(),

@@ -23,6 +23,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use store::{FailureKind, PublishError};
 use tokio::sync::{oneshot, watch as watch_channel};
 
 /// What an operator explicitly allows.
@@ -113,6 +114,11 @@ fn refusal(findings: &[Finding]) -> Option<String> {
     })
 }
 
+/// Whether another controller decides.
+fn is_deposed(error: &PublishError) -> bool {
+    matches!(error, PublishError::Failed(failure) if failure.kind == FailureKind::Deposed)
+}
+
 /// How many machines of `parent` the plan does not have.
 fn machines_gone(plan: &Plan, parent: &Plan) -> usize {
     let now: HashSet<&str> = plan.design.devices.iter().map(|device| device.location.as_str()).collect();
@@ -161,14 +167,21 @@ pub(crate) fn run(jobs: &Receiver<Job>) {
 
 struct State {
     digest: String,
+    /// As the files lay there at the start; or why they could not be read.
+    found: String,
     site: Arc<Site>,
     gatherer: Gatherer,
 }
 
 impl Reloader {
-    /// Jobs are for [`run`].
-    pub(crate) fn new(digest: String, site: Arc<Site>, gatherer: Gatherer, drafts: Sender<Job>) -> Self {
-        let state = Mutex::new(State { digest, site, gatherer });
+    /// The digests are of the plan in force and of the files as they lie there; jobs are for [`run`].
+    pub(crate) fn new(
+        [digest, found]: [String; 2],
+        site: Arc<Site>,
+        gatherer: Gatherer,
+        drafts: Sender<Job>,
+    ) -> Self {
+        let state = Mutex::new(State { digest, found, site, gatherer });
         Self { inner: tokio::sync::Mutex::new(()), state, drafts }
     }
 
@@ -217,6 +230,7 @@ impl Reloader {
     ) -> Reloaded {
         let parent = controller.zone().plan().generation;
         let mut reloaded = Reloaded { generation: parent, changed: false, refused: None, may_pass: false };
+        let mut is_anothers = false;
         let Draft { digest, reading, site } = draft;
         let Reading { files, findings, plan, refused, .. } = match reading {
             Ok(Some(reading)) => reading,
@@ -227,7 +241,10 @@ impl Reloader {
                 return reloaded;
             }
         };
-        if let Some(plan) = plan {
+        if controller.digest() == digest {
+            // Another controller was faster.
+            self.state().digest = digest;
+        } else if let Some(plan) = plan {
             let texts = files.iter().map(|file| (file.path.clone(), Arc::clone(&file.text))).collect();
             let (author, reason) = (author.to_owned(), reason.to_owned());
             let proposal = Proposal {
@@ -254,10 +271,14 @@ impl Reloader {
                     drop(state);
                     controller.say(&format!("plan {generation} is in force"));
                 }
-                (true, Ok(Err(error))) => reloaded.refused = Some(error.to_string()),
+                (true, Ok(Err(error))) => {
+                    is_anothers = is_deposed(&error);
+                    reloaded.refused = Some(error.to_string());
+                }
                 _ => reloaded.refused = Some("the controller is too busy to publish; ask again".to_owned()),
             }
-            reloaded.may_pass = reloaded.refused.is_some();
+            // Not tried again: this controller may lead later, when the zone has moved on.
+            reloaded.may_pass = reloaded.refused.is_some() && !is_anothers;
         } else {
             reloaded.refused = refused;
         }

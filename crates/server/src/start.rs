@@ -1,9 +1,11 @@
 //! Opens everything in order, and ends it.
 
+mod shared;
+
 use crate::agents::{self, Agents, Authority};
 use crate::bmc::{self, Bmcs};
 use crate::boot_http::tls::Certificate;
-use crate::controller::{Condition, Controller, Opened};
+use crate::controller::{Condition, Controller, Leading, Opened};
 use crate::files::{ReadError, read_design};
 use crate::http::{self, Api};
 use crate::inbox::inbox;
@@ -91,11 +93,22 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     // Neither needs the other, until it is known what was in force.
     let (opened, drawn) = std::thread::scope(|scope| {
         let drawn = scope.spawn(|| Drawn::read(&options));
-        (open(&options), drawn.join())
+        let opened = match &options.store {
+            Some(store) => shared::open(&options, store, &journal),
+            None => open(&options),
+        };
+        (opened, drawn.join())
     });
     let (mut store, loaded) = opened?;
     let drawn = drawn.unwrap_or_else(|bug| std::panic::resume_unwind(bug));
-    let first = first_plan(&options, &mut store, &loaded, drawn, &journal)?;
+    let found = match &drawn {
+        Ok(drawn) => drawn.digest.clone(),
+        Err(error) => reload::sentence(error),
+    };
+    let first = match loaded.published.as_ref().filter(|_| store.is_shared()) {
+        Some(published) => shared::plan_in_force(&options, published, &drawn, &journal)?,
+        None => first_plan(&options, &mut store, &loaded, drawn, &journal)?,
+    };
     is_this_host(&options, &first.plan)?;
     let bound = bind(&options, &first.plan)?;
     let api_listeners = listen_for_api(&options)?;
@@ -116,7 +129,8 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     let site = Arc::new(site);
     let newest = loaded.facts.machines.values().map(|machine| machine.since).max().unwrap_or_default();
     let clock_behind = Some(newest.since(clock::now())).filter(|behind| *behind > CLOCK_BEHIND_MAX);
-    let condition = Condition { site_troubles, clock_behind, ..first.condition };
+    let sharing = store.is_shared().then(|| Leading { name: shared::name(&options), ..Leading::default() });
+    let condition = Condition { site_troubles, clock_behind, sharing, ..first.condition };
     let plan = Arc::new(first.plan);
     let began = Instant::now();
     // Who is who, for people, beside the view, for packets: neither needs the other.
@@ -136,7 +150,7 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     let controller = Arc::new(Controller::new(options, journal, inbox, opened));
     controller.counters.view_made(view_took);
     let (drafts, jobs) = std::sync::mpsc::channel();
-    let reloader = Arc::new(Reloader::new(first.digest, Arc::clone(&site), gatherer, drafts));
+    let reloader = Arc::new(Reloader::new([first.digest, found], Arc::clone(&site), gatherer, drafts));
     // It ends with the reloader.
     drop(thread("design", move || reload::run(&jobs))?);
 
@@ -652,6 +666,7 @@ fn serve_agents(
         present: Arc::clone(&controller.present),
         heartbeat: HEARTBEAT,
         check_every: CHECK_EVERY,
+        is_shared: controller.options.store.is_some(),
         unproven: agents::UNPROVEN_TIME_MAX,
     };
     for socket in listeners {

@@ -25,7 +25,7 @@ mod read;
 mod wire;
 
 pub use address::{Access, Address};
-pub use batch::{Answered, Batch};
+pub use batch::{Answered, Batch, Beside};
 pub use follow::{Asked, Followed, Outcome, Standing};
 pub(crate) use read::EtcdHistory;
 
@@ -69,6 +69,8 @@ pub(crate) struct Etcd {
     unsettled: VecDeque<(u64, Vec<Op>)>,
     /// What others asked and the caller was told, until it is answered.
     told: HashSet<(String, u64)>,
+    /// What was answered among what was not followed but read all at once; `None`: it cannot be told any more.
+    missed: Option<Vec<Answered>>,
     /// What may be forgotten when: the revision.
     compaction: Option<(Instant, i64)>,
 }
@@ -103,6 +105,7 @@ impl Etcd {
             ordinals: HashMap::new(),
             unsettled: VecDeque::new(),
             told: HashSet::new(),
+            missed: Some(Vec::new()),
             compaction: None,
         };
         let format = this.format().map_err(|source| OpenError::Failed { path: path.clone(), source })?;
@@ -151,12 +154,17 @@ impl Etcd {
         self.head.seq
     }
 
-    /// Calls `hint` when there may be something to follow, until that says false. It may come late or never.
-    pub(crate) fn watch(&self, hint: impl Fn() -> bool + Send + Sync + Clone + 'static) {
+    /// Calls one when something may have been written, the other when something may have been asked, until it says false. Either
+    /// may be late, or never called.
+    pub(crate) fn watch(
+        &self,
+        written: impl Fn() -> bool + Send + Sync + 'static,
+        asked: impl Fn() -> bool + Send + Sync + 'static,
+    ) {
         // Nothing else sorts between the two.
-        self.client.watch(self.keys.head(), format!("{}\0", self.keys.leader()), hint.clone());
+        self.client.watch(self.keys.head(), format!("{}\0", self.keys.leader()), written);
         let (from, to) = self.keys.all_asked();
-        self.client.watch(from, to, hint);
+        self.client.watch(from, to, asked);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The store, wherever it lies: one set of operations over a file or an etcd.
 
 use crate::error::{Failure, FailureKind, OpenError, PublishError};
-use crate::etcd::{Access, Address, Answered, Etcd, EtcdHistory, Followed, Standing};
+use crate::etcd::{Access, Address, Beside, Etcd, EtcdHistory, Followed, Standing};
 use crate::read::{EmbeddedHistory, Entry, Loaded, Published, Selection};
 use crate::write::{Embedded, Publication, Record};
 use model::facts::Machine;
@@ -64,19 +64,19 @@ impl Store {
         records: &[Record],
         machines: impl IntoIterator<Item = (&'a Location, &'a Machine)>,
     ) -> Result<u64, Failure> {
-        self.append_answering(records, machines, Vec::new())
+        self.append_beside(records, machines, Beside::default())
     }
 
-    /// The same, and what became of what other controllers asked.
-    pub fn append_answering<'a>(
+    /// The same, and what other controllers are to know beside.
+    pub fn append_beside<'a>(
         &mut self,
         records: &[Record],
         machines: impl IntoIterator<Item = (&'a Location, &'a Machine)>,
-        answered: Vec<Answered>,
+        beside: Beside,
     ) -> Result<u64, Failure> {
         match &mut self.0 {
             Driver::Embedded(store) => store.append(records, machines),
-            Driver::Etcd(store) => store.append(records, machines, answered),
+            Driver::Etcd(store) => store.append(records, machines, beside),
         }
     }
 
@@ -138,6 +138,7 @@ impl Store {
                 batches: Vec::new(),
                 reload: false,
                 doubt: None,
+                answered: Some(Vec::new()),
                 asked: Vec::new(),
                 controllers: Vec::new(),
             }),
@@ -173,11 +174,16 @@ impl Store {
         }
     }
 
-    /// Calls `hint` when there may be something to follow, until that says false. It may come late, or never.
-    pub fn watch(&self, hint: impl Fn() -> bool + Send + Sync + Clone + 'static) {
+    /// Calls one when something may have been written by another controller, the other when something may have been asked of this
+    /// one, until it says false. Either may be late, or never called.
+    pub fn watch(
+        &self,
+        written: impl Fn() -> bool + Send + Sync + 'static,
+        asked: impl Fn() -> bool + Send + Sync + 'static,
+    ) {
         match &self.0 {
             Driver::Embedded(_) => {}
-            Driver::Etcd(store) => store.watch(hint),
+            Driver::Etcd(store) => store.watch(written, asked),
         }
     }
 

@@ -303,7 +303,7 @@ impl Image {
         let mut image = BTreeMap::new();
         // A removal may be on the disk or not; if not, the file of before is there, whatever came after it.
         for (file, content) in files.into_iter().chain(removed) {
-            if !content.is_named && random(&mut seed) % 2 == 0 {
+            if !content.is_named && random(&mut seed).is_multiple_of(2) {
                 continue;
             }
             let mut octets = content.synced;

@@ -22,6 +22,9 @@ pub(crate) async fn run(controller: Arc<Controller>, mut stopping: watch::Receiv
             _ = timer.tick() => {}
             _ = stopping.wait_for(|stop| *stop) => return,
         }
+        if !controller.is_leading() {
+            continue;
+        }
         let due = starting::due(&controller.zone(), clock::now());
         for due in due {
             let controller = Arc::clone(&controller);

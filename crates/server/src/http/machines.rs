@@ -4,7 +4,7 @@ use super::{Api, Did, failed, why, words};
 use crate::agents::Verdict;
 use crate::clock;
 use crate::connections::Peer;
-use crate::controller::Controller;
+use crate::controller::{Condition, Controller};
 use api::agent::Octets;
 use api::http::{
     Armed, BurnIn, BurningIn, Cable, Check, Disk, Done, Hardware, Interface, Machine, MachineRow, Machines,
@@ -149,10 +149,18 @@ pub(crate) async fn wish(
         Some(Verdict::Refused(why)) => failed(StatusCode::CONFLICT, format!("{location}: {why}")),
         None => failed(
             StatusCode::SERVICE_UNAVAILABLE,
-            format!(
-                "it took effect, but could not be stored yet: {}",
-                controller.condition().store_trouble.unwrap_or_default()
-            ),
+            match controller.condition() {
+                Condition { sharing: None, store_trouble, .. } => {
+                    format!(
+                        "it took effect, but could not be stored yet: {}",
+                        store_trouble.unwrap_or_default()
+                    )
+                }
+                Condition { store_trouble, .. } => format!(
+                    "nobody has said that it is stored: look before you ask again: {}",
+                    store_trouble.unwrap_or_default()
+                ),
+            },
         ),
     };
     response.extensions_mut().insert(did);

@@ -4,7 +4,7 @@ use super::{Api, machines, words};
 use crate::clock;
 use crate::controller::{Condition, Controller};
 use crate::counters::Protocol;
-use api::http::{Findings, PodMap, RackMap, Status, Trouble, UnitMap};
+use api::http::{Controllers, Findings, PodMap, RackMap, Status, Trouble, UnitMap};
 use axum::Json;
 use axum::extract::State;
 use lifecycle::Zone;
@@ -72,6 +72,11 @@ pub(crate) async fn status(State(api): State<Api>) -> Json<Status> {
         troubles,
         refused: traffic.iter().flat_map(|traffic| &traffic.refused).map(|count| count.get()).sum(),
         answered: traffic.iter().map(|traffic| traffic.answered.get()).sum(),
+        controllers: condition.sharing.map(|sharing| Controllers {
+            this: sharing.name,
+            leads: sharing.leads,
+            present: sharing.controllers,
+        }),
     })
 }
 

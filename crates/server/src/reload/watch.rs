@@ -37,7 +37,7 @@ impl Reloader {
             }
         };
         // What was read at the start, not what lies there now: it may have changed in between.
-        let mut taken_up = self.state().digest.clone();
+        let mut taken_up = self.state().found.clone();
         let mut seen = taken_up.clone();
         let mut again: Option<Instant> = None;
         let mut reading: Option<JoinHandle<()>> = None;

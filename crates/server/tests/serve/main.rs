@@ -9,6 +9,8 @@ mod boot_tls;
 mod browser;
 mod dhcp6;
 mod dns;
+#[path = "../../../store/tests/contract/etcd.rs"]
+mod etcd;
 mod garbage;
 mod interface;
 mod loops;
@@ -16,5 +18,6 @@ mod page;
 mod people;
 mod reload;
 mod restart;
+mod shared;
 mod start;
 mod support;

@@ -34,9 +34,28 @@ pub struct Batch {
     /// What became of what other controllers asked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub answered: Vec<Answered>,
+    /// Machines whose agents are to look at their hardware and run their checks again.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub check_again: BTreeSet<Location>,
     /// In so many pieces, under this digest, if it is too large for one value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pieces: Option<Pieces>,
+}
+
+impl Batch {
+    /// The number of its last event.
+    pub fn last_seq(&self) -> Option<u64> {
+        self.events.last().map(|kept| kept.seq)
+    }
+}
+
+/// What is written with a batch of events for other controllers.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Beside {
+    /// What became of what they asked.
+    pub answered: Vec<Answered>,
+    /// Machines whose agents are to look at their hardware and run their checks again.
+    pub check_again: BTreeSet<Location>,
 }
 
 /// What became of what a controller asked at once.

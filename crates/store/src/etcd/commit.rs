@@ -4,7 +4,7 @@
 //! written last, names it by its digest. The tables, from which everything is read at a start, follow: within the same
 //! transaction if there is room, else right after it, and what a leader left undone the next one does first.
 
-use super::batch::{Answered, Batch, Head, Kept, Pieces, PlanRow, settling};
+use super::batch::{Batch, Beside, Head, Kept, Pieces, PlanRow, settling};
 use super::wire::{Compare, Op, Ranging, Txn};
 use super::{Etcd, NoAnswer, Pending, parse, random};
 use crate::error::{Failure, FailureKind, PublishError};
@@ -58,12 +58,12 @@ impl Etcd {
         Ok(generation)
     }
 
-    /// See [`crate::Store::append`]; `answered` is what others asked and is done with it.
+    /// See [`crate::Store::append`]; `beside` is for other controllers.
     pub(crate) fn append<'a>(
         &mut self,
         records: &[Record],
         machines: impl IntoIterator<Item = (&'a Location, &'a Machine)>,
-        answered: Vec<Answered>,
+        beside: Beside,
     ) -> Result<u64, Failure> {
         self.ready_to_write()?;
         self.count(records.iter().map(|record| &record.event.location))?;
@@ -81,10 +81,11 @@ impl Etcd {
             *ordinal += 1;
             events.push(Kept { seq, ordinal: *ordinal, event: event.clone(), state: (*state).to_owned() });
         }
+        let Beside { answered, check_again } = beside;
         let asked: Vec<_> =
             answered.iter().map(|answered| (answered.controller.clone(), answered.number)).collect();
         let done = asked.iter().map(|(id, number)| Op::Delete(self.keys.asked(id, *number))).collect();
-        let batch = Batch { events, machines, connected, answered, ..Batch::default() };
+        let batch = Batch { events, machines, connected, answered, check_again, ..Batch::default() };
         self.commit(batch, done, |head| head.seq = seq)?;
         self.ordinals.extend(ordinals);
         for asked in &asked {

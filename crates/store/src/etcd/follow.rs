@@ -64,6 +64,8 @@ pub struct Followed {
     pub reload: bool,
     /// What came of the publication or append that failed last, if that was not known.
     pub doubt: Option<Outcome>,
+    /// What became of what was asked, of batches that were not followed but read all at once. `None`: nobody can tell any more.
+    pub answered: Option<Vec<Answered>>,
     /// What others ask of this one, oldest first. Each is given once; it is to be answered with the next append.
     pub asked: Vec<Asked>,
     /// The controllers that are there, by name.
@@ -235,7 +237,8 @@ impl Etcd {
         let controllers = controllers.kvs.iter().filter_map(|pair| Some(parse::<Who>(pair).ok()?.name));
         let mut controllers: Vec<_> = controllers.collect();
         controllers.sort();
-        Ok(Followed { standing, batches, reload, doubt, asked, controllers })
+        let answered = self.missed.replace(Vec::new());
+        Ok(Followed { standing, batches, reload, doubt, answered, asked, controllers })
     }
 
     /// Moves the head without a batch: what was to be written from where it was cannot be any more.

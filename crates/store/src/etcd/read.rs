@@ -54,6 +54,16 @@ impl Etcd {
             Generation(0) => None,
             generation => reader.plan(generation)?,
         };
+        // Who waits for an answer hears it all the same.
+        if self.applied > 0 && head.batch > self.applied {
+            match reader.batches(self.applied + 1, head.batch) {
+                Ok(batches) => {
+                    let answered = batches.into_iter().flat_map(|batch| batch.answered);
+                    self.missed.get_or_insert_default().extend(answered);
+                }
+                Err(_) => self.missed = None,
+            }
+        }
         // What the next leader has to do first, whoever that is.
         self.unsettled.clear();
         for batch in &unsettled {

@@ -11,6 +11,7 @@ use store::etcd::{Access, Address};
 /// One member, or one of several.
 pub(crate) struct Member {
     child: Child,
+    command: Command,
     directory: PathBuf,
     pub(crate) port: u16,
 }
@@ -36,7 +37,8 @@ impl Member {
             let [port, peer] = free_ports();
             let (client, peer) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer}"));
             let log = std::fs::File::create(directory.join("log")).unwrap();
-            let child = Command::new("etcd")
+            let mut command = Command::new("etcd");
+            command
                 .args(["--name", "m", "--data-dir"])
                 .arg(directory.join("data"))
                 .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
@@ -44,15 +46,25 @@ impl Member {
                 .args(["--initial-cluster", &format!("m={peer}")])
                 .stdin(Stdio::null())
                 .stdout(log.try_clone().unwrap())
-                .stderr(log)
-                .spawn()
-                .unwrap();
-            let mut member = Self { child, directory, port };
+                .stderr(log);
+            let child = command.spawn().unwrap();
+            let mut member = Self { child, command, directory, port };
             if member.answers() {
                 return Some(member);
             }
         }
         panic!("etcd does not start");
+    }
+
+    /// Ends it; what it has stays.
+    pub(crate) fn stop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again, as it was.
+    pub(crate) fn resume(&mut self) {
+        self.child = self.command.spawn().unwrap();
     }
 
     pub(crate) fn address(&self, prefix: &str) -> Address {

@@ -3,7 +3,7 @@
 use super::{append, both, event, everything, lead, machine, publication, record, unit};
 use crate::etcd::Member;
 use model::Generation;
-use store::etcd::{Access, Answered, Followed, Standing};
+use store::etcd::{Access, Answered, Beside, Followed, Outcome, Standing};
 use store::{FailureKind, Store};
 
 fn two(member: &Member, prefix: &str) -> (Store, Store) {
@@ -68,7 +68,7 @@ fn what_one_hears_the_other_decides_once() {
     assert_eq!(asked[1].events, events[count..]);
     assert!(a.follow().unwrap().asked.is_empty(), "it was told already");
     let answer: Vec<_> = asked.iter().map(|asked| asked.answer(vec![None, Some("no".into())])).collect();
-    a.append_answering(&[record(0, unit(0))], [], answer).unwrap();
+    a.append_beside(&[record(0, unit(0))], [], Beside { answered: answer, ..Beside::default() }).unwrap();
     let batch = next(&mut b).batches.remove(0);
     let id = b.id().unwrap().to_owned();
     let expected = Answered { controller: id, number: 1, refused: vec![None, Some("no".into())] };
@@ -93,7 +93,11 @@ fn another_takes_over_what_was_asked_and_the_one_before_writes_nothing_more() {
     let asked = next(&mut b).asked;
     assert_eq!(asked[0].events, [event(2, unit(2))]);
     let answer = asked[0].answer(vec![None]);
-    assert_eq!(b.append_answering(&[record(2, unit(2))], [], vec![answer]).unwrap(), 2);
+    assert_eq!(
+        b.append_beside(&[record(2, unit(2))], [], Beside { answered: vec![answer], ..Beside::default() })
+            .unwrap(),
+        2
+    );
     assert_eq!(a.append(&[record(3, unit(3))], []).unwrap_err().kind, FailureKind::Deposed);
     assert_eq!(everything(&b).iter().map(|entry| entry.seq).collect::<Vec<_>>(), [1, 2]);
     b.resign();
@@ -148,6 +152,29 @@ fn a_store_that_is_not_there_is_said_to_be_unreachable() {
     let error = Store::open_etcd(&address, &Access::default(), "a").err().unwrap();
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(source.starts_with("etcd cannot be reached (127.0.0.1:9: "), "{source}");
+}
+
+#[test]
+fn a_write_that_nobody_answered_is_in_doubt_until_it_is_told_what_came_of_it() {
+    let Some(mut member) = Member::start() else { return };
+    let mut a = lead(Store::open_etcd(&member.address("z"), &Access::default(), "a").unwrap());
+    append(&mut a, &[record(1, unit(1))], &[]);
+    member.stop();
+    let failure = a.append(&[record(2, unit(1))], []).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Unreachable);
+    assert_eq!(a.append(&[record(2, unit(1))], []).unwrap_err().kind, FailureKind::Unreachable);
+    member.resume();
+    let followed = loop {
+        if let Ok(followed) = a.follow() {
+            break followed;
+        }
+    };
+    // Nobody was there to take it.
+    assert_eq!((followed.doubt, followed.reload), (Some(Outcome::Undone), true));
+    let mut a = lead(a);
+    assert_eq!(append(&mut a, &[record(2, unit(1))], &[]), 2);
+    assert_eq!(everything(&a).len(), 2);
+    a.resign();
 }
 
 #[test]

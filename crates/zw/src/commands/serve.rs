@@ -13,6 +13,7 @@ use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use store::etcd::{Access, Address};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Run the controller: answer DHCP, DNS, TFTP and HTTP boot, take agents, serve the API.
@@ -30,6 +31,13 @@ pub(crate) struct Args {
     /// Where plans, facts, history and the certificate authority are kept.
     #[arg(long, default_value = "/var/lib/zonewright", value_name = "DIRECTORY")]
     state: PathBuf,
+    /// An etcd that several controllers of the zone share, in place of the directory's database:
+    /// etcd://HOST:PORT,HOST:PORT/PREFIX, or etcds://… with TLS. Secrets of BMCs are still sealed with the directory's
+    /// secrets.key, which all controllers need alike.
+    #[arg(long, value_name = "ETCD")]
+    store: Option<String>,
+    #[command(flatten)]
+    access: StoreAccess,
     /// Serve on this address only, and tell machines this one. Default: every address of this host, and those that
     /// the design gives its controllers.
     #[arg(long, value_name = "ADDRESS")]
@@ -68,6 +76,33 @@ pub(crate) struct Args {
     /// Another port for a service: dhcp, dhcp6, proxy-dhcp, dns, tftp, boot, boot-tls or agents; 0 is any free one.
     #[arg(long = "port", value_name = "SERVICE=PORT", value_parser = port)]
     ports: Vec<(Service, u16)>,
+}
+
+/// How one is let in at an etcd.
+#[derive(ClapArgs)]
+pub(crate) struct StoreAccess {
+    /// The certificate (PEM) of who signs etcd's.
+    #[arg(long, value_name = "FILE")]
+    store_ca: Option<PathBuf>,
+    /// This controller's certificate for etcd (PEM).
+    #[arg(long, value_name = "FILE", requires = "store_key")]
+    store_certificate: Option<PathBuf>,
+    /// Its key (PEM).
+    #[arg(long, value_name = "FILE", requires = "store_certificate")]
+    store_key: Option<PathBuf>,
+    /// A file of one line, USER:PASSWORD, for etcd.
+    #[arg(long, value_name = "FILE")]
+    store_credentials: Option<PathBuf>,
+}
+
+impl StoreAccess {
+    pub(crate) fn access(&self) -> Access {
+        Access {
+            ca: self.store_ca.clone(),
+            certificate: self.store_certificate.clone().zip(self.store_key.clone()),
+            credentials: self.store_credentials.clone(),
+        }
+    }
 }
 
 /// What has a port.
@@ -119,6 +154,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
 fn options(args: &Args) -> Result<Options, String> {
     let mut options = Options::new(args.design.clone(), args.state.clone());
+    let store = args.store.as_deref().map(Address::parse).transpose()?;
+    options.store = store.map(|address| (address, args.access.access()));
     options.address = args.address;
     options.controller.clone_from(&args.controller);
     options.interface.clone_from(&args.interface);

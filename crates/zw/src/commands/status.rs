@@ -97,6 +97,15 @@ fn drawn(status: &Status, width: usize) -> String {
         status.refused,
         status.agents,
     );
+    if let Some(controllers) = &status.controllers {
+        let leads = match &controllers.leads {
+            Some(leads) if *leads == controllers.this => "this one decides".to_owned(),
+            Some(leads) => format!("{leads} decides"),
+            None => "nobody is known to decide".to_owned(),
+        };
+        let present = controllers.present.join(", ");
+        let _ = writeln!(text, "controller {} of {present}: {leads}\n", controllers.this);
+    }
     for pod in &status.pods {
         let label_width = status.pods.iter().map(|pod| pod.pod.chars().count()).max().unwrap_or(0);
         let racks: Vec<(String, usize)> = pod
@@ -210,6 +219,7 @@ mod tests {
             agents: 2,
             pods,
             troubles,
+            controllers: None,
             refused: 4,
             answered: 50,
         }

@@ -1,0 +1,345 @@
+//! The keeper of a zone with several controllers: see [`crate::sharing`].
+
+use super::{Keeper, Message};
+use crate::agents::{Push, Verdict};
+use crate::controller::Leading;
+use crate::reload;
+use crate::sharing::{Heard, REREAD_EVERY, Sharing};
+use lifecycle::machine::Action;
+use model::finding::File;
+use model::{Event, Facts, Generation, Location, Plan, Roster};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+use store::etcd::{Answered, Asked, Batch, Beside, Outcome, Standing};
+use store::{Failure, FailureKind, PublishError, Published};
+use tokio::sync::oneshot;
+
+impl Keeper {
+    /// Hears when others may have done something.
+    pub(super) fn watch_others(&self) {
+        let hint = |flag: &Arc<AtomicBool>| {
+            let (flag, inbox) = (Arc::clone(flag), self.controller.inbox.clone());
+            move || {
+                // A full queue is looked at anyway.
+                let _ = flag.swap(true, SeqCst) || inbox.send(Message::Look);
+                true
+            }
+        };
+        self.store.watch(hint(&self.sharing.hints.written), hint(&self.sharing.hints.asked));
+    }
+
+    /// Decides what was heard, or has it decided.
+    pub(super) fn hear_shared(&mut self, event: Event, asker: Option<oneshot::Sender<Verdict>>) {
+        match self.is_deciding() {
+            true => self.decide((event, asker)),
+            false => self.sharing.keep((event, asker)),
+        }
+    }
+
+    /// Why nothing is decided here.
+    pub(super) fn not_leading(&self) -> PublishError {
+        let detail = match &self.sharing.standing {
+            Standing::Follows(Some(leader)) => format!("{leader} leads; ask there"),
+            _ => "nobody leads at this moment; ask again".to_owned(),
+        };
+        PublishError::Failed(Failure { kind: FailureKind::Deposed, detail })
+    }
+
+    /// Whether what is heard may be decided here and now.
+    pub(super) fn is_deciding(&self) -> bool {
+        !self.store.is_shared()
+            || (self.sharing.standing == Standing::Leads
+                && !self.sharing.is_out_of_step
+                && self.store.is_leading())
+    }
+
+    /// Looks at what others did, if it is time.
+    pub(super) fn attend(&mut self) {
+        if !self.store.is_shared() || !(self.sharing.is_due() || self.sharing.is_out_of_step) {
+            return;
+        }
+        self.sharing.looked = Some(Instant::now());
+        let outcome = self.look();
+        if let Err(failure) = &outcome {
+            self.controller.counters.store_failures.one();
+            // It may lead still, or again: that is known when etcd is heard again.
+            self.sharing.is_out_of_step |=
+                self.sharing.standing == Standing::Leads && !self.store.is_leading();
+            self.controller.set_store_trouble(Some(failure.to_string()));
+        } else if !self.sharing.is_out_of_step {
+            self.controller.set_store_trouble(None);
+        }
+        self.tell_who_leads(outcome.is_ok());
+    }
+
+    fn look(&mut self) -> Result<(), Failure> {
+        let followed = self.store.follow()?;
+        let was_leading = std::mem::replace(&mut self.sharing.standing, followed.standing) == Standing::Leads;
+        self.sharing.controllers = followed.controllers;
+        match followed.doubt {
+            Some(Outcome::Done) => Sharing::tell_stored(self.sharing.in_doubt.drain(..)),
+            // Nobody can tell, so nobody is told.
+            Some(Outcome::Lost) => self.sharing.in_doubt.clear(),
+            Some(Outcome::Undone) | None => {
+                for heard in self.sharing.in_doubt.drain(..).rev() {
+                    self.sharing.undecided.push_front(heard);
+                }
+            }
+        }
+        let is_leading = self.sharing.standing == Standing::Leads;
+        let is_old = !is_leading && self.sharing.reread.elapsed() >= REREAD_EVERY;
+        if followed.reload || self.sharing.is_out_of_step || is_old {
+            self.read_anew(followed.reload)?;
+            // What was read is newer.
+            for Batch { machines, answered, check_again, .. } in &followed.batches {
+                self.pass_on(machines.keys(), check_again, answered);
+            }
+        } else {
+            for batch in followed.batches {
+                self.take_over(batch)?;
+            }
+        }
+        match followed.answered {
+            Some(answered) => self.sharing.hear_answers(&answered),
+            None => self.sharing.forget_asked(),
+        }
+        if is_leading && !was_leading {
+            self.controller.say("this controller decides from now on");
+        }
+        if self.is_deciding() {
+            for heard in std::mem::take(&mut self.sharing.undecided) {
+                self.decide(heard);
+            }
+            for asked in followed.asked {
+                self.decide_for(&asked);
+            }
+        } else if !followed.asked.is_empty() {
+            // It is given once more after everything was read anew.
+            self.fall_out_of_step(false);
+        }
+        Ok(())
+    }
+
+    /// Applies an event that somebody may wait for.
+    pub(super) fn decide(&mut self, heard: Heard) {
+        let (event, asker) = heard;
+        match (self.apply(event.clone()), asker) {
+            (Some(why), Some(asker)) => drop(asker.send(Verdict::Refused(why.to_owned()))),
+            (Some(_), None) => {}
+            (None, asker) => self.sharing.applied.push((event, asker)),
+        }
+    }
+
+    /// Applies what another controller heard.
+    fn decide_for(&mut self, asked: &Asked) {
+        let apply = |event: &Event| self.apply(event.clone()).map(str::to_owned);
+        let refused = asked.events.iter().map(apply).collect();
+        self.sharing.answers.push(asked.answer(refused));
+    }
+
+    /// Stores what was applied, or hands over what was heard.
+    pub(super) fn save_shared(&mut self) {
+        if !self.is_deciding() {
+            if !self.sharing.applied.is_empty() || !self.records.is_empty() {
+                self.fall_out_of_step(false);
+            }
+            // Of an etcd that cannot be reached it is heard at the next look.
+            let is_heard = self.controller.condition().store_trouble.is_none();
+            if is_heard && let Err(failure) = self.sharing.hand_over(&mut self.store) {
+                self.controller.set_store_trouble(Some(failure.to_string()));
+            }
+            return;
+        }
+        let answers = std::mem::take(&mut self.sharing.answers);
+        if self.records.is_empty() && self.machines.is_empty() && answers.is_empty() {
+            // It changed nothing.
+            Sharing::tell_stored(self.sharing.applied.drain(..));
+            return;
+        }
+        let beside = Beside { answered: answers.clone(), check_again: std::mem::take(&mut self.check_again) };
+        let outcome = {
+            let zone = self.controller.zone();
+            let machines = &zone.facts().machines;
+            let changed = self.machines.iter().filter_map(|location| machines.get_key_value(location));
+            self.store.append_beside(self.records.make_contiguous(), changed, beside)
+        };
+        match outcome {
+            Ok(seq) => {
+                self.controller.counters.events_stored.add(self.records.len() as u64);
+                self.records.clear();
+                self.machines.clear();
+                self.controller.set_store_trouble(None);
+                self.controller.news.send_modify(|news| news.seq = seq);
+                self.act();
+                Sharing::tell_stored(self.sharing.applied.drain(..));
+                self.sharing.hear_answers(&answers);
+            }
+            Err(failure) => {
+                self.controller.counters.store_failures.one();
+                self.controller.set_store_trouble(Some(failure.to_string()));
+                self.fall_out_of_step(true);
+            }
+        }
+    }
+
+    /// What is known here is no longer what is stored.
+    pub(super) fn fall_out_of_step(&mut self, is_in_doubt: bool) {
+        self.records.clear();
+        self.machines.clear();
+        self.actions.clear();
+        self.check_again.clear();
+        self.sharing.fall_out_of_step(is_in_doubt);
+    }
+
+    /// What is to be said to agents now that it is stored.
+    fn act(&mut self) {
+        for (location, action) in std::mem::take(&mut self.actions) {
+            self.controller.push(&location, push(action));
+        }
+    }
+
+    /// Takes what another controller decided.
+    fn take_over(&mut self, batch: Batch) -> Result<(), Failure> {
+        let Batch { machines, connected, published, answered, check_again, .. } = &batch;
+        {
+            let mut zone = self.controller.zone.write().unwrap_or_else(PoisonError::into_inner);
+            for (location, machine) in machines {
+                let mut machine = machine.clone();
+                machine.connected = connected.contains(location);
+                zone.learn(location, machine);
+            }
+        }
+        self.view_is_old |= !machines.is_empty();
+        if let Some(generation) = published {
+            self.take_plan(*generation)?;
+        }
+        if let Some(seq) = batch.last_seq() {
+            self.controller.news.send_modify(|news| news.seq = seq);
+        }
+        self.pass_on(machines.keys(), check_again, answered);
+        Ok(())
+    }
+
+    /// Tells those who are connected here, or wait here.
+    fn pass_on<'a>(
+        &mut self,
+        changed: impl Iterator<Item = &'a Location>,
+        check_again: &BTreeSet<Location>,
+        answered: &[Answered],
+    ) {
+        for location in changed {
+            self.controller.push(location, Push::Order);
+        }
+        for location in check_again {
+            self.controller.push(location, Push::CheckAgain);
+        }
+        self.sharing.hear_answers(answered);
+    }
+
+    /// Reads everything as it is stored.
+    fn read_anew(&mut self, is_far_behind: bool) -> Result<(), Failure> {
+        let loaded = self.store.load()?;
+        self.sharing.reread = Instant::now();
+        let is_news = self.learn_all(loaded.facts);
+        if is_news && !is_far_behind && !self.sharing.is_out_of_step {
+            self.controller.say("what others decided was read anew: something was missed");
+        }
+        if let Some(published) = loaded.published {
+            self.take_published(published);
+        }
+        self.controller.news.send_modify(|news| news.seq = loaded.last_seq);
+        self.sharing.is_out_of_step = false;
+        Ok(())
+    }
+
+    fn learn_all(&mut self, facts: Facts) -> bool {
+        let mut zone = self.controller.zone.write().unwrap_or_else(PoisonError::into_inner);
+        let before = zone.learn_all(facts);
+        let is_news = before != *zone.facts();
+        drop(zone);
+        if is_news {
+            self.view_is_old = true;
+            self.controller.told.forget();
+        }
+        is_news
+    }
+
+    fn take_plan(&mut self, generation: Generation) -> Result<(), Failure> {
+        if let Some(published) = self.store.plan(generation)? {
+            self.take_published(published);
+        }
+        Ok(())
+    }
+
+    /// Puts a plan in force that another controller published.
+    fn take_published(&mut self, published: Published) {
+        let generation = published.generation;
+        let now = self.controller.zone().plan().generation;
+        // A lower number is no plan of this zone's any more.
+        if generation <= now {
+            return;
+        }
+        let began = Instant::now();
+        let files = published.files.iter();
+        let files = files.map(|(path, text)| File { path: path.clone(), text: text.as_str().into() });
+        let Some(plan) = reload::compile(files.collect(), None, reload::Words::default()).plan else {
+            let sentence =
+                format!("this release cannot compile plan {generation}, which another controller published");
+            self.controller.say(&sentence);
+            self.controller.change_condition(|condition| condition.design_refused = Some(sentence));
+            return;
+        };
+        let plan = Arc::new(Plan { generation, ..plan });
+        let view = {
+            let zone = self.controller.zone();
+            plan::view::succeed(&self.controller.view.load(), &plan, zone.facts(), &self.site)
+        };
+        self.replace(view, began);
+        let roster = Arc::new(Roster::of(&plan));
+        self.put_under(plan, roster, generation);
+        self.controller.set_digest(&published.digest);
+        self.controller.change_condition(|condition| condition.design_refused = None);
+        self.controller.say(&format!("plan {generation} is in force, published by {}", published.author));
+    }
+
+    fn tell_who_leads(&self, is_reached: bool) {
+        let leads = match &self.sharing.standing {
+            _ if !is_reached && !self.store.is_leading() => None,
+            Standing::Follows(leader) => leader.clone(),
+            Standing::Leads | Standing::Sole => {
+                self.controller.condition().sharing.map(|sharing| sharing.name)
+            }
+        };
+        let is_deciding = self.is_deciding();
+        let controllers = self.sharing.controllers.clone();
+        self.controller.set_leading(is_deciding);
+        self.controller.change_condition(|condition| {
+            if let Some(sharing) = &mut condition.sharing {
+                *sharing = Leading { name: sharing.name.clone(), leads, is_deciding, controllers };
+            }
+        });
+    }
+
+    /// Remembers what is to be said to agents when it is stored.
+    pub(super) fn act_later(&mut self, actions: Vec<(Location, Action)>) {
+        for (location, action) in actions {
+            if matches!(action, Action::AskAgent) {
+                self.check_again.insert(location.clone());
+            }
+            self.actions.push((location, action));
+        }
+    }
+}
+
+/// An action as an agent is told.
+pub(super) fn push(action: Action) -> Push {
+    match action {
+        Action::AskAgent => Push::CheckAgain,
+        Action::TellAgent => Push::Order,
+    }
+}
+
+/// Machines whose agents are to check again.
+pub(super) type CheckAgain = BTreeSet<Location>;

@@ -1,0 +1,173 @@
+//! What the keeper of a zone with several controllers does beside: it follows what others decided, has what it hears decided by
+//! the one that leads, and, while it leads itself, knows what it decided and could not store.
+//!
+//! A write that fails leaves two questions: whether it was done after all, and who leads now. Until both are answered nothing is
+//! decided here. What had been applied is forgotten, everything is read anew, and then what was not stored is decided
+//! once more, here or by whoever leads: nobody is told of anything before it is stored, and nothing is stored twice.
+
+use crate::agents::Verdict;
+use model::Event;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+use store::Store;
+use store::etcd::{Answered, Standing};
+use tokio::sync::oneshot;
+
+/// How often it is looked what others wrote, whatever hints there were.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often everything is read anew and compared.
+pub(crate) const REREAD_EVERY: Duration = Duration::from_secs(60);
+/// What waits to be decided; beyond it, what was only heard is lost, and who waits is told so.
+const WAITING_MAX: usize = 16_384;
+/// Questions that are not answered yet.
+const QUESTIONS_MAX: usize = 64;
+
+/// Something that happened, and who waits until it is stored.
+pub(crate) type Heard = (Event, Option<oneshot::Sender<Verdict>>);
+
+/// See the module.
+pub(crate) struct Sharing {
+    pub(crate) standing: Standing,
+    pub(crate) controllers: Vec<String>,
+    /// What is known here may not be what is stored.
+    pub(crate) is_out_of_step: bool,
+    pub(crate) looked: Option<Instant>,
+    pub(crate) reread: Instant,
+    pub(crate) hints: Hints,
+    /// Applied, and not stored yet.
+    pub(crate) applied: Vec<Heard>,
+    /// Written, and it is not known whether it came through.
+    pub(crate) in_doubt: Vec<Heard>,
+    /// Of others, applied with it.
+    pub(crate) answers: Vec<Answered>,
+    /// To be decided, by whoever leads.
+    pub(crate) undecided: VecDeque<Heard>,
+    /// What was asked under which number, and who waits for each of it.
+    asked: HashMap<u64, Vec<Option<oneshot::Sender<Verdict>>>>,
+    /// Under this name.
+    id: Option<String>,
+}
+
+/// That there may be something to look at.
+#[derive(Clone, Default)]
+pub(crate) struct Hints {
+    pub(crate) written: Arc<AtomicBool>,
+    pub(crate) asked: Arc<AtomicBool>,
+}
+
+impl Sharing {
+    pub(crate) fn new() -> Self {
+        Self {
+            standing: Standing::Sole,
+            controllers: Vec::new(),
+            is_out_of_step: false,
+            looked: None,
+            reread: Instant::now(),
+            hints: Hints::default(),
+            applied: Vec::new(),
+            in_doubt: Vec::new(),
+            answers: Vec::new(),
+            undecided: VecDeque::new(),
+            asked: HashMap::new(),
+            id: None,
+        }
+    }
+
+    /// Whether it is time to look.
+    pub(crate) fn is_due(&self) -> bool {
+        // What a leader wrote it knows.
+        let written = self.hints.written.swap(false, SeqCst) && self.standing != Standing::Leads;
+        let asked = self.hints.asked.swap(false, SeqCst) && self.standing == Standing::Leads;
+        written || asked || self.patience().is_zero()
+    }
+
+    /// How long until it is time to look.
+    pub(crate) fn patience(&self) -> Duration {
+        self.looked.map_or(Duration::ZERO, |at| LOOK_EVERY.saturating_sub(at.elapsed()))
+    }
+
+    /// Keeps something until it can be decided.
+    pub(crate) fn keep(&mut self, heard: Heard) {
+        if self.undecided.len() >= WAITING_MAX {
+            // Who waits hears that it was not stored.
+            self.undecided.pop_front();
+        }
+        self.undecided.push_back(heard);
+    }
+
+    /// What was applied is not stored, or not known to be: it is decided again before what came after it, unless it turns out that
+    /// it was stored.
+    pub(crate) fn fall_out_of_step(&mut self, is_in_doubt: bool) {
+        self.is_out_of_step = true;
+        self.answers.clear();
+        let applied = std::mem::take(&mut self.applied);
+        if is_in_doubt {
+            self.in_doubt.extend(applied);
+        } else {
+            for heard in applied.into_iter().rev() {
+                self.undecided.push_front(heard);
+            }
+        }
+    }
+
+    /// What was applied last turned out to be stored.
+    pub(crate) fn tell_stored(heard: impl IntoIterator<Item = Heard>) {
+        for asker in heard.into_iter().filter_map(|(_, asker)| asker) {
+            let _ = asker.send(Verdict::Stored);
+        }
+    }
+
+    /// Lays what is undecided before whoever leads.
+    pub(crate) fn hand_over(&mut self, store: &mut Store) -> Result<(), store::Failure> {
+        self.is_still(store);
+        while !self.undecided.is_empty() && self.asked.len() < QUESTIONS_MAX {
+            let events: Vec<_> = self.undecided.iter().take(256).map(|(event, _)| event.clone()).collect();
+            match store.ask(&events) {
+                Ok((number, count)) => {
+                    let askers = self.undecided.drain(..count).map(|(_, asker)| asker).collect();
+                    self.asked.insert(number, askers);
+                }
+                Err(failure) => {
+                    // It may have been asked all the same: to ask again might do it twice. Who waits hears that it is not known.
+                    if store.id().is_none() {
+                        self.undecided.drain(..events.len());
+                    }
+                    self.is_still(store);
+                    return Err(failure);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Under another name nothing is answered any more that was asked under the one before.
+    fn is_still(&mut self, store: &Store) {
+        if self.id.as_deref() != store.id() {
+            self.id = store.id().map(str::to_owned);
+            self.asked.clear();
+        }
+    }
+
+    /// What was asked is not answered any more.
+    pub(crate) fn forget_asked(&mut self) {
+        self.asked.clear();
+    }
+
+    /// Tells who waited what became of it.
+    pub(crate) fn hear_answers(&mut self, answered: &[Answered]) {
+        for Answered { controller, number, refused } in answered {
+            if self.id.as_ref() != Some(controller) {
+                continue;
+            }
+            let askers = self.asked.remove(number).unwrap_or_default();
+            for (asker, refused) in askers.into_iter().zip(refused) {
+                if let Some(asker) = asker {
+                    let verdict = refused.clone().map_or(Verdict::Stored, Verdict::Refused);
+                    let _ = asker.send(verdict);
+                }
+            }
+        }
+    }
+}

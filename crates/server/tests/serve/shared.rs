@@ -1,0 +1,107 @@
+//! Two controllers of one zone, with an etcd between them.
+
+use crate::etcd::Member;
+use crate::support::{Client, PATIENCE, Server};
+use api::http::{Done, Machine, Status};
+use server::Options;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Instant;
+use store::etcd::Access;
+
+fn controller(member: &Member, name: &str) -> impl FnOnce(&mut Options) {
+    let address = member.address("zone");
+    // What the design calls its controller is not of interest here.
+    let name = name.to_owned();
+    move |options| {
+        options.store = Some((address, Access::default()));
+        options.name = Some(name);
+    }
+}
+
+fn leader(server: &Server) -> Option<String> {
+    server.get::<Status>("/v1/status").controllers.unwrap().leads
+}
+
+/// Until it is so.
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < 2 * PATIENCE, "not in time: {what}");
+        std::thread::yield_now();
+    }
+}
+
+fn state(server: &Server) -> String {
+    server.get::<Machine>("/v1/machines/p01/r1/u01").row.state
+}
+
+#[test]
+fn each_answers_and_one_decides() {
+    let Some(member) = Member::start() else { return };
+    let mut a = Server::start_with(controller(&member, "a"));
+    let b = Server::start_with(controller(&member, "b"));
+    until("b knows that a leads", || leader(&b).as_deref() == Some("a"));
+    assert_eq!(leader(&a).as_deref(), Some("a"));
+    // Who starts second takes the zone's plan and authority, and leaves them.
+    assert_eq!(a.request("GET", "/v1/authority", ""), b.request("GET", "/v1/authority", ""));
+    assert_eq!(b.metric("zonewright_plan_generation"), 1.0);
+    // What one hears both know, and each answers.
+    assert_eq!(Client::u01().lease(&b), Ipv4Addr::new(10, 64, 0, 6));
+    until("a knows of the sighting", || state(&a) == "seen");
+    until("b knows of it too", || state(&b) == "seen");
+    assert_eq!(Client::u01().lease(&a), Ipv4Addr::new(10, 64, 0, 6));
+    // A wish at the one that does not decide is stored when it is answered, and known there.
+    let done: Done = b.post("/v1/machines/p01/r1/u01/wish", r#"{"wish": "maintain", "reason": "a fan"}"#);
+    assert_eq!((done.state.as_str(), state(&b).as_str()), ("maintenance", "maintenance"));
+    until("a knows of the wish", || state(&a) == "maintenance");
+    let told = |server: &Server| {
+        let machine: Machine = server.get("/v1/machines/p01/r1/u01");
+        machine.timeline.iter().map(|event| event.seq).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&a), told(&b));
+    // What is refused is refused there.
+    let (status, said) = b.request("POST", "/v1/machines/p01/r1/u01/wish", r#"{"wish": "accept"}"#);
+    let (at_leader, expected) = a.request("POST", "/v1/machines/p01/r1/u01/wish", r#"{"wish": "accept"}"#);
+    assert_eq!((status, said), (at_leader, expected));
+    // A design that changes at the leader comes into force at both.
+    a.edit("machines \"u{01..04}\"", "machines \"u{01..05}\"");
+    until("b has the new plan", || b.metric("zonewright_plan_generation") == 2.0);
+    until("b knows the new machine", || b.request("GET", "/v1/machines/p01/r1/u05", "").0 == 200);
+    // The leader ends; the other goes on.
+    a.stop();
+    until("b leads", || leader(&b).as_deref() == Some("b"));
+    let done: Done = b.post("/v1/machines/p01/r1/u01/wish", r#"{"wish": "return"}"#);
+    assert_ne!(done.state, "maintenance");
+    // Files that lie there from before are not put in force by a start, nor by leading.
+    a.edit("machines \"u{01..05}\"", "machines \"u{01..03}\"");
+    a.resume().unwrap();
+    assert_eq!(a.metric("zonewright_plan_generation"), 2.0);
+    assert_eq!(state(&a), state(&b));
+    let status: Status = a.get("/v1/status");
+    assert!(status.troubles.iter().any(|trouble| trouble.about == "design"), "{:?}", status.troubles);
+}
+
+#[test]
+fn a_zone_whose_etcd_is_gone_is_served_and_says_so() {
+    let Some(mut member) = Member::start() else { return };
+    let a = Server::start_with(controller(&member, "a"));
+    until("it leads", || leader(&a).as_deref() == Some("a"));
+    member.stop();
+    let trouble = || {
+        let status: Status = a.get("/v1/status");
+        status.troubles.into_iter().find(|trouble| trouble.about == "store").map(|trouble| trouble.sentence)
+    };
+    until("it says so", || trouble().is_some_and(|said| said.contains("etcd cannot be reached")));
+    assert_eq!(Client::u01().lease(&a), Ipv4Addr::new(10, 64, 0, 6));
+    member.resume();
+    until("it is back", || trouble().is_none() && leader(&a).as_deref() == Some("a"));
+    let done: Done = a.post("/v1/machines/p01/r1/u01/wish", r#"{"wish": "maintain", "reason": "a fan"}"#);
+    assert_eq!(done.state, "maintenance");
+    assert!(Path::new(&a.options.state).join(store::KEY_FILE).exists());
+    assert!(
+        fs::metadata(a.options.state.join(store::DATABASE_FILE)).is_err(),
+        "nothing is kept in the directory"
+    );
+}
