@@ -177,8 +177,11 @@ impl Keeper {
                 self.view_is_old = true;
             }
             Message::Secret { name, bytes, asker } => {
-                let stored = self.store.set_secret(&name, &bytes);
-                drop(asker.send(stored.map_err(|failure| failure.to_string())));
+                let stored = match self.is_deciding() {
+                    true => self.store.set_secret(&name, &bytes).map_err(|failure| failure.to_string()),
+                    false => Err(self.not_leading().to_string()),
+                };
+                drop(asker.send(stored));
             }
             Message::Look => {}
             Message::Stop => return true,
