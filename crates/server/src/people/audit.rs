@@ -5,7 +5,7 @@
 use crate::clock;
 use api::people::Audited;
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -18,22 +18,41 @@ const FILE_MAX: u64 = 8 << 20;
 /// The longest text of an entry, in characters.
 const TEXT_MAX: usize = 600;
 
+/// Octets that wait for a disk that takes none; more are lost, and said to be.
+const WAITING_MAX: usize = 1 << 20;
+
 /// The log.
 pub(crate) struct Audit {
     directory: PathBuf,
-    file: Mutex<Option<File>>,
+    waiting: Mutex<Waiting>,
+    file: Mutex<Written>,
+}
+
+/// What is to be written.
+#[derive(Default)]
+struct Waiting {
+    lines: Vec<u8>,
+    /// How many lines there ever were.
+    count: u64,
+}
+
+#[derive(Default)]
+struct Written {
+    file: Option<File>,
+    /// How many of them are on the disk.
+    count: u64,
 }
 
 impl Audit {
     pub(crate) fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), file: Mutex::default() }
+        Self { directory: directory.to_owned(), waiting: Mutex::default(), file: Mutex::default() }
     }
 
-    /// Writes an entry. It is on the disk when this returns.
+    /// Writes an entry. It is on the disk when this returns; what many tell at once is written at once.
     ///
     /// # Errors
-    /// The file cannot be written.
-    pub(crate) fn note(&self, by: &str, from: &str, did: &str, outcome: &str) -> std::io::Result<()> {
+    /// The file cannot be written. The entry is tried again with the next.
+    pub(crate) fn note(&self, by: &str, from: &str, did: &str, outcome: &str) -> io::Result<()> {
         let short = |text: &str| text.chars().take(TEXT_MAX).collect::<String>();
         let entry = Audited {
             at: clock::now(),
@@ -44,19 +63,49 @@ impl Audit {
         };
         let mut line = serde_json::to_vec(&entry)?;
         line.push(b'\n');
-        let mut open = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            if waiting.lines.len() + line.len() > WAITING_MAX {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            waiting.lines.append(&mut line);
+            waiting.count += 1;
+            waiting.count
+        };
+        let mut written = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody who came before wrote it along.
+        if written.count >= own {
+            return Ok(());
+        }
+        let (lines, count) = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            (std::mem::take(&mut waiting.lines), waiting.count)
+        };
+        if let Err(error) = self.write(&mut written, &lines) {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            // Part of a line may be there already.
+            let newer = std::mem::replace(&mut waiting.lines, [b"\n".as_slice(), &lines].concat());
+            waiting.lines.extend(newer);
+            return Err(error);
+        }
+        written.count = count;
+        Ok(())
+    }
+
+    fn write(&self, written: &mut Written, lines: &[u8]) -> io::Result<()> {
+        let open = &mut written.file;
         if open.as_ref().is_some_and(|file| file.metadata().is_ok_and(|found| found.len() >= FILE_MAX)) {
             fs::rename(self.directory.join(FILE), self.directory.join(BEFORE))?;
             *open = None;
         }
-        let file = match &mut *open {
+        let file = match open {
             Some(file) => file,
             none => {
                 let path = self.directory.join(FILE);
                 none.insert(OpenOptions::new().append(true).create(true).mode(0o600).open(path)?)
             }
         };
-        file.write_all(&line)?;
+        file.write_all(lines)?;
         file.sync_data()
     }
 
@@ -79,6 +128,29 @@ impl Audit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn what_many_tell_at_once_and_what_a_full_disk_refused_is_written() {
+        let directory = std::env::temp_dir().join(format!("zw-audit-many-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&directory);
+        let audit = Arc::new(Audit::new(&directory));
+        // There is no such directory yet.
+        assert!(audit.note("ada", "here", "early", "done").is_err());
+        fs::create_dir_all(&directory).unwrap();
+        let tellers = (0..8).map(|teller| {
+            let audit = Arc::clone(&audit);
+            std::thread::spawn(move || {
+                for number in 0..50 {
+                    audit.note("ada", "here", &format!("{teller} {number}"), "done").unwrap();
+                }
+            })
+        });
+        tellers.collect::<Vec<_>>().into_iter().for_each(|teller| teller.join().unwrap());
+        let told = audit.last(1000);
+        assert_eq!((told.len(), told[0].did.as_str()), (401, "early"));
+        let _ = fs::remove_dir_all(&directory);
+    }
     use std::os::unix::fs::PermissionsExt;
 
     #[test]

@@ -5,7 +5,7 @@ use crate::people;
 use crate::support::{Client, Server};
 use api::http::Done;
 use model::facts::{Hardware, Machine, State};
-use model::{Facts, Location, Time};
+use model::{Facts, Location};
 use std::path::Path;
 use store::Store;
 
@@ -236,16 +236,106 @@ fn nothing_is_fetched_from_elsewhere_and_the_policy_holds() {
     assert!(browser.complaints().iter().any(|said| said.contains("Content Security Policy")));
 }
 
+/// Who asks at the same time.
+const THREADS: u32 = 50;
+
+/// With `ZW_MEASURE` set it goes on for ten seconds and prints what it measured; it asserts no time either way.
 #[test]
-fn ten_thousand_machines_are_on_the_map() {
+fn ten_thousand_machines_are_on_the_map_and_change_a_thousand_a_second() {
     let mut server = Server::prepared();
     server.options.design = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/ten-thousand");
-    let _ = Time::default();
+    server.resume().unwrap();
+    let locations: Vec<String> = server
+        .get::<api::http::Machines>("/v1/machines")
+        .machines
+        .iter()
+        .map(|row| row.location.to_string())
+        .collect();
+    server.stop();
+    let states = [
+        State::Ready,
+        State::Ready,
+        State::Ready,
+        State::Validating { hardware_fits: true },
+        State::Failed { reasons: vec!["1 disk is missing".to_owned()] },
+        State::Ready,
+        State::Seen { stage: model::facts::Stage::Ipxe },
+    ];
+    let machine = |at: usize| Machine { state: states[at * 7919 % 101 % 7].clone(), ..Machine::default() };
+    let facts: Facts = Facts {
+        machines: locations
+            .iter()
+            .enumerate()
+            .map(|(at, place)| (Location::new(place), machine(at)))
+            .collect(),
+        ..Facts::default()
+    };
+    let mut store = Store::open(&server.options.state).unwrap();
+    store.append(&[], facts.machines.iter()).unwrap();
+    drop(store);
     server.resume().unwrap();
     let Some(browser) = Browser::start() else { return };
     browser.go(&page(&server, "/"));
     browser.until("performance.getEntriesByName('zw-first-map').length === 1");
+    let first = browser.text("performance.getEntriesByName('zw-first-map')[0].startTime.toFixed(0)");
     browser.shoot("ten-thousand");
+    let drawn = browser.text(COUNTED);
+    assert_eq!(
+        drawn
+            .split("ready")
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next())
+            .unwrap()
+            .parse::<usize>()
+            .unwrap(),
+        facts.machines.values().filter(|machine| machine.state == State::Ready).count()
+    );
+    browser.run(
+        "window.frames_ = []; let last = performance.now();
+         const frame = (now) => { window.frames_.push(now - last); last = now; requestAnimationFrame(frame); };
+         requestAnimationFrame(frame);",
+    );
+    let is_measured = std::env::var_os("ZW_MEASURE").is_some();
+    let seconds = if is_measured { 10 } else { 1 };
+    let (began, ask) = (std::time::Instant::now(), &server);
+    let asked = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let locations = &locations;
+                scope.spawn(move || {
+                    let mut count = 0;
+                    for turn in 0..seconds * 1000 / THREADS {
+                        let due = std::time::Duration::from_millis(u64::from(turn * THREADS + thread));
+                        std::thread::sleep(due.saturating_sub(began.elapsed()));
+                        let at = (turn * THREADS + thread) as usize * 11 % locations.len();
+                        wish(ask, &locations[at], r#"{"wish": "maintain", "reason": "a measurement"}"#);
+                        count += 1;
+                    }
+                    count
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
+    });
+    let took = began.elapsed();
+    browser.until(&format!(
+        "document.querySelector('#legend [data-only=maintenance]').dataset.count === '{asked}'"
+    ));
+    browser.shoot("ten-thousand-changing");
+    let frames = browser.text(
+        "(() => { const all = window.frames_.sort((a, b) => a - b); const at = (part) => all[Math.floor((all.length - 1) * part)].toFixed(1);
+          return `${all.length} frames: median ${at(0.5)} ms, 95 % ${at(0.95)} ms, 99 % ${at(0.99)} ms, longest ${at(1)} ms`; })()",
+    );
+    if is_measured {
+        use std::io::Write;
+        let machines = locations.len();
+        let _ = writeln!(
+            std::io::stderr(),
+            "{machines} machines: first map after {first} ms; {asked} changed in {:.1} s: {frames}",
+            took.as_secs_f64()
+        );
+    }
+    assert_eq!(browser.complaints(), [""; 0]);
 }
 
 #[test]

@@ -207,8 +207,11 @@
         line(context, x + 4, y + height - 3, x + width - 4, y + height - 3);
       }
     } else if (state === "failed" || state === "retired") {
+      context.strokeStyle = state === "retired" ? colour : colours.panel;
       line(context, x + 1, y + height - 1, x + width - 1, y + 1);
     } else if (state === "draining" || state === "maintenance") {
+      context.strokeStyle = colours.panel;
+      context.lineWidth = 1;
       line(context, x, y + height / 2, x + width, y + height / 2);
     }
     if (wantsAttention(at)) {
