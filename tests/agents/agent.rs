@@ -79,6 +79,7 @@ fn start_as(
         tpm: tpm.to_owned(),
         drives: bench.bmcs.drives(&u01()),
         is_ramdisk: false,
+        is_played: false,
         once,
         tell,
     };

@@ -210,7 +210,7 @@ impl Bench {
             told(&present, &applied);
             counted.send_modify(|count| *count += 1);
             match applied.refused {
-                Some(why) => drop(verdict.send(Verdict::Refused(why.to_owned()))),
+                Some(why) => drop(verdict.send(Verdict::Refused(why.into_owned()))),
                 None if store_fails.load(Ordering::SeqCst) => drop(verdict),
                 None => drop(verdict.send(Verdict::Stored)),
             }
@@ -302,7 +302,7 @@ impl Bench {
     fn replan(&self, plan: Plan) {
         let plan = Arc::new(plan);
         let roster = Arc::new(model::Roster::of(&plan));
-        self.zone.write().expect("whole").replan(plan, roster);
+        self.zone.write().expect("whole").replan(plan, roster, None);
         let generation = self.zone.read().expect("whole").plan().generation;
         self.published.send_replace(generation);
     }
@@ -315,7 +315,7 @@ impl Bench {
         design.roles[0].trust = trust;
         plan.design = Arc::new(design);
         let roster = Arc::new(model::Roster::of(&plan));
-        zone.replan(Arc::new(plan), roster);
+        zone.replan(Arc::new(plan), roster, None);
     }
 
     pub(crate) fn check_again(&self, location: &Location) -> bool {

@@ -113,7 +113,14 @@ async fn what_is_called_off_is_stopped_also_when_nobody_could_say_so() {
     assert!(is_heartbeat(&client.receive().await));
     client.send(&progress(order)).await;
     bench.until(&u01(), |machine| machine.burn_in.progress.is_some()).await;
-    bench.happen(&u01(), What::Operator { by: "ada".into(), wish: Wish::Maintain { reason: "x".into() } });
+    bench.happen(
+        &u01(),
+        What::Operator {
+            by: "ada".into(),
+            wish: Wish::Maintain { reason: "x".into() },
+            beyond_budget: false,
+        },
+    );
     assert_eq!(client.receive().await, STOP);
     // An agent that was not connected says how far it is when it is again.
     drop(client);

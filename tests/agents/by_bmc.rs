@@ -55,7 +55,7 @@ async fn spend(
 }
 
 fn accept(bench: &Bench) {
-    bench.happen(&u01(), What::Operator { by: "op".into(), wish: Wish::Accept });
+    bench.happen(&u01(), What::Operator { by: "op".into(), wish: Wish::Accept, beyond_budget: false });
 }
 
 #[tokio::test]

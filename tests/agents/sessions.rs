@@ -115,7 +115,14 @@ async fn a_retired_machine_is_sent_away() {
     bench.boot(&u01(), MAC);
     let identity = enrolled(&bench, U01, &u01()).await;
     let mut client = welcomed(&bench, &identity).await;
-    bench.happen(&u01(), What::Operator { by: "ada".into(), wish: Wish::Retire { reason: "old".into() } });
+    bench.happen(
+        &u01(),
+        What::Operator {
+            by: "ada".into(),
+            wish: Wish::Retire { reason: "old".into() },
+            beyond_budget: false,
+        },
+    );
     assert_eq!(client.refusal(&FromAgent::Heartbeat).await.0, Because::NotPlanned);
     client.closed().await;
     let mut client = Client::connect(&bench, U01, Some(&identity)).await.expect("connected");

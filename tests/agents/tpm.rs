@@ -36,7 +36,7 @@ fn refused(words: &'static str) -> impl Fn(&Notice) -> bool {
 }
 
 fn wish(bench: &Bench, location: &Location, wish: Wish) {
-    bench.happen(location, What::Operator { by: "op".into(), wish });
+    bench.happen(location, What::Operator { by: "op".into(), wish, beyond_budget: false });
 }
 
 /// A peer that has a TPM and says by hand what an agent would.

@@ -123,7 +123,7 @@ impl Bench {
     }
 
     fn restart(&self, machine: &mut Machine) {
-        self.controller.say(FromController::Restart { sentence: "it is time".into() });
+        self.controller.say(FromController::Restart { sentence: "it is time".into(), lease: None });
         machine.until_restart();
     }
 }

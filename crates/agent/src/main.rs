@@ -92,6 +92,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<(Options, bool
         tpm: tpm.unwrap_or_else(|| TPM.into()),
         drives: DRIVES.into(),
         is_ramdisk,
+        is_played: false,
         once,
         tell: Arc::new(|notice: &Notice| say(&notice.to_string())),
     };

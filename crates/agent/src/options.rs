@@ -29,11 +29,16 @@ pub struct Options {
     pub drives: PathBuf,
     /// The machine has no system, or none but in memory.
     pub is_ramdisk: bool,
+    /// Where it would restart its machine, it ends with [`RESTARTS`] instead: who plays the machine does the rest.
+    pub is_played: bool,
     /// End after the controller has taken the first report and check results.
     pub once: bool,
     /// Hears what happens.
     pub tell: Arc<dyn Fn(&Notice) + Send + Sync>,
 }
+
+/// The exit status of an agent whose machine is played and is to restart: `EX_TEMPFAIL` of sysexits.h, which nothing else ends it with.
+pub const RESTARTS: i32 = 75;
 
 /// The TPM of a machine, as the kernel gives it to several at once.
 pub const TPM: &str = "/dev/tpmrm0";
@@ -227,6 +232,7 @@ impl Options {
             tpm: "/nonexistent".into(),
             drives: "/nonexistent".into(),
             is_ramdisk: false,
+            is_played: false,
             once: false,
             tell: Arc::new(|_| {}),
         }

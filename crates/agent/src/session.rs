@@ -152,7 +152,10 @@ impl Session<'_> {
                         FromController::BurnIn { order } => self.agent.burner.order(order),
                         FromController::Install { order } => self.agent.installer.order(*order),
                         FromController::Confirm { image } => self.agent.installer.confirm(&image),
-                        FromController::Restart { sentence } => self.agent.installer.restart(&sentence),
+                        FromController::Restart { sentence, lease } => {
+                            let now = self.controllers_time();
+                            self.agent.installer.restart(&sentence, lease.as_ref(), now);
+                        }
                         FromController::Token { .. }
                         | FromController::Half { .. }
                         | FromController::ShowTpm {}
@@ -222,6 +225,12 @@ impl Session<'_> {
         }
     }
 
+    /// What the controller's clock says, as far as is known.
+    fn controllers_time(&self) -> Time {
+        let own = i64::try_from(own_time().0).unwrap_or(i64::MAX);
+        Time(u64::try_from(own.saturating_sub(self.skew_ms)).unwrap_or_default())
+    }
+
     /// Sends what was seen and not said yet.
     async fn say(&mut self, seen: Observed) -> Result<(), Lost> {
         if let Some((serial, hardware)) = seen.hardware
@@ -289,9 +298,13 @@ impl Session<'_> {
 }
 
 /// This machine's clock minus the controller's, which said `now` this long ago.
+fn own_time() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
 fn skew_ms(now: Time, ago: Duration) -> i64 {
-    let own = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let own = i64::try_from(own.as_millis()).unwrap_or(i64::MAX);
+    let own = i64::try_from(own_time().0).unwrap_or(i64::MAX);
     let theirs = i64::try_from((now + ago).0).unwrap_or(i64::MAX);
     own.saturating_sub(theirs)
 }

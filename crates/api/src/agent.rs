@@ -242,6 +242,9 @@ pub enum FromController {
     Restart {
         /// Why, for the log.
         sentence: String,
+        /// Who may have the machine out of service for it. Without one, only a machine that was just written restarts.
+        #[serde(default)]
+        lease: Option<Lease>,
     },
     /// Burn the machine in. The same order again changes nothing while it is carried out, and is answered at once when it was.
     BurnIn {
@@ -316,6 +319,17 @@ pub struct ShownQuote {
     pub signature: Octets,
     /// The registers of the SHA-256 bank that it is of, and what is in them.
     pub pcrs: Vec<(u8, Octets)>,
+}
+
+/// That somebody may have the machine out of service.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Lease {
+    /// Who, in words.
+    pub holder: String,
+    /// Why.
+    pub reason: String,
+    /// Nothing new is begun for it after this, by the controller's clock.
+    pub until: Time,
 }
 
 /// Octets, in hexadecimal where they are sent.

@@ -4,6 +4,7 @@
 //! |---------|---------------------------------------------------|---------------------------------------------|
 //! | `agent` | agent and controller                              | frames of JSON in TLS                       |
 //! | `bmc`   | command line and controller                       | one request, lines of JSON back             |
+//! | `change` | command line, page and programs, and controller  | the same HTTP: plans, changes, budgets        |
 //! | `image` | who builds, serves and writes images               | `manifest.json`                             |
 //! | `install` | agent and controller                             | inside their frames                         |
 //! | `key_media` | controller and agent, by way of a BMC           | a virtual CD                                |
@@ -13,6 +14,7 @@
 
 pub mod agent;
 pub mod bmc;
+pub mod change;
 pub mod http;
 pub mod image;
 pub mod install;

@@ -15,6 +15,7 @@
 //! | `arithmetic` | `(rack - 1) * 4 + 2` → a compiled expression                                      |
 //! | `size`       | `512GiB`, `12h`, `25G` → numbers                                                  |
 //! | `tables`     | zone, network, image, role and view blocks → tables                               |
+//! | `budgets`    | budget and rollout blocks → tables                                                |
 //! | `images`     | image blocks, and the texts of their templates → tables                           |
 //! | `systems`    | os and layout blocks → tables                                                     |
 //! | `models`     | model blocks → tables                                                             |
@@ -27,6 +28,7 @@
 //! | `fuzzing`    | a wiring file → what always holds of it; no part of the product                   |
 
 mod arithmetic;
+mod budgets;
 mod cable;
 mod draw;
 mod format;
@@ -94,7 +96,18 @@ impl Drawn {
 
     fn with(self, cables: Vec<Cable>) -> Design {
         let tables::Tables {
-            zone, models, networks, images, templates, systems, layouts, roles, views, ..
+            zone,
+            models,
+            networks,
+            images,
+            templates,
+            systems,
+            layouts,
+            roles,
+            budgets,
+            rollout,
+            views,
+            ..
         } = self.tables;
         let draw::Drawing { pods, racks, devices, .. } = self.drawing;
         Design {
@@ -106,6 +119,8 @@ impl Drawn {
             systems,
             layouts,
             roles,
+            budgets,
+            rollout,
             dns_views: views,
             pods,
             racks,

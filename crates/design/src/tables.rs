@@ -2,6 +2,7 @@
 //!
 //! In: the blocks of all files. Out: tables of the Design, and the names by which the drawing refers to them.
 
+use crate::budgets;
 use crate::images;
 use crate::limits::{CHECKS_BYTES_MAX, LABEL_MAX, TABLE_MAX};
 use crate::models;
@@ -13,8 +14,10 @@ use crate::trust;
 use crate::value::{self, wrong_value};
 use ipnet::IpNet;
 use model::burn_in::BurnIn;
+use model::change::Policy;
 use model::design::{
-    Audience, Capacity, CheckFile, DnsView, Image, Layout, Model, Network, Os, Role, Scope, Service, Zone,
+    Audience, Budget, Capacity, CheckFile, DnsView, Image, Layout, Model, Network, Os, Role, Scope, Service,
+    Zone,
 };
 use model::finding::{Code, File, Finding, Source};
 use model::ids::{ImageId, LayoutId, ModelId, NetworkId, OsId, RoleId};
@@ -45,6 +48,8 @@ pub(crate) struct Tables {
     pub(crate) systems: Vec<Os>,
     pub(crate) layouts: Vec<Layout>,
     pub(crate) roles: Vec<Role>,
+    pub(crate) budgets: Vec<Budget>,
+    pub(crate) rollout: Policy,
     pub(crate) views: Vec<DnsView>,
     model_ids: HashMap<String, ModelId>,
     role_ids: HashMap<String, RoleId>,
@@ -117,6 +122,11 @@ pub(crate) fn read(report: &mut Report, blocks: &[Block], files: &[File]) -> Tab
         let role = read_role(report, block, name, &image_ids, &tables, files, &mut checks_bytes);
         tables.roles.push(role);
     }
+    for block in all("budget") {
+        let Some(name) = seen.new_name(report, block, tables.budgets.len()) else { continue };
+        tables.budgets.push(budgets::read(report, block, name, &tables.role_ids, &tables.roles));
+    }
+    tables.rollout = budgets::read_rollout(report, blocks);
     for block in all("view") {
         let Some(name) = seen.new_name(report, block, tables.views.len()) else { continue };
         tables.views.push(read_view(report, block, name, &network_ids, &tables.networks));

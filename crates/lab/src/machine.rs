@@ -19,12 +19,12 @@ use ipnet::{IpNet, Ipv4Net};
 use model::facts::Stage;
 use model::{Mac, Time};
 use std::collections::HashMap;
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fs, io};
 use tokio::sync::{Notify, mpsc};
 use wire::dhcp4::{CLIENT_PORT, SERVER_PORT};
 
@@ -32,6 +32,8 @@ use wire::dhcp4::{CLIENT_PORT, SERVER_PORT};
 const NOTHING_BOOTED: Duration = Duration::from_secs(5);
 /// The pause before a program that ended is started again, as an init does.
 const RESTART: Duration = Duration::from_secs(1);
+/// How long a kernel that panics stands still before it restarts its machine, as with `panic=5`.
+const PANIC: Duration = Duration::from_secs(5);
 /// The longest command line of a kernel (Linux: COMMAND_LINE_SIZE on x86 is 2048).
 const COMMAND_LINE_MAX: usize = 2048;
 
@@ -136,7 +138,7 @@ pub(crate) async fn run(
         let command = if is_on {
             machine.boots += 1;
             let command = tokio::select! {
-                never = machine.live() => match never {},
+                () = machine.live() => Some(Command::Reset),
                 command = next(&mut commands) => command,
             };
             machine.power_off().await;
@@ -172,14 +174,11 @@ async fn next(commands: &mut mpsc::Receiver<Command>) -> Option<Command> {
     }
 }
 
-/// Nothing is of this type: what answers it does not end.
-enum Never {}
-
 /// How a system is to be started.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Boot {
     /// With this command line, over this interface.
-    Kernel { line: String, index: u32 },
+    Kernel { line: String, index: u32, panics: bool },
     /// From the own disk.
     LocalDisk,
 }
@@ -189,7 +188,8 @@ impl Machine {
         (self.tell)(Doings::Doing(words.into()));
     }
 
-    async fn live(&mut self) -> Never {
+    /// From power-on until it restarts, if it does.
+    async fn live(&mut self) {
         (self.tell)(Doings::PoweredOn);
         if self.body.kind == Kind::Bmc {
             self.say("asks for an address");
@@ -198,7 +198,11 @@ impl Machine {
         self.tpm = self.start_tpm().await;
         let boot = if self.body.boots_own_disk { Boot::LocalDisk } else { self.firmware().await };
         match boot {
-            Boot::Kernel { line, index } => {
+            Boot::Kernel { panics: true, .. } => {
+                self.say(format!("its kernel panics; it restarts in {} s", PANIC.as_secs()));
+                tokio::time::sleep(PANIC).await;
+            }
+            Boot::Kernel { line, index, .. } => {
                 self.say("system starts");
                 self.system(Stage::Os, Some((line, index))).await
             }
@@ -364,7 +368,7 @@ impl Machine {
     async fn run_script(&self, lease: &Lease, text: String, index: u32) -> Result<Boot, Error> {
         let platform = if self.body.firmware == Stage::BiosPxe { Platform::Bios } else { Platform::Uefi };
         let mut script = Script::new(&text, platform);
-        let mut kernel: Option<String> = None;
+        let (mut kernel, mut panics) = (None::<String>, false);
         let mut worked = true;
         loop {
             match script.next(worked) {
@@ -381,7 +385,8 @@ impl Machine {
                 },
                 Step::Fetch { what, url, arguments } => {
                     match fetch::http(&self.fetcher(lease.address), &url, false).await {
-                        Ok(_) if what == Fetching::Kernel => {
+                        Ok(file) if what == Fetching::Kernel => {
+                            panics = is_to_panic(&file);
                             kernel = Some(arguments.chars().take(COMMAND_LINE_MAX).collect());
                             worked = true;
                         }
@@ -394,7 +399,7 @@ impl Machine {
                 }
                 Step::Free => (kernel, worked) = (None, true),
                 Step::Boot => match kernel.take() {
-                    Some(line) => return Ok(Boot::Kernel { line, index }),
+                    Some(line) => return Ok(Boot::Kernel { line, index, panics }),
                     None => worked = false,
                 },
                 Step::LocalDisk => return Ok(Boot::LocalDisk),
@@ -414,7 +419,8 @@ impl Machine {
     }
 
     /// A running system: addresses on every interface, renewed for ever, and the agent if the kernel was told of one.
-    async fn system(&mut self, stage: Stage, kernel: Option<(String, u32)>) -> Never {
+    /// Ends when the agent has it restart.
+    async fn system(&mut self, stage: Stage, kernel: Option<(String, u32)>) {
         let boot_index = kernel.as_ref().map(|(_, index)| *index);
         let mut clients = Vec::new();
         for ports in &self.body.asking {
@@ -441,6 +447,11 @@ impl Machine {
                     tokio::time::sleep(RESTART).await;
                 },
                 status = ended(&mut agent) => {
+                    if status.as_ref().is_ok_and(|status| status.code() == Some(agent::options::RESTARTS)) {
+                        self.say("restarts, as its agent was told");
+                        return;
+                    }
+                    let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
                     self.say(format!("the agent ended ({status}) and is started again"));
                     agent = None;
                     restart = Some(tokio::time::Instant::now() + RESTART);
@@ -551,6 +562,7 @@ impl Machine {
                 // Never this host's.
                 .arg("--tpm")
                 .arg(directory.join(tpm::SOCKET))
+                .arg("--played")
                 .stdin(Stdio::null())
                 .stdout(log)
                 .stderr(errors)
@@ -560,9 +572,14 @@ impl Machine {
     }
 }
 
-async fn ended(agent: &mut Option<tokio::process::Child>) -> String {
+/// Whether a stand-in for a kernel says of itself that it panics: a line `lab: panics`.
+fn is_to_panic(kernel: &fetch::File) -> bool {
+    kernel.start.split(|octet| *octet == b'\n').any(|line| line == b"lab: panics")
+}
+
+async fn ended(agent: &mut Option<tokio::process::Child>) -> io::Result<ExitStatus> {
     match agent {
-        Some(child) => child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string()),
+        Some(child) => child.wait().await,
         None => std::future::pending().await,
     }
 }

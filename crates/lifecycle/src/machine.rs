@@ -5,6 +5,7 @@
 
 use crate::enrolment::Proof;
 use crate::{attestation, burn_in, enrolment, installing, starting, validate};
+use model::change::Holder;
 use model::event::{Started, What, Wish};
 use model::facts::{
     Attested, ByBmc, CheckResult, Conflict, Hardware, Machine, Purpose, Rejected, Sighting, Stage, State,
@@ -12,6 +13,7 @@ use model::facts::{
 };
 use model::install::{Progress, Running};
 use model::{DeviceId, Event, Plan, Roster, Time};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The most sentences kept of why a machine failed.
@@ -27,7 +29,7 @@ pub struct Step {
     /// Something that packets are answered from changed.
     pub view_changed: bool,
     /// The event was not allowed, and changed nothing.
-    pub refused: Option<&'static str>,
+    pub refused: Option<Cow<'static, str>>,
     /// What is to be done now.
     pub actions: Vec<Action>,
 }
@@ -39,6 +41,8 @@ pub enum Action {
     AskAgent,
     /// Tell the machine's agent its [`crate::installing::Duty`], if that is another.
     TellAgent,
+    /// Tell it what its role checks, and how: a change gave it another row.
+    TellRow,
 }
 
 /// A machine that has not been heard of.
@@ -65,8 +69,10 @@ pub fn expected(now: Time) -> Machine {
         running_since: now,
         installed: None,
         rejected: None,
+        boots_in_vain: 0,
         burn_in: model::burn_in::State::default(),
         conflicts: BTreeMap::new(),
+        lease: None,
         foreign_servers: Vec::new(),
         miscabled: None,
     }
@@ -173,7 +179,16 @@ pub fn step(
             machine.foreign_servers.clone_from(servers);
             Step { changed, ..Step::default() }
         }
-        What::Operator { by, wish } => operator(machine, by, wish, now),
+        What::Operator { by, wish, .. } => operator(machine, by, wish, now),
+        What::Leased { .. } => Step::default(),
+        What::Released { holder } => match &machine.lease {
+            Some(lease) if lease.holder == *holder => {
+                machine.lease = None;
+                Step { changed: true, ..Step::default() }
+            }
+            Some(_) => refused("somebody else has its lease"),
+            None => Step::default(),
+        },
         What::Bmc { start: None, .. } => Step { changed: true, ..Step::default() },
         What::Bmc { start: Some(start), outcome, .. } => {
             let outcome = match start {
@@ -183,7 +198,8 @@ pub fn step(
             };
             starting::asked(machine, outcome, now)
         }
-        What::Tick => Step::default(),
+        // Of the zone, not of a machine.
+        What::Change { .. } | What::Tick => Step::default(),
     }
 }
 
@@ -292,6 +308,9 @@ fn lost(machine: &mut Machine, now: Time) -> Step {
 
 /// A new boot: what the last one proved is void, and a new token may be had.
 fn begin_boot(machine: &mut Machine, now: Time) {
+    if matches!(machine.state, State::Booting { .. }) {
+        machine.boots_in_vain = machine.boots_in_vain.saturating_add(1);
+    }
     machine.boot_began = Some(now);
     machine.boot_took_ms = None;
     machine.running = None;
@@ -407,6 +426,7 @@ fn not_installed(machine: &mut Machine, image: &str, sentence: &str, now: Time) 
 
 fn connected(machine: &mut Machine, now: Time) -> Step {
     machine.connected = true;
+    machine.boots_in_vain = 0;
     match machine.state {
         // It booted from its own disk with the certificate it had.
         State::Expected | State::Seen { .. } | State::Booting { .. } | State::Installing { .. } => {
@@ -501,6 +521,15 @@ fn settle(plan: &Plan, roster: &Roster, device: DeviceId, machine: &mut Machine,
     }
     machine.burn_in.progress = None;
     let spared = std::mem::replace(&mut machine.burn_in.spared, true);
+    // What an operator took it for is over, once it was out; changes and its own system give theirs back themselves.
+    let is_over = machine.lease.as_ref().is_some_and(|lease| {
+        matches!(lease.holder, Holder::Operator { .. })
+            && machine.since > lease.since
+            && machine.armed.is_none()
+    });
+    if is_over {
+        machine.lease = None;
+    }
     if machine.state == State::Ready {
         return Step { changed: !spared, ..Step::default() };
     }
@@ -605,12 +634,14 @@ fn enter(machine: &mut Machine, state: State, now: Time) -> Step {
 }
 
 fn refused(why: &'static str) -> Step {
-    Step { refused: Some(why), ..Step::default() }
+    Step { refused: Some(why.into()), ..Step::default() }
 }
 
 fn merge(step: &mut Step, more: Step) {
     step.changed |= more.changed;
     step.view_changed |= more.view_changed;
-    step.refused = step.refused.or(more.refused);
+    if step.refused.is_none() {
+        step.refused = more.refused;
+    }
     step.actions.extend(more.actions);
 }

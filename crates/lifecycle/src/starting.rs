@@ -4,6 +4,7 @@
 //! In: the plan, what is known of the machine, the time. Out: whose BMCs are to be asked now, and what is waited for. Its agent is asked
 //! first, where it has one that can: a BMC cuts the power. One allowance is worth [`TRIES_MAX`] tries, a role a tenth of its machines at a time.
 
+use crate::budget::Budgets;
 use crate::machine::Step;
 use crate::wait::{BOOTING_ORDINARY, SEEN_ORDINARY, Wait};
 use crate::zone::Zone;
@@ -50,7 +51,8 @@ pub struct Due {
 }
 
 /// Whose BMCs are to be asked now to start their machines from the network: the longest due first, of each role no more than one in
-/// ten at a time, and at least one. A machine that is ready is not taken from a role of which too many are out.
+/// ten at a time, and at least one. A machine that is still in service is looked at once more:
+/// others may have broken since it was armed.
 pub fn due(zone: &Zone, now: Time) -> Vec<Due> {
     let plan = zone.plan();
     let mut under_way: HashMap<_, usize> = HashMap::new();
@@ -62,19 +64,25 @@ pub fn due(zone: &Zone, now: Time) -> Vec<Due> {
         if is_under_way(start, now) {
             *under_way.entry(role).or_default() += 1;
         } else if is_due(plan, device, machine, now) {
-            found.push((start.due, location, device, role, start, machine.state == State::Ready));
+            found.push((start.due, location, device, role, start));
         }
     }
     found.sort_by_key(|(due, _, device, ..)| (*due, *device));
     let mut all: usize = under_way.values().sum();
-    let mut roles = HashMap::new();
+    let devices = &plan.design.devices;
+    let mut members = HashMap::new();
+    let mut budgets = None;
     let mut chosen = Vec::new();
-    for (_, location, _, role, start, is_ready) in found {
-        let (members, out) = *roles.entry(role).or_insert_with(|| zone.out_of(role));
+    for (_, location, device, role, start) in found {
+        let members = *members
+            .entry(role)
+            .or_insert_with(|| devices.iter().filter(|device| device.role == role).count());
         let at_most = (members / 10).max(1);
         let of_role = under_way.entry(role).or_default();
-        // It is armed, so that it counts among those that are out itself.
-        if *of_role >= at_most || all >= STARTING_MAX || (is_ready && out > at_most) {
+        if *of_role >= at_most || all >= STARTING_MAX {
+            continue;
+        }
+        if budgets.get_or_insert_with(|| Budgets::of(zone)).may_go_on(device).is_err() {
             continue;
         }
         *of_role += 1;
@@ -219,7 +227,7 @@ pub(crate) fn asked(machine: &mut Machine, outcome: Option<Result<(), &str>>, no
     let start = machine.start.as_mut().filter(|start| is_armed && start.bmc == ByBmc::Allowed);
     match (start, outcome) {
         (None, None) => {
-            return Step { refused: Some("it need not be started any more"), ..Step::default() };
+            return Step { refused: Some("it need not be started any more".into()), ..Step::default() };
         }
         (Some(start), None) => {
             start.asked += 1;

@@ -1,22 +1,35 @@
 //! All machines of a zone, and the one door through which events change them.
 
+use crate::budget::Budgets;
 use crate::cabling::{self, Sightings};
+use crate::change::{self, Held};
 use crate::machine::{self, Action, Step};
 use crate::validate;
+use model::change::{Change, Holder, Lease};
 use model::event::{What, Wish};
-use model::facts::{Facts, Machine, Purpose, State};
-use model::ids::RoleId;
-use model::{DeviceId, Event, Location, Mac, Plan, Roster, Time};
+use model::facts::{Facts, Machine};
+use model::{ChangeId, DeviceId, Event, Location, Mac, Plan, Roster, Time};
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long an operator may have a machine for what was asked of it.
+const OPERATORS_LEASE: Duration = Duration::from_secs(4 * 3600);
 
 /// A plan, what was observed of it, and the index that tells who is on whose port.
 ///
 /// The fields are read by everybody and written only here: `sightings` must agree with `facts`.
 #[derive(Clone, Debug)]
 pub struct Zone {
-    plan: Arc<Plan>,
-    roster: Arc<Roster>,
-    facts: Facts,
+    /// What is in force: `whole`, in which machines that a change has not reached keep their rows of `before`.
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) whole: Arc<Plan>,
+    /// The plan that a change comes from, while one is under way or is to be taken back.
+    before: Option<Arc<Plan>>,
+    /// A change reached more machines than `plan` knows.
+    pub(crate) is_stale: bool,
+    pub(crate) roster: Arc<Roster>,
+    pub(crate) facts: Facts,
     sightings: Sightings,
 }
 
@@ -25,10 +38,12 @@ pub struct Zone {
 pub struct Applied {
     /// Locations whose stored facts changed, in order and without repeats. Empty: the event need not be stored.
     pub changed: Vec<Location>,
+    /// Changes that went a step further, and must be stored; with which of their machines.
+    pub changes: Vec<(ChangeId, Vec<Location>)>,
     /// The View must be made anew.
     pub view_changed: bool,
     /// The event was not allowed and changed nothing; why, in words for who asked.
-    pub refused: Option<&'static str>,
+    pub refused: Option<Cow<'static, str>>,
     /// What is to be done, for which machine.
     pub actions: Vec<(Location, Action)>,
 }
@@ -44,10 +59,18 @@ impl Zone {
     /// The same where the plan's roster is there already.
     pub fn with_roster(plan: Arc<Plan>, roster: Arc<Roster>, facts: Facts) -> Self {
         let sightings = Sightings::of(&facts);
-        Self { plan, roster, facts, sightings }
+        let whole = Arc::clone(&plan);
+        Self { plan, whole, before: None, is_stale: false, roster, facts, sightings }
     }
 
-    /// The plan.
+    /// The same, where a change holds machines to the plan before.
+    pub fn held_to(mut self, before: Arc<Plan>) -> Self {
+        self.before = Some(before);
+        self.compose();
+        self
+    }
+
+    /// The plan in force: what each machine runs by.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
     }
@@ -62,11 +85,66 @@ impl Zone {
         &self.facts
     }
 
-    /// The same facts under another plan, whose roster this is; gives back those before it. Quick, since readers wait.
-    pub fn replan(&mut self, plan: Arc<Plan>, roster: Arc<Roster>) -> (Arc<Plan>, Arc<Roster>) {
+    /// The plan that was published last, which a change may not have brought to every machine yet.
+    pub fn whole(&self) -> &Arc<Plan> {
+        &self.whole
+    }
+
+    /// The same facts under another plan, whose roster this is; gives back those before it. Quick, since readers wait. `held`: a change
+    /// brings it to machines.
+    pub fn replan(
+        &mut self,
+        plan: Arc<Plan>,
+        roster: Arc<Roster>,
+        held: Option<Held>,
+    ) -> (Arc<Plan>, Arc<Roster>) {
         // Which ports are neighbours may have changed.
         self.sightings.mark_dirty();
-        (std::mem::replace(&mut self.plan, plan), std::mem::replace(&mut self.roster, roster))
+        self.is_stale = false;
+        self.whole = Arc::clone(&plan);
+        let in_force = match held {
+            Some(Held { change, before, plan }) => {
+                self.facts.step_change(change);
+                self.before = Some(before);
+                plan
+            }
+            None => {
+                self.before = None;
+                plan
+            }
+        };
+        (std::mem::replace(&mut self.plan, in_force), std::mem::replace(&mut self.roster, roster))
+    }
+
+    /// Takes changes as far as they go by themselves now; gives what happened, in order.
+    pub fn step_changes(&mut self, now: Time) -> Vec<(Event, Applied)> {
+        let mut done = Vec::new();
+        loop {
+            let events = change::next(self, now);
+            // What is refused here would be refused again.
+            let mut is_further = false;
+            for event in events {
+                let applied = self.apply(&event);
+                is_further |= applied.refused.is_none();
+                done.push((event, applied));
+            }
+            self.compose();
+            if !is_further {
+                return done;
+            }
+        }
+    }
+
+    /// Makes the plan in force anew, if a change reached machines since.
+    pub fn compose(&mut self) {
+        let held = change::holding(&self.facts, self.whole.generation).zip(self.before.as_ref());
+        self.plan = match held {
+            Some((change, before)) if change.held().next().is_some() => {
+                Arc::new(change::hold(&self.whole, before, change.held()))
+            }
+            _ => Arc::clone(&self.whole),
+        };
+        self.is_stale = false;
     }
 
     /// What another controller decided about a machine.
@@ -74,6 +152,12 @@ impl Zone {
         self.sightings.update(location, &machine);
         self.sightings.set_doubted(location, machine.miscabled.is_some());
         self.facts.machines.insert(location.clone(), machine);
+    }
+
+    /// A change went a step further, which another controller decided.
+    pub fn learn_change(&mut self, change: Change) {
+        self.facts.step_change(change);
+        self.compose();
     }
 
     /// What another controller decided about everything; gives back what was thought before. Who is connected is not among it.
@@ -86,25 +170,33 @@ impl Zone {
         }
         self.sightings = Sightings::of(&facts);
         self.sightings.mark_dirty();
-        std::mem::replace(&mut self.facts, facts)
+        let before = std::mem::replace(&mut self.facts, facts);
+        self.compose();
+        before
     }
 
     /// What an event does. An event for a place that the plan does not have does nothing.
     pub fn apply(&mut self, event: &Event) -> Applied {
-        let Some(device) = self.machine_at(&event.location) else { return Applied::default() };
-        let mut applied = Applied::default();
-        if let What::Operator { wish: Wish::Reinstall { .. }, .. } = &event.what
-            && !self.may_lose(device)
-        {
-            applied.refused = Some(
-                "too many machines of its role are out already: a reinstallation takes one more, and no more than one in ten may be",
-            );
+        if let What::Change { id, step } = &event.what {
+            let applied = change::apply(self, *id, step, event.at);
+            if self.is_stale && !matches!(step, model::event::ChangeStep::Take { .. }) {
+                self.compose();
+            }
             return applied;
         }
+        let Some(device) = self.machine_at(&event.location) else { return Applied::default() };
+        let mut applied = Applied::default();
+        let lease = match self.lease(device, event) {
+            Ok(lease) => lease,
+            Err(why) => {
+                applied.refused = Some(why.into());
+                return applied;
+            }
+        };
         if let What::Enrolled { tpm: Some(tpm), .. } = &event.what
             && self.home_of_tpm(&tpm.ek_sha256).is_some_and(|home| *home != event.location)
         {
-            applied.refused = Some("its TPM is another machine's");
+            applied.refused = Some("its TPM is another machine's".into());
             return applied;
         }
         if let What::Operator { wish: Wish::Accept, .. } = &event.what {
@@ -123,7 +215,11 @@ impl Zone {
         let step = {
             let machine = self.facts.machines.entry(event.location.clone());
             let machine = machine.or_insert_with(|| machine::expected(event.at));
-            let step = machine::step(&self.plan, &self.roster, device, machine, event, is_anothers);
+            let mut step = machine::step(&self.plan, &self.roster, device, machine, event, is_anothers);
+            if let Some(lease) = lease.filter(|_| step.refused.is_none()) {
+                machine.lease = Some(lease);
+                step.changed = true;
+            }
             self.sightings.update(&event.location, machine);
             step
         };
@@ -137,31 +233,37 @@ impl Zone {
         validate::boots(self.plan.design.devices[device.index()].kind).then_some(device)
     }
 
-    /// Whether a machine may be taken out on purpose: of its role, no more than one in ten, and at least one, may be other
-    /// than ready. The broken ones count, and the machine itself does not if it is broken anyway.
-    fn may_lose(&self, device: DeviceId) -> bool {
-        let device = &self.plan.design.devices[device.index()];
-        let own = self.facts.machines.get(&device.location);
-        if own.is_none_or(|machine| machine.state != State::Ready) {
-            return true;
+    /// The lease that an event takes, if it takes one.
+    ///
+    /// # Errors
+    /// Why it is not to be had.
+    fn lease(&self, device: DeviceId, event: &Event) -> Result<Option<Lease>, String> {
+        let now = event.at;
+        let (holder, reason, deadline, is_kept) = match &event.what {
+            What::Leased { holder, reason, deadline } => (holder.clone(), reason.clone(), *deadline, true),
+            What::Operator { by, wish, beyond_budget } => {
+                let (reason, is_kept) = match wish {
+                    Wish::Reinstall { .. } => ("to install it anew", true),
+                    Wish::Upgrade { .. } => ("to upgrade it", true),
+                    // Their states say who has it.
+                    Wish::Drain { .. } => ("to drain it", false),
+                    Wish::Maintain { .. } => ("to maintain it", false),
+                    _ => return Ok(None),
+                };
+                let holder = Holder::Operator { by: by.clone() };
+                if !beyond_budget {
+                    Budgets::of(self).may_take(device, &holder)?;
+                }
+                (holder, reason.to_owned(), now + OPERATORS_LEASE, is_kept)
+            }
+            _ => return Ok(None),
+        };
+        if let What::Leased { .. } = &event.what {
+            Budgets::of(self).may_take(device, &holder)?;
         }
-        let (members, out) = self.out_of(device.role);
-        out - usize::from(self.is_out(&device.location)) < (members / 10).max(1)
-    }
-
-    /// How many machines have a role, and how many of them are out: not ready, or about to be installed anew.
-    pub(crate) fn out_of(&self, role: Option<RoleId>) -> (usize, usize) {
-        let devices = self.plan.design.devices.iter();
-        let members = devices.filter(|device| device.role == role && validate::boots(device.kind));
-        members.fold((0, 0), |(all, out), device| (all + 1, out + usize::from(self.is_out(&device.location))))
-    }
-
-    fn is_out(&self, location: &Location) -> bool {
-        let Some(machine) = self.facts.machines.get(location) else { return true };
-        let is_going = machine.armed.is_some_and(|armed| {
-            armed.purpose == Purpose::Install && armed.generation == self.plan.generation
-        });
-        is_going || machine.state != State::Ready
+        let location = &self.plan.design.devices[device.index()].location;
+        let key_sha256 = self.facts.machines.get(location).and_then(|machine| machine.key_sha256);
+        Ok(is_kept.then_some(Lease { holder, reason, since: now, deadline, key_sha256, restarts: false }))
     }
 
     /// An address is where it was seen last.
@@ -219,7 +321,9 @@ impl Applied {
             self.changed.push(location.clone());
         }
         self.view_changed |= step.view_changed;
-        self.refused = self.refused.or(step.refused);
+        if self.refused.is_none() {
+            self.refused = step.refused;
+        }
         self.actions.extend(step.actions.into_iter().map(|action| (location.clone(), action)));
     }
 }

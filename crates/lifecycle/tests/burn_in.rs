@@ -123,7 +123,7 @@ impl Told {
     }
 
     fn wish(&mut self, unit: u8, wish: Wish) -> bool {
-        self.tell(unit, What::Operator { by: "op".into(), wish })
+        self.tell(unit, What::Operator { by: "op".into(), wish, beyond_budget: false })
     }
 
     fn machine(&self, unit: u8) -> &Machine {
@@ -326,7 +326,7 @@ fn an_operator_or_another_plan_calls_it_off() {
     told.reports(1, found());
     assert!(told.order(1).is_some_and(|order| order.due > old.due));
     let other = plan(&ZONE.replace("  burn_in = { cpu = \"10m\", memory = \"10m\" }\n", ""));
-    told.zone.replan(Arc::clone(&other), Arc::new(Roster::of(&other)));
+    told.zone.replan(Arc::clone(&other), Arc::new(Roster::of(&other)), None);
     assert_eq!(told.order(1), None);
     told.tell(1, What::Checked { results: Vec::new() });
     assert_eq!(told.machine(1).state.name(), "ready");
@@ -338,7 +338,7 @@ fn a_part_that_the_role_asks_for_since_is_not_passed() {
     told.boots(1, None, found());
     let order = told.order(1).expect("an order");
     let more = plan(&ZONE.replace("memory = \"10m\"", "memory = \"10m\", disk = \"1h\""));
-    told.zone.replan(Arc::clone(&more), Arc::new(Roster::of(&more)));
+    told.zone.replan(Arc::clone(&more), Arc::new(Roster::of(&more)), None);
     let parts =
         order.parts.parts().map(|(part, _)| PartOutcome { part, passed: true, sentence: "right".into() });
     told.tell(1, What::BurntIn { outcome: Outcome { order, parts: parts.collect() } });

@@ -99,12 +99,17 @@ impl Told {
         self.now = Time(self.now.0 + 1_000);
         let applied = self.zone.apply(&Event { at: self.now, location: Self::at(unit), what });
         let tells = applied.actions.iter().any(|(_, action)| *action == Action::TellAgent);
-        (applied.refused, tells)
+        let refused: Option<&'static str> = applied.refused.map(|why| &*String::leak(why.into_owned()));
+        (refused, tells)
     }
 
     fn wish(&mut self, unit: u8, wish: fn(Generation, Time) -> Wish) -> Option<&'static str> {
         let until = Time(self.now.0 + 3_600_000);
-        self.tell(unit, What::Operator { by: "op".into(), wish: wish(Generation(3), until) }).0
+        self.tell(
+            unit,
+            What::Operator { by: "op".into(), wish: wish(Generation(3), until), beyond_budget: false },
+        )
+        .0
     }
 
     fn machine(&self, unit: u8) -> &Machine {
@@ -374,7 +379,7 @@ impl Told {
     /// An hour's allowance to install it anew.
     fn again(&mut self, unit: u8, bmc: ByBmc) {
         let wish = Wish::Reinstall { generation: Generation(3), until: Time(self.now.0 + 60 * MINUTE), bmc };
-        assert_eq!(self.tell(unit, What::Operator { by: "op".into(), wish }).0, None);
+        assert_eq!(self.tell(unit, What::Operator { by: "op".into(), wish, beyond_budget: false }).0, None);
     }
 
     fn first(&mut self, unit: u8) {
@@ -502,10 +507,16 @@ fn without_its_bmc_a_machine_waits_for_a_person_and_says_for_what() {
         assert_eq!(told.waits(1), format!("somebody to start it from the network: {words}"));
     }
     let by = || "op".to_owned();
-    told.tell(1, What::Operator { by: by(), wish: Wish::Retire { reason: "old".into() } });
+    told.tell(
+        1,
+        What::Operator { by: by(), wish: Wish::Retire { reason: "old".into() }, beyond_budget: false },
+    );
     assert_eq!((told.machine(1).start.as_ref(), told.waits(1)), (None, String::new()));
     told.again(2, ByBmc::Allowed);
-    told.tell(2, What::Operator { by: by(), wish: Wish::Maintain { reason: "a fan".into() } });
+    told.tell(
+        2,
+        What::Operator { by: by(), wish: Wish::Maintain { reason: "a fan".into() }, beyond_budget: false },
+    );
     assert_eq!(told.due_in(30 * MINUTE), vec![], "hands off");
 }
 

@@ -405,7 +405,8 @@ fn a_machine_that_is_to_stay_where_it_is_is_accepted() {
     told.becomes_ready(1, 1);
     told.asks(2, "eno1", mac(1, 1), uuid(1), Stage::UefiPxe);
     assert_eq!(told.doubt(2), Some(Code::Miscabled));
-    let applied = told.tell(2, What::Operator { by: "root".to_owned(), wish: Wish::Accept });
+    let applied =
+        told.tell(2, What::Operator { by: "root".to_owned(), wish: Wish::Accept, beyond_budget: false });
     assert!(applied.view_changed && applied.changed.contains(&Told::location(1)), "{applied:?}");
     assert_eq!((told.doubt(1), told.doubt(2)), (None, None));
     assert_eq!(told.zone.facts().machines[&Told::location(1)].accepted.get("eno1"), None);
@@ -422,7 +423,7 @@ fn a_conflict_is_kept_until_somebody_says_it_is_over() {
         "{}",
         told.why("p01/r1/u01")
     );
-    told.tell(1, What::Operator { by: "root".to_owned(), wish: Wish::Return });
+    told.tell(1, What::Operator { by: "root".to_owned(), wish: Wish::Return, beyond_budget: false });
     assert_eq!(told.machine(1).conflicts.len(), 0);
 }
 
@@ -431,7 +432,7 @@ fn a_retired_machine_is_left_alone() {
     let mut told = pocket();
     told.becomes_ready(1, 1);
     let wish = Wish::Retire { reason: "sold".to_owned() };
-    assert!(told.tell(1, What::Operator { by: "root".to_owned(), wish }).view_changed);
+    assert!(told.tell(1, What::Operator { by: "root".to_owned(), wish, beyond_budget: false }).view_changed);
     told.boots(1, 1);
     assert_eq!(told.state(1), "retired");
     let until = told.now + Duration::from_secs(900);
@@ -440,7 +441,7 @@ fn a_retired_machine_is_left_alone() {
             .refused
             .is_some()
     );
-    told.tell(1, What::Operator { by: "root".to_owned(), wish: Wish::Return });
+    told.tell(1, What::Operator { by: "root".to_owned(), wish: Wish::Return, beyond_budget: false });
     assert_eq!(told.state(1), "validating", "its agent is still connected");
 }
 
@@ -527,11 +528,20 @@ mod properties {
                 unit,
                 if connected { What::Connected { running: None, burns_in: false } } else { What::Lost },
             ),
-            Happens::Accept(unit) => told.tell(unit, What::Operator { by: by(), wish: Wish::Accept }),
-            Happens::Retire(unit) => {
-                told.tell(unit, What::Operator { by: by(), wish: Wish::Retire { reason: "sold".to_owned() } })
+            Happens::Accept(unit) => {
+                told.tell(unit, What::Operator { by: by(), wish: Wish::Accept, beyond_budget: false })
             }
-            Happens::Return(unit) => told.tell(unit, What::Operator { by: by(), wish: Wish::Return }),
+            Happens::Retire(unit) => told.tell(
+                unit,
+                What::Operator {
+                    by: by(),
+                    wish: Wish::Retire { reason: "sold".to_owned() },
+                    beyond_budget: false,
+                },
+            ),
+            Happens::Return(unit) => {
+                told.tell(unit, What::Operator { by: by(), wish: Wish::Return, beyond_budget: false })
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 //! that is the Plan.
 
 use crate::burn_in::BurnIn;
+use crate::change::Policy;
 use crate::finding::{File, Source};
 use crate::ids::{DeviceId, ImageId, LayoutId, ModelId, NetworkId, OsId, PodId, PortIndex, RackId, RoleId};
 use crate::install::{Raid, Volume};
@@ -32,6 +33,10 @@ pub struct Design {
     pub layouts: Vec<Layout>,
     /// Roles.
     pub roles: Vec<Role>,
+    /// How many machines may be out of service at a time.
+    pub budgets: Vec<Budget>,
+    /// How changes go about it.
+    pub rollout: Policy,
     /// DNS views by client network.
     pub dns_views: Vec<DnsView>,
     /// Pods.
@@ -400,6 +405,45 @@ pub struct Role {
     /// Where the block stands.
     #[serde(skip)]
     pub source: Source,
+}
+
+/// A `budget` block: how many machines that do one job may be out of service at a time, broken ones included. A role that no budget
+/// names has one of its own: one in ten.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Budget {
+    /// The label of the block.
+    pub name: String,
+    /// Whose machines count.
+    pub roles: Vec<RoleId>,
+    /// How many of them in the zone.
+    pub may_miss: Share,
+    /// How many of those in one pod; `None`: as many as in the zone.
+    pub per_pod: Option<Share>,
+    /// How many of those in one rack.
+    pub per_rack: Option<Share>,
+    /// Where the block stands.
+    #[serde(skip)]
+    pub source: Source,
+}
+
+/// So many, or so many in a hundred.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Share {
+    /// This many; none is allowed, and means never.
+    Count(u32),
+    /// This many in a hundred, rounded down, and at least one.
+    Percent(u8),
+}
+
+impl Share {
+    /// Of so many.
+    pub fn of(self, members: usize) -> usize {
+        match self {
+            Self::Count(count) => count as usize,
+            Self::Percent(percent) => (members * usize::from(percent) / 100).max(1),
+        }
+    }
 }
 
 /// How machines prove that they are themselves. What is stronger asks for what is weaker, too.

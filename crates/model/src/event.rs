@@ -1,8 +1,9 @@
 //! What happened: the one input of a machine's life, and what the store keeps of it.
 
 use crate::burn_in;
+use crate::change::{Change, Holder, Outcome};
 use crate::facts::{Attested, ByBmc, CheckResult, DhcpServer, Hardware, Stage};
-use crate::ids::Generation;
+use crate::ids::{ChangeId, Generation};
 use crate::install::{Progress, Running, Slot};
 use crate::location::Location;
 use crate::mac::Mac;
@@ -159,6 +160,9 @@ pub enum What {
         by: String,
         /// What.
         wish: Wish,
+        /// Whether the budgets allow it does not matter.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        beyond_budget: bool,
     },
     /// Something was asked of its BMC, which changes nothing that is known of the machine by itself.
     Bmc {
@@ -172,8 +176,90 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         start: Option<Started>,
     },
+    /// A change, at the zone's own location: it goes a step further.
+    Change {
+        /// Which.
+        id: ChangeId,
+        /// How.
+        step: ChangeStep,
+    },
+    /// Its lease is taken: by its own system, which is about to restart it.
+    Leased {
+        /// Who asks.
+        holder: Holder,
+        /// Why.
+        reason: String,
+        /// When it should be back.
+        deadline: Time,
+    },
+    /// Its lease is given back by who holds it.
+    Released {
+        /// Who.
+        holder: Holder,
+    },
     /// Time passed; overdue waits are looked at. Not stored.
     Tick,
+}
+
+/// What a machine of a change is found to be.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "found")]
+pub enum Settled {
+    /// Back, and right.
+    Right,
+    /// Not right, by the change's doing as far as can be told.
+    Wrong {
+        /// Why.
+        why: String,
+    },
+    /// Not in service, for reasons of its own.
+    Absent,
+}
+
+/// A step of a change.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "step")]
+pub enum ChangeStep {
+    /// It begins, without a plan of its own.
+    Begin {
+        /// The change, before anything is done.
+        change: Box<Change>,
+    },
+    /// The turn of a machine has come.
+    Take {
+        /// Which.
+        machine: Location,
+    },
+    /// A machine is where it should be, or is not.
+    Settle {
+        /// Which.
+        machine: Location,
+        /// What it is.
+        found: Settled,
+    },
+    /// The machines of the wave are over with; it is watched from here on.
+    Bake,
+    /// The next wave begins.
+    Widen,
+    /// It does nothing new until it is resumed.
+    Pause {
+        /// Who asks.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// It goes on.
+    Resume {
+        /// Who asks.
+        by: String,
+    },
+    /// It is over.
+    End {
+        /// How.
+        how: Outcome,
+        /// Why, with the evidence.
+        sentence: String,
+    },
 }
 
 /// How far a BMC is that is asked to start its machine.

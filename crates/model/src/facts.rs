@@ -1,7 +1,8 @@
 //! What was observed of each machine. `lifecycle::step` is the only thing that changes it.
 
 use crate::burn_in;
-use crate::ids::Generation;
+use crate::change::{CHANGES_MAX, Change, Lease};
+use crate::ids::{ChangeId, Generation};
 use crate::install::{Progress, Running, Slot};
 use crate::location::Location;
 use crate::mac::Mac;
@@ -10,11 +11,29 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// Everything observed. A machine that is not here has not been seen.
+/// Everything observed, and what is under way. A machine that is not here has not been seen.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Facts {
     /// By location.
     pub machines: BTreeMap<Location, Machine>,
+    /// Changes: those under way, and the newest that are over.
+    #[serde(default)]
+    pub changes: BTreeMap<ChangeId, Change>,
+}
+
+impl Facts {
+    /// A change went a step further: it is this now, with those of its machines that are other than before.
+    pub fn step_change(&mut self, change: Change) {
+        let machines = self.changes.remove(&change.id).map(|before| before.machines).unwrap_or_default();
+        let mut stepped = Change { machines, ..change.head() };
+        stepped.machines.extend(change.machines);
+        self.changes.insert(stepped.id, stepped);
+        while self.changes.len() > CHANGES_MAX {
+            let over = self.changes.iter().find(|(_, change)| !change.is_under_way()).map(|(id, _)| *id);
+            let Some(over) = over else { return };
+            self.changes.remove(&over);
+        }
+    }
 }
 
 /// What is known of one machine; by default, nothing yet.
@@ -74,9 +93,15 @@ pub struct Machine {
     /// An image that could not be written, or that fell back. It is not tried again before somebody asks.
     #[serde(default)]
     pub rejected: Option<Rejected>,
+    /// How often in a row its firmware began anew where its kernel had been started, and its agent never came.
+    #[serde(default)]
+    pub boots_in_vain: u32,
     /// How it was tried out under load.
     #[serde(default)]
     pub burn_in: burn_in::State,
+    /// Who may take it out of service on purpose, and has it.
+    #[serde(default)]
+    pub lease: Option<Lease>,
     /// Addresses that it, or somebody on its port, declined: somebody else uses them.
     pub conflicts: BTreeMap<IpAddr, Conflict>,
     /// DHCP servers that its agent last heard and that are not the zone's.

@@ -65,3 +65,14 @@ impl std::fmt::Display for Generation {
         write!(f, "#{}", self.0)
     }
 }
+
+/// The number of a change.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ChangeId(pub u64);
+
+impl std::fmt::Display for ChangeId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "change {}", self.0)
+    }
+}

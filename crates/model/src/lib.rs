@@ -15,6 +15,7 @@
 //! | `roster`    | who is who in a plan: by location, by name, by address                     |
 //! | `quick`     | the hash of a plan's tables                                               |
 //! | `facts`     | what was observed of each machine                                         |
+//! | `change`    | a change under way: waves, what became of each machine, leases             |
 //! | `burn_in`   | how a machine is tried out under load                                      |
 //! | `install`   | how a system is written to disks                                          |
 //! | `event`     | what happened, as it is stored and as it drives the machines' life         |
@@ -24,6 +25,7 @@
 //! | `finding`   | what is wrong with a design, in words, at a place in a file               |
 
 pub mod burn_in;
+pub mod change;
 pub mod design;
 pub mod event;
 pub mod facts;
@@ -40,11 +42,12 @@ pub mod size;
 pub mod time;
 pub mod view;
 
+pub use change::Change;
 pub use design::Design;
 pub use event::Event;
 pub use facts::Facts;
 pub use finding::{Code, Finding, Severity, Source};
-pub use ids::{DeviceId, Generation, InterfaceId, PortIndex};
+pub use ids::{ChangeId, DeviceId, Generation, InterfaceId, PortIndex};
 pub use location::Location;
 pub use mac::Mac;
 pub use plan::Plan;

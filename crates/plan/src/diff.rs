@@ -5,6 +5,7 @@
 //! documents, empty where nothing changes. It says what would be, never whether it may: that is for findings.
 
 mod devices;
+mod effects;
 mod groups;
 
 use crate::dns::{Record, RecordKind};
@@ -18,6 +19,7 @@ use std::borrow::Cow;
 use std::hash::Hash;
 use std::net::IpAddr;
 
+pub use effects::effects;
 pub use groups::{Group, groups};
 
 /// The difference of two plans.

@@ -186,6 +186,7 @@ mod tests {
         let elsewhere = ["a", "lab1/p01/r1/u02a", "z"].map(Location::new);
         let facts = Facts {
             machines: elsewhere.into_iter().chain([last.clone()]).map(|place| (place, retired())).collect(),
+            ..Facts::default()
         };
         let view = view(&plan, &facts, &Arc::new(Site::default()));
         for (device, boot) in plan.design.devices.iter().zip(&view.boot.boots) {

@@ -168,11 +168,12 @@ impl Controller {
         let is_current = view.generation == zone.plan().generation;
         let found = device.zip(machine);
         let burn_in = found.and_then(|(device, machine)| order::burn_in(zone.plan(), device, machine));
+        let restart = machine.and_then(order::restart);
         Situation {
             plan: Arc::clone(zone.plan()),
             device,
             machine: machine.cloned(),
-            order: burn_in.or_else(|| {
+            order: restart.or(burn_in).or_else(|| {
                 let (device, machine) = found.filter(|_| is_current)?;
                 order::frame(&view, device, machine, crate::clock::now())
             }),

@@ -14,12 +14,14 @@
 //! | `why`      | `/v1/why`, `/v1/refusals`                                      |
 //! | `events`   | `/v1/events`                                                   |
 //! | `metrics`  | `/metrics`                                                     |
+//! | `changes`  | `/v1/plans`, `/v1/apply`, `/v1/rollback`, `/v1/changes`, `/v1/restart`, `/v1/budgets` |
 //! | `reload`   | `/v1/reload`                                                   |
 //! | `people`   | `/v1/accounts`, `/v1/audit`                                    |
 //! | `words`    | events and findings in words                                   |
 
 mod authority;
 mod bmc;
+mod changes;
 mod events;
 pub(crate) mod machines;
 mod metrics;
@@ -118,6 +120,17 @@ impl Api {
         people::accounts,
         people::account,
         people::audit,
+        changes::plans,
+        changes::plan,
+        changes::diff,
+        changes::origins,
+        changes::apply,
+        changes::rollback,
+        changes::changes,
+        changes::change,
+        changes::wish,
+        changes::restart,
+        changes::budgets,
         metrics::metrics,
         openapi,
     )
@@ -141,6 +154,16 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/reload", post(reload::reload)),
         ("/v1/accounts", get(people::accounts).post(people::account)),
         ("/v1/audit", get(people::audit)),
+        ("/v1/plans", get(changes::plans)),
+        ("/v1/plans/{generation}", get(changes::plan)),
+        ("/v1/plans/{from}/to/{to}", get(changes::diff)),
+        ("/v1/origins", get(changes::origins)),
+        ("/v1/apply", post(changes::apply)),
+        ("/v1/rollback", post(changes::rollback)),
+        ("/v1/changes", get(changes::changes)),
+        ("/v1/changes/{id}", get(changes::change).post(changes::wish)),
+        ("/v1/restart", post(changes::restart)),
+        ("/v1/budgets", get(changes::budgets)),
         ("/metrics", get(metrics::metrics)),
         ("/openapi.json", get(openapi)),
     ]

@@ -17,14 +17,18 @@ use crate::controller::{Controller, News};
 use crate::counters::Phase;
 use crate::inbox::Queue;
 use crate::sharing::Sharing;
+use lifecycle::change::Held;
 use lifecycle::machine::Action;
-use model::event::What;
+use lifecycle::{Applied, Zone};
+use model::change::{Effect, Kind};
+use model::event::{ChangeStep, What};
 use model::view::Site;
-use model::{Event, Generation, Location, Plan, Roster, Time, View};
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use model::{Change, ChangeId, Event, Facts, Generation, Location, Plan, Roster, Time, View};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
-use store::{Publication, PublishError, Record, Store};
+use store::{Publication, PublishError, Record, Stepped, Store};
 use tokio::sync::oneshot;
 
 /// Events that are stored together.
@@ -35,6 +39,8 @@ const VIEW_GAP: Duration = Duration::from_millis(75);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often a view that was replaced, but is still held by somebody, is looked at again.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How often a change is looked at, besides whenever something happens.
+const STEP_EVERY: Duration = Duration::from_millis(250);
 /// History that is kept in memory while the store fails; beyond it the oldest is lost, the facts never are.
 const UNSAVED_MAX: usize = 16_384;
 /// Sightings of one machine that are looked at in a burst, and then each second. A machine with a dozen interfaces
@@ -66,11 +72,19 @@ pub(crate) struct Proposal {
     pub(crate) reason: String,
     pub(crate) files: Vec<(String, Arc<str>)>,
     pub(crate) digest: String,
+    pub(crate) commit: Option<String>,
     /// The boot files and addresses, where they changed with it.
     pub(crate) site: Option<Arc<Site>>,
+    /// What it does to machines.
+    pub(crate) effects: Effects,
+    /// The change that it takes back.
+    pub(crate) undoes: Option<ChangeId>,
     /// When its design was heard of.
     pub(crate) began: Instant,
 }
+
+/// What a plan does to machines that run by the one before.
+pub(crate) type Effects = BTreeMap<Location, (Effect, String)>;
 
 struct Keeper {
     controller: Arc<Controller>,
@@ -80,6 +94,8 @@ struct Keeper {
     records: VecDeque<Record>,
     /// Machines whose stored form is older than the facts.
     machines: BTreeSet<Location>,
+    /// Changes whose stored form is older than the facts.
+    changes: BTreeMap<ChangeId, BTreeSet<Location>>,
     /// Who waits for the store.
     waiting: Vec<oneshot::Sender<Verdict>>,
     damped: HashMap<Location, Bucket>,
@@ -100,6 +116,7 @@ pub(crate) fn run(controller: Arc<Controller>, store: Store, site: Arc<Site>, qu
         site,
         records: VecDeque::new(),
         machines: BTreeSet::new(),
+        changes: BTreeMap::new(),
         waiting: Vec::new(),
         damped: HashMap::new(),
         view_is_old: false,
@@ -121,6 +138,9 @@ pub(crate) fn run(controller: Arc<Controller>, store: Store, site: Arc<Site>, qu
             stop |= message.is_some_and(|message| keeper.take(message));
         }
         keeper.save(stop);
+        if !stop {
+            keeper.step_changes();
+        }
         keeper.show(stop);
         if stop {
             keeper.store.resign();
@@ -136,7 +156,8 @@ impl Keeper {
         let retry = self.store_failed.map(|at| RETRY_AFTER.saturating_sub(at.elapsed()));
         let sweep = self.controller.view.sweep().then_some(SWEEP_EVERY);
         let look = self.store.is_shared().then(|| self.sharing.patience());
-        view.into_iter().chain(retry).chain(sweep).chain(look).min()
+        let step = self.is_changing().then_some(STEP_EVERY);
+        view.into_iter().chain(retry).chain(sweep).chain(look).chain(step).min()
     }
 
     /// Takes all that was heard until now.
@@ -167,7 +188,7 @@ impl Keeper {
                     return false;
                 }
                 match self.apply(event) {
-                    Some(why) => drop(asker.send(Verdict::Refused(why.to_owned()))),
+                    Some(why) => drop(asker.send(Verdict::Refused(why.into_owned()))),
                     None => self.waiting.push(asker),
                 }
             }
@@ -199,27 +220,81 @@ impl Keeper {
     }
 
     /// Applies an event; gives why it was refused.
-    fn apply(&mut self, event: Event) -> Option<&'static str> {
+    fn apply(&mut self, event: Event) -> Option<Cow<'static, str>> {
         let (mut applied, state) = {
             let mut zone = self.controller.zone.write().unwrap_or_else(PoisonError::into_inner);
             let applied = zone.apply(&event);
             let machine = zone.facts().machines.get(&event.location);
             (applied, machine.map_or("expected", |machine| machine.state.name()))
         };
+        let (actions, refused) = (std::mem::take(&mut applied.actions), applied.refused.take());
+        self.record(event, state, applied);
+        // With several controllers it is said when it is stored.
+        if self.store.is_shared() {
+            self.act_later(actions)
+        } else {
+            self.say_to_agents(actions)
+        }
+        refused
+    }
+
+    /// Keeps what an event changed until it is stored.
+    fn record(&mut self, event: Event, state: &'static str, applied: Applied) {
         self.view_is_old |= applied.view_changed;
-        let now = if self.store.is_shared() { Vec::new() } else { std::mem::take(&mut applied.actions) };
-        self.act_later(applied.actions);
-        for (location, action) in now {
+        if applied.changed.is_empty() && applied.changes.is_empty() {
+            return;
+        }
+        if self.records.len() >= UNSAVED_MAX {
+            self.records.pop_front();
+        }
+        let state = if matches!(event.what, What::Change { .. }) { "change" } else { state };
+        self.records.push_back(Record { event, state });
+        self.machines.extend(applied.changed);
+        for (id, machines) in applied.changes {
+            self.changes.entry(id).or_default().extend(machines);
+        }
+    }
+
+    fn say_to_agents(&self, actions: Vec<(Location, Action)>) {
+        for (location, action) in actions {
             self.controller.push(&location, following::push(action));
         }
-        if !applied.changed.is_empty() {
-            if self.records.len() >= UNSAVED_MAX {
-                self.records.pop_front();
-            }
-            self.records.push_back(Record { event, state });
-            self.machines.extend(applied.changed);
+    }
+
+    fn is_changing(&self) -> bool {
+        self.controller.zone().facts().changes.values().any(Change::is_under_way)
+    }
+
+    /// Takes changes as far as they go now. What a change does to a machine is on the disk before the machine, or anybody, can hear of it:
+    /// the facts are not to be seen meanwhile. So whoever ends this process between any two steps has each done once.
+    fn step_changes(&mut self) {
+        // What cannot be stored is not begun.
+        if self.store_failed.is_some() || !self.is_deciding() || !self.is_changing() {
+            return;
         }
-        applied.refused
+        let controller = Arc::clone(&self.controller);
+        let mut actions = Vec::new();
+        let mut zone = controller.zone.write().unwrap_or_else(PoisonError::into_inner);
+        let mut sentences = Vec::new();
+        for (event, mut applied) in zone.step_changes(clock::now()) {
+            if applied.refused.is_some() {
+                continue;
+            }
+            actions.append(&mut applied.actions);
+            if let What::Change { id, step: ChangeStep::End { how, sentence } } = &event.what {
+                sentences.push(format!("{id} is {}: {sentence}", lifecycle::change::outcome(*how)));
+            }
+            self.record(event, "change", applied);
+        }
+        if self.store.is_shared() {
+            self.act_later(actions);
+            self.write_shared(&zone);
+        } else {
+            self.write(&zone);
+            self.say_to_agents(actions);
+        }
+        drop(zone);
+        sentences.iter().for_each(|sentence| self.controller.say(sentence));
     }
 
     /// Whether a sighting is one of a flood from one port.
@@ -244,14 +319,47 @@ impl Keeper {
         if !self.is_deciding() {
             return Err(self.not_leading());
         }
-        let Proposal { mut plan, parent, author, reason, files, digest, site, began } = proposal;
+        let Proposal {
+            mut plan,
+            parent,
+            author,
+            reason,
+            files,
+            digest,
+            commit,
+            site,
+            effects,
+            undoes,
+            began,
+        } = proposal;
         let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), &**text)).collect();
         let at = clock::now();
-        let publication =
-            Publication { parent, author: &author, reason: &reason, at, files: &files, digest: &digest };
         // What the store numbers it, or else refuses it.
         plan.generation = Generation(parent.0 + 1);
         let plan = Arc::new(plan);
+        let held = {
+            let zone = self.controller.zone();
+            let touched = match undoes.and_then(|id| zone.facts().changes.get(&id)) {
+                Some(undone) => lifecycle::change::reached(undone, effects),
+                None => lifecycle::change::touched(zone.facts(), effects),
+            };
+            (!touched.is_empty()).then(|| {
+                let kind = Kind::Plan { from: parent, to: plan.generation, undoes };
+                let change = lifecycle::change::begin(&zone, kind, touched, &author, &reason, at);
+                Held::new(&plan, Arc::clone(zone.whole()), change)
+            })
+        };
+        let publication = Publication {
+            parent,
+            author: &author,
+            reason: &reason,
+            at,
+            files: &files,
+            digest: &digest,
+            commit: commit.as_deref(),
+            change: held.as_ref().map(|held| &held.change),
+        };
+        let in_force = held.as_ref().map_or(&plan, |held| &held.plan);
         let site = site.unwrap_or_else(|| Arc::clone(&self.site));
         let showing = Instant::now();
         let store = &mut self.store;
@@ -262,7 +370,7 @@ impl Keeper {
             });
             let view = {
                 let zone = self.controller.zone();
-                plan::view::succeed(&self.controller.view.load(), &plan, zone.facts(), &site)
+                plan::view::succeed(&self.controller.view.load(), in_force, zone.facts(), &site)
             };
             (storing.join().unwrap_or_else(|bug| std::panic::resume_unwind(bug)), view)
         });
@@ -286,15 +394,21 @@ impl Keeper {
         }
         // After the packets, people: nobody is told of the plan before both have it.
         let roster = Arc::new(Roster::of(&plan));
-        self.put_under(plan, roster, generation);
+        self.put_under(plan, roster, held, generation);
         Ok(generation)
     }
 
     /// Puts the facts under a plan whose view is shown already.
-    fn put_under(&mut self, plan: Arc<Plan>, roster: Arc<Roster>, generation: Generation) {
+    fn put_under(
+        &mut self,
+        plan: Arc<Plan>,
+        roster: Arc<Roster>,
+        held: Option<Held>,
+        generation: Generation,
+    ) {
         let before = {
             let mut zone = self.controller.zone.write().unwrap_or_else(PoisonError::into_inner);
-            let before = zone.replan(plan, roster);
+            let before = zone.replan(plan, roster, held);
             self.controller.told.forget();
             self.damped.retain(|location, _| zone.roster().device_at(location).is_some());
             before
@@ -310,35 +424,39 @@ impl Keeper {
             return self.save_shared();
         }
         let due = self.store_failed.is_none_or(|at| at.elapsed() >= RETRY_AFTER);
-        let unsaved = !self.records.is_empty() || !self.machines.is_empty();
+        let unsaved = !self.records.is_empty() || !self.machines.is_empty() || !self.changes.is_empty();
         if unsaved && (due || now) {
-            let outcome = {
-                let zone = self.controller.zone();
-                let machines = &zone.facts().machines;
-                let changed = self.machines.iter().filter_map(|location| machines.get_key_value(location));
-                self.store.append(self.records.make_contiguous(), changed)
-            };
-            match outcome {
-                Ok(seq) => {
-                    self.controller.counters.events_stored.add(self.records.len() as u64);
-                    self.records.clear();
-                    self.machines.clear();
-                    if self.store_failed.take().is_some() {
-                        self.controller.set_store_trouble(None);
-                    }
-                    self.controller.news.send_modify(|news| news.seq = seq);
-                }
-                Err(failure) => {
-                    self.controller.counters.store_failures.one();
-                    self.store_failed = Some(Instant::now());
-                    self.controller.set_store_trouble(Some(failure.to_string()));
-                }
-            }
+            let controller = Arc::clone(&self.controller);
+            self.write(&controller.zone());
         }
         for asker in self.waiting.drain(..) {
             // Dropped unsaid, it means "not stored".
             if self.store_failed.is_none() {
                 let _ = asker.send(Verdict::Stored);
+            }
+        }
+    }
+
+    fn write(&mut self, zone: &Zone) {
+        let Facts { machines, changes } = zone.facts();
+        let changed = self.machines.iter().filter_map(|location| machines.get_key_value(location));
+        let stepped = |(id, machines)| Some(Stepped { change: changes.get(id)?, machines });
+        let changes = self.changes.iter().filter_map(stepped);
+        match self.store.append(self.records.make_contiguous(), changed, changes) {
+            Ok(seq) => {
+                self.controller.counters.events_stored.add(self.records.len() as u64);
+                self.records.clear();
+                self.machines.clear();
+                self.changes.clear();
+                if self.store_failed.take().is_some() {
+                    self.controller.set_store_trouble(None);
+                }
+                self.controller.news.send_modify(|news| news.seq = seq);
+            }
+            Err(failure) => {
+                self.controller.counters.store_failures.one();
+                self.store_failed = Some(Instant::now());
+                self.controller.set_store_trouble(Some(failure.to_string()));
             }
         }
     }

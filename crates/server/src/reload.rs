@@ -8,15 +8,17 @@ mod notices;
 mod watch;
 
 use crate::clock;
+use crate::commit;
 use crate::controller::Controller;
 use crate::counters::Phase;
 use crate::files::{ReadError, read_design};
-use crate::keeper::{Message, Proposal};
+use crate::keeper::{Effects, Message, Proposal};
 use crate::site::{self, Gatherer};
+use lifecycle::Zone;
 use model::design::DeviceKind;
 use model::finding::{Code, Files, Severity};
 use model::view::Site;
-use model::{Finding, Generation, Plan};
+use model::{Change, ChangeId, Finding, Generation, Plan};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
@@ -35,6 +37,18 @@ pub struct Words {
     pub remove: u32,
 }
 
+/// Why a design is to become current, and what that may do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Intent<'a> {
+    pub(crate) author: &'a str,
+    pub(crate) reason: &'a str,
+    pub(crate) words: Words,
+    /// Machines in service may be changed, in waves.
+    pub(crate) begins: bool,
+    /// The change that it takes back.
+    pub(crate) undoes: Option<ChangeId>,
+}
+
 /// A design as it was read and compiled.
 pub(crate) struct Reading {
     pub(crate) files: Files,
@@ -43,6 +57,8 @@ pub(crate) struct Reading {
     pub(crate) plan: Option<Plan>,
     /// Why there is none.
     pub(crate) refused: Option<String>,
+    /// What the plan does to machines that run by the one in force.
+    pub(crate) effects: Effects,
     /// How long it took to parse and to compile.
     took: [Duration; 2],
 }
@@ -54,6 +70,8 @@ pub(crate) struct Reloaded {
     pub(crate) generation: Generation,
     /// It is a new one.
     pub(crate) changed: bool,
+    /// The change that brings it to machines in service, if it does anything to them.
+    pub(crate) change: Option<ChangeId>,
     /// Why the design is not in force.
     pub(crate) refused: Option<String>,
     /// Nothing is wrong with the design: what stood in the way may pass by itself.
@@ -64,6 +82,8 @@ pub(crate) struct Reloaded {
 struct Draft {
     /// Of its files; or why they cannot be read.
     digest: String,
+    /// The commit that they are in version control.
+    commit: Option<String>,
     /// What was read; nothing, if it is what was known.
     reading: Result<Option<Reading>, String>,
     /// The boot files, if they changed with it.
@@ -72,8 +92,43 @@ struct Draft {
 
 impl Draft {
     fn failed(sentence: String) -> Self {
-        Self { digest: sentence.clone(), reading: Err(sentence), site: None }
+        Self { digest: sentence.clone(), commit: None, reading: Err(sentence), site: None }
     }
+}
+
+/// Where a design is read from.
+pub(crate) enum Source {
+    /// Its directory; files of the digest that is known are not compiled.
+    Directory { known: Option<String> },
+    /// These files.
+    Files(Files),
+}
+
+/// Why a plan cannot become current now, and whether that passes by itself.
+fn not_now(zone: &Zone, effects: &Effects, intent: Intent<'_>) -> Option<(String, bool)> {
+    let plans = |change: &&Change| change.is_under_way() && change.plans().is_some();
+    if let Some(change) = zone.facts().changes.values().find(plans) {
+        let waits = lifecycle::change::waits_for(zone, change, clock::now());
+        let waits = waits.map(|on| format!(", and waits for {on}")).unwrap_or_default();
+        let sentence = format!(
+            "{} of {} ({}) is under way{waits}; wait for its end, or abort it",
+            change.id, change.by, change.reason
+        );
+        return Some((sentence, true));
+    }
+    if let Some((id, _)) = lifecycle::change::to_undo(zone).filter(|(id, _)| Some(*id) != intent.undoes) {
+        return Some((format!("{id} is about to be taken back"), true));
+    }
+    if intent.begins || intent.undoes.is_some() {
+        return None;
+    }
+    let touched = lifecycle::change::touched(zone.facts(), effects.clone());
+    (!touched.is_empty()).then(|| (unapplied(&touched), false))
+}
+
+/// What is said of a design that nobody has applied.
+pub(crate) fn unapplied(touched: &[(model::Location, model::change::Effect, String)]) -> String {
+    format!("by it {}: `zw apply` begins that, in waves", lifecycle::change::in_words(touched))
 }
 
 /// Compiles a design against the plan in force.
@@ -98,8 +153,10 @@ pub(crate) fn compile(files: Files, parent: Option<&Plan>, words: Words) -> Read
     }
     let refused = refusal(&findings);
     let plan = plan.filter(|_| refused.is_none());
+    let effects =
+        plan.as_ref().zip(parent).map(|(plan, parent)| plan::effects(parent, plan)).unwrap_or_default();
     let took = [parsed - began, parsed.elapsed()];
-    Reading { files, findings, plan, refused, took }
+    Reading { files, findings, plan, refused, effects, took }
 }
 
 /// Why a design with these findings cannot become current.
@@ -189,28 +246,46 @@ impl Reloader {
     pub(crate) async fn reload(
         self: &Arc<Self>,
         controller: &Arc<Controller>,
-        words: Words,
-        author: &str,
-        reason: &str,
+        intent: Intent<'_>,
     ) -> Reloaded {
         let began = Instant::now();
         let _one_at_a_time = self.inner.lock().await;
-        let draft = self.draft(controller, words, None).await;
-        self.take_up(controller, draft, author, reason, began).await
+        let draft = self.draft(controller, Source::Directory { known: None }, intent.words).await;
+        self.take_up(controller, draft, intent, began).await
     }
 
-    /// Reads and compiles. Files with the digest `known` are not compiled.
-    async fn draft(
+    /// Compiles and publishes these files, which were current before.
+    pub(crate) async fn republish(
         self: &Arc<Self>,
         controller: &Arc<Controller>,
+        files: Files,
+        intent: Intent<'_>,
+    ) -> Reloaded {
+        let began = Instant::now();
+        let _one_at_a_time = self.inner.lock().await;
+        let draft = self.draft(controller, Source::Files(files), intent.words).await;
+        self.take_up(controller, draft, intent, began).await
+    }
+
+    /// Reads and compiles, and publishes nothing: what it would do, or why it cannot become current.
+    pub(crate) async fn preview(
+        self: &Arc<Self>,
+        controller: &Arc<Controller>,
+        source: Source,
         words: Words,
-        known: Option<&str>,
-    ) -> Draft {
-        let (this, working, known) = (Arc::clone(self), Arc::clone(controller), known.map(str::to_owned));
+    ) -> Result<Reading, String> {
+        let _one_at_a_time = self.inner.lock().await;
+        let draft = self.draft(controller, source, words).await;
+        draft.reading?.ok_or_else(|| "the design was not read".to_owned())
+    }
+
+    /// Reads and compiles.
+    async fn draft(self: &Arc<Self>, controller: &Arc<Controller>, source: Source, words: Words) -> Draft {
+        let (this, working) = (Arc::clone(self), Arc::clone(controller));
         let (asker, draft) = oneshot::channel();
         let job = move || {
             // Nobody waits any more: the server ends.
-            let _ = asker.send(this.read(&working, words, known.as_deref()));
+            let _ = asker.send(this.read(&working, source, words));
         };
         // Without a thread nobody answers.
         let _ = self.drafts.send(Box::new(job));
@@ -224,15 +299,15 @@ impl Reloader {
         &self,
         controller: &Controller,
         draft: Draft,
-        author: &str,
-        reason: &str,
+        intent: Intent<'_>,
         began: Instant,
     ) -> Reloaded {
         let parent = controller.zone().plan().generation;
-        let mut reloaded = Reloaded { generation: parent, changed: false, refused: None, may_pass: false };
+        let mut reloaded =
+            Reloaded { generation: parent, changed: false, change: None, refused: None, may_pass: false };
         let mut is_anothers = false;
-        let Draft { digest, reading, site } = draft;
-        let Reading { files, findings, plan, refused, .. } = match reading {
+        let Draft { digest, commit, reading, site } = draft;
+        let Reading { files, findings, plan, refused, effects, .. } = match reading {
             Ok(Some(reading)) => reading,
             Ok(None) => return reloaded,
             Err(refused) => {
@@ -241,12 +316,15 @@ impl Reloader {
                 return reloaded;
             }
         };
+        let stopped = plan.as_ref().and_then(|_| not_now(&controller.zone(), &effects, intent));
         if controller.digest() == digest {
             // Another controller was faster.
             self.state().digest = digest;
+        } else if let Some((why, may_pass)) = stopped {
+            (reloaded.refused, reloaded.may_pass) = (Some(why), may_pass);
         } else if let Some(plan) = plan {
             let texts = files.iter().map(|file| (file.path.clone(), Arc::clone(&file.text))).collect();
-            let (author, reason) = (author.to_owned(), reason.to_owned());
+            let (author, reason) = (intent.author.to_owned(), intent.reason.to_owned());
             let proposal = Proposal {
                 plan,
                 parent,
@@ -254,7 +332,10 @@ impl Reloader {
                 reason,
                 files: texts,
                 digest: digest.clone(),
+                commit,
                 site: site.clone(),
+                effects,
+                undoes: intent.undoes,
                 began,
             };
             let (asker, outcome) = oneshot::channel();
@@ -263,13 +344,19 @@ impl Reloader {
                 (true, Ok(Ok(generation))) => {
                     reloaded.generation = generation;
                     reloaded.changed = true;
+                    reloaded.change = lifecycle::change::holding(controller.zone().facts(), generation)
+                        .map(|change| change.id);
                     let mut state = self.state();
                     state.digest = digest;
                     if let Some(site) = site {
                         state.site = site;
                     }
                     drop(state);
-                    controller.say(&format!("plan {generation} is in force"));
+                    let by = reloaded
+                        .change
+                        .map(|id| format!(", and {id} brings it to the machines"))
+                        .unwrap_or_default();
+                    controller.say(&format!("plan {generation} is in force{by}"));
                 }
                 (true, Ok(Err(error))) => {
                     is_anothers = is_deposed(&error);
@@ -297,32 +384,46 @@ impl Reloader {
     }
 
     /// The blocking part of a draft.
-    fn read(&self, controller: &Controller, words: Words, known: Option<&str>) -> Draft {
+    fn read(&self, controller: &Controller, source: Source, words: Words) -> Draft {
         let began = Instant::now();
-        let files = match read_design(&controller.options.design) {
-            Ok(files) => files,
-            Err(error) => return Draft::failed(sentence(&error)),
+        let (files, known, is_old) = match source {
+            Source::Files(files) => (files, None, true),
+            Source::Directory { known } => match read_design(&controller.options.design) {
+                Ok(files) => (files, known, false),
+                Err(error) => return Draft::failed(sentence(&error)),
+            },
         };
         let digest = digest(&files);
-        if known == Some(&*digest) {
-            return Draft { digest, reading: Ok(None), site: None };
+        if known.as_ref() == Some(&digest) {
+            return Draft { digest, commit: None, reading: Ok(None), site: None };
         }
         let read = began.elapsed();
-        let parent = Arc::clone(controller.zone().plan());
+        let parent = Arc::clone(controller.zone().whole());
         let mut reading = compile(files, Some(&parent), words);
-        let is_new = digest != self.state().digest;
+        // What was current before is made so again on purpose, even if nothing came in between.
+        let is_new = is_old || digest != self.state().digest;
         reading.plan = reading.plan.filter(|_| is_new);
         let Some(plan) = &reading.plan else {
             self.gather(controller, &parent);
-            return Draft { digest, reading: Ok(Some(reading)), site: None };
+            return Draft { digest, commit: None, reading: Ok(Some(reading)), site: None };
         };
         let [parse, compile] = reading.took;
         for (phase, took) in [(Phase::Read, read), (Phase::Parse, parse), (Phase::Compile, compile)] {
             controller.counters.phase_took(phase, took);
         }
-        // Shown together with the plan that names them: one view and not two.
-        let site = self.look_at_boot_files(controller, plan);
-        Draft { digest, reading: Ok(Some(reading)), site }
+        // Shown together with the plan that names them: one view and not two. What machines keep until their turn is served on.
+        let site = match reading.effects.is_empty() {
+            true => self.look_at_boot_files(controller, plan),
+            false => {
+                let held = lifecycle::change::hold(plan, &parent, reading.effects.keys());
+                self.look_at_boot_files(controller, &held)
+            }
+        };
+        let commit = match is_old {
+            true => None,
+            false => commit::of(&controller.options.design, &reading.files),
+        };
+        Draft { digest, commit, reading: Ok(Some(reading)), site }
     }
 
     /// Reads the boot files whose content is not known yet, and shows them with it. It may take minutes, and nobody waits.

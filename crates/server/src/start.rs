@@ -15,14 +15,15 @@ use crate::reload::{self, Reading, Reloader, Words};
 use crate::site::Gatherer;
 use crate::sockets::{self, Purpose};
 use crate::udp::{self, Stop};
-use crate::{boot_http, clock, connections, dhcp, dhcp6, dns, page, page_tls, steering, tftp};
+use crate::{
+    boot_http, changes, clock, commit, connections, dhcp, dhcp6, dns, page, page_tls, steering, tftp,
+};
 use axum::Extension;
 use hyper_util::service::TowerToHyperService;
 use lifecycle::Zone;
 use model::design::DeviceKind;
-use model::finding::File;
 use model::view::Ports;
-use model::{Generation, Plan, Roster};
+use model::{Facts, Generation, Plan, Roster};
 use socket2::Socket;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -125,13 +126,20 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     let ports = Ports { boot: bound.ports.boot, boot_tls: bound.ports.boot_tls, agents: bound.ports.agents };
     let controllers = options.address.into_iter().collect();
     let mut gatherer = Gatherer::new(&options, controllers, ports, authority.sha256());
-    let (site, site_troubles) = gatherer.gather(&first.plan.design);
-    let site = Arc::new(site);
     let newest = loaded.facts.machines.values().map(|machine| machine.since).max().unwrap_or_default();
     let clock_behind = Some(newest.since(clock::now())).filter(|behind| *behind > CLOCK_BEHIND_MAX);
+    let before = before(&store, &loaded.facts, &first.plan, &journal);
+    let whole = Arc::new(first.plan);
+    // What each machine runs by: while a change is under way, that of the plan before for some.
+    let held = before.as_ref().zip(lifecycle::change::holding(&loaded.facts, whole.generation));
+    let plan = match held {
+        Some((before, change)) => Arc::new(lifecycle::change::hold(&whole, before, change.held())),
+        None => Arc::clone(&whole),
+    };
+    let (site, site_troubles) = gatherer.gather(&plan.design);
+    let site = Arc::new(site);
     let sharing = store.is_shared().then(|| Leading { name: shared::name(&options), ..Leading::default() });
     let condition = Condition { site_troubles, clock_behind, sharing, ..first.condition };
-    let plan = Arc::new(first.plan);
     let began = Instant::now();
     // Who is who, for people, beside the view, for packets: neither needs the other.
     let (roster, view) = std::thread::scope(|scope| {
@@ -141,7 +149,10 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     });
     let view_took = began.elapsed();
     let roster = Arc::new(roster.unwrap_or_else(|bug| std::panic::resume_unwind(bug)));
-    let zone = Zone::with_roster(plan, roster, loaded.facts);
+    let mut zone = Zone::with_roster(whole, roster, loaded.facts);
+    if let Some(before) = before {
+        zone = zone.held_to(before);
+    }
     let generation = zone.plan().generation;
     let history = store.history().map_err(StartError::State)?;
     let (inbox, queue) = inbox();
@@ -201,6 +212,7 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     }
     serve_agents(&mut tasks, &controller, Arc::clone(&authority), bound.agents, &is_stopping)?;
     tasks.spawn(bmc::start_armed(Arc::clone(&controller), is_stopping.clone()));
+    tasks.spawn(changes::run(Arc::clone(&controller), Arc::clone(&reloader), is_stopping.clone()));
     tasks.spawn(Arc::clone(&reloader).watch(Arc::clone(&controller), is_stopping.clone()));
     let api =
         Api::new(Arc::clone(&controller), Arc::clone(&reloader), ports, &authority, is_stopping.clone());
@@ -225,7 +237,14 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
 impl Running {
     /// Reads the design again now. Gives why it is not in force, if it is not.
     pub async fn reload(&self, words: Words) -> Option<String> {
-        self.reloader.reload(&self.controller, words, "operator", "asked to reload").await.refused
+        let intent = reload::Intent {
+            author: "operator",
+            reason: "asked to reload",
+            words,
+            begins: false,
+            undoes: None,
+        };
+        self.reloader.reload(&self.controller, intent).await.refused
     }
 
     /// Ends it: no new work, what is under way is given a moment, what happened is stored.
@@ -270,6 +289,21 @@ impl Drawn {
     }
 }
 
+/// The plan that a change comes from, if one is under way or is to be taken back.
+fn before(store: &Store, facts: &Facts, plan: &Plan, journal: &Journal) -> Option<Arc<Plan>> {
+    let change = lifecycle::change::holding(facts, plan.generation)?;
+    let (from, _) = change.plans()?;
+    change.held().next()?;
+    let compiled = store.plan(from).ok().flatten().and_then(|published| changes::compiled(&published).ok());
+    if compiled.is_none() {
+        journal(&format!(
+            "plan {from} cannot be made again: machines that {} has not reached run by plan {} from here on",
+            change.id, plan.generation
+        ));
+    }
+    compiled.map(Arc::new)
+}
+
 /// The plan to start with.
 struct First {
     plan: Plan,
@@ -290,23 +324,20 @@ fn first_plan(
     // An unchanged design is compiled once.
     let unchanged = loaded.published.as_ref().filter(|published| is_in_force(published));
     let changed = loaded.published.as_ref().filter(|published| !is_in_force(published));
-    let last = changed.and_then(|published| {
-        let files = published
-            .files
-            .iter()
-            .map(|(path, text)| File { path: path.clone(), text: text.as_str().into() });
-        let reading = reload::compile(files.collect(), None, Words::default());
-        let mut plan = reading.plan?;
-        plan.generation = published.generation;
-        Some((plan, published.digest.clone()))
-    });
+    let last =
+        changed.and_then(|published| Some((changes::compiled(published).ok()?, published.digest.clone())));
     let parent = loaded.published.as_ref().map_or(Generation(0), |published| published.generation);
     let (reading, trouble) = match drawn {
         Ok(Drawn { reading, .. }) => {
-            let reading = match &last {
+            let mut reading = match &last {
                 Some((plan, _)) => reload::compile(reading.files, Some(plan), Words::default()),
                 None => reading,
             };
+            // A start is no word for it: what would touch machines waits for one.
+            if last.is_some() && reading.plan.is_some() {
+                reading.refused = not_at_start(&loaded.facts, &reading.effects);
+                reading.plan = reading.plan.filter(|_| reading.refused.is_none());
+            }
             let trouble = reading.refused.clone();
             (Some(reading), trouble)
         }
@@ -328,6 +359,7 @@ fn first_plan(
         (Some(plan), Some(generation), _) => (Plan { generation, ..plan }, digest),
         (Some(mut plan), None, _) => {
             let texts: Vec<_> = files.iter().map(|file| (file.path.as_str(), &*file.text)).collect();
+            let commit = commit::of(&options.design, &files);
             let publication = Publication {
                 parent,
                 author: "zw serve",
@@ -335,6 +367,8 @@ fn first_plan(
                 at: clock::now(),
                 files: &texts,
                 digest: &digest,
+                commit: commit.as_deref(),
+                change: None,
             };
             plan.generation = store.publish(&publication).map_err(|error| match error {
                 PublishError::Failed(failure) => StartError::State(failure),
@@ -353,6 +387,17 @@ fn first_plan(
     condition.findings = findings;
     condition.files = files;
     Ok(First { plan: first.0, digest: first.1, condition })
+}
+
+/// Why a design that changed while nothing ran cannot become current by itself.
+fn not_at_start(facts: &Facts, effects: &crate::keeper::Effects) -> Option<String> {
+    if let Some(change) =
+        facts.changes.values().find(|change| change.is_under_way() && change.plans().is_some())
+    {
+        return Some(format!("{} of {} is under way", change.id, change.by));
+    }
+    let touched = lifecycle::change::touched(facts, effects.clone());
+    (!touched.is_empty()).then(|| reload::unapplied(&touched))
 }
 
 /// Without an address given, this host must have one that the plan gives to a controller: else machines would be

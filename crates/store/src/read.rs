@@ -4,8 +4,9 @@ use crate::error::Failure;
 use crate::write::Embedded;
 use model::event::What;
 use model::facts::Machine;
-use model::{Event, Facts, Generation, Location, Time};
+use model::{Change, ChangeId, Event, Facts, Generation, Location, Time};
 use rusqlite::{Connection, OpenFlags, Row, named_params};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What a server starts from.
@@ -36,6 +37,8 @@ pub struct Published {
     pub files: Vec<(String, String)>,
     /// Digest of the plan document.
     pub digest: String,
+    /// The commit that the files were in version control.
+    pub commit: Option<String>,
 }
 
 /// An event as it is kept.
@@ -74,7 +77,13 @@ impl Embedded {
                 .machines
                 .insert(Location::new(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?), machine);
         }
+        facts.changes = changes(connection)?;
         Ok(Loaded { published, facts, last_seq: self.last_seq() })
+    }
+
+    /// A publication of before, if it is still kept.
+    pub(crate) fn plan(&self, generation: Generation) -> Result<Option<Published>, Failure> {
+        plan(self.connection(), generation)
     }
 
     /// A second connection, for reading history while this one writes.
@@ -137,6 +146,11 @@ impl EmbeddedHistory {
         statement.query_map([limit], |row| Ok(published(row)))?.map(|row| row?).collect()
     }
 
+    /// One publication, if it is still kept.
+    pub(crate) fn plan(&self, generation: Generation) -> Result<Option<Published>, Failure> {
+        plan(&self.connection, generation)
+    }
+
     fn collect(&self, sql: &str, parameters: &[(&str, &dyn rusqlite::ToSql)]) -> Result<Vec<Entry>, Failure> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(parameters)?;
@@ -156,6 +170,31 @@ fn secret(connection: &Connection, name: &str) -> Result<Option<Vec<u8>>, Failur
     Ok(statement.query_map([name], |row| row.get(0))?.next().transpose()?)
 }
 
+/// Every change that is kept, with its machines.
+fn changes(connection: &Connection) -> Result<BTreeMap<ChangeId, Change>, Failure> {
+    let mut changes = BTreeMap::new();
+    let mut statement = connection.prepare("SELECT change FROM changes")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let change: Change = serde_json::from_str(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?;
+        changes.insert(change.id, change);
+    }
+    let mut statement = connection.prepare("SELECT id, location, member FROM change_machines")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+        if let Some(change) = changes.get_mut(&ChangeId(row.get(0)?)) {
+            change.machines.insert(Location::new(text(1)?), serde_json::from_str(text(2)?)?);
+        }
+    }
+    Ok(changes)
+}
+
+fn plan(connection: &Connection, generation: Generation) -> Result<Option<Published>, Failure> {
+    let mut statement = connection.prepare_cached("SELECT * FROM plans WHERE generation = ?1")?;
+    statement.query_map([generation.0], |row| Ok(published(row)))?.next().transpose()?.transpose()
+}
+
 fn published(row: &Row<'_>) -> Result<Published, Failure> {
     let files: String = row.get("files")?;
     Ok(Published {
@@ -166,5 +205,6 @@ fn published(row: &Row<'_>) -> Result<Published, Failure> {
         at: Time(row.get("at")?),
         files: serde_json::from_str(&files)?,
         digest: row.get("digest")?,
+        commit: row.get("git_commit")?,
     })
 }

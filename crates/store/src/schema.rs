@@ -19,7 +19,22 @@ pub const PLANS_MAX: u32 = 1000;
 /// Marks the file as ours for `file(1)` and for [`prepare`]: "ZWst".
 const APPLICATION_ID: i64 = 0x5a57_7374;
 /// The version of the tables below.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+
+/// Since version 2.
+const CHANGES: &str = "
+    CREATE TABLE changes (
+        id     INTEGER PRIMARY KEY,
+        change TEXT NOT NULL          -- model::change::Change as JSON, without its machines
+    ) STRICT;
+    CREATE TABLE change_machines (
+        id       INTEGER NOT NULL,
+        location TEXT NOT NULL,
+        member   TEXT NOT NULL,       -- model::change::Member as JSON
+        PRIMARY KEY (id, location)
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE plans ADD COLUMN git_commit TEXT;  -- of the design's files, whole and unchanged
+";
 
 const TABLES: &str = "
     CREATE TABLE plans (
@@ -81,6 +96,7 @@ pub(crate) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Op
     if version == 0 {
         let transaction = connection.transaction().map_err(failed)?;
         transaction.execute_batch(TABLES).map_err(failed)?;
+        transaction.execute_batch(CHANGES).map_err(failed)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
         transaction.pragma_update(None, "user_version", VERSION).map_err(failed)?;
         transaction.commit().map_err(failed)?;
@@ -90,6 +106,12 @@ pub(crate) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Op
             connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
         if verdict != "ok" {
             return Err(OpenError::NotAStore { path: path.into(), detail: verdict });
+        }
+        if version < 2 {
+            let transaction = connection.transaction().map_err(failed)?;
+            transaction.execute_batch(CHANGES).map_err(failed)?;
+            transaction.pragma_update(None, "user_version", VERSION).map_err(failed)?;
+            transaction.commit().map_err(failed)?;
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 use crate::error::{Failure, FailureKind, OpenError, PublishError};
 use crate::etcd::{Access, Address, Beside, Etcd, EtcdHistory, Followed, Standing};
 use crate::read::{EmbeddedHistory, Entry, Loaded, Published, Selection};
-use crate::write::{Embedded, Publication, Record};
+use crate::write::{Embedded, Publication, Record, Stepped};
 use model::facts::Machine;
 use model::{Event, Generation, Location};
 use std::path::Path;
@@ -57,14 +57,15 @@ impl Store {
         }
     }
 
-    /// Keeps a batch of events, and the machines as they are after it. All of it is durable when this returns,
+    /// Keeps a batch of events, and the machines and changes as they are after it. All of it is durable when this returns,
     /// or nothing of it; of an etcd, see also [`Followed::doubt`]. Gives the number of the last event that is kept.
     pub fn append<'a>(
         &mut self,
         records: &[Record],
         machines: impl IntoIterator<Item = (&'a Location, &'a Machine)>,
+        changes: impl IntoIterator<Item = Stepped<'a>>,
     ) -> Result<u64, Failure> {
-        self.append_beside(records, machines, Beside::default())
+        self.append_beside(records, machines, changes, Beside::default())
     }
 
     /// The same, and what other controllers are to know beside.
@@ -72,11 +73,12 @@ impl Store {
         &mut self,
         records: &[Record],
         machines: impl IntoIterator<Item = (&'a Location, &'a Machine)>,
+        changes: impl IntoIterator<Item = Stepped<'a>>,
         beside: Beside,
     ) -> Result<u64, Failure> {
         match &mut self.0 {
-            Driver::Embedded(store) => store.append(records, machines),
-            Driver::Etcd(store) => store.append(records, machines, beside),
+            Driver::Embedded(store) => store.append(records, machines, changes),
+            Driver::Etcd(store) => store.append(records, machines, changes, beside),
         }
     }
 
@@ -146,13 +148,10 @@ impl Store {
         }
     }
 
-    /// A plan that another controller published.
+    /// A plan that was published, by whichever controller, if it is still kept.
     pub fn plan(&self, generation: Generation) -> Result<Option<Published>, Failure> {
         match &self.0 {
-            Driver::Embedded(store) => {
-                let plans = store.history()?.plans(u32::MAX)?;
-                Ok(plans.into_iter().find(|plan| plan.generation == generation))
-            }
+            Driver::Embedded(store) => store.plan(generation),
             Driver::Etcd(store) => store.plan(generation),
         }
     }
@@ -230,6 +229,14 @@ impl History {
         match &self.0 {
             Reader::Embedded(history) => history.plans(limit),
             Reader::Etcd(history) => history.plans(limit),
+        }
+    }
+
+    /// One publication, if it is still kept.
+    pub fn plan(&self, generation: Generation) -> Result<Option<Published>, Failure> {
+        match &self.0 {
+            Reader::Embedded(history) => history.plan(generation),
+            Reader::Etcd(history) => history.plan(generation),
         }
     }
 }

@@ -4,10 +4,11 @@ use crate::error::{Failure, FailureKind, OpenError, PublishError};
 use crate::schema::{
     self, DATABASE_FILE, EVENTS_PER_MACHINE_MAX, EVENTS_PER_MACHINE_SLACK, LOCK_FILE, PLANS_MAX,
 };
+use model::change::CHANGES_MAX;
 use model::facts::Machine;
-use model::{Event, Generation, Location, Time};
+use model::{Change, Event, Generation, Location, Time};
 use rusqlite::{Connection, Transaction, params};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -38,6 +39,19 @@ pub struct Publication<'a> {
     pub files: &'a [(&'a str, &'a str)],
     /// Digest of the plan document.
     pub digest: &'a str,
+    /// The commit that the files are in version control, whole and unchanged.
+    pub commit: Option<&'a str>,
+    /// The change that brings machines to it, if it has to; kept with it or not at all.
+    pub change: Option<&'a Change>,
+}
+
+/// A change that went a step further.
+#[derive(Clone, Copy, Debug)]
+pub struct Stepped<'a> {
+    /// As it is now.
+    pub change: &'a Change,
+    /// Those of its machines that are to be kept anew.
+    pub machines: &'a BTreeSet<Location>,
 }
 
 /// An event that is to be kept.
@@ -95,12 +109,12 @@ impl Embedded {
         }
         let generation = current + 1;
         let files = serde_json::to_string(publication.files).map_err(Failure::from)?;
-        let Publication { author, reason, at, digest, .. } = publication;
+        let Publication { author, reason, at, digest, commit, change, .. } = publication;
         transaction
             .execute(
-                "INSERT INTO plans (generation, parent, author, reason, at, files, digest)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                params![generation, current, author, reason, at.0, files, digest],
+                "INSERT INTO plans (generation, parent, author, reason, at, files, digest, git_commit)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                params![generation, current, author, reason, at.0, files, digest, commit],
             )
             .map_err(failed)?;
         transaction
@@ -109,16 +123,20 @@ impl Embedded {
                 [generation.saturating_sub(u64::from(PLANS_MAX))],
             )
             .map_err(failed)?;
+        if let Some(change) = change {
+            keep_change(&transaction, change, change.machines.keys())?;
+        }
         transaction.commit().map_err(failed)?;
         Ok(Generation(generation))
     }
 
-    /// Keeps a batch of events, and the machines as they are after it. All of it is on the disk when this returns,
+    /// Keeps a batch of events, and the machines and changes as they are after it. All of it is on the disk when this returns,
     /// or nothing of it. Gives the number of the last event that is kept.
     pub(crate) fn append<'a>(
         &mut self,
         records: &[Record],
         machines: impl IntoIterator<Item = (&'a Location, &'a Machine)>,
+        changes: impl IntoIterator<Item = Stepped<'a>>,
     ) -> Result<u64, Failure> {
         let transaction = self.connection.transaction()?;
         let mut seq = self.last_seq;
@@ -140,6 +158,9 @@ impl Embedded {
             for (location, machine) in machines {
                 upsert.execute(params![location.as_str(), serde_json::to_string(machine)?, seq])?;
             }
+        }
+        for Stepped { change, machines } in changes {
+            keep_change(&transaction, change, machines.iter())?;
         }
         let mut kept = Vec::with_capacity(added.len());
         for (location, added) in added {
@@ -184,6 +205,32 @@ impl Embedded {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Keeps a change as it is now, with these of its machines; and the newest of all changes.
+fn keep_change<'a>(
+    transaction: &Transaction<'_>,
+    change: &Change,
+    machines: impl Iterator<Item = &'a Location>,
+) -> Result<(), Failure> {
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO changes (id, change) VALUES (?1, ?2)
+         ON CONFLICT (id) DO UPDATE SET change = excluded.change",
+    )?;
+    upsert.execute(params![change.id.0, serde_json::to_string(&change.head())?])?;
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO change_machines (id, location, member) VALUES (?1, ?2, ?3)
+         ON CONFLICT (id, location) DO UPDATE SET member = excluded.member",
+    )?;
+    for location in machines {
+        let Some(member) = change.machines.get(location) else { continue };
+        upsert.execute(params![change.id.0, location.as_str(), serde_json::to_string(member)?])?;
+    }
+    let gone = change.id.0.saturating_sub(CHANGES_MAX as u64);
+    for delete in ["DELETE FROM changes WHERE id <= ?1", "DELETE FROM change_machines WHERE id <= ?1"] {
+        transaction.prepare_cached(delete)?.execute([gone])?;
+    }
+    Ok(())
 }
 
 fn count_events(transaction: &Transaction<'_>, location: &Location) -> Result<u32, Failure> {

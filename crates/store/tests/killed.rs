@@ -64,8 +64,9 @@ fn append_for_ever(directory: &Path, mut seed: u64) {
         let seqs = first..first + length;
         let records: Vec<_> = seqs.clone().map(|seq| record(seq, first + length - 1 - seq)).collect();
         let machines: Vec<_> = seqs.map(|seq| (machine_of(seq), machine(seq))).collect();
-        let last =
-            store.append(&records, machines.iter().map(|(location, machine)| (location, machine))).unwrap();
+        let last = store
+            .append(&records, machines.iter().map(|(location, machine)| (location, machine)), [])
+            .unwrap();
         writeln!(out, "{last}").unwrap();
         out.flush().unwrap();
     }

@@ -95,7 +95,7 @@ fn append(directory: &Path) {
             let records: Vec<_> = seqs.clone().map(record).collect();
             let machines: Vec<_> = seqs.map(|seq| (machine_of(seq), machine(seq))).collect();
             let machines = machines.iter().map(|(location, machine)| (location, machine));
-            let last = store.append(&records, machines).unwrap();
+            let last = store.append(&records, machines, []).unwrap();
             if batch % 8 == 0 {
                 let text = format!("# {batch}\n").repeat(8_000);
                 let files = [("zone.hcl", text.as_str())];
@@ -106,6 +106,8 @@ fn append(directory: &Path) {
                     at: Time(batch),
                     files: &files,
                     digest: "d",
+                    commit: None,
+                    change: None,
                 };
                 generation = store.publish(&publication).unwrap().0;
             }

@@ -56,7 +56,7 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
         |first: u64| (first..first + 20).map(|at| record(at, unit((at % 200) as u8))).collect::<Vec<_>>();
     let (mut acknowledged, mut first) = (0, 0);
     let failure = loop {
-        match store.append(&batch(first), []) {
+        match store.append(&batch(first), [], []) {
             Ok(last) => acknowledged = last,
             Err(failure) => break failure,
         }
@@ -72,7 +72,7 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
     assert_eq!(count(&store), acknowledged);
     // There is room again: the same batch goes in, and numbers have no gap.
     store.limit_size(64 << 20).unwrap();
-    assert_eq!(store.append(&batch(first), []).unwrap(), acknowledged + 20);
+    assert_eq!(store.append(&batch(first), [], []).unwrap(), acknowledged + 20);
     drop(store);
     assert_eq!(count(&scratch.store()), acknowledged + 20);
 }
@@ -125,7 +125,7 @@ fn a_damaged_store_is_told_at_the_start() {
     let scratch = Scratch::new();
     let mut store = scratch.store();
     for at in 0..200 {
-        store.append(&[record(at, unit(at as u8))], []).unwrap();
+        store.append(&[record(at, unit(at as u8))], [], []).unwrap();
     }
     drop(store);
     let path = scratch.0.join(DATABASE_FILE);

@@ -2,12 +2,15 @@
 
 pub(crate) mod account;
 pub(crate) mod agent;
+pub(crate) mod apply;
 pub(crate) mod authority;
 pub(crate) mod bmc;
+pub(crate) mod change;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod export;
 pub(crate) mod fmt;
+pub(crate) mod history;
 pub(crate) mod image;
 pub(crate) mod install;
 pub(crate) mod lab;

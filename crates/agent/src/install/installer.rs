@@ -8,7 +8,7 @@ use super::watchdog::Watchdog;
 use super::write;
 use crate::hardware;
 use crate::options::{Notice, Options};
-use api::agent::{FromAgent, TEXT_MAX};
+use api::agent::{FromAgent, Lease, TEXT_MAX};
 use api::install::{Order, Progress, Running, Slot};
 use model::{Generation, Time};
 use std::path::PathBuf;
@@ -36,6 +36,9 @@ pub(crate) struct Outcome {
     /// Sessions that said it.
     sessions: u32,
 }
+
+/// While this file is in the state directory, no restart is begun; its first line says why.
+const HOLD: &str = "hold";
 
 /// A controller that closed so many connections after it heard an outcome does not want it.
 const SESSIONS_MAX: u32 = 3;
@@ -155,9 +158,15 @@ impl Installer {
         });
     }
 
-    /// Restarts the machine.
-    pub(crate) fn restart(&self, sentence: &str) {
+    /// Restarts the machine, if that is not refused here.
+    pub(crate) fn restart(&self, sentence: &str, lease: Option<&Lease>, now: Time) {
         let (here, tell) = (Arc::clone(&self.here), Arc::clone(&self.tell));
+        let held = std::fs::read_to_string(self.state_dir.join(HOLD)).ok();
+        let held = held.as_deref().map(|why| why.lines().next().unwrap_or("no reason is given"));
+        if let Err(why) = running::may_restart(lease, self.current.is_some(), held, now) {
+            tell(&Notice::Trouble(format!("a restart was refused ({}): {why}", sentence.escape_debug())));
+            return;
+        }
         tell(&Notice::Restart(sentence.escape_debug().to_string()));
         tokio::task::spawn_blocking(move || {
             if let Err(error) = running::restart(&here) {

@@ -4,7 +4,9 @@ use super::esp::{self, Esp, Seal};
 use super::files;
 use super::grub::Environment;
 use crate::options::{self, Options};
+use api::agent::Lease;
 use api::install::{Running, Slot};
+use model::Time;
 use nix::mount::MsFlags;
 use rustix::system::{RebootCommand, reboot};
 use std::fs;
@@ -26,8 +28,13 @@ pub(super) enum Here {
     Memory,
     /// A slot that we wrote.
     Disk(Disk),
-    /// A system that somebody else installed; also a machine that the lab plays.
+    /// A system that somebody else installed.
     Elsewhere,
+    /// A machine that somebody plays on another, which is never restarted for it.
+    Played {
+        /// Whoever plays it takes [`options::RESTARTS`] for a restart.
+        by_exit: bool,
+    },
 }
 
 /// A slot that runs.
@@ -56,7 +63,7 @@ impl Here {
                 image: disk.seal.image.clone(),
                 on_trial: disk.on_trial(),
             }),
-            Self::Elsewhere => None,
+            Self::Elsewhere | Self::Played { .. } => None,
         }
     }
 }
@@ -66,10 +73,13 @@ pub(super) fn find(options: &Options) -> (Here, Vec<String>) {
     if options.is_ramdisk {
         return (Here::Memory, Vec::new());
     }
-    // Machines that the lab plays see the command line of the machine they are played on, which may be one of ours.
+    // They see the command line of the machine they are played on, which may be one of ours.
+    if options.hardware_file.is_some() {
+        return (Here::Played { by_exit: options.is_played }, Vec::new());
+    }
     let kernel = fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    let is_here = options.hardware_file.is_none()
-        && options::command_line(&kernel).is_ok_and(|line| line.location.as_ref() == Some(&options.location));
+    let is_here =
+        options::command_line(&kernel).is_ok_and(|line| line.location.as_ref() == Some(&options.location));
     let Some((slot, id)) = esp::named(&kernel).filter(|_| is_here) else {
         return (Here::Elsewhere, Vec::new());
     };
@@ -134,11 +144,35 @@ pub(super) fn uptime() -> Duration {
     Duration::from_secs(seconds.unwrap_or(0))
 }
 
-/// Restarts the machine, if it is one of ours to restart. Blocks until it does.
+/// Whether a restart may be begun now. A controller that is wrong, or is not ours, gets no further than this.
+///
+/// # Errors
+/// Why not, a sentence.
+pub(super) fn may_restart(
+    lease: Option<&Lease>,
+    wrote: bool,
+    held: Option<&str>,
+    now: Time,
+) -> Result<(), String> {
+    if let Some(held) = held {
+        return Err(format!("it is held here: {held}"));
+    }
+    match lease {
+        Some(lease) if lease.until <= now => {
+            Err(format!("the lease of {} ({}) is over", lease.holder, lease.reason))
+        }
+        // What it wrote itself takes effect so, and nothing runs in it yet.
+        None if !wrote => Err("nobody has a lease of this machine".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// Restarts the machine. Blocks until it does.
 pub(super) fn restart(here: &Here) -> Result<(), String> {
     match here {
         Here::Memory if is_in_memory() => {}
-        Here::Disk(_) => {
+        Here::Played { by_exit: true } => std::process::exit(options::RESTARTS),
+        Here::Disk(_) | Here::Elsewhere => {
             let asked = Command::new("systemctl")
                 .arg("reboot")
                 .stdin(Stdio::null())
@@ -149,8 +183,8 @@ pub(super) fn restart(here: &Here) -> Result<(), String> {
                 std::thread::sleep(RESTART_PATIENCE);
             }
         }
-        Here::Memory | Here::Elsewhere => {
-            return Err("this machine was not installed by us: it is for others to restart it".into());
+        Here::Memory | Here::Played { .. } => {
+            return Err("what runs here is not what would restart".into());
         }
     }
     rustix::fs::sync();

@@ -93,7 +93,7 @@ pub(crate) fn relayed_from(prefixes: Option<&[&str]>) -> View {
 pub(crate) fn facts(location: &str, change: impl FnOnce(&mut Machine)) -> Facts {
     let mut machine = Machine::default();
     change(&mut machine);
-    Facts { machines: [(Location::new(location), machine)].into() }
+    Facts { machines: [(Location::new(location), machine)].into(), ..Facts::default() }
 }
 
 pub(crate) fn retired() -> State {

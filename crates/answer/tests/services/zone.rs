@@ -66,7 +66,7 @@ pub(crate) fn view_renamed() -> View {
 pub(crate) fn view_with(location: &str, change: impl FnOnce(&mut Machine)) -> View {
     let mut machine = Machine::default();
     change(&mut machine);
-    let facts = Facts { machines: [(Location::new(location), machine)].into() };
+    let facts = Facts { machines: [(Location::new(location), machine)].into(), ..Facts::default() };
     plan::view(&plan(), &facts, &site())
 }
 

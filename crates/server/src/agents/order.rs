@@ -1,6 +1,6 @@
 //! What an agent is told to do with its machine. What that is was decided by `lifecycle`; here it gets the words.
 
-use api::agent::FromController;
+use api::agent::{FromController, Lease};
 use api::install::{Order, OsImage};
 use lifecycle::installing::{Duty, duty, role_of};
 use model::facts::Machine;
@@ -18,6 +18,19 @@ pub(crate) fn burn_in(plan: &Plan, device: DeviceId, machine: &Machine) -> Optio
     Some(FromController::BurnIn { order: Some(order) })
 }
 
+/// What to say of restarting its machine, which a lease was taken for; `None`: nothing.
+pub(crate) fn restart(machine: &Machine) -> Option<FromController> {
+    let lease = machine.lease.as_ref().filter(|_| lifecycle::change::is_to_restart(machine))?;
+    let sentence = format!("{}: {}", lease.holder, lease.reason);
+    Some(FromController::Restart { sentence, lease: told(machine) })
+}
+
+/// The lease of its machine, as its agent is told.
+fn told(machine: &Machine) -> Option<Lease> {
+    let lease = machine.lease.as_ref()?;
+    Some(Lease { holder: lease.holder.to_string(), reason: lease.reason.clone(), until: lease.deadline })
+}
+
 /// What to say of its disks; `None`: nothing.
 pub(crate) fn frame(view: &View, device: DeviceId, machine: &Machine, now: Time) -> Option<FromController> {
     let plan = &view.plan;
@@ -27,7 +40,7 @@ pub(crate) fn frame(view: &View, device: DeviceId, machine: &Machine, now: Time)
         Duty::Nothing => return None,
         Duty::Confirm { image } => return Some(FromController::Confirm { image }),
         Duty::Restart { sentence } => {
-            return Some(FromController::Restart { sentence: sentence.to_owned() });
+            return Some(FromController::Restart { sentence: sentence.to_owned(), lease: told(machine) });
         }
         Duty::Install { allowed_at, disks } => (allowed_at, disks),
     };

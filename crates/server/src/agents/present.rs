@@ -18,6 +18,8 @@ pub enum Push {
     CheckAgain,
     /// What is to be done with its disks may have changed.
     Order,
+    /// What its role checks may have changed.
+    Row,
 }
 
 /// The connected agents.

@@ -183,6 +183,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 }
                 push = pushes.recv() => match push {
                     Some(Push::CheckAgain) => self.stream.send(&FromController::CheckAgain).await?,
+                    Some(Push::Row) => self.tell_plan().await?,
                     Some(Push::Order) => {
                         let situation = self.situation()?;
                         self.tell_order(situation.order).await?;

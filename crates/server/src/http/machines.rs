@@ -133,7 +133,11 @@ pub(crate) async fn wish(
         Err(sentence) => return failed(StatusCode::BAD_REQUEST, sentence),
     };
     let did = Did(format!("{location}: {}", words::wish_in_words(&wish, now)));
-    let event = Event { at: now, location: location.clone(), what: What::Operator { by, wish } };
+    let event = Event {
+        at: now,
+        location: location.clone(),
+        what: What::Operator { by, wish, beyond_budget: false },
+    };
     let mut response = match controller.ask(event).await {
         Some(Verdict::Stored) => {
             let zone = controller.zone();

@@ -3,7 +3,7 @@
 use api::http::Finding;
 use lifecycle::why::duration;
 use model::Time;
-use model::event::{What, Wish};
+use model::event::{ChangeStep, Settled, What, Wish};
 use model::facts::Stage;
 use model::finding::{Files, Severity};
 use model::install::Running;
@@ -105,12 +105,39 @@ fn told(what: &What, at: Time) -> (&'static str, String) {
             let servers: Vec<String> = servers.iter().map(lifecycle::probe::in_words).collect();
             ("servers-heard", servers.join("; "))
         }
-        What::Operator { by, wish } => ("operator", format!("{by} asked: {}", wish_in_words(wish, at))),
+        What::Operator { by, wish, beyond_budget } => {
+            let beyond = if *beyond_budget { ", whatever the budgets allow" } else { "" };
+            ("operator", format!("{by} asked: {}{beyond}", wish_in_words(wish, at)))
+        }
+        What::Leased { holder, reason, .. } => {
+            ("leased", format!("{holder} takes it out of service: {reason}"))
+        }
+        What::Released { holder } => ("released", format!("{holder} gives it back")),
+        What::Change { id, step } => ("change", format!("{id}: {}", change_in_words(step))),
         What::Bmc { by, asked, outcome: None, .. } => ("bmc", format!("{by} asked its BMC {asked}")),
         What::Bmc { asked, outcome: Some(outcome), .. } => {
             ("bmc", format!("its BMC was asked {asked}: {outcome}"))
         }
         What::Tick => ("tick", "time passed".to_owned()),
+    }
+}
+
+fn change_in_words(step: &ChangeStep) -> String {
+    match step {
+        ChangeStep::Begin { change } => format!("{} began it: {}", change.by, change.reason),
+        ChangeStep::Take { machine } => format!("the turn of {} came", machine.within_zone()),
+        ChangeStep::Settle { machine, found: Settled::Right } => format!("{} is done", machine.within_zone()),
+        ChangeStep::Settle { machine, found: Settled::Wrong { why } } => {
+            format!("{} failed: {why}", machine.within_zone())
+        }
+        ChangeStep::Settle { machine, found: Settled::Absent } => {
+            format!("{} is not in service, and takes it up when it is", machine.within_zone())
+        }
+        ChangeStep::Bake => "the wave is through, and is watched".to_owned(),
+        ChangeStep::Widen => "the next wave begins".to_owned(),
+        ChangeStep::Pause { by, reason } => format!("{by} paused it: {reason}"),
+        ChangeStep::Resume { by } => format!("{by} resumed it"),
+        ChangeStep::End { how, sentence } => format!("{}: {sentence}", lifecycle::change::outcome(*how)),
     }
 }
 

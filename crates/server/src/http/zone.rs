@@ -49,7 +49,8 @@ pub(super) async fn zone(State(api): State<Api>) -> Json<Zone> {
 /// The whole plan in force: machines, interfaces, networks, cables, DNS records, DHCP bindings; as `zw plan --json`.
 #[utoipa::path(get, path = "/v1/plan", responses((status = 200, body = Object), (status = 500, body = api::http::Error)))]
 pub(super) async fn plan(State(api): State<Api>) -> Response {
-    let plan = Arc::clone(&api.controller.view.load_full().plan);
+    // As it was published: what machines keep until a change reaches them is the change's to tell.
+    let plan = Arc::clone(api.controller.zone().whole());
     // Megabytes for a large zone: not on a thread that others wait for.
     let text = tokio::task::spawn_blocking(move || serde_json::to_vec(&plan::document(&plan))).await;
     match text {

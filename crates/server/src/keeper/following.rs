@@ -5,15 +5,18 @@ use crate::agents::{Push, Verdict};
 use crate::controller::Leading;
 use crate::reload;
 use crate::sharing::{Heard, REREAD_EVERY, Sharing};
+use lifecycle::Zone;
+use lifecycle::change::Held;
 use lifecycle::machine::Action;
 use model::finding::File;
 use model::{Event, Facts, Generation, Location, Plan, Roster};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 use store::etcd::{Answered, Asked, Batch, Beside, Outcome, Standing};
-use store::{Failure, FailureKind, PublishError, Published};
+use store::{Failure, FailureKind, PublishError, Published, Stepped};
 use tokio::sync::oneshot;
 
 impl Keeper {
@@ -126,7 +129,7 @@ impl Keeper {
     pub(super) fn decide(&mut self, heard: Heard) {
         let (event, asker) = heard;
         match (self.apply(event.clone()), asker) {
-            (Some(why), Some(asker)) => drop(asker.send(Verdict::Refused(why.to_owned()))),
+            (Some(why), Some(asker)) => drop(asker.send(Verdict::Refused(why.into_owned()))),
             (Some(_), None) => {}
             (None, asker) => self.sharing.applied.push((event, asker)),
         }
@@ -134,7 +137,7 @@ impl Keeper {
 
     /// Applies what another controller heard.
     fn decide_for(&mut self, asked: &Asked) {
-        let apply = |event: &Event| self.apply(event.clone()).map(str::to_owned);
+        let apply = |event: &Event| self.apply(event.clone()).map(Cow::into_owned);
         let refused = asked.events.iter().map(apply).collect();
         self.sharing.answers.push(asked.answer(refused));
     }
@@ -152,24 +155,33 @@ impl Keeper {
             }
             return;
         }
+        let controller = Arc::clone(&self.controller);
+        self.write_shared(&controller.zone());
+    }
+
+    /// Stores what is decided and not stored, and says what follows from it.
+    pub(super) fn write_shared(&mut self, zone: &Zone) {
         let answers = std::mem::take(&mut self.sharing.answers);
-        if self.records.is_empty() && self.machines.is_empty() && answers.is_empty() {
+        let is_nothing = self.records.is_empty() && self.machines.is_empty() && self.changes.is_empty();
+        if is_nothing && answers.is_empty() {
             // It changed nothing.
             Sharing::tell_stored(self.sharing.applied.drain(..));
             return;
         }
         let beside = Beside { answered: answers.clone(), check_again: std::mem::take(&mut self.check_again) };
         let outcome = {
-            let zone = self.controller.zone();
-            let machines = &zone.facts().machines;
+            let Facts { machines, changes } = zone.facts();
             let changed = self.machines.iter().filter_map(|location| machines.get_key_value(location));
-            self.store.append_beside(self.records.make_contiguous(), changed, beside)
+            let stepped = |(id, machines)| Some(Stepped { change: changes.get(id)?, machines });
+            let changes = self.changes.iter().filter_map(stepped);
+            self.store.append_beside(self.records.make_contiguous(), changed, changes, beside)
         };
         match outcome {
             Ok(seq) => {
                 self.controller.counters.events_stored.add(self.records.len() as u64);
                 self.records.clear();
                 self.machines.clear();
+                self.changes.clear();
                 self.controller.set_store_trouble(None);
                 self.controller.news.send_modify(|news| news.seq = seq);
                 self.act();
@@ -188,6 +200,7 @@ impl Keeper {
     pub(super) fn fall_out_of_step(&mut self, is_in_doubt: bool) {
         self.records.clear();
         self.machines.clear();
+        self.changes.clear();
         self.actions.clear();
         self.check_again.clear();
         self.sharing.fall_out_of_step(is_in_doubt);
@@ -195,14 +208,13 @@ impl Keeper {
 
     /// What is to be said to agents now that it is stored.
     fn act(&mut self) {
-        for (location, action) in std::mem::take(&mut self.actions) {
-            self.controller.push(&location, push(action));
-        }
+        let actions = std::mem::take(&mut self.actions);
+        self.say_to_agents(actions);
     }
 
     /// Takes what another controller decided.
     fn take_over(&mut self, batch: Batch) -> Result<(), Failure> {
-        let Batch { machines, connected, published, answered, check_again, .. } = &batch;
+        let Batch { machines, connected, changes, published, answered, check_again, .. } = &batch;
         {
             let mut zone = self.controller.zone.write().unwrap_or_else(PoisonError::into_inner);
             for (location, machine) in machines {
@@ -210,13 +222,18 @@ impl Keeper {
                 machine.connected = connected.contains(location);
                 zone.learn(location, machine);
             }
+            changes.iter().for_each(|change| zone.learn_change(change.clone()));
         }
-        self.view_is_old |= !machines.is_empty();
+        self.view_is_old |= !machines.is_empty() || !changes.is_empty();
         if let Some(generation) = published {
             self.take_plan(*generation)?;
         }
         if let Some(seq) = batch.last_seq() {
             self.controller.news.send_modify(|news| news.seq = seq);
+        }
+        // Those whose turn came are told by what they are judged from here on.
+        for location in changes.iter().flat_map(|change| change.machines.keys()) {
+            self.controller.push(location, Push::Row);
         }
         self.pass_on(machines.keys(), check_again, answered);
         Ok(())
@@ -292,16 +309,33 @@ impl Keeper {
             return;
         };
         let plan = Arc::new(Plan { generation, ..plan });
+        let held = self.held(&plan);
         let view = {
+            let in_force = held.as_ref().map_or(&plan, |held| &held.plan);
             let zone = self.controller.zone();
-            plan::view::succeed(&self.controller.view.load(), &plan, zone.facts(), &self.site)
+            plan::view::succeed(&self.controller.view.load(), in_force, zone.facts(), &self.site)
         };
         self.replace(view, began);
         let roster = Arc::new(Roster::of(&plan));
-        self.put_under(plan, roster, generation);
+        self.put_under(plan, roster, held, generation);
         self.controller.set_digest(&published.digest);
         self.controller.change_condition(|condition| condition.design_refused = None);
         self.controller.say(&format!("plan {generation} is in force, published by {}", published.author));
+    }
+
+    /// A plan as it stands for now, if a change brings it to machines.
+    fn held(&self, plan: &Plan) -> Option<Held> {
+        let (change, whole) = {
+            let zone = self.controller.zone();
+            (lifecycle::change::holding(zone.facts(), plan.generation)?.clone(), Arc::clone(zone.whole()))
+        };
+        let (from, _) = change.plans()?;
+        let before = match whole.generation == from {
+            true => whole,
+            // This one was away when it began.
+            false => Arc::new(crate::changes::compiled(&self.store.plan(from).ok().flatten()?).ok()?),
+        };
+        Some(Held::new(plan, before, change))
     }
 
     fn tell_who_leads(&self, is_reached: bool) {
@@ -338,6 +372,7 @@ pub(super) fn push(action: Action) -> Push {
     match action {
         Action::AskAgent => Push::CheckAgain,
         Action::TellAgent => Push::Order,
+        Action::TellRow => Push::Row,
     }
 }
 

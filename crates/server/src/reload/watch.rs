@@ -4,7 +4,7 @@
 //! link may lead out of the directory.
 
 use super::notices::Notices;
-use super::{Reloader, Words, digest, sentence};
+use super::{Intent, Reloader, Source, Words, digest, sentence};
 use crate::controller::Controller;
 use crate::files::{is_design_file, read_design};
 use std::path::Path;
@@ -21,8 +21,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// Who publishes what is taken up here, and why.
-const AUTHOR: &str = "zw serve";
-const REASON: &str = "the design's files changed";
+const INTENT: Intent<'static> = Intent {
+    author: "zw serve",
+    reason: "the design's files changed",
+    words: Words { renumber: false, remove: 0 },
+    begins: false,
+    undoes: None,
+};
 
 impl Reloader {
     /// Watches the files until it is stopped.
@@ -58,14 +63,16 @@ impl Reloader {
                 let began = Instant::now();
                 let _one_at_a_time = self.inner.lock().await;
                 // Compiled at once, while it shows whether more comes.
-                let draft = self.draft(&controller, Words::default(), Some(&taken_up)).await;
+                let draft = self
+                    .draft(&controller, Source::Directory { known: Some(taken_up.clone()) }, INTENT.words)
+                    .await;
                 if !notices.is_quiet().await {
                     continue;
                 }
                 seen.clone_from(&draft.digest);
                 if seen != taken_up {
                     taken_up.clone_from(&seen);
-                    reloaded = Some(self.take_up(&controller, draft, AUTHOR, REASON, began).await);
+                    reloaded = Some(self.take_up(&controller, draft, INTENT, began).await);
                 }
             } else {
                 if let Some(notices) = &mut notices {
@@ -80,11 +87,13 @@ impl Reloader {
                 if is_whole && seen != taken_up {
                     let began = Instant::now();
                     let _one_at_a_time = self.inner.lock().await;
-                    let draft = self.draft(&controller, Words::default(), Some(&taken_up)).await;
+                    let draft = self
+                        .draft(&controller, Source::Directory { known: Some(taken_up.clone()) }, INTENT.words)
+                        .await;
                     // What was read, which need not be what was seen.
                     seen.clone_from(&draft.digest);
                     taken_up.clone_from(&seen);
-                    reloaded = Some(self.take_up(&controller, draft, AUTHOR, REASON, began).await);
+                    reloaded = Some(self.take_up(&controller, draft, INTENT, began).await);
                 }
             }
             if let Some(reloaded) = &reloaded {

@@ -56,7 +56,7 @@ fn seasoned() -> Server {
         facts.machines.insert(Location::new(location), machine);
     }
     let mut store = Store::open(&server.options.state).unwrap();
-    store.append(&[], facts.machines.iter()).unwrap();
+    store.append(&[], facts.machines.iter(), []).unwrap();
     drop(store);
     server.resume().unwrap();
     server

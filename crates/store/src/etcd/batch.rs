@@ -6,8 +6,9 @@ use crate::error::Failure;
 use crate::read::{Entry, Published};
 use crate::schema::{EVENTS_PER_MACHINE_MAX, EVENTS_PER_MACHINE_SLACK};
 use aws_lc_rs::digest::{SHA256, digest};
+use model::change::CHANGES_MAX;
 use model::facts::Machine;
-use model::{Event, Generation, Location, Time};
+use model::{Change, ChangeId, Event, Generation, Location, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +29,9 @@ pub struct Batch {
     /// Those of them whose agents hold a connection.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub connected: BTreeSet<Location>,
+    /// The changes that went a step further, as they are after it; of their machines those that are other than before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
     /// The plan that became current with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub published: Option<Generation>,
@@ -144,6 +148,8 @@ pub(super) struct PlanRow {
     pub(super) reason: String,
     pub(super) at: Time,
     pub(super) digest: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) commit: Option<String>,
     #[serde(default)]
     pub(super) files: Vec<(String, String)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,8 +158,8 @@ pub(super) struct PlanRow {
 
 impl From<PlanRow> for Published {
     fn from(row: PlanRow) -> Self {
-        let PlanRow { generation, parent, author, reason, at, digest, files, pieces: _ } = row;
-        Self { generation, parent, author, reason, at, files, digest }
+        let PlanRow { generation, parent, author, reason, at, digest, commit, files, pieces: _ } = row;
+        Self { generation, parent, author, reason, at, files, digest, commit }
     }
 }
 
@@ -164,6 +170,17 @@ pub(super) fn settling(keys: &Keys, batch: &Batch) -> Result<Vec<Op>, Failure> {
     for (location, machine) in &batch.machines {
         let row = serde_json::to_vec(&Row { seq: last, machine: machine.clone() })?;
         ops.push(Op::Put(keys.machine(location), row, 0));
+    }
+    for change in &batch.changes {
+        ops.push(Op::Put(keys.change(change.id), serde_json::to_vec(&change.head())?, 0));
+        for (location, member) in &change.machines {
+            ops.push(Op::Put(keys.change_machine(change.id, location), serde_json::to_vec(member)?, 0));
+        }
+        if let Some(gone) = change.id.0.checked_sub(CHANGES_MAX as u64).filter(|gone| *gone > 0) {
+            let (first, next) = (ChangeId(0), ChangeId(gone + 1));
+            ops.push(Op::DeleteRange(keys.change(first), keys.change(next)));
+            ops.push(Op::DeleteRange(keys.change_machines(first).0, keys.change_machines(next).0));
+        }
     }
     // From where on the events of a place are kept, if it is time to remove some.
     let mut kept_from: BTreeMap<&Location, u64> = BTreeMap::new();

@@ -9,9 +9,9 @@ use super::wire::{Compare, Op, Ranging, Txn};
 use super::{Etcd, NoAnswer, Pending, parse, random};
 use crate::error::{Failure, FailureKind, PublishError};
 use crate::schema::PLANS_MAX;
-use crate::write::{Publication, Record};
+use crate::write::{Publication, Record, Stepped};
 use model::facts::Machine;
-use model::{Generation, Location};
+use model::{Change, Generation, Location};
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ impl Etcd {
     /// See [`crate::Store::publish`].
     pub(crate) fn publish(&mut self, publication: &Publication<'_>) -> Result<Generation, PublishError> {
         self.ready_to_write()?;
-        let Publication { parent, author, reason, at, files, digest } = *publication;
+        let Publication { parent, author, reason, at, files, digest, commit, change } = *publication;
         if self.head.generation != parent {
             return Err(PublishError::Stale { parent, current: self.head.generation });
         }
@@ -40,7 +40,8 @@ impl Etcd {
         let files: Vec<_> =
             files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
         let (author, reason, digest) = (author.to_owned(), reason.to_owned(), digest.to_owned());
-        let mut row = PlanRow { generation, parent, author, reason, at, digest, files, pieces: None };
+        let commit = commit.map(str::to_owned);
+        let mut row = PlanRow { generation, parent, author, reason, at, digest, commit, files, pieces: None };
         let octets = serde_json::to_vec(&row.files).map_err(Failure::from)?;
         if octets.len() > PIECE_MAX {
             row.pieces = Some(self.lay_beside(&octets, |this, piece| this.keys.design(generation, piece))?);
@@ -53,7 +54,8 @@ impl Etcd {
             ops.push(Op::DeleteRange(self.keys.plan(first), self.keys.plan(next)));
             ops.push(Op::DeleteRange(self.keys.designs(first), self.keys.designs(next)));
         }
-        let batch = Batch { published: Some(generation), ..Batch::default() };
+        let changes = change.into_iter().cloned().collect();
+        let batch = Batch { published: Some(generation), changes, ..Batch::default() };
         self.commit(batch, ops, |head| head.generation = generation)?;
         Ok(generation)
     }
@@ -63,6 +65,7 @@ impl Etcd {
         &mut self,
         records: &[Record],
         machines: impl IntoIterator<Item = (&'a Location, &'a Machine)>,
+        changes: impl IntoIterator<Item = Stepped<'a>>,
         beside: Beside,
     ) -> Result<u64, Failure> {
         self.ready_to_write()?;
@@ -85,7 +88,8 @@ impl Etcd {
         let asked: Vec<_> =
             answered.iter().map(|answered| (answered.controller.clone(), answered.number)).collect();
         let done = asked.iter().map(|(id, number)| Op::Delete(self.keys.asked(id, *number))).collect();
-        let batch = Batch { events, machines, connected, answered, check_again, ..Batch::default() };
+        let changes = changes.into_iter().map(stepped).collect();
+        let batch = Batch { events, machines, connected, changes, answered, check_again, ..Batch::default() };
         self.commit(batch, done, |head| head.seq = seq)?;
         self.ordinals.extend(ordinals);
         for asked in &asked {
@@ -274,4 +278,10 @@ impl Etcd {
             self.compaction = Some((Instant::now(), self.revision));
         }
     }
+}
+
+/// A change with those of its machines that are to be kept anew.
+fn stepped(Stepped { change, machines }: Stepped<'_>) -> Change {
+    let member = |location: &Location| Some((location.clone(), change.machines.get(location)?.clone()));
+    Change { machines: machines.iter().filter_map(member).collect(), ..change.head() }
 }

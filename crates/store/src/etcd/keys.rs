@@ -1,6 +1,6 @@
 //! Where everything lies under a zone's prefix. Numbers have sixteen hexadecimal digits, so that keys sort as they count.
 
-use model::{Generation, Location};
+use model::{ChangeId, Generation, Location};
 
 /// The keys of one zone.
 #[derive(Clone, Debug)]
@@ -66,6 +66,34 @@ impl Keys {
     pub(super) fn location<'a>(&self, key: &'a str) -> &'a str {
         let within = key.strip_prefix(&*self.0).unwrap_or_default();
         within.strip_prefix("machines/").unwrap_or_default()
+    }
+
+    /// A change, without its machines.
+    pub(super) fn change(&self, id: ChangeId) -> String {
+        format!("{}changes/{:016x}", self.0, id.0)
+    }
+
+    /// Changes.
+    pub(super) fn changes(&self) -> (String, String) {
+        self.all("changes")
+    }
+
+    /// A machine of a change.
+    pub(super) fn change_machine(&self, id: ChangeId, location: &Location) -> String {
+        format!("{}{location}", self.change_machines(id).0)
+    }
+
+    /// Those of one change.
+    pub(super) fn change_machines(&self, id: ChangeId) -> (String, String) {
+        let from = format!("{}change-machines/{:016x}/", self.0, id.0);
+        let to = after(&from);
+        (from, to)
+    }
+
+    /// The place of a key of one of them.
+    pub(super) fn machine_of_change(key: &str) -> &str {
+        let within = key.split_once("change-machines/").map_or("", |(_, within)| within);
+        within.split_once('/').map_or("", |(_, location)| location)
     }
 
     /// An event of a place, numbered by the place.

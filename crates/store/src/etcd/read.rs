@@ -7,7 +7,7 @@ use super::wire::{Pair, Ranging};
 use super::{Etcd, NoAnswer, parse};
 use crate::error::Failure;
 use crate::read::{Entry, Loaded, Published, Selection};
-use model::{Facts, Generation, Location};
+use model::{Change, Facts, Generation, Location};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -46,9 +46,24 @@ impl Etcd {
             facts.machines.insert(Location::new(self.keys.location(&pair.key)), row.machine);
             Ok(true)
         })?;
+        let (from, to) = self.keys.changes();
+        reader.pages(from, to, |pair| {
+            let change: Change = parse(&pair)?;
+            facts.changes.insert(change.id, change);
+            Ok(true)
+        })?;
+        for (id, change) in &mut facts.changes {
+            let (from, to) = self.keys.change_machines(*id);
+            reader.pages(from, to, |pair| {
+                let location = Location::new(Keys::machine_of_change(&pair.key));
+                change.machines.insert(location, parse(&pair)?);
+                Ok(true)
+            })?;
+        }
         let unsettled = reader.batches(head.settled + 1, head.batch)?;
         for batch in &unsettled {
             facts.machines.extend(batch.machines.clone());
+            batch.changes.iter().for_each(|change| facts.step_change(change.clone()));
         }
         let published = match head.generation {
             Generation(0) => None,
@@ -152,6 +167,11 @@ impl EtcdHistory {
                 Ok(found.into_iter().take(limit as usize).map(Entry::from).collect())
             }
         }
+    }
+
+    /// A plan.
+    pub(crate) fn plan(&self, generation: Generation) -> Result<Option<Published>, Failure> {
+        self.reader(0).plan(generation)
     }
 
     /// See [`crate::History::plans`].

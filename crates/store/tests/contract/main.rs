@@ -4,9 +4,10 @@ mod etcd;
 mod shared;
 
 use etcd::Member;
+use model::change::{Change, Effect, Kind, Member as Touched, Policy, Reach, Step as Reached};
 use model::event::What;
 use model::facts::{DhcpServer, Machine, State};
-use model::{Event, Facts, Generation, Location, Mac, Time};
+use model::{ChangeId, Event, Facts, Generation, Location, Mac, Time};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use store::etcd::{Access, Address, Standing};
 use store::{
     EVENTS_PER_MACHINE_MAX, EVENTS_PER_MACHINE_SLACK, Entry, Publication, PublishError, Record, Selection,
-    Store,
+    Stepped, Store,
 };
 
 /// Where a store may lie.
@@ -111,11 +112,20 @@ fn record(at: u64, location: Location) -> Record {
 
 fn publication<'a>(parent: u64, files: &'a [(&'a str, &'a str)]) -> Publication<'a> {
     let (author, reason, digest) = ("a", "r", "d");
-    Publication { parent: Generation(parent), author, reason, at: Time(5), files, digest }
+    Publication {
+        parent: Generation(parent),
+        author,
+        reason,
+        at: Time(5),
+        files,
+        digest,
+        commit: None,
+        change: None,
+    }
 }
 
 fn append(store: &mut Store, records: &[Record], machines: &[(Location, Machine)]) -> u64 {
-    store.append(records, machines.iter().map(|(location, machine)| (location, machine))).unwrap()
+    store.append(records, machines.iter().map(|(location, machine)| (location, machine)), []).unwrap()
 }
 
 fn everything(store: &Store) -> Vec<Entry> {
@@ -313,4 +323,63 @@ fn a_file_is_nobody_elses() {
     assert!(store.is_leading() && !store.is_shared());
     assert_eq!(store.follow().unwrap().standing, Standing::Sole);
     assert!(store.ask(&[event(1, unit(1))]).is_err());
+}
+
+/// A change of two machines, in a wave each.
+fn change(id: u64) -> Change {
+    let member =
+        |wave| Touched { wave, effect: Effect::Restart, because: "a kernel".into(), step: Reached::Waiting };
+    Change {
+        id: ChangeId(id),
+        kind: Kind::Plan { from: Generation(1), to: Generation(2), undoes: None },
+        by: "alice".into(),
+        reason: "new".into(),
+        began: Time(5),
+        policy: Policy::default(),
+        waves: vec![Reach::Machine, Reach::Rack],
+        machines: [(unit(1), member(0)), (unit(2), member(1))].into(),
+        wave: 0,
+        baking_until: None,
+        paused: None,
+        ended: None,
+        notes: Vec::new(),
+    }
+}
+
+#[test]
+fn a_change_is_kept_with_its_plan_and_then_step_by_step() {
+    both(|place| {
+        let mut store = lead(place.open());
+        let publish = |store: &mut Store, parent, change| {
+            let publication = Publication { commit: Some("c0ffee"), change, ..publication(parent, &[]) };
+            store.publish(&publication).map(|generation| generation.0)
+        };
+        publish(&mut store, 0, None).unwrap();
+        let mut expected = change(1);
+        assert!(publish(&mut store, 0, Some(&expected)).is_err(), "neither the plan nor the change");
+        assert!(store.load().unwrap().facts.changes.is_empty());
+        assert_eq!(publish(&mut store, 1, Some(&expected)).unwrap(), 2);
+        drop(store);
+        let mut store = lead(place.open());
+        let loaded = store.load().unwrap();
+        assert_eq!(loaded.facts.changes, [(ChangeId(1), expected.clone())].into());
+        assert_eq!(loaded.published.unwrap().commit.as_deref(), Some("c0ffee"));
+        assert_eq!(store.plan(Generation(1)).unwrap().unwrap().generation, Generation(1));
+        assert_eq!(store.history().unwrap().plan(Generation(7)).unwrap(), None);
+        while !store.is_leading() {
+            store.follow().unwrap();
+        }
+        // A step changes the change, and one of its machines.
+        let at = Time(7);
+        expected.machines.get_mut(&unit(1)).unwrap().step =
+            Reached::Taken { at, deadline: Time(9), was_ready: true };
+        expected.note(at, "begun".into());
+        let machines = [unit(1)].into();
+        store
+            .append(&[record(7, unit(1))], [], [Stepped { change: &expected, machines: &machines }])
+            .unwrap();
+        drop(store);
+        let loaded = place.open().load().unwrap();
+        assert_eq!(loaded.facts.changes, [(ChangeId(1), expected)].into());
+    });
 }

@@ -31,7 +31,7 @@ fn one_decides_and_the_other_hears_of_all_in_order() {
     let followed = b.follow().unwrap();
     assert_eq!(followed.standing, Standing::Follows(Some("a".into())));
     assert_eq!(followed.controllers, ["a", "b"]);
-    assert_eq!(b.append(&[record(1, unit(1))], []).unwrap_err().kind, FailureKind::Deposed);
+    assert_eq!(b.append(&[record(1, unit(1))], [], []).unwrap_err().kind, FailureKind::Deposed);
     assert!(b.publish(&publication(0, &[])).is_err() && b.set_secret("x", b"y").is_err());
     a.publish(&publication(0, &[("zone.hcl", "text")])).unwrap();
     let mut connected = machine(7);
@@ -68,7 +68,7 @@ fn what_one_hears_the_other_decides_once() {
     assert_eq!(asked[1].events, events[count..]);
     assert!(a.follow().unwrap().asked.is_empty(), "it was told already");
     let answer: Vec<_> = asked.iter().map(|asked| asked.answer(vec![None, Some("no".into())])).collect();
-    a.append_beside(&[record(0, unit(0))], [], Beside { answered: answer, ..Beside::default() }).unwrap();
+    a.append_beside(&[record(0, unit(0))], [], [], Beside { answered: answer, ..Beside::default() }).unwrap();
     let batch = next(&mut b).batches.remove(0);
     let id = b.id().unwrap().to_owned();
     let expected = Answered { controller: id, number: 1, refused: vec![None, Some("no".into())] };
@@ -86,7 +86,7 @@ fn another_takes_over_what_was_asked_and_the_one_before_writes_nothing_more() {
     // It is told, and ends before it answers.
     assert_eq!(next(&mut a).asked.len(), 1);
     a.resign();
-    assert_eq!(a.append(&[record(3, unit(3))], []).unwrap_err().kind, FailureKind::Deposed);
+    assert_eq!(a.append(&[record(3, unit(3))], [], []).unwrap_err().kind, FailureKind::Deposed);
     while !b.is_leading() {
         b.follow().unwrap();
     }
@@ -94,11 +94,16 @@ fn another_takes_over_what_was_asked_and_the_one_before_writes_nothing_more() {
     assert_eq!(asked[0].events, [event(2, unit(2))]);
     let answer = asked[0].answer(vec![None]);
     assert_eq!(
-        b.append_beside(&[record(2, unit(2))], [], Beside { answered: vec![answer], ..Beside::default() })
-            .unwrap(),
+        b.append_beside(
+            &[record(2, unit(2))],
+            [],
+            [],
+            Beside { answered: vec![answer], ..Beside::default() }
+        )
+        .unwrap(),
         2
     );
-    assert_eq!(a.append(&[record(3, unit(3))], []).unwrap_err().kind, FailureKind::Deposed);
+    assert_eq!(a.append(&[record(3, unit(3))], [], []).unwrap_err().kind, FailureKind::Deposed);
     assert_eq!(everything(&b).iter().map(|entry| entry.seq).collect::<Vec<_>>(), [1, 2]);
     b.resign();
 }
@@ -160,9 +165,9 @@ fn a_write_that_nobody_answered_is_in_doubt_until_it_is_told_what_came_of_it() {
     let mut a = lead(Store::open_etcd(&member.address("z"), &Access::default(), "a").unwrap());
     append(&mut a, &[record(1, unit(1))], &[]);
     member.stop();
-    let failure = a.append(&[record(2, unit(1))], []).unwrap_err();
+    let failure = a.append(&[record(2, unit(1))], [], []).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Unreachable);
-    assert_eq!(a.append(&[record(2, unit(1))], []).unwrap_err().kind, FailureKind::Unreachable);
+    assert_eq!(a.append(&[record(2, unit(1))], [], []).unwrap_err().kind, FailureKind::Unreachable);
     member.resume();
     let followed = loop {
         if let Ok(followed) = a.follow() {

@@ -47,6 +47,9 @@ pub(crate) struct Args {
     /// anything else.
     #[arg(long)]
     ramdisk: bool,
+    /// The machine is played: where it would be restarted, end with status 75 instead.
+    #[arg(long, hide = true)]
+    played: bool,
     /// End when the controller has taken the first report and check results.
     #[arg(long)]
     once: bool,
@@ -75,6 +78,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         tpm: args.tpm.clone(),
         drives: args.drives.clone(),
         is_ramdisk: args.ramdisk,
+        is_played: args.played,
         once: args.once,
         tell: Arc::new(|notice: &Notice| say(&notice.to_string())),
     };

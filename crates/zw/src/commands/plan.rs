@@ -1,6 +1,6 @@
 //! `zw plan`: what a design comes to, and what would change. Reads files, writes text, touches nothing else.
 
-mod changes;
+pub(crate) mod changes;
 mod table;
 mod tables;
 

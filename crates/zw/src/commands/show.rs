@@ -1,4 +1,4 @@
-//! `zw show`: one machine whole, or what was refused.
+//! `zw show`: one machine whole, a plan of before with its design, or what was refused.
 
 use crate::client::{self, Failure, Server, Which};
 use crate::commands::check::failed;
@@ -6,25 +6,30 @@ use crate::commands::install::short;
 use crate::text::size;
 use crate::times;
 use anstyle::Style;
+use api::change::PlanFiles;
 use api::http::{Event, Machine, Proof, Refusal, Refusals, Status, System};
 use clap::Args as ClapArgs;
 use model::Time;
 use std::fmt::Write as _;
 use std::io::Write;
+use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
-/// Show a machine: place, cables, addresses, hardware, and the timeline of its boot; or what was refused.
+/// Show a machine: place, cables, addresses, hardware, and the timeline of its boot; a plan with its design; or what was refused.
 #[derive(ClapArgs)]
 #[command(
-    after_help = "Examples:\n  zw show p01/r1/u02\n  zw show hv-p01-r1-u02\n  zw show 10.64.0.7\n  zw show refusals"
+    after_help = "Examples:\n  zw show p01/r1/u02\n  zw show hv-p01-r1-u02\n  zw show 10.64.0.7\n  zw show 41 --files /tmp/41\n  zw show refusals"
 )]
 pub(crate) struct Args {
-    /// A location, name or address; or `refusals`.
+    /// A location, name or address; the number of a plan; or `refusals`.
     #[arg(value_name = "TARGET")]
     target: String,
     /// Print JSON, as the API gives it.
     #[arg(long)]
     json: bool,
+    /// Of a plan: write its design's files into this directory, which must not be there yet.
+    #[arg(long, value_name = "DIRECTORY", conflicts_with = "json")]
+    files: Option<PathBuf>,
     #[command(flatten)]
     which: Which,
 }
@@ -42,6 +47,13 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 fn shown(args: &Args, server: &Server) -> Result<String, Failure> {
+    if let Ok(generation) = args.target.trim_start_matches('#').parse::<u64>() {
+        let path = format!("/v1/plans/{generation}");
+        if args.json {
+            return Ok(client::get_text(server, &path)? + "\n");
+        }
+        return plan(&client::get(server, &path)?, args.files.as_deref());
+    }
     let path = match args.target.as_str() {
         "refusals" => "/v1/refusals".to_owned(),
         target => format!("/v1/machines/{}", client::encoded(target)),
@@ -54,6 +66,38 @@ fn shown(args: &Args, server: &Server) -> Result<String, Failure> {
         return Ok(refusals(&client::get(server, &path)?, now));
     }
     Ok(machine(&client::get(server, &path)?, now))
+}
+
+/// A plan of before: who, when, why, and its design; or that written to files.
+fn plan(plan: &PlanFiles, directory: Option<&Path>) -> Result<String, Failure> {
+    let row = &plan.row;
+    let mut text = format!("plan #{}, after #{}\n", row.generation, row.parent);
+    let commit = row.commit.as_deref().map(|commit| format!(", commit {commit}")).unwrap_or_default();
+    let _ = writeln!(text, "{} by {}: {}{commit}", times::date_and_time(row.at), row.author, row.reason);
+    let Some(directory) = directory else {
+        for file in &plan.files {
+            let _ = write!(text, "\n# --- {} ---\n{}", file.path, file.text);
+        }
+        return Ok(text);
+    };
+    let failed = |path: &Path, error: std::io::Error| {
+        Failure::NotFound(format!("failed to write {}: {error}", path.display()))
+    };
+    std::fs::create_dir(directory).map_err(|error| failed(directory, error))?;
+    for file in &plan.files {
+        // A design's paths are relative and stay below it; a controller that says otherwise is not believed.
+        let inside = Path::new(&file.path).components().all(|part| matches!(part, Component::Normal(_)));
+        if !inside {
+            return Err(Failure::NotFound(format!("`{}` leads out of the design", file.path)));
+        }
+        let path = directory.join(&file.path);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+        }
+        std::fs::write(&path, &file.text).map_err(|error| failed(&path, error))?;
+    }
+    let _ = writeln!(text, "{} files are in {}", plan.files.len(), directory.display());
+    Ok(text)
 }
 
 /// A machine as text with colours; print it through `anstream`.

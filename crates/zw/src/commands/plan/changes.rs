@@ -17,7 +17,7 @@ const REASONS_MAX: usize = 6;
 const RACKS_MAX: usize = 8;
 
 /// The whole of it; one line if nothing changes.
-pub(super) fn text(diff: &Diff) -> String {
+pub(crate) fn text(diff: &Diff) -> String {
     if *diff == Diff::default() {
         return "nothing changes\n".into();
     }

@@ -1,0 +1,252 @@
+//! Changes: who comes next, when it is enough, when it is too much.
+//!
+//! In: the zone and the time. Out: the events that take its changes a step further. Nothing is remembered that is not in
+//! the facts: [`next`] looks at what is, so that whoever asks after a restart gets the same answer as whoever would have
+//! asked before it.
+//!
+//! | module    | question                                                              |
+//! |-----------|------------------------------------------------------------------------|
+//! | `begin`   | which machines, in which waves; how long will it take?                   |
+//! | `hold`    | what does the plan in force say to machines whose turn has not come?      |
+//! | `step`    | what does a step do to the facts?                                         |
+//! | `verdict` | is it the change that makes machines fail?                                |
+
+mod begin;
+mod hold;
+mod step;
+mod verdict;
+
+pub use begin::{Predicted, begin, in_words, predict, reached, touched};
+pub use hold::{Held, hold};
+pub(crate) use step::apply;
+pub use verdict::{Evidence, evidence};
+
+use crate::budget::Budgets;
+use crate::zone::Zone;
+use model::change::{Change, Effect, Holder, Kind, Member, Outcome, Step};
+use model::event::{ChangeStep, Settled, What};
+use model::facts::{Machine, State};
+use model::{ChangeId, Event, Generation, Location, Time};
+use std::time::Duration;
+use verdict::Verdict;
+
+/// Machines that are taken in one go, so that one decision stays short.
+const TAKEN_AT_ONCE_MAX: usize = 64;
+/// A kernel that was started so often, and whose agent never came, does not come.
+const STARTS_IN_VAIN: u32 = 2;
+/// In whose name the controller pauses and undoes.
+pub const CONTROLLER: &str = "zonewright";
+
+/// `done`, `halted`, `aborted`.
+pub fn outcome(how: Outcome) -> &'static str {
+    match how {
+        Outcome::Done => "done",
+        Outcome::Halted => "halted",
+        Outcome::Aborted => "aborted",
+    }
+}
+
+/// Where events of changes happen.
+pub fn place(zone: &Zone) -> Location {
+    Location::new(&zone.plan().design.zone.name)
+}
+
+/// What takes the changes of a zone a step further now; nothing, if they wait. Each event is to be applied before asking again.
+pub fn next(zone: &Zone, now: Time) -> Vec<Event> {
+    let mut events = Vec::new();
+    if zone.facts().changes.values().all(|change| !change.is_under_way()) {
+        return events;
+    }
+    let mut budgets = Budgets::of(zone);
+    for change in zone.facts().changes.values().filter(|change| change.is_under_way()) {
+        let steps = steps(zone, change, &mut budgets, now);
+        let event =
+            |step| Event { at: now, location: place(zone), what: What::Change { id: change.id, step } };
+        events.extend(steps.into_iter().map(event));
+    }
+    events
+}
+
+fn steps(zone: &Zone, change: &Change, budgets: &mut Budgets<'_>, now: Time) -> Vec<ChangeStep> {
+    let settled: Vec<ChangeStep> = change
+        .of_wave(change.wave)
+        .filter_map(|(location, member)| {
+            let found = judge(zone.facts().machines.get(location), member, now)?;
+            Some(ChangeStep::Settle { machine: location.clone(), found })
+        })
+        .collect();
+    if !settled.is_empty() {
+        return settled;
+    }
+    match verdict::verdict(zone, change) {
+        Verdict::Fine => {}
+        Verdict::Halt(sentence) => return vec![ChangeStep::End { how: Outcome::Halted, sentence }],
+        Verdict::Pause(reason) if change.paused.is_none() => {
+            return vec![ChangeStep::Pause { by: CONTROLLER.to_owned(), reason }];
+        }
+        Verdict::Pause(_) => {}
+    }
+    if change.paused.is_some() {
+        return Vec::new();
+    }
+    if change.of_wave(change.wave).all(|(_, member)| member.step.is_over()) {
+        return match change.baking_until {
+            None => vec![ChangeStep::Bake],
+            Some(until) if now < until => Vec::new(),
+            Some(_) if (change.wave as usize) + 1 < change.waves.len() => vec![ChangeStep::Widen],
+            Some(_) => vec![ChangeStep::End { how: Outcome::Done, sentence: tally(change) }],
+        };
+    }
+    let holder = holder(change);
+    let mut taken = Vec::new();
+    for (location, member) in change.of_wave(change.wave) {
+        if member.step != Step::Waiting || taken.len() >= TAKEN_AT_ONCE_MAX {
+            continue;
+        }
+        let Some(device) = zone.roster().device_at(location) else { continue };
+        if budgets.may_take(device, &holder).is_ok() {
+            budgets.take(device);
+            taken.push(ChangeStep::Take { machine: location.clone() });
+        }
+    }
+    taken
+}
+
+/// Who holds the leases of a change.
+pub fn holder(change: &Change) -> Holder {
+    Holder::Change { id: change.id, by: change.by.clone() }
+}
+
+/// What a change waits for now, in words that complete "waits for …"; `None` if it is over.
+pub fn waits_for(zone: &Zone, change: &Change, now: Time) -> Option<String> {
+    if !change.is_under_way() {
+        return None;
+    }
+    if let Some(paused) = &change.paused {
+        return Some(format!("somebody to resume it: {} paused it ({})", paused.by, paused.reason));
+    }
+    let taken = |(location, member): (&Location, &Member)| {
+        matches!(member.step, Step::Taken { .. }).then(|| location.within_zone().to_owned())
+    };
+    let mut taken: Vec<String> = change.of_wave(change.wave).filter_map(taken).collect();
+    if !taken.is_empty() {
+        let more = taken.len().saturating_sub(3);
+        taken.truncate(3);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        return Some(format!("{}{more} to be back", taken.join(", ")));
+    }
+    if let Some(until) = change.baking_until.filter(|until| now < *until) {
+        return Some(format!("{} s more in which nothing goes wrong", until.since(now).as_secs()));
+    }
+    let budgets = Budgets::of(zone);
+    change.of_wave(change.wave).filter(|(_, member)| member.step == Step::Waiting).find_map(
+        |(location, _)| {
+            let device = zone.roster().device_at(location)?;
+            let why = budgets.may_take(device, &holder(change)).err()?;
+            Some(format!("its turn with {}: {why}", location.within_zone()))
+        },
+    )
+}
+
+/// The change that decides which plan's row each machine has, if one does: that which led to the plan in force.
+pub fn holding(changes: &model::Facts, generation: Generation) -> Option<&Change> {
+    changes.changes.values().rev().find(|change| change.plans().is_some_and(|(_, to)| to == generation))
+}
+
+/// The change that is to be taken back, and the plan before it: it stopped, and the plan that it led to is still in force.
+pub fn to_undo(zone: &Zone) -> Option<(ChangeId, Generation)> {
+    let change = holding(zone.facts(), zone.plan().generation)?;
+    let ended = change.ended.as_ref()?;
+    let (from, _) = change.plans()?;
+    (matches!(ended.how, Outcome::Halted | Outcome::Aborted) && undoes(change).is_none())
+        .then_some((change.id, from))
+}
+
+/// The change that a change takes back.
+pub fn undoes(change: &Change) -> Option<ChangeId> {
+    match change.kind {
+        Kind::Plan { undoes, .. } => undoes,
+        Kind::Restart => None,
+    }
+}
+
+/// What a machine that was taken is found to be; `None`: not known yet.
+fn judge(machine: Option<&Machine>, member: &Member, now: Time) -> Option<Settled> {
+    let Step::Taken { at, deadline, was_ready } = member.step else { return None };
+    let Some(machine) = machine else { return Some(Settled::Absent) };
+    let wrong = |why: String| match was_ready {
+        true => Some(Settled::Wrong { why }),
+        false => Some(Settled::Absent),
+    };
+    let has_changed = match member.effect {
+        Effect::Check => machine.since >= at,
+        Effect::Restart => machine.boot_began.is_some_and(|began| began >= at),
+        Effect::Upgrade | Effect::Reinstall => {
+            machine.installed.as_ref().is_some_and(|installed| installed.at >= at)
+        }
+    };
+    if let Some(rejected) = machine.rejected.as_ref().filter(|rejected| rejected.at >= at) {
+        return wrong(format!("it did not take its system: {}", rejected.sentence));
+    }
+    match &machine.state {
+        State::Ready if has_changed => return Some(Settled::Right),
+        State::Failed { reasons } if has_changed && machine.since >= at => {
+            return wrong(reasons.first().cloned().unwrap_or_default());
+        }
+        State::Maintenance { .. } | State::Draining { .. } | State::Retired { .. } => {
+            return Some(Settled::Absent);
+        }
+        _ => {}
+    }
+    if machine.boots_in_vain >= STARTS_IN_VAIN && has_changed {
+        let times = machine.boots_in_vain;
+        return wrong(format!("its kernel was started {times} times, and its agent never came"));
+    }
+    (now >= deadline)
+        .then(|| {
+            wrong(format!(
+                "it was not back after {} s, and is {}",
+                deadline.since(at).as_secs(),
+                machine.state.name()
+            ))
+        })
+        .flatten()
+}
+
+/// Whether the agent of a machine is to restart it: who has its lease wants that, it has not booted since, and it is the machine that was there.
+pub fn is_to_restart(machine: &Machine) -> bool {
+    machine.lease.as_ref().is_some_and(|lease| {
+        lease.restarts
+            && lease.key_sha256 == machine.key_sha256
+            && machine.boot_began.is_none_or(|began| began < lease.since)
+    })
+}
+
+/// How long a machine may take, from the moment that it is taken: three times what its last boot took, where that is known.
+fn patience(machine: &Machine, effect: Effect) -> Duration {
+    let boot = machine.boot_took_ms.map_or(Duration::from_secs(600), |took| {
+        (Duration::from_millis(took) * 3).clamp(Duration::from_secs(60), Duration::from_secs(3600))
+    });
+    match effect {
+        Effect::Check => crate::wait::VALIDATING_ORDINARY,
+        Effect::Restart => boot + Duration::from_secs(60),
+        Effect::Upgrade | Effect::Reinstall => crate::wait::INSTALLING_ORDINARY + boot,
+    }
+}
+
+/// `12 machines done, 1 was not in service`.
+fn tally(change: &Change) -> String {
+    let count =
+        |is_it: fn(&Step) -> bool| change.machines.values().filter(|member| is_it(&member.step)).count();
+    let done = count(|step| matches!(step, Step::Done { .. }));
+    let failed = count(|step| matches!(step, Step::Failed { .. }));
+    let passed = count(|step| matches!(step, Step::Passed { .. }));
+    let mut said = vec![format!("{done} machine{} done", if done == 1 { "" } else { "s" })];
+    if failed > 0 {
+        said.push(format!("{failed} failed"));
+    }
+    if passed > 0 {
+        said.push(format!("{passed} not in service"));
+    }
+    said.join(", ")
+}

@@ -1,0 +1,193 @@
+//! A change before its first step: machines, waves, and how long it will take.
+
+use super::{CONTROLLER, undoes};
+use crate::budget::Budgets;
+use crate::zone::Zone;
+use model::change::{Change, Effect, Kind, Member, Note, Policy, Reach, Step};
+use model::design::Device;
+use model::facts::State;
+use model::{ChangeId, DeviceId, Facts, Location, Time};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What a restart takes where nothing was measured.
+const RESTART_TAKES: Duration = Duration::from_secs(300);
+/// What a check takes.
+const CHECK_TAKES: Duration = Duration::from_secs(10);
+
+/// What is to be expected of a wave.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Predicted {
+    /// How far it reaches.
+    pub reach: Reach,
+    /// How many machines are in it.
+    pub machines: usize,
+    /// How many of them at once.
+    pub at_once: usize,
+    /// How long it takes, with its time of watching.
+    pub takes: Duration,
+}
+
+/// A change of these machines of the zone, whose plan is the one before it.
+pub fn begin(
+    zone: &Zone,
+    kind: Kind,
+    touched: Vec<(Location, Effect, String)>,
+    by: &str,
+    reason: &str,
+    now: Time,
+) -> Change {
+    let newest = zone.facts().changes.keys().next_back().map_or(0, |id| id.0);
+    let is_undoing = matches!(kind, Kind::Plan { undoes: Some(_), .. });
+    let policy = match is_undoing {
+        true => Policy { bake_seconds: 0, tolerate_percent: 100 },
+        false => zone.plan().design.rollout,
+    };
+    let canaries = if is_undoing { Vec::new() } else { canaries(zone, &touched) };
+    let reaches: Vec<Reach> = touched
+        .iter()
+        .map(|(location, ..)| if is_undoing { Reach::Zone } else { reach(zone, &canaries, location) })
+        .collect();
+    let waves: Vec<Reach> = reaches.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+    let machines: BTreeMap<Location, Member> = touched
+        .into_iter()
+        .zip(reaches)
+        .map(|((location, effect, because), reach)| {
+            let wave = waves.iter().position(|wave| *wave == reach).unwrap_or_default();
+            let wave = u32::try_from(wave).unwrap_or_default();
+            (location, Member { wave, effect, because, step: Step::Waiting })
+        })
+        .collect();
+    let mut change = Change {
+        id: ChangeId(newest + 1),
+        kind,
+        by: by.to_owned(),
+        reason: reason.to_owned(),
+        began: now,
+        policy,
+        waves,
+        machines,
+        wave: 0,
+        baking_until: None,
+        paused: None,
+        ended: None,
+        notes: Vec::new(),
+    };
+    let sentence = match undoes(&change) {
+        Some(undone) => format!("{CONTROLLER} takes {undone} back: {} machines", change.machines.len()),
+        None => format!("{by} began it: {} machines in {} waves", change.machines.len(), change.waves.len()),
+    };
+    change.notes.push(Note { at: now, sentence });
+    change
+}
+
+/// Of what a plan does to machines, what it does to those that are in service, or were: the others come to it by themselves.
+pub fn touched(
+    facts: &Facts,
+    effects: BTreeMap<Location, (Effect, String)>,
+) -> Vec<(Location, Effect, String)> {
+    let is_known = |location: &Location| {
+        facts.machines.get(location).is_some_and(|machine| {
+            !machine.accepted.is_empty() && !matches!(machine.state, State::Retired { .. })
+        })
+    };
+    let known = effects.into_iter().filter(|(location, _)| is_known(location));
+    known.map(|(location, (effect, because))| (location, effect, because)).collect()
+}
+
+/// Of the same, what it does to those that a change reached: it is to be taken back there and nowhere else.
+pub fn reached(
+    undone: &Change,
+    effects: BTreeMap<Location, (Effect, String)>,
+) -> Vec<(Location, Effect, String)> {
+    let is_reached =
+        |location: &Location| undone.machines.get(location).is_some_and(|member| member.step.is_reached());
+    let reached = effects.into_iter().filter(|(location, _)| is_reached(location));
+    reached.map(|(location, (effect, because))| (location, effect, because)).collect()
+}
+
+/// `12 machines restart, 3 are checked again`.
+pub fn in_words(touched: &[(Location, Effect, String)]) -> String {
+    let verbs = [
+        (Effect::Check, "is checked again", "are checked again"),
+        (Effect::Restart, "restarts", "restart"),
+        (Effect::Upgrade, "is upgraded and restarts", "are upgraded and restart"),
+        (Effect::Reinstall, "is to be installed anew", "are to be installed anew"),
+    ];
+    let said = verbs.into_iter().rev().filter_map(|(effect, one, many)| {
+        match touched.iter().filter(|(_, its, _)| *its == effect).count() {
+            0 => None,
+            1 => Some(format!("1 machine {one}")),
+            count => Some(format!("{count} machines {many}")),
+        }
+    });
+    said.collect::<Vec<_>>().join(", ")
+}
+
+/// One machine of each role, in service if any is.
+fn canaries<'a>(zone: &'a Zone, touched: &[(Location, Effect, String)]) -> Vec<&'a Device> {
+    let devices = &zone.plan().design.devices;
+    // By name: while a change is under way, a role may stand there twice.
+    let roles = &zone.plan().design.roles;
+    let mut chosen: BTreeMap<Option<&str>, (bool, &Device)> = BTreeMap::new();
+    for (location, ..) in touched {
+        let Some(device) = zone.roster().device_at(location).map(|id| &devices[id.index()]) else { continue };
+        let is_ready = zone
+            .facts()
+            .machines
+            .get(location)
+            .is_some_and(|machine| machine.state == State::Ready && machine.connected);
+        let role = device.role.map(|role| roles[role.index()].name.as_str());
+        let known = chosen.entry(role).or_insert((is_ready, device));
+        if is_ready && !known.0 {
+            *known = (true, device);
+        }
+    }
+    chosen.into_values().map(|(_, device)| device).collect()
+}
+
+fn reach(zone: &Zone, canaries: &[&Device], location: &Location) -> Reach {
+    let devices = &zone.plan().design.devices;
+    let Some(device) = zone.roster().device_at(location).map(|id| &devices[id.index()]) else {
+        return Reach::Zone;
+    };
+    let any = |is_near: &dyn Fn(&Device) -> bool| canaries.iter().any(|canary| is_near(canary));
+    if any(&|canary| canary.location == device.location) {
+        Reach::Machine
+    } else if device.rack.is_some() && any(&|canary| canary.rack == device.rack) {
+        Reach::Rack
+    } else if device.pod.is_some() && any(&|canary| canary.pod == device.pod) {
+        Reach::Pod
+    } else {
+        Reach::Zone
+    }
+}
+
+/// What is to be expected of each wave of a change, from how long its machines took to boot.
+pub fn predict(zone: &Zone, change: &Change) -> Vec<Predicted> {
+    let budgets = Budgets::of(zone);
+    let bake = Duration::from_secs(u64::from(change.policy.bake_seconds));
+    let waves = change.waves.iter().zip(0..).map(|(reach, wave)| {
+        let members: Vec<_> = change.of_wave(wave).collect();
+        let ids: Vec<DeviceId> =
+            members.iter().filter_map(|(location, _)| zone.roster().device_at(location)).collect();
+        let at_once = budgets.at_once(ids.iter().copied()).max(1);
+        let rounds = u32::try_from(members.len().div_ceil(at_once)).unwrap_or(u32::MAX);
+        let slowest = members.iter().map(|(location, member)| takes(zone, location, member.effect)).max();
+        let takes = slowest.unwrap_or_default().saturating_mul(rounds) + bake;
+        Predicted { reach: *reach, machines: members.len(), at_once, takes }
+    });
+    waves.collect()
+}
+
+fn takes(zone: &Zone, location: &Location, effect: Effect) -> Duration {
+    let measured = zone.facts().machines.get(location).and_then(|machine| machine.boot_took_ms);
+    let boot = measured.map_or(RESTART_TAKES, Duration::from_millis);
+    match effect {
+        Effect::Check => CHECK_TAKES,
+        Effect::Restart => boot,
+        Effect::Upgrade => boot * 3,
+        // Not by the change.
+        Effect::Reinstall => Duration::ZERO,
+    }
+}

@@ -1,0 +1,110 @@
+//! Is it the change? Machines that have it are held against machines that do not.
+
+use crate::zone::Zone;
+use model::Location;
+use model::change::{Change, Step};
+use model::facts::State;
+
+/// The most machines that a sentence names.
+const NAMED_MAX: usize = 3;
+
+/// What is to be done about a change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    /// Go on.
+    Fine,
+    /// Stop, and take it back; why.
+    Halt(String),
+    /// Stop for somebody to look; why.
+    Pause(String),
+}
+
+/// What speaks for and against it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Evidence {
+    /// Machines that have it, and were in service.
+    pub changed: usize,
+    /// How many of them are not right, since.
+    pub changed_failed: usize,
+    /// Machines that do not have it, and are known.
+    pub unchanged: usize,
+    /// How many of them failed since it began.
+    pub unchanged_failed: usize,
+    /// Of `changed_failed`, some: where, and why.
+    pub examples: Vec<(Location, String)>,
+}
+
+impl Evidence {
+    /// `1 of 1 machines that have it failed (p01/r1/u01: …), 0 of 199 that do not`.
+    pub fn in_words(&self) -> String {
+        let Self { changed, changed_failed, unchanged, unchanged_failed, examples } = self;
+        let named: Vec<String> =
+            examples.iter().map(|(location, why)| format!("{}: {why}", location.within_zone())).collect();
+        let named = if named.is_empty() { String::new() } else { format!(" ({})", named.join("; ")) };
+        format!(
+            "{changed_failed} of {changed} machine{} that ha{} it failed{named}, {unchanged_failed} of {unchanged} that do not",
+            if *changed == 1 { "" } else { "s" },
+            if *changed == 1 { "s" } else { "ve" },
+        )
+    }
+}
+
+/// What speaks for and against a change by now.
+pub fn evidence(zone: &Zone, change: &Change) -> Evidence {
+    let mut evidence = Evidence::default();
+    for (location, member) in &change.machines {
+        let now_failed = || match zone.facts().machines.get(location).map(|machine| &machine.state) {
+            Some(State::Failed { reasons }) => Some(reasons.first().cloned().unwrap_or_default()),
+            _ => None,
+        };
+        let failed = match &member.step {
+            Step::Failed { why, .. } => Some(why.clone()),
+            // It came back right, and is not any more.
+            Step::Done { .. } => now_failed(),
+            Step::Waiting | Step::Taken { .. } | Step::Passed { .. } => None,
+        };
+        if matches!(member.step, Step::Failed { .. } | Step::Done { .. }) {
+            evidence.changed += 1;
+        }
+        if let Some(why) = failed {
+            evidence.changed_failed += 1;
+            if evidence.examples.len() < NAMED_MAX {
+                evidence.examples.push((location.clone(), why));
+            }
+        }
+    }
+    for (location, machine) in &zone.facts().machines {
+        let has_it = change.machines.get(location).is_some_and(|member| member.step.is_reached());
+        if has_it || machine.accepted.is_empty() || matches!(machine.state, State::Retired { .. }) {
+            continue;
+        }
+        evidence.unchanged += 1;
+        let failed = matches!(machine.state, State::Failed { .. }) && machine.since >= change.began;
+        evidence.unchanged_failed += usize::from(failed);
+    }
+    evidence
+}
+
+/// Whether a change may go on. The first wave tolerates nothing.
+pub(super) fn verdict(zone: &Zone, change: &Change) -> Verdict {
+    if super::undoes(change).is_some() {
+        return Verdict::Fine;
+    }
+    // Most changes go well, and then there is nothing to count.
+    let evidence = evidence(zone, change);
+    let Evidence { changed, changed_failed, unchanged, unchanged_failed, .. } = evidence;
+    let tolerated = match change.wave {
+        0 => 0,
+        _ => changed * usize::from(change.policy.tolerate_percent) / 100,
+    };
+    if changed_failed <= tolerated {
+        return Verdict::Fine;
+    }
+    // As bad where it was not: power, a switch, somebody else's change.
+    let is_everywhere = unchanged_failed > 0 && unchanged_failed * changed >= changed_failed * unchanged;
+    let words = evidence.in_words();
+    match is_everywhere {
+        true => Verdict::Pause(format!("{words}: it is not the change alone, look before it goes on")),
+        false => Verdict::Halt(words),
+    }
+}
