@@ -115,7 +115,7 @@ fn a_newer_release_s_store_is_left_alone() {
     let path = scratch.0.join(DATABASE_FILE);
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     expect![
-        "STATE/zonewright.db was written by a newer release (schema 99, this one knows 1); use that release"
+        "STATE/zonewright.db was written by a newer release (schema 99, this one knows 2); use that release"
     ]
     .assert_eq(&scratch.refused());
 }

@@ -79,6 +79,7 @@ pub(super) async fn diff(State(api): State<Api>, Path((from, to)): Path<(u64, u6
 /// Of which value the origin is asked.
 #[derive(Deserialize)]
 pub(super) struct Asked {
+    #[serde(default)]
     of: String,
 }
 
@@ -86,7 +87,7 @@ pub(super) struct Asked {
 #[utoipa::path(
     get,
     path = "/v1/origins",
-    params(("of" = String, Query, description = "An address, a name or a location")),
+    params(("of" = String, Query, description = "An address, a name or a location; without one, nothing")),
     responses((status = 200, body = [Origin]), (status = 404, body = api::http::Error))
 )]
 pub(super) async fn origins(State(api): State<Api>, Query(Asked { of }): Query<Asked>) -> Response {
@@ -105,7 +106,7 @@ pub(super) async fn origins(State(api): State<Api>, Query(Asked { of }): Query<A
             }
         }
         found.reverse();
-        match found.is_empty() {
+        match found.is_empty() && !of.is_empty() {
             true => Err(format!("no plan that is kept says anything of `{of}`")),
             false => Ok(found),
         }
@@ -129,6 +130,9 @@ fn said_of(plan: &model::Plan, of: &str) -> String {
             None => device.location.is(of) || device.name == of || interface.dns_name == of,
         }
     };
+    if of.is_empty() {
+        return String::new();
+    }
     let said = plan.interfaces.iter().filter(holder).map(|interface| {
         let device = &plan.design.devices[interface.device.index()];
         let addresses = [interface.v4.map(|v4| v4.to_string()), interface.v6.map(|v6| v6.to_string())];

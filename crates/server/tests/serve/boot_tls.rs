@@ -117,17 +117,19 @@ fn who_does_not_believe_us_gets_nothing_and_is_told_of() {
             "certificate-refused",
         ),
     ];
-    for (client, reason) in wrong {
+    let told = "zonewright_refusals_total{protocol=\"http\",reason=\"certificate-refused\"}";
+    for (count, (client, reason)) in (1..).zip(wrong) {
         let mut stream = StreamOwned::new(client, connect(&server));
         let error = stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap_err();
         let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>());
         assert!(matches!(cause, Some(Error::InvalidCertificate(_))), "{error:?}");
         await_refused(&server, reason);
+        let began = std::time::Instant::now();
+        while server.metric(told) < f64::from(count) {
+            assert!(began.elapsed() < PATIENCE, "{count} were to be counted");
+        }
     }
-    assert_eq!(
-        server.metric("zonewright_refusals_total{protocol=\"http\",reason=\"certificate-refused\"}"),
-        3.0
-    );
+    assert_eq!(server.metric(told), 3.0);
 }
 
 /// Waits until a reason is told: what a client sends last is read after it has gone.

@@ -271,7 +271,7 @@ fn ten_thousand_machines_are_on_the_map_and_change_a_thousand_a_second() {
         ..Facts::default()
     };
     let mut store = Store::open(&server.options.state).unwrap();
-    store.append(&[], facts.machines.iter()).unwrap();
+    store.append(&[], facts.machines.iter(), []).unwrap();
     drop(store);
     server.resume().unwrap();
     let Some(browser) = Browser::start() else { return };

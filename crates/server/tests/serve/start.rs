@@ -103,7 +103,8 @@ fn dhcpv6_that_cannot_be_served_is_told_when_the_zone_gets_it() {
     assert_eq!(said(), 0, "nothing is missing yet");
     fs::write(server.zone_file(), both).unwrap();
     let reloaded: api::http::Reloaded = server.post("/v1/reload", r#"{"renumber": true}"#);
-    assert_eq!((reloaded.changed, reloaded.refused), (true, None));
+    // Whoever was quicker, this or the look at the files.
+    assert_eq!(reloaded.refused, None);
     let began = Instant::now();
     while said() == 0 {
         assert!(began.elapsed() < PATIENCE, "{:?}", server.journal.lock().unwrap());
