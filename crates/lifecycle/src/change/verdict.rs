@@ -100,8 +100,9 @@ pub(super) fn verdict(zone: &Zone, change: &Change) -> Verdict {
     if changed_failed <= tolerated {
         return Verdict::Fine;
     }
-    // As bad where it was not: power, a switch, somebody else's change.
-    let is_everywhere = unchanged_failed > 0 && unchanged_failed * changed >= changed_failed * unchanged;
+    // Half as bad where it was not, or worse: power, a switch, somebody else's change. Few machines tell little, so it is not
+    // asked for more than twice.
+    let is_everywhere = unchanged_failed > 0 && 2 * unchanged_failed * changed >= changed_failed * unchanged;
     let words = evidence.in_words();
     match is_everywhere {
         true => Verdict::Pause(format!("{words}: it is not the change alone, look before it goes on")),

@@ -1,0 +1,501 @@
+//! Changes in waves, by themselves: machines that come back right or wrong are played here, event by event.
+
+use lifecycle::budget::Budgets;
+use lifecycle::change::{self, Held, begin, next, to_undo, touched, waits_for};
+use lifecycle::{Applied, Zone, select};
+use model::change::{Change, Effect, Holder, Kind, Outcome, Reach};
+use model::event::{ChangeStep, Settled, What, Wish};
+use model::facts::{CheckResult, Hardware, Stage, State};
+use model::finding::File;
+use model::{ChangeId, Event, Facts, Generation, Location, Mac, Plan, Roster, Time};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Two pods of two racks of four machines.
+const ZONE: &str = r#"
+zone "t1" {
+  domain   = "t1.example.net"
+  supernet = ["10.64.0.0/16"]
+  capacity = { pods = 2, racks = 2, units = 16 }
+}
+network "boot" {
+  per = "rack"
+  for = ["machine"]
+}
+model "tor" {
+  kind       = "switch"
+  ports      = "swp{1..32}"
+  circuit_id = "{port}"
+}
+model "node" {
+  kind = "server"
+  nics = ["eno1"]
+}
+image "live" {
+  kernel = "vmlinuz-1"
+}
+role "web" {
+  boot = image.live
+}
+budget "web" {
+  roles    = ["web"]
+  may_miss = 3
+  per_rack = 2
+}
+rollout {
+  bake     = "60s"
+  tolerate = "10%"
+}
+pod "p{1..2}" {
+  rack "r{1..2}" {
+    leaf "a" {
+      model = "tor"
+    }
+    machines "u{1..4}" {
+      model = "node"
+      role  = "web"
+      cable = { eno1 = leaf.a.swp[unit] }
+    }
+  }
+}
+"#;
+
+/// What a machine does when it is told to restart.
+#[derive(Clone, Copy, PartialEq)]
+enum Boots {
+    Right,
+    /// Its agent comes, and a check fails.
+    Wrong,
+    /// Its kernel panics, again and again.
+    Panics,
+    /// It is never heard of again.
+    Silent,
+}
+
+fn compiled(text: &str, generation: u64) -> Plan {
+    let (design, findings) = design::parse(&[File { path: "zone.hcl".into(), text: text.into() }]);
+    let design = design.unwrap_or_else(|| panic!("{findings:?}"));
+    let (plan, findings) = plan::compile(design, None);
+    let plan = plan.unwrap_or_else(|| panic!("{findings:?}"));
+    Plan { generation: Generation(generation), ..plan }
+}
+
+fn next_kernel() -> String {
+    ZONE.replace("vmlinuz-1", "vmlinuz-2")
+}
+
+struct World {
+    zone: Zone,
+    now: Time,
+    /// How machines boot the new kernel; the old one they boot right.
+    boots: fn(&Location) -> Boots,
+    /// Every step that was taken, in order.
+    steps: Vec<String>,
+    most_out: usize,
+}
+
+impl World {
+    fn new() -> Self {
+        let zone = Zone::new(Arc::new(compiled(ZONE, 1)), Facts::default());
+        let mut world =
+            Self { zone, now: Time(1_000_000), boots: |_| Boots::Right, steps: Vec::new(), most_out: 0 };
+        for location in world.locations() {
+            world.boot(&location, Boots::Right);
+        }
+        world
+    }
+
+    fn locations(&self) -> Vec<Location> {
+        let ids = select(&self.zone, "all").expect("machines");
+        ids.into_iter().map(|id| self.zone.plan().design.devices[id.index()].location.clone()).collect()
+    }
+
+    fn tell(&mut self, location: &Location, what: What) -> Applied {
+        self.zone.apply(&Event { at: self.now, location: location.clone(), what })
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.now = self.now + Duration::from_secs(seconds);
+    }
+
+    fn boot(&mut self, location: &Location, boots: Boots) {
+        self.pass(1);
+        let mac = location
+            .as_str()
+            .bytes()
+            .fold(7_u32, |sum, octet| sum.wrapping_mul(31).wrapping_add(octet.into()));
+        let [a, b, c, d] = mac.to_be_bytes();
+        let asked = |stage| What::Asked {
+            interface: "eno1".into(),
+            mac: Mac([2, 0, a, b, c, d]),
+            uuid: None,
+            stage,
+            port: String::new(),
+        };
+        if boots == Boots::Silent {
+            return;
+        }
+        let tries = if boots == Boots::Panics { 3 } else { 1 };
+        for _ in 0..tries {
+            self.tell(location, asked(Stage::UefiPxe));
+            self.tell(location, asked(Stage::Ipxe));
+            let generation = self.zone.plan().generation;
+            self.tell(location, What::ScriptFetched { generation });
+            self.pass(1);
+        }
+        if boots == Boots::Panics {
+            self.tell(location, asked(Stage::UefiPxe));
+            return;
+        }
+        self.tell(location, What::Connected { running: None, burns_in: false });
+        self.tell(location, What::Reported { hardware: Box::new(Hardware::default()) });
+        if boots == Boots::Wrong {
+            let results = vec![CheckResult { name: "disk".into(), passed: false, detail: "broken".into() }];
+            self.tell(location, What::Checked { results });
+        }
+    }
+
+    fn kernel(&self, location: &Location) -> &str {
+        let plan = self.zone.plan();
+        let device = self.zone.roster().device_at(location).expect("a machine");
+        &plan.design.image_of(device).expect("an image").kernel
+    }
+
+    /// Publishes a plan, as the keeper does.
+    fn publish(&mut self, text: &str, undoes: Option<ChangeId>) -> ChangeId {
+        let from = self.zone.whole().generation;
+        let plan = Arc::new(compiled(text, from.0 + 1));
+        let effects = plan::effects(self.zone.whole(), &plan);
+        let touched = match undoes.and_then(|id| self.zone.facts().changes.get(&id)) {
+            Some(undone) => change::reached(undone, effects),
+            None => touched(self.zone.facts(), effects),
+        };
+        let kind = Kind::Plan { from, to: plan.generation, undoes };
+        let change = begin(&self.zone, kind, touched, "alice", "a new kernel", self.now);
+        let id = change.id;
+        let held = Held::new(&plan, Arc::clone(self.zone.whole()), change);
+        let roster = Arc::new(Roster::of(&plan));
+        self.zone.replan(plan, roster, Some(held));
+        id
+    }
+
+    fn change(&self, id: ChangeId) -> &Change {
+        &self.zone.facts().changes[&id]
+    }
+
+    fn wish(&mut self, id: ChangeId, step: ChangeStep) -> Option<String> {
+        let place = change::place(&self.zone);
+        let applied = self.tell(&place, What::Change { id, step });
+        applied.refused.map(|why| why.into_owned())
+    }
+
+    /// Takes changes one round further, and lets the machines that are told to restart do so. Whether anything happened.
+    fn round(&mut self) -> bool {
+        let events = next(&self.zone, self.now);
+        let mut is_further = false;
+        for event in events {
+            let applied = self.zone.apply(&event);
+            if applied.refused.is_none() {
+                is_further = true;
+                let What::Change { step, .. } = &event.what else { panic!("{event:?}") };
+                self.steps.push(said(step));
+            }
+        }
+        self.zone.compose();
+        let out = self.zone.facts().machines.values().filter(|machine| machine.lease.is_some()).count();
+        self.most_out = self.most_out.max(out);
+        for location in self.locations() {
+            let machine = &self.zone.facts().machines[&location];
+            if change::is_to_restart(machine) && machine.connected {
+                let boots = if self.kernel(&location) == "vmlinuz-2" {
+                    (self.boots)(&location)
+                } else {
+                    Boots::Right
+                };
+                self.tell(&location, What::Lost);
+                self.boot(&location, boots);
+                is_further = true;
+            }
+        }
+        is_further
+    }
+
+    /// Until nothing happens any more, for so long at most.
+    fn run(&mut self, seconds: u64) {
+        let end = self.now + Duration::from_secs(seconds);
+        while self.now < end {
+            if !self.round() {
+                self.pass(1);
+            }
+        }
+    }
+}
+
+fn said(step: &ChangeStep) -> String {
+    let at = |location: &Location| location.within_zone().to_owned();
+    match step {
+        ChangeStep::Begin { .. } => "begin".into(),
+        ChangeStep::Take { machine } => format!("take {}", at(machine)),
+        ChangeStep::Settle { machine, found: Settled::Right } => format!("done {}", at(machine)),
+        ChangeStep::Settle { machine, found: Settled::Wrong { .. } } => format!("failed {}", at(machine)),
+        ChangeStep::Settle { machine, found: Settled::Absent } => format!("absent {}", at(machine)),
+        ChangeStep::Bake => "bake".into(),
+        ChangeStep::Widen => "widen".into(),
+        ChangeStep::Pause { reason, .. } => format!("pause: {reason}"),
+        ChangeStep::Resume { .. } => "resume".into(),
+        ChangeStep::End { how, sentence } => format!("{}: {sentence}", change::outcome(*how)),
+    }
+}
+
+#[test]
+fn a_change_goes_from_one_machine_to_its_rack_its_pod_and_the_zone() {
+    let mut world = World::new();
+    let id = world.publish(&next_kernel(), None);
+    assert_eq!(world.change(id).waves, [Reach::Machine, Reach::Rack, Reach::Pod, Reach::Zone]);
+    let sizes: Vec<usize> = (0..4).map(|wave| world.change(id).of_wave(wave).count()).collect();
+    assert_eq!(sizes, [1, 3, 4, 8]);
+    // Nobody has it yet, though its plan is in force.
+    assert!(world.locations().iter().all(|location| world.kernel(location) == "vmlinuz-1"));
+    world.round();
+    assert_eq!(world.steps, ["take p1/r1/u1"]);
+    let [first, second] = ["t1/p1/r1/u1", "t1/p1/r1/u2"].map(Location::new);
+    assert_eq!((world.kernel(&first), world.kernel(&second)), ("vmlinuz-2", "vmlinuz-1"));
+    world.run(600);
+    assert!(world.locations().iter().all(|location| world.kernel(location) == "vmlinuz-2"));
+    assert_eq!(world.steps.last().map(String::as_str), Some("done: 16 machines done"));
+    for word in ["take", "done p"] {
+        assert_eq!(world.steps.iter().filter(|step| step.starts_with(word)).count(), 16, "{word}, each once");
+    }
+    assert_eq!(world.steps.iter().filter(|step| *step == "widen").count(), 3);
+    assert!(world.most_out <= 3, "{} were out", world.most_out);
+    assert!(Arc::ptr_eq(world.zone.plan(), world.zone.whole()), "nothing is held any more");
+    assert!(world.zone.facts().machines.values().all(|machine| machine.lease.is_none()));
+    assert_eq!(to_undo(&world.zone), None);
+}
+
+#[test]
+fn a_bad_image_stops_at_the_first_machine_and_is_taken_back() {
+    for (boots, why) in [
+        (Boots::Wrong, "check disk failed: broken"),
+        (Boots::Panics, "its kernel was started 3 times, and its agent never came"),
+        (Boots::Silent, "it was not back after 120 s, and is ready"),
+    ] {
+        let mut world = World::new();
+        world.boots = match boots {
+            Boots::Wrong => |_| Boots::Wrong,
+            Boots::Panics => |_| Boots::Panics,
+            _ => |_| Boots::Silent,
+        };
+        let id = world.publish(&next_kernel(), None);
+        world.run(300);
+        let ended = world.change(id).ended.clone().expect("ended");
+        assert_eq!(ended.how, Outcome::Halted);
+        assert_eq!(
+            ended.sentence,
+            format!("1 of 1 machine that has it failed (p1/r1/u1: {why}), 0 of 15 that do not")
+        );
+        assert_eq!(world.steps.iter().filter(|step| step.starts_with("take")).count(), 1, "nobody else");
+        assert_eq!(to_undo(&world.zone), Some((id, Generation(1))));
+        let undo = world.publish(ZONE, Some(id));
+        assert_eq!(to_undo(&world.zone), None);
+        assert_eq!(world.change(undo).machines.len(), 1, "only what it reached");
+        let first = Location::new("t1/p1/r1/u1");
+        if boots != Boots::Wrong {
+            // It is on its way by itself, or somebody cycles its power: what it fetches now is the old one.
+            world.round();
+            world.pass(5);
+            assert_eq!(world.kernel(&first), "vmlinuz-1");
+            world.boot(&first, Boots::Right);
+        }
+        world.run(200);
+        assert_eq!(world.change(undo).ended.as_ref().map(|ended| ended.how), Some(Outcome::Done));
+        assert_eq!(world.zone.facts().machines[&first].state, State::Ready);
+        assert!(world.locations().iter().all(|location| world.kernel(location) == "vmlinuz-1"));
+    }
+}
+
+/// Everything that survives a restart, and nothing else.
+fn restarted(world: &World, plans: &[Plan]) -> Zone {
+    let text = serde_json::to_string(world.zone.facts()).expect("JSON");
+    let mut facts: Facts = serde_json::from_str(&text).expect("facts");
+    for (location, machine) in &mut facts.machines {
+        // Agents connect again.
+        machine.connected = world.zone.facts().machines[location].connected;
+    }
+    let current = plans.iter().max_by_key(|plan| plan.generation).expect("a plan");
+    let before = change::holding(&facts, current.generation).and_then(|change| {
+        let (from, _) = change.plans()?;
+        plans.iter().find(|plan| plan.generation == from).cloned()
+    });
+    let zone = Zone::new(Arc::new(current.clone()), facts);
+    match before {
+        Some(before) => zone.held_to(Arc::new(before)),
+        None => zone,
+    }
+}
+
+#[test]
+fn who_is_killed_between_any_two_steps_neither_repeats_nor_skips_one() {
+    let plans = [compiled(ZONE, 1), compiled(&next_kernel(), 2)];
+    let mut whole = World::new();
+    whole.publish(&next_kernel(), None);
+    whole.run(600);
+    let mut killed = World::new();
+    killed.publish(&next_kernel(), None);
+    let mut kills = 0;
+    let end = killed.now + Duration::from_secs(600);
+    while killed.now < end {
+        killed.zone = restarted(&killed, &plans);
+        kills += 1;
+        if !killed.round() {
+            killed.pass(1);
+        }
+        killed.zone = restarted(&killed, &plans);
+    }
+    assert!(kills > 100, "{kills}");
+    assert_eq!(killed.steps, whole.steps);
+    assert_eq!(killed.zone.facts(), whole.zone.facts());
+}
+
+#[test]
+fn what_fails_everywhere_is_not_the_changes_doing() {
+    let mut world = World::new();
+    let id = world.publish(&next_kernel(), None);
+    world.round();
+    world.run(70);
+    assert_eq!(world.change(id).wave, 1, "the first machine was fine");
+    // Then a switch goes: machines with and without the change fail their checks alike.
+    for location in world.locations().into_iter().filter(|location| !location.as_str().contains("p2/r2")) {
+        let results = vec![CheckResult { name: "net".into(), passed: false, detail: "no route".into() }];
+        world.tell(&location, What::Checked { results });
+    }
+    world.run(30);
+    let paused = world.change(id).paused.clone().expect("paused");
+    assert_eq!(paused.by, "zonewright");
+    assert!(
+        paused.reason.ends_with("it is not the change alone, look before it goes on"),
+        "{}",
+        paused.reason
+    );
+    let waits = waits_for(&world.zone, world.change(id), world.now).expect("it waits");
+    assert!(waits.starts_with("somebody to resume it: zonewright paused it ("), "{waits}");
+    assert_eq!(to_undo(&world.zone), None);
+    // Mended, and resumed, it goes on to its end.
+    for location in world.locations() {
+        world.tell(&location, What::Checked { results: Vec::new() });
+    }
+    assert_eq!(world.wish(id, ChangeStep::Resume { by: "bob".into() }), None);
+    world.run(600);
+    assert_eq!(world.change(id).ended.as_ref().map(|ended| ended.how), Some(Outcome::Done));
+}
+
+#[test]
+fn a_pause_lets_what_is_under_way_come_back_and_nothing_new_begin() {
+    let mut world = World::new();
+    let id = world.publish(&next_kernel(), None);
+    let pause = |reason: &str| ChangeStep::Pause { by: "bob".into(), reason: reason.into() };
+    world.round();
+    assert_eq!(world.wish(id, pause("lunch")), None);
+    assert_eq!(world.wish(id, pause("again")).as_deref(), Some("it is paused already"));
+    world.run(300);
+    assert_eq!(world.steps, ["take p1/r1/u1", "done p1/r1/u1"]);
+    let end = ChangeStep::End { how: Outcome::Aborted, sentence: "bob aborted it: lunch is over".into() };
+    assert_eq!(world.wish(id, end), None);
+    assert_eq!(to_undo(&world.zone), Some((id, Generation(1))));
+    assert_eq!(
+        world.wish(id, ChangeStep::Resume { by: "bob".into() }).as_deref(),
+        Some("there is no such change under way")
+    );
+    let undo = world.publish(ZONE, Some(id));
+    world.run(100);
+    assert_eq!(
+        world.change(undo).ended.as_ref().map(|ended| ended.sentence.as_str()),
+        Some("1 machine done")
+    );
+    assert!(world.locations().iter().all(|location| world.kernel(location) == "vmlinuz-1"));
+}
+
+#[test]
+fn all_kinds_of_change_spend_the_same_budget() {
+    let mut world = World::new();
+    let at = |place: &str| Location::new(&format!("t1/{place}"));
+    let alice = || Holder::Operator { by: "alice".into() };
+    let wish = |wish: Wish, beyond_budget: bool| What::Operator { by: "alice".into(), wish, beyond_budget };
+    let drain = |beyond| wish(Wish::Drain { reason: "a fan".into() }, beyond);
+    // One is broken, one updates itself, one is drained: that is what the budget lets go.
+    let results = vec![CheckResult { name: "disk".into(), passed: false, detail: "broken".into() }];
+    world.tell(&at("p1/r1/u1"), What::Checked { results });
+    let itself = Holder::Fleetlock { id: "c0ffee".into() };
+    let deadline = world.now + Duration::from_secs(1800);
+    let leased = What::Leased { holder: itself.clone(), reason: "its update".into(), deadline };
+    assert_eq!(world.tell(&at("p1/r1/u2"), leased.clone()).refused, None);
+    assert_eq!(world.tell(&at("p1/r1/u2"), leased.clone()).refused, None, "asked again it has it still");
+    assert_eq!(
+        world.tell(&at("p1/r1/u3"), drain(false)).refused.as_deref(),
+        Some(
+            "the budget of web lets 2 of 4 in p1/r1 be out, and 2 are: p1/r1/u1 (failed), p1/r1/u2 (its own system (FleetLock, c0ffee): its update)"
+        )
+    );
+    assert_eq!(world.tell(&at("p2/r1/u3"), drain(false)).refused, None);
+    let full = "the budget of web lets 3 of 16 in the zone be out, and 3 are: p1/r1/u1 (failed), p1/r1/u2 (its own system (FleetLock, c0ffee): its update), p2/r1/u3 (draining, by alice)";
+    assert_eq!(world.tell(&at("p2/r2/u1"), drain(false)).refused.as_deref(), Some(full));
+    assert_eq!(world.zone.facts().machines[&at("p2/r2/u1")].state, State::Ready);
+    // What is out already costs nothing, and somebody may say that it matters more.
+    let broken = world.zone.roster().device_at(&at("p1/r1/u1")).expect("a machine");
+    assert_eq!(Budgets::of(&world.zone).may_take(broken, &alice()), Ok(()));
+    assert_eq!(world.tell(&at("p2/r2/u1"), drain(true)).refused, None);
+    // A change waits, and says for whom.
+    let touched = ["p2/r2/u2", "p1/r1/u2"].map(|place| (at(place), Effect::Restart, String::new()));
+    let change = begin(&world.zone, Kind::Restart, touched.into(), "bob", "microcode", world.now);
+    let id = change.id;
+    assert_eq!(world.wish(id, ChangeStep::Begin { change: Box::new(change) }), None);
+    world.run(5);
+    assert_eq!(world.steps, Vec::<String>::new());
+    let waits = waits_for(&world.zone, world.change(id), world.now).expect("it waits");
+    let named = "p1/r1/u1 (failed), p1/r1/u2 (its own system (FleetLock, c0ffee): its update)";
+    assert!(
+        waits.starts_with("its turn with p2/r2/u2: the budget of web") && waits.contains(named),
+        "{waits}"
+    );
+    // Given back by who has it, and by nobody else.
+    let release = |holder| What::Released { holder };
+    assert_eq!(
+        world.tell(&at("p1/r1/u2"), release(alice())).refused.as_deref(),
+        Some("somebody else has its lease")
+    );
+    assert_eq!(world.tell(&at("p1/r1/u2"), release(itself)).refused, None);
+    for place in ["p2/r1/u3", "p1/r1/u1", "p2/r2/u1"] {
+        world.tell(&at(place), wish(Wish::Return, false));
+        world.tell(&at(place), What::Reported { hardware: Box::new(Hardware::default()) });
+        world.tell(&at(place), What::Checked { results: Vec::new() });
+    }
+    world.run(300);
+    assert_eq!(world.change(id).ended.as_ref().map(|ended| ended.sentence.as_str()), Some("2 machines done"));
+}
+
+#[test]
+fn what_only_judges_otherwise_is_looked_at_again_in_waves_too() {
+    let mut world = World::new();
+    // Every machine is too small for it.
+    let nics = "nics = [\"eno1\"]";
+    let id = world.publish(&ZONE.replace(nics, &format!("{nics}\n  expect = {{ cpus = 64 }}")), None);
+    assert!(world.change(id).machines.values().all(|member| member.effect == Effect::Check));
+    world.round();
+    let first = Location::new("t1/p1/r1/u1");
+    assert_eq!(world.zone.facts().machines[&first].state.name(), "validating");
+    let second = Location::new("t1/p1/r1/u2");
+    for location in [&first, &second] {
+        world.tell(location, What::Reported { hardware: Box::new(Hardware::default()) });
+    }
+    assert_eq!(world.zone.facts().machines[&second].state, State::Ready, "it is judged as before");
+    world.run(10);
+    let ended = world.change(id).ended.clone().expect("ended");
+    assert_eq!(ended.how, Outcome::Halted);
+    assert!(ended.sentence.contains("p1/r1/u1: "), "{}", ended.sentence);
+    let undo = world.publish(ZONE, Some(id));
+    world.round();
+    world.tell(&first, What::Reported { hardware: Box::new(Hardware::default()) });
+    world.run(10);
+    assert_eq!(world.change(undo).ended.as_ref().map(|ended| ended.how), Some(Outcome::Done));
+    assert_eq!(world.zone.facts().machines[&first].state, State::Ready);
+}
