@@ -34,6 +34,7 @@ mod debian;
 mod dns;
 mod dns_secondary;
 mod examples;
+mod fleetlock;
 mod hardship;
 mod image;
 mod install;

@@ -238,9 +238,10 @@ impl<'a> Budgets<'a> {
         match limit {
             0 => format!("the budget of {name} lets none in {place} be out"),
             _ => format!(
-                "the budget of {name} lets {limit} of {} in {place} be out, and {} are: {}{more}",
+                "the budget of {name} lets {limit} of {} in {place} be out, and {} {}: {}{more}",
                 domain.members,
                 domain.out.len(),
+                if domain.out.len() == 1 { "is" } else { "are" },
                 named.join(", ")
             ),
         }

@@ -25,6 +25,7 @@
 //! | `boot_file`   | a file that TFTP and HTTP send, and whether it is still the same                  |
 //! | `agents`      | the agents' TLS listener                                                          |
 //! | `bmc`         | what is asked of machines' BMCs, and with which credentials                       |
+//! | `fleetlock`   | machines that update themselves ask before they restart                           |
 //! | `http`        | the API                                                                           |
 //! | `page`, `page_tls` | the web page, and its listener by HTTPS                                      |
 //! | `people`      | who asks, what they may, and the record of it                                     |
@@ -44,6 +45,7 @@ mod dhcp;
 mod dhcp6;
 mod dns;
 pub mod files;
+mod fleetlock;
 mod http;
 mod inbox;
 mod keeper;

@@ -67,6 +67,8 @@ pub struct BindPorts {
     pub boot_tls: u16,
     /// Agents, TLS.
     pub agents: u16,
+    /// FleetLock. 0 of a running server: another program has the port.
+    pub fleetlock: u16,
 }
 
 impl Default for BindPorts {
@@ -80,14 +82,24 @@ impl Default for BindPorts {
             boot: 80,
             boot_tls: 443,
             agents: 8443,
+            fleetlock: 8481,
         }
     }
 }
 
 impl BindPorts {
     /// Any free port for each: for tests, and for trying it without privilege.
-    pub const ANY: Self =
-        Self { dhcp: 0, dhcp6: 0, proxy_dhcp: 0, dns: 0, tftp: 0, boot: 0, boot_tls: 0, agents: 0 };
+    pub const ANY: Self = Self {
+        dhcp: 0,
+        dhcp6: 0,
+        proxy_dhcp: 0,
+        dns: 0,
+        tftp: 0,
+        boot: 0,
+        boot_tls: 0,
+        agents: 0,
+        fleetlock: 0,
+    };
 }
 
 impl Options {

@@ -16,7 +16,8 @@ use crate::site::Gatherer;
 use crate::sockets::{self, Purpose};
 use crate::udp::{self, Stop};
 use crate::{
-    boot_http, changes, clock, commit, connections, dhcp, dhcp6, dns, page, page_tls, steering, tftp,
+    boot_http, changes, clock, commit, connections, dhcp, dhcp6, dns, fleetlock, page, page_tls, steering,
+    tftp,
 };
 use axum::Extension;
 use hyper_util::service::TowerToHyperService;
@@ -83,6 +84,8 @@ struct Bound {
     /// Or why there is none.
     boot_tls: Result<Vec<std::net::TcpListener>, String>,
     agents: Vec<std::net::TcpListener>,
+    /// Or why there is none.
+    fleetlock: Result<Vec<std::net::TcpListener>, String>,
     ports: BindPorts,
 }
 
@@ -209,6 +212,10 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     // Secondaries ask at the usual port: of a server at another they would only hear.
     if ports.dns == dns::notify::PORT {
         tasks.spawn(dns::notify::run(Arc::clone(&controller), is_stopping.clone()));
+    }
+    match bound.fleetlock {
+        Ok(listeners) => serve_fleetlock(&mut tasks, &controller, listeners, &is_stopping)?,
+        Err(why) => controller.say(&why),
     }
     serve_agents(&mut tasks, &controller, Arc::clone(&authority), bound.agents, &is_stopping)?;
     tasks.spawn(bmc::start_armed(Arc::clone(&controller), is_stopping.clone()));
@@ -477,6 +484,9 @@ fn bind(options: &Options, plan: &Plan) -> Result<Bound, StartError> {
     let boot = sockets::tcp(&addresses, ports.boot, purpose("HTTP boot", "tcp"))?;
     let boot_tls = bind_boot_tls(&addresses, ports.boot_tls, plan)?;
     let agents = sockets::tcp(&addresses, ports.agents, purpose("the agents' listener", "tcp"))?;
+    // Few systems ask: whoever else has the port may keep it.
+    let fleetlock = sockets::tcp(&addresses, ports.fleetlock, purpose("FleetLock", "tcp"));
+    let fleetlock = fleetlock.map_err(|error| error.to_string());
     for socket in dhcp.iter().chain(&dhcp6).chain(&proxy).chain(&tftp).chain(&dns) {
         udp::prepare(socket)
             .map_err(|error| StartError::Bind(format!("failed to prepare a UDP socket: {error}")))?;
@@ -494,6 +504,7 @@ fn bind(options: &Options, plan: &Plan) -> Result<Bound, StartError> {
         boot: tcp_port(&boot),
         boot_tls: boot_tls.as_deref().map_or(0, tcp_port),
         agents: tcp_port(&agents),
+        fleetlock: fleetlock.as_deref().map_or(0, tcp_port),
     };
     let mut workers = Vec::new();
     let mut sockets = dhcp.into_iter();
@@ -510,7 +521,7 @@ fn bind(options: &Options, plan: &Plan) -> Result<Bound, StartError> {
         port: wire::dhcp4::BOOT_SERVER_PORT,
         hears_broadcasts: true,
     });
-    Ok(Bound { dhcp: workers, dhcp6, tftp, dns, dns_tcp, boot, boot_tls, agents, ports })
+    Ok(Bound { dhcp: workers, dhcp6, tftp, dns, dns_tcp, boot, boot_tls, agents, fleetlock, ports })
 }
 
 /// Where no role boots by HTTPS, whoever else has the port may keep it.
@@ -688,6 +699,23 @@ fn serve_api(
         });
     }
     Ok(places)
+}
+
+fn serve_fleetlock(
+    tasks: &mut JoinSet<()>,
+    controller: &Arc<Controller>,
+    listeners: Vec<std::net::TcpListener>,
+    stopping: &watch::Receiver<bool>,
+) -> Result<(), StartError> {
+    for socket in listeners {
+        let (listener, stopping) = (listener(socket)?, stopping.clone());
+        let router = fleetlock::router(Arc::clone(controller));
+        tasks.spawn(async move {
+            let serve = |peer| TowerToHyperService::new(router.clone().layer(Extension(peer)));
+            connections::run(listener, fleetlock::CONNECTIONS_MAX, stopping, serve).await;
+        });
+    }
+    Ok(())
 }
 
 fn serve_agents(

@@ -23,7 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 #[derive(ClapArgs)]
 #[command(after_help = "Examples:\n  zw serve my-zone --state /var/lib/zonewright\n  \
                         zw serve my-zone --address 10.32.0.10 --interface eth1\n\n\
-                        It needs UDP 53, 67, 69, 4011 and TCP 53, 80, 443, 8443: root, or the capability CAP_NET_BIND_SERVICE.")]
+                        It needs UDP 53, 67, 69, 4011 and TCP 53, 80, 443, 8443, 8481: root, or the capability CAP_NET_BIND_SERVICE.")]
 pub(crate) struct Args {
     /// The design's directory.
     #[arg(default_value = ".", value_name = "DESIGN")]
@@ -116,6 +116,7 @@ enum Service {
     Boot,
     BootTls,
     Agents,
+    Fleetlock,
 }
 
 fn port(text: &str) -> Result<(Service, u16), String> {
@@ -129,9 +130,10 @@ fn port(text: &str) -> Result<(Service, u16), String> {
         "boot" => Service::Boot,
         "boot-tls" => Service::BootTls,
         "agents" => Service::Agents,
+        "fleetlock" => Service::Fleetlock,
         other => {
             return Err(format!(
-                "there is no service {other}: dhcp, dhcp6, proxy-dhcp, dns, tftp, boot, boot-tls, agents"
+                "there is no service {other}: dhcp, dhcp6, proxy-dhcp, dns, tftp, boot, boot-tls, agents, fleetlock"
             ));
         }
     };
@@ -171,7 +173,8 @@ fn options(args: &Args) -> Result<Options, String> {
     };
     options.api_inherited = args.api_inherited;
     options.page_tls = args.page_tls;
-    let BindPorts { dhcp, dhcp6, proxy_dhcp, dns, tftp, boot, boot_tls, agents } = &mut options.ports;
+    let BindPorts { dhcp, dhcp6, proxy_dhcp, dns, tftp, boot, boot_tls, agents, fleetlock } =
+        &mut options.ports;
     for (service, port) in &args.ports {
         *match service {
             Service::Dhcp => &mut *dhcp,
@@ -182,6 +185,7 @@ fn options(args: &Args) -> Result<Options, String> {
             Service::Boot => &mut *boot,
             Service::BootTls => &mut *boot_tls,
             Service::Agents => &mut *agents,
+            Service::Fleetlock => &mut *fleetlock,
         } = *port;
     }
     Ok(options)
@@ -223,9 +227,9 @@ async fn serve(args: &Args, options: Options) -> ExitCode {
 }
 
 fn announce(running: &Running) {
-    let BindPorts { dhcp, dhcp6, proxy_dhcp, dns, tftp, boot, boot_tls, agents } = running.ports;
+    let BindPorts { dhcp, dhcp6, proxy_dhcp, dns, tftp, boot, boot_tls, agents, fleetlock } = running.ports;
     say(&format!(
-        "plan {} is served: DHCP {dhcp} and {proxy_dhcp}, DHCPv6 {dhcp6}, DNS {dns}, TFTP {tftp}, HTTP boot {boot}, HTTPS boot {boot_tls}, agents {agents}",
+        "plan {} is served: DHCP {dhcp} and {proxy_dhcp}, DHCPv6 {dhcp6}, DNS {dns}, TFTP {tftp}, HTTP boot {boot}, HTTPS boot {boot_tls}, agents {agents}, FleetLock {fleetlock}",
         running.generation
     ));
     if let Some(socket) = &running.api_socket {
