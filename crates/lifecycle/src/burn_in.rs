@@ -136,13 +136,16 @@ pub(crate) fn ended(
     };
     let passed = failed.is_empty().then_some(passed);
     // The time that it took is not taken from that in which its disks may be written.
+    let armed_until = machine.armed.map(|armed| armed.until);
     if let Some(armed) = &mut machine.armed
         && outcome.order.due < armed.until
     {
         armed.until = armed.until + now.since(outcome.order.due.max(armed.since));
     }
+    // Until when it gets its installer is answered from the view.
+    let view_changed = machine.armed.map(|armed| armed.until) != armed_until;
     machine.burn_in = Burnt { passed, failed, ..called_off(&machine.burn_in) };
-    Step { changed: true, ..Step::default() }
+    Step { changed: true, view_changed, ..Step::default() }
 }
 
 /// The same, with none under way, and none that went wrong.

@@ -91,6 +91,27 @@ pub fn duty(plan: &Plan, device: DeviceId, machine: &Machine, image: Option<&str
     }
 }
 
+/// Why nothing may be written to a machine's disks at this time, all of them anew; `None`: it may.
+pub(crate) fn unreleased(plan: &Plan, machine: &Machine, now: Time) -> Option<String> {
+    let is_under_way = matches!(machine.state, State::Installing { .. });
+    let why = match machine.armed {
+        None => "it is not armed".to_owned(),
+        Some(armed) if armed.generation != plan.generation => {
+            format!("it was armed for plan {}, and {} is in force", armed.generation, plan.generation)
+        }
+        Some(Armed { purpose: Purpose::Upgrade, .. }) => "only its other slot may be written".to_owned(),
+        Some(armed) if now >= armed.until && !is_under_way => {
+            "the time in which they might be written is over".to_owned()
+        }
+        Some(_) => return None,
+    };
+    // What is on its disks is not wiped by a word that is meant for empty ones.
+    Some(match machine.installed {
+        None => format!("{why} (`zw arm`)"),
+        Some(_) => format!("{why} (`zw reinstall`; restarted as it is, it starts from its disks)"),
+    })
+}
+
 /// The role of a machine whose system we write.
 pub fn role_of(plan: &Plan, device: DeviceId) -> Option<&Role> {
     let role = plan.design.devices[device.index()].role?;

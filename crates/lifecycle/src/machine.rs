@@ -569,11 +569,10 @@ fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
             machine.unproved = None;
             machine.armed = None;
             machine.start = None;
-            Step { view_changed: true, ..enter(machine, State::Retired { reason: reason.clone(), by }, now) }
+            enter(machine, State::Retired { reason: reason.clone(), by }, now)
         }
         Wish::Return => {
-            let view_changed =
-                matches!(machine.state, State::Retired { .. }) || !machine.conflicts.is_empty();
+            let view_changed = !machine.conflicts.is_empty();
             machine.conflicts.clear();
             machine.burn_in =
                 model::burn_in::State { spared: false, ..burn_in::called_off(&machine.burn_in) };
@@ -621,8 +620,11 @@ fn enter(machine: &mut Machine, state: State, now: Time) -> Step {
     if machine.state.name() != state.name() {
         machine.since = now;
     }
+    // Who is held back, or out of service, boots something else, and hears why.
+    let is_held = |state: &State| matches!(state, State::Maintenance { .. } | State::Retired { .. });
+    let view_changed = is_held(&machine.state) || is_held(&state);
     machine.state = state;
-    let mut step = Step { changed: true, ..Step::default() };
+    let mut step = Step { changed: true, view_changed, ..Step::default() };
     if !matches!(machine.state, State::Validating { .. }) && machine.burn_in.progress.take().is_some() {
         // It is called off. That it is begun once more is nobody's fault, unless the machine boots.
         if !matches!(machine.state, State::Seen { .. }) {

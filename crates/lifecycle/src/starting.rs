@@ -109,7 +109,8 @@ fn pending<'a>(plan: &Plan, machine: &'a Machine) -> Option<(&'a Start, Armed)> 
     let start = machine.start.as_ref()?;
     let is_good = |armed: &Armed| armed.generation == plan.generation && armed.purpose == Purpose::Install;
     let armed = machine.armed.filter(is_good)?;
-    let hands_off = matches!(machine.state, State::Maintenance { .. } | State::Retired { .. });
+    let hands_off =
+        matches!(machine.state, State::Draining { .. } | State::Maintenance { .. } | State::Retired { .. });
     (!hands_off && !is_there(machine)).then_some((start, armed))
 }
 

@@ -33,9 +33,10 @@ pub const INSTALLING_ORDINARY: Duration = Duration::from_secs(1800);
 /// How long a report and the checks take.
 pub const VALIDATING_ORDINARY: Duration = Duration::from_secs(300);
 
-/// What a machine of the plan waits for; `None` when it waits for nothing.
-pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine) -> Option<Wait> {
-    if let Some(wait) = starting::wait(plan, device, machine) {
+/// What a machine of the plan waits for at this time; `None` when it waits for nothing.
+pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine, now: Time) -> Option<Wait> {
+    let unreleased = installing::unreleased(plan, machine, now);
+    if let Some(wait) = starting::wait(plan, device, machine).filter(|_| unreleased.is_none()) {
         return Some(wait);
     }
     // What comes after a burn-in begins with its end.
@@ -54,12 +55,10 @@ pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine) -
         }
         State::Seen { stage: Stage::Ipxe }
             if plan.design.image_of(device).is_some_and(|image| image.installs)
-                && machine.armed.is_none()
-                && machine.installed.is_none() =>
+                && machine.installed.is_none()
+                && let Some(why) = &unreleased =>
         {
-            whenever(
-                "its disks to be released: its image installs, and it is not armed (`zw arm`)".to_owned(),
-            )
+            whenever(format!("its disks to be released: its image installs, and {why}"))
         }
         State::Seen { stage: Stage::Ipxe | Stage::Os } if installing::has_anothers(machine) => whenever(
             "an agent: its system is another installer's, which has one if its template put it there (`zw/agent.sh`)"
@@ -94,9 +93,9 @@ pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine) -
             Some(burn_in::wait(plan, device, machine))
         }
         State::Validating { hardware_fits: true } if installing::is_installer(plan, device, machine) => {
-            match machine.armed {
-                Some(_) => within("its order to write its disks".to_owned(), VALIDATING_ORDINARY),
-                None => whenever("its disks to be released: it is not armed (`zw arm`)".to_owned()),
+            match unreleased {
+                None => within("its order to write its disks".to_owned(), VALIDATING_ORDINARY),
+                Some(why) => whenever(format!("its disks to be released: {why}")),
             }
         }
         State::Validating { hardware_fits: true }

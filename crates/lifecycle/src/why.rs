@@ -69,7 +69,7 @@ fn life(zone: &Zone, id: DeviceId, now: Time, sentences: &mut Vec<String>) {
         first += &format!("; it took {} from its first packet", duration(Duration::from_millis(took)));
     }
     sentences.push(first);
-    if let Some(wait) = wait(plan, zone.roster(), id, machine) {
+    if let Some(wait) = wait(plan, zone.roster(), id, machine, now) {
         let late = if wait.overdue(now) { ", longer than is ordinary" } else { "" };
         sentences.push(format!("it waits for {}{late}", wait.on));
     }

@@ -392,3 +392,18 @@ fn silence_and_agents_that_cannot_are_shown() {
     told.tell(1, What::Lost);
     told.shows(1, expect!["validating; ordered; it waits for its burn-in (memory, 31 %, 9.1 GB/s, as its agent last said), longer than is ordinary"]);
 }
+
+#[test]
+fn what_its_time_adds_to_an_allowance_is_answered_from_then_on() {
+    let mut told = Told::new();
+    let until = Time(told.now.0 + 3_600_000);
+    told.wish(3, Wish::Arm { generation: Generation(3), until, bmc: ByBmc::Refused });
+    told.boots(3, Some(Running::Memory), found());
+    let order = told.order(3).expect("an order");
+    let parts = vec![PartOutcome { part: Part::Disk, passed: true, sentence: "all was read".into() }];
+    let what = What::BurntIn { outcome: Outcome { order, parts } };
+    let at = Time(told.now.0 + 600_000);
+    let applied = told.zone.apply(&Event { at, location: Told::at(3), what });
+    assert!(told.machine(3).armed.is_some_and(|armed| armed.until > until));
+    assert!(applied.view_changed, "{applied:?}");
+}

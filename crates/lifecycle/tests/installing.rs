@@ -401,7 +401,8 @@ impl Told {
 
     fn waits(&self, unit: u8) -> String {
         let device = self.zone.roster().device_at(&Self::at(unit)).unwrap();
-        let wait = lifecycle::wait(self.zone.plan(), self.zone.roster(), device, self.machine(unit));
+        let wait =
+            lifecycle::wait(self.zone.plan(), self.zone.roster(), device, self.machine(unit), self.now);
         wait.map(|wait| wait.on).unwrap_or_default()
     }
 
@@ -518,6 +519,36 @@ fn without_its_bmc_a_machine_waits_for_a_person_and_says_for_what() {
         What::Operator { by: by(), wish: Wish::Maintain { reason: "a fan".into() }, beyond_budget: false },
     );
     assert_eq!(told.due_in(30 * MINUTE), vec![], "hands off");
+}
+
+#[test]
+fn an_allowance_that_is_no_good_any_more_is_what_is_waited_for() {
+    let mut told = Told::new();
+    for stage in [Stage::UefiPxe, Stage::Ipxe] {
+        told.asks(1, stage);
+    }
+    let empty = "its disks to be released: its image installs, and ";
+    assert_eq!(told.waits(1), format!("{empty}it is not armed (`zw arm`)"));
+    told.first(1);
+    assert_eq!(told.waits(1), "iPXE to fetch its boot script");
+    told.now = Time(told.now.0 + 60 * MINUTE);
+    assert_eq!(told.waits(1), format!("{empty}the time in which they might be written is over (`zw arm`)"));
+    told.first(1);
+    let plan = model::Plan { generation: Generation(4), ..model::Plan::clone(told.zone.plan()) };
+    let roster = Arc::clone(told.zone.roster());
+    told.zone.replan(Arc::new(plan), roster, None);
+    assert_eq!(told.waits(1), format!("{empty}it was armed for plan #3, and #4 is in force (`zw arm`)"));
+}
+
+#[test]
+fn whose_work_moves_off_is_not_started() {
+    let mut told = Told::new();
+    told.first(1);
+    assert_eq!(told.due_in(0), only("u1", Way::Pxe));
+    let wish = Wish::Drain { reason: "a fan".into() };
+    told.tell(1, What::Operator { by: "op".into(), wish, beyond_budget: false });
+    assert_eq!(told.due_in(30 * MINUTE), vec![]);
+    assert_eq!(told.waits(1), "its work to move off (a fan, asked by op)");
 }
 
 #[test]

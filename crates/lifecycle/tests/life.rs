@@ -428,6 +428,30 @@ fn a_conflict_is_kept_until_somebody_says_it_is_over() {
 }
 
 #[test]
+fn what_a_machine_boots_follows_every_word_that_holds_it_back_or_ends_that() {
+    let mut told = pocket();
+    told.becomes_ready(1, 1);
+    let reason = || "a fan".to_owned();
+    let (maintain, drain) = (Wish::Maintain { reason: reason() }, Wish::Drain { reason: reason() });
+    let retire = Wish::Retire { reason: reason() };
+    let other = Wish::Maintain { reason: "two fans".to_owned() };
+    for (wish, view_changed) in [
+        (drain.clone(), false),
+        (maintain.clone(), true),
+        (other, true),
+        (drain, true),
+        (maintain, true),
+        (Wish::Return, true),
+        (retire, true),
+        (Wish::Return, true),
+    ] {
+        let words = format!("{wish:?}");
+        let applied = told.tell(1, What::Operator { by: "root".to_owned(), wish, beyond_budget: false });
+        assert_eq!(applied.view_changed, view_changed, "{words}");
+    }
+}
+
+#[test]
 fn a_retired_machine_is_left_alone() {
     let mut told = pocket();
     told.becomes_ready(1, 1);

@@ -85,7 +85,9 @@ pub(crate) fn script(
         Boot::Retired => Err(Reason::Retired.into()),
         Boot::LocalDisk => Ok(script(local_disk(location), None)),
         Boot::Image(which) => image(*which),
-        Boot::Installer { image: which, until } if now < *until => image(*which),
+        Boot::Installer { image: which, until, .. } if now < *until => image(*which),
+        // Nobody brought it to its installer in time: it goes on as it was.
+        Boot::Installer { is_installed: true, .. } => Ok(script(local_disk(location), None)),
         Boot::Installer { .. } => hold("its permission to write its disks ran out", Reason::NotArmed),
         Boot::NotArmed => hold("it is not armed to write its disks", Reason::NotArmed),
         Boot::Maintenance { reason, by } => {

@@ -123,6 +123,18 @@ fn an_image_without_its_files_is_waited_for() {
 }
 
 #[test]
+fn a_machine_that_nobody_brought_to_its_installer_in_time_boots_what_is_on_its_disks() {
+    let view = zone::view_with("ams1/p1/r1/u2", |machine| {
+        let generation = Generation(7);
+        machine.armed = Some(Armed { generation, until: NOW, since: Time(0), purpose: Purpose::Install });
+        machine.installed = Some(Installed { image: None, slot: None, generation, at: Time(0) });
+    });
+    let reply = get(&view, "/boot/auto.ipxe", "st-2").unwrap();
+    assert!(text(&reply).contains("boots its own disk"), "{}", text(&reply));
+    assert_eq!((reply.refused, reply.tells), (None, None));
+}
+
+#[test]
 fn an_installer_runs_only_while_it_is_armed_for_this_plan() {
     let armed = |generation, until| {
         zone::view_with("ams1/p1/r1/u2", |machine| {

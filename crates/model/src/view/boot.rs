@@ -94,6 +94,8 @@ pub enum Boot {
         image: ImageId,
         /// The end of the allowance.
         until: Time,
+        /// There is a system on its disks, which is started afterwards.
+        is_installed: bool,
     },
     /// An image that writes its disks, and nobody allowed that for this plan.
     NotArmed,

@@ -104,12 +104,13 @@ fn boot(plan: &Plan, device: &Device, machine: Option<&Machine>) -> Boot {
 /// An image that writes disks: only an armed machine gets it, and what is installed already boots from its disk.
 fn installer(plan: &Plan, image: ImageId, machine: Option<&Machine>) -> Boot {
     let armed = machine.and_then(|machine| machine.armed);
+    let is_installed = machine.is_some_and(|machine| machine.installed.is_some());
     // An allowance for the other slot wipes nothing.
     let is_good = |armed: &Armed| armed.generation == plan.generation && armed.purpose == Purpose::Install;
     if let Some(armed) = armed.filter(is_good) {
-        return Boot::Installer { image, until: armed.until };
+        return Boot::Installer { image, until: armed.until, is_installed };
     }
-    if machine.is_some_and(|machine| machine.installed.is_some()) {
+    if is_installed {
         return Boot::LocalDisk;
     }
     Boot::NotArmed

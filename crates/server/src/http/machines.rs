@@ -258,9 +258,13 @@ pub(crate) fn row(zone: &Zone, id: DeviceId, device: &Device, now: Time) -> Mach
     };
     let first = plan.interfaces_of(id).first();
     let address = first.and_then(|first| first.v4.map(IpAddr::V4).or(first.v6.map(IpAddr::V6)));
-    let wait = machine.and_then(|machine| lifecycle::wait(plan, zone.roster(), id, machine)).map(|wait| {
-        Wait { overdue: wait.overdue(now), on: wait.on, since: wait.since, expected_by: wait.expected_by }
-    });
+    let wait =
+        machine.and_then(|machine| lifecycle::wait(plan, zone.roster(), id, machine, now)).map(|wait| Wait {
+            overdue: wait.overdue(now),
+            on: wait.on,
+            since: wait.since,
+            expected_by: wait.expected_by,
+        });
     MachineRow {
         location: device.location.clone(),
         name: device.name.clone(),

@@ -125,7 +125,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
     for (id, device) in machines::booted(zone.plan()) {
         let machine: Option<&Machine> = zone.facts().machines.get(&device.location);
         *states.entry(machine.map_or("expected", |machine| machine.state.name())).or_default() += 1;
-        let wait = machine.and_then(|machine| lifecycle::wait(zone.plan(), zone.roster(), id, machine));
+        let wait = machine.and_then(|machine| lifecycle::wait(zone.plan(), zone.roster(), id, machine, now));
         overdue += u64::from(wait.is_some_and(|wait| wait.overdue(now)));
         miscabled += u64::from(machine.is_some_and(|machine| machine.miscabled.is_some()));
     }
