@@ -22,6 +22,8 @@ usage: cargo xtask COMMAND
   reference   write docs/reference anew from the code; `--check` only says whether it is fresh
   bench       measure us and the servers that people use today, and write bench/results.md; with the name of a section
               (limit, dhcp, dhcp6, dns, storm, memory, change, plan, lab), `--smoke`, `--rounds N` or `--only SERVER` it only prints
+  sim         the deciding code with everything around it played, in virtual time, by seeds: `--seed N`, `--seeds A..B`,
+              `--machines N`, `--hours H`, `--trace FILE`, `--no-troubles`
   agent       build zw-agent as a static program, for the installer: `zw image build installer` finds it
   firmware    unpack a newer OVMF and iPXE beside what cargo builds, for the tests of HTTPS boot
   packages    install the Debian packages and Python programs that the tests use, or name them
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         ["reference"] => reference::write(),
         ["reference", "--check"] => reference::check(),
         ["bench", words @ ..] => bench(words),
+        ["sim", words @ ..] => sim(words),
         ["agent"] => agent::build(),
         ["packages"] => packages::install(),
         ["firmware"] => {
@@ -78,11 +81,22 @@ fn test(rest: &[&str]) -> Result<(), String> {
 fn bench(words: &[&str]) -> Result<(), String> {
     packages::install()?;
     run::cargo(&["build", "--quiet", "--release", "--package", "zw", "--package", "bench"])?;
+    release("bench", words)
+}
+
+/// Builds the simulator, and becomes it.
+fn sim(words: &[&str]) -> Result<(), String> {
+    run::cargo(&["build", "--quiet", "--release", "--package", "sim"])?;
+    release("sim", words)
+}
+
+/// Runs a program that was built for release.
+fn release(name: &str, words: &[&str]) -> Result<(), String> {
     // Beside this program's own directory, wherever cargo was told to build.
     let this = std::env::current_exe().map_err(|error| format!("failed to find this program: {error}"))?;
-    let bench = this.ancestors().nth(2).map(|target| target.join("release/bench"));
-    let bench = bench.ok_or("this program is in no target directory")?;
-    run::program(&bench.display().to_string(), words)
+    let program = this.ancestors().nth(2).map(|target| target.join("release").join(name));
+    let program = program.ok_or("this program is in no target directory")?;
+    run::program(&program.display().to_string(), words)
 }
 
 fn ci() -> Result<(), String> {
@@ -93,6 +107,9 @@ fn ci() -> Result<(), String> {
         run::cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])
     })?;
     run::step("test", || test(&[]))?;
+    run::step("several hundred seeds", || sim(&["--seeds", "1..401"]))?;
+    run::step("a thousand machines", || sim(&["--seeds", "1..3", "--machines", "1000", "--hours", "2"]))?;
+    run::step("ten thousand", || sim(&["--seed", "1", "--machines", "10000"]))?;
     run::step("a zone powered on", || {
         run::cargo(&["run", "--release", "--", "lab", "up", "examples/pocket"])
     })?;

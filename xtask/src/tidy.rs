@@ -60,6 +60,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "lab",
         ],
     ),
+    // It plays everything around the deciding code, and nothing depends on it.
+    ("sim", &["model", "design", "plan", "lifecycle", "wire", "answer", "render"]),
     // It measures the program from outside; what one packet takes, from inside.
     ("bench", &["model", "design", "plan", "wire", "answer"]),
 ];
