@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+#[path = "lab/changes.rs"]
+mod changes;
+
 const ZW: &str = env!("CARGO_BIN_EXE_zw");
 /// The longest wait for anything. A busy machine of two cores needs a tenth of it.
 const WAIT_MAX: Duration = Duration::from_secs(120);
