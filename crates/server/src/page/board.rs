@@ -180,6 +180,6 @@ fn letter(zone: &Zone, id: DeviceId, now: Time) -> u8 {
     let state =
         STATES.iter().zip(b'a'..).find(|(known, _)| **known == name).map_or(b'a', |(_, letter)| letter);
     let is_overdue =
-        || lifecycle::wait(plan, zone.roster(), id, machine).is_some_and(|wait| wait.overdue(now));
+        || lifecycle::wait(plan, zone.roster(), id, machine, now).is_some_and(|wait| wait.overdue(now));
     if machine.miscabled.is_some() || is_overdue() { state.to_ascii_uppercase() } else { state }
 }

@@ -39,7 +39,7 @@ enum Command {
         #[arg(long, default_value = "view", value_name = "ROLE")]
         role: RoleWord,
         #[command(flatten)]
-        password: Password,
+        password: PasswordFrom,
     },
     /// Show the accounts.
     List,
@@ -53,7 +53,7 @@ enum Command {
         /// Which.
         name: String,
         #[command(flatten)]
-        password: Password,
+        password: PasswordFrom,
     },
     /// Give an account another role.
     Role {
@@ -67,7 +67,7 @@ enum Command {
 
 /// Where a password comes from.
 #[derive(ClapArgs)]
-struct Password {
+struct PasswordFrom {
     /// Read the password from the first line of this file; `-` is standard input.
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
@@ -158,7 +158,7 @@ fn listed(accounts: &Accounts) -> String {
     table(&["account", "role", "made", "by", "password set"], rows)
 }
 
-impl Password {
+impl PasswordFrom {
     fn read(&self, name: &str) -> Result<String, Failure> {
         let read = match &self.password_file {
             Some(path) => from_file(path),
