@@ -21,7 +21,7 @@
 
 mod authority;
 mod bmc;
-mod changes;
+pub(crate) mod changes;
 mod events;
 pub(crate) mod machines;
 mod metrics;

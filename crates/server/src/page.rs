@@ -10,11 +10,13 @@
 //! | `layout`, `board` | the map: where machines stand, and their states    |
 //! | `content` | which page a path is                                       |
 //! | `machine`, `lists` | a machine; findings, refusals, machines, audit    |
+//! | `changes` | changes and their waves, plans and what they changed, budgets |
 //! | `live`    | the streams                                                |
 //! | `search`  | by name, location, address, serial                         |
 //! | `sign_in` | in and out                                                 |
 
 mod board;
+mod changes;
 mod content;
 mod frame;
 mod layout;
@@ -60,6 +62,9 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/", get(content::page))
         .route("/machines", get(content::page))
         .route("/machines/{*location}", get(content::page))
+        .route("/changes", get(content::page))
+        .route("/changes/{id}", get(content::page))
+        .route("/plans/{from}/to/{to}", get(content::page))
         .route("/findings", get(content::page))
         .route("/refusals", get(content::page))
         .route("/audit", get(content::page))
@@ -119,4 +124,53 @@ pub(crate) fn forbidden(visitor: &Visitor, role: Role) -> Response {
     let mut response = frame::page(visitor, "Not with your role", "", &main, &frame::Live::No);
     *response.status_mut() = StatusCode::FORBIDDEN;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    /// Relative luminance (WCAG 2.2).
+    fn luminance(colour: &str) -> f64 {
+        let part = |at: usize| f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()) / 255.0;
+        let linear =
+            |part: f64| if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) };
+        0.2126 * linear(part(1)) + 0.7152 * linear(part(3)) + 0.0722 * linear(part(5))
+    }
+
+    fn contrast(one: &str, other: &str) -> f64 {
+        let (one, other) = (luminance(one) + 0.05, luminance(other) + 0.05);
+        one.max(other) / one.min(other)
+    }
+
+    #[test]
+    fn text_and_states_stand_out_in_both_themes() {
+        let (_, _, css) = PARTS[0];
+        let blocks: Vec<&str> =
+            css.split(":root").skip(1).map(|block| block.split('}').next().unwrap()).collect();
+        assert_eq!(blocks.len(), 2);
+        for block in blocks {
+            let lines = block.lines().filter_map(|line| line.trim().strip_prefix("--")?.split_once(": "));
+            let colours: HashMap<&str, &str> =
+                lines.map(|(name, value)| (name, value.trim_end_matches(';'))).collect();
+            for (name, least) in ["text", "faint", "link", "alarm", "good"]
+                .map(|name| (name, 4.5))
+                .into_iter()
+                .chain(board::STATES.map(|name| (name, 3.0)))
+            {
+                for ground in ["ground", "panel"] {
+                    let found = contrast(colours[name], colours[ground]);
+                    assert!(found >= least, "{name} on {ground}: {found:.2}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn states_have_the_same_letters_on_both_ends() {
+        let (_, _, script) = PARTS[2];
+        let list = board::STATES.map(|name| format!("\"{name}\"")).join(", ");
+        assert!(script.contains(&format!("const STATES = [{list}];")));
+    }
 }

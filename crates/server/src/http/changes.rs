@@ -1,6 +1,6 @@
 //! Plans of before, changes under way, and what is asked of them.
 
-use super::{Api, failed, machines, words};
+use super::{Api, Did, failed, machines, words};
 use crate::changes::{self, Draft};
 use crate::clock;
 use crate::connections::Peer;
@@ -225,7 +225,7 @@ pub(super) async fn rollback(
 
 /// Every change that is kept, newest first.
 #[utoipa::path(get, path = "/v1/changes", responses((status = 200, body = [ChangeRow])))]
-pub(super) async fn changes(State(api): State<Api>) -> Json<Vec<ChangeRow>> {
+pub(crate) async fn changes(State(api): State<Api>) -> Json<Vec<ChangeRow>> {
     let (zone, now) = (api.controller.zone(), clock::now());
     Json(zone.facts().changes.values().rev().map(|change| row(&zone, change, now)).collect())
 }
@@ -268,6 +268,17 @@ pub(super) async fn wish(
         Err(rejection) => return failed(rejection.status(), rejection.body_text()),
     };
     let (id, by) = (ChangeId(id), machines::asker(peer));
+    let did = match &wish {
+        ChangeWish::Pause { reason } => format!("{id}: pause ({reason})"),
+        ChangeWish::Resume => format!("{id}: resume"),
+        ChangeWish::Abort { reason } => format!("{id}: abort ({reason})"),
+    };
+    let mut response = asked_of(&api, id, by, wish).await;
+    response.extensions_mut().insert(Did(did));
+    response
+}
+
+async fn asked_of(api: &Api, id: ChangeId, by: String, wish: ChangeWish) -> Response {
     let step = match wish {
         ChangeWish::Pause { reason } => bounded(&reason).map(|reason| ChangeStep::Pause { by, reason }),
         ChangeWish::Resume => Ok(ChangeStep::Resume { by }),
@@ -345,7 +356,7 @@ pub(super) async fn restart(
 
 /// What is left of every budget.
 #[utoipa::path(get, path = "/v1/budgets", responses((status = 200, body = [Margin])))]
-pub(super) async fn budgets(State(api): State<Api>) -> Json<Vec<Margin>> {
+pub(crate) async fn budgets(State(api): State<Api>) -> Json<Vec<Margin>> {
     let zone = api.controller.zone();
     let margins = Budgets::of(&zone).margins();
     let margin = |margin: lifecycle::budget::Margin| Margin {
@@ -437,7 +448,7 @@ fn for_good(change: &Change) -> Vec<String> {
     }
 }
 
-fn plan_row(api: &Api, published: &Published) -> PlanRow {
+pub(crate) fn plan_row(api: &Api, published: &Published) -> PlanRow {
     let zone = api.controller.zone();
     let change = lifecycle::change::holding(zone.facts(), published.generation).map(|change| change.id.0);
     PlanRow {
@@ -493,7 +504,7 @@ fn row(zone: &Zone, change: &Change, now: Time) -> ChangeRow {
     }
 }
 
-fn detail(zone: &Zone, change: &Change, now: Time) -> ChangeDetail {
+pub(crate) fn detail(zone: &Zone, change: &Change, now: Time) -> ChangeDetail {
     let notes = change.notes.iter().map(|note| Note { at: note.at, sentence: note.sentence.clone() });
     ChangeDetail { row: row(zone, change, now), machines: members(change), notes: notes.collect() }
 }

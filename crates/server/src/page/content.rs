@@ -1,7 +1,7 @@
 //! Which page a path is. The same function makes it for a browser that comes, and for the stream that keeps it current.
 
 use super::frame::{self, Live};
-use super::{lists, machine};
+use super::{changes, lists, machine};
 use crate::http::Api;
 use crate::http::machines::find;
 use crate::people::Visitor;
@@ -48,8 +48,19 @@ pub(super) async fn content(api: &Api, visitor: &Visitor, path: &str) -> Option<
         "/machines" => content("Machines", "/machines", lists::machines(api).await, Live::Content),
         "/findings" => content("Findings", "/findings", lists::findings(api).await, Live::Content),
         "/refusals" => content("Refusals", "/refusals", lists::refusals(api).await, Live::Content),
+        "/changes" => content("Changes", "/changes", changes::list(api).await, Live::Content),
         "/audit" if visitor.may(Role::Administer) => {
             content("Audit", "/audit", lists::audit(api).await?, Live::Content)
+        }
+        _ if path.starts_with("/changes/") => {
+            let id = path.strip_prefix("/changes/")?.parse().ok()?;
+            let (title, main) = changes::change(api, visitor, id)?;
+            content(&title, "/changes", main, Live::Content)
+        }
+        _ if path.starts_with("/plans/") => {
+            let (from, to) = path.strip_prefix("/plans/")?.split_once("/to/")?;
+            let (title, main) = changes::diff(api, from.parse().ok()?, to.parse().ok()?).await?;
+            content(&title, "/changes", main, Live::No)
         }
         _ => {
             let target = decoded(path.strip_prefix("/machines/")?)?;
@@ -65,7 +76,7 @@ fn map(api: &Api) -> Markup {
     html! {
         div.title {
             h1 { (view.plan.design.zone.name) }
-            p #counts { "Plan #" (view.plan.generation) }
+            p #counts { "Plan " (view.plan.generation) }
         }
         ul #legend aria-label="States; press one to see it alone" {}
         div #map role="application" tabindex="0" aria-label="The zone: arrow keys move, Enter opens, N goes to the next that wants attention"

@@ -23,9 +23,10 @@ pub(super) enum Live {
 }
 
 /// The places that the head of each page leads to.
-const PLACES: [(&str, &str, Role); 5] = [
+const PLACES: [(&str, &str, Role); 6] = [
     ("/", "Map", Role::View),
     ("/machines", "Machines", Role::View),
+    ("/changes", "Changes", Role::View),
     ("/findings", "Findings", Role::View),
     ("/refusals", "Refusals", Role::View),
     ("/audit", "Audit", Role::Administer),

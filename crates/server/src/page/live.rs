@@ -32,10 +32,7 @@ pub(super) async fn map(
     Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
 ) -> Response {
-    let (place, sender, body) = match stream(&api) {
-        Ok(stream) => stream,
-        Err(refused) => return refused,
-    };
+    let Some((place, sender, body)) = stream(&api) else { return full() };
     tokio::spawn(async move {
         let _place = place;
         let mut stopping = api.stopping.clone();
@@ -83,10 +80,11 @@ pub(super) async fn live(
     headers: HeaderMap,
     Query(Wanted { path }): Query<Wanted>,
 ) -> Response {
-    let (place, sender, body) = match stream(&api) {
-        Ok(stream) => stream,
-        Err(refused) => return refused,
-    };
+    // A browser that is refused gives up, and its page is loaded anew; a stream that ends at once it asks for again.
+    if content::content(&api, &visitor, &path).await.is_none() {
+        return failed(StatusCode::NOT_FOUND, "there is no such page, or not for you");
+    }
+    let Some((place, sender, body)) = stream(&api) else { return full() };
     tokio::spawn(async move {
         let _place = place;
         let mut stopping = api.stopping.clone();
@@ -139,11 +137,14 @@ fn is_still_there(api: &Api, visitor: &Visitor, headers: &HeaderMap) -> bool {
     now.is_some_and(|now| now.name == identity.name && now.role >= identity.role)
 }
 
-fn stream(api: &Api) -> Result<(OwnedSemaphorePermit, Sender, Response), Response> {
-    let Ok(place) = Arc::clone(&api.streams).try_acquire_owned() else {
-        return Err(failed(StatusCode::SERVICE_UNAVAILABLE, "too many streams are open; try again later"));
-    };
+/// A place among the streams; `None`: there is none.
+fn stream(api: &Api) -> Option<(OwnedSemaphorePermit, Sender, Response)> {
+    let place = Arc::clone(&api.streams).try_acquire_owned().ok()?;
     let (sender, body) = Channel::<Bytes, Infallible>::new(1);
     let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
-    Ok((place, sender, (headers, Body::new(body)).into_response()))
+    Some((place, sender, (headers, Body::new(body)).into_response()))
+}
+
+fn full() -> Response {
+    failed(StatusCode::SERVICE_UNAVAILABLE, "too many streams are open; try again later")
 }

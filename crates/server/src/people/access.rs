@@ -96,19 +96,21 @@ mod tests {
             (&get, "/"),
             (&get, "/v1/status"),
             (&post, "/v1/machines/p01/r1/u01/wish"),
+            (&post, "/v1/changes/7"),
             (&get, "/audit"),
             (&get, "/v1/accounts"),
             (&post, "/v1/reload"),
+            (&post, "/v1/apply"),
             (&post, "/v1/bmc/p01/r1/u01"),
         ];
         let may = |role| {
             let visitor = visitor(role, true, false);
             requests.map(|(method, path)| asks(&visitor, method, path).is_ok())
         };
-        assert_eq!(may(None), [false; 7]);
-        assert_eq!(may(Some(Role::View)), [true, true, false, false, false, false, false]);
-        assert_eq!(may(Some(Role::Operate)), [true, true, true, false, false, false, false]);
-        assert_eq!(may(Some(Role::Administer)), [true; 7]);
+        assert_eq!(may(None), [false; 9]);
+        assert_eq!(may(Some(Role::View)), [true, true, false, false, false, false, false, false, false]);
+        assert_eq!(may(Some(Role::Operate)), [true, true, true, true, false, false, false, false, false]);
+        assert_eq!(may(Some(Role::Administer)), [true; 9]);
     }
 
     #[test]

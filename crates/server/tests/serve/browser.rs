@@ -41,23 +41,8 @@ impl Browser {
             return None;
         }
         let home = Scratch::new();
-        // However the test ends, the driver ends with it, and the browser with its pipe to the driver.
-        let mut driver = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "/usr/bin/chromedriver", "--port=0"])
-            .env("HOME", &home.0)
-            .env("TMPDIR", &home.0)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = loop {
-            let line = lines.next().expect("chromedriver says its port").unwrap();
-            let digits = line.split("started successfully on port ").nth(1);
-            if let Some(port) = digits.and_then(|digits| digits.trim_end_matches('.').parse().ok()) {
-                break port;
-            }
-        };
+        // It takes any port of IPv4, and ends if somebody has the same of IPv6.
+        let (driver, port) = (0..10).find_map(|_| driver(&home)).expect("chromedriver says its port");
         let mut browser = Self { driver, port, session: String::new(), _home: home, _turn: turn };
         // Its sandbox is made of user namespaces, which root has no use for and containers forbid.
         let arguments = [
@@ -213,6 +198,27 @@ impl Browser {
         });
         urls.collect()
     }
+}
+
+/// Starts a driver; `None`: it ended.
+fn driver(home: &Scratch) -> Option<(Child, u16)> {
+    // However the test ends, the driver ends with it, and the browser with its pipe to the driver.
+    let mut driver = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "/usr/bin/chromedriver", "--port=0"])
+        .env("HOME", &home.0)
+        .env("TMPDIR", &home.0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    for line in BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok) {
+        let digits = line.split("started successfully on port ").nth(1);
+        if let Some(port) = digits.and_then(|digits| digits.trim_end_matches('.').parse().ok()) {
+            return Some((driver, port));
+        }
+    }
+    driver.wait().unwrap();
+    None
 }
 
 impl Drop for Browser {

@@ -76,7 +76,7 @@ fn a_wish_is_stored_when_it_is_answered() {
     let (status, said) = server.request("POST", "/v1/machines/p01/r1/leaf-a/wish", r#"{"wish": "accept"}"#);
     assert_eq!(status, 409, "{said}");
     server.stop();
-    server.resume().unwrap();
+    server.again();
     let machine: Machine = server.get("/v1/machines/p01/r1/u02");
     assert_eq!(machine.row.state, "maintenance");
     let by = machine.timeline[0].sentence.clone();

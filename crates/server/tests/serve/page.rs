@@ -21,6 +21,14 @@ fn wish(server: &Server, machine: &str, wish: &str) {
     let _: Done = server.post(&format!("/v1/machines/{machine}/wish"), wish);
 }
 
+/// Starts a server that has known this much for long.
+fn know(server: &mut Server, facts: &Facts) {
+    let mut store = Store::open(&server.options.state).unwrap();
+    store.append(&[], facts.machines.iter(), []).unwrap();
+    drop(store);
+    server.again();
+}
+
 /// A zone of which much is known: each machine in another state, one miscabled, one whose serial somebody looks for.
 fn seasoned() -> Server {
     let mut server = Server::prepared();
@@ -55,10 +63,7 @@ fn seasoned() -> Server {
     for (location, machine) in states {
         facts.machines.insert(Location::new(location), machine);
     }
-    let mut store = Store::open(&server.options.state).unwrap();
-    store.append(&[], facts.machines.iter(), []).unwrap();
-    drop(store);
-    server.resume().unwrap();
+    know(&mut server, &facts);
     server
 }
 
@@ -270,10 +275,7 @@ fn ten_thousand_machines_are_on_the_map_and_change_a_thousand_a_second() {
             .collect(),
         ..Facts::default()
     };
-    let mut store = Store::open(&server.options.state).unwrap();
-    store.append(&[], facts.machines.iter(), []).unwrap();
-    drop(store);
-    server.resume().unwrap();
+    know(&mut server, &facts);
     let Some(browser) = Browser::start() else { return };
     browser.go(&page(&server, "/"));
     browser.until("performance.getEntriesByName('zw-first-map').length === 1");
@@ -391,12 +393,12 @@ fn somebody_signs_in_asks_for_something_and_is_signed_out() {
         assert!(audit.contains(told), "no {told:?} in {audit}");
     }
     browser.shoot("audit");
-    // Whose account is gone sees no more, on a page that is open.
+    // Whose account is gone sees no more, also on a page that is open.
     let _: api::people::Accounts = server.post("/v1/accounts", r#"{"account": "remove", "name": "root"}"#);
-    browser.until("!document.getElementById('away').hidden");
+    browser.until("location.pathname === '/sign-in'");
     let complaints = browser.complaints();
     assert!(
-        complaints.iter().all(|said| ["401", "403"].iter().any(|known| said.contains(known))),
+        complaints.iter().all(|said| ["401", "403", "404"].iter().any(|known| said.contains(known))),
         "{complaints:?}"
     );
 }
@@ -423,4 +425,105 @@ fn by_https_nothing_is_shown_before_somebody_signs_in() {
     browser.until("location.pathname === '/machines' && document.querySelectorAll('tbody tr').length === 8");
     browser.go(&own("/"));
     browser.until("document.querySelector('#legend [data-only=expected]').dataset.count === '8'");
+}
+
+#[test]
+fn a_change_is_followed_paused_and_aborted() {
+    let mut server = Server::prepared();
+    let ready = || Machine { state: State::Ready, ..Machine::default() };
+    let places = ["p01/r1/u01", "p01/r1/u02", "p01/r1/u03", "p02/r1/u01"];
+    let facts = Facts {
+        machines: places.iter().map(|place| (Location::new(&format!("lab1/{place}")), ready())).collect(),
+        ..Facts::default()
+    };
+    know(&mut server, &facts);
+    people::add(&server, "ada", "operate");
+    let Some(browser) = Browser::start() else { return };
+    browser.go(&page(&server, "/changes"));
+    browser.until("document.body.innerText.includes('No change is under way.')");
+    // It comes up on the page that is open.
+    let restart =
+        r#"{"targets": ["p01/r1/u01", "p01/r1/u02", "p02/r1/u01"], "reason": "a new <i>kernel</i>"}"#;
+    let begun: api::change::ChangeDetail = server.post("/v1/restart", restart);
+    let path = format!("/changes/{}", begun.row.id);
+    browser.until(&format!("document.querySelector('article.change a[href=\"{path}\"]')"));
+    assert!(browser.text("document.body.innerText").contains("a new <i>kernel</i>"));
+    browser.shoot("changes");
+    browser.go(&page(&server, &path));
+    browser.until("document.querySelectorAll('tbody tr').length >= 3");
+    assert_eq!(
+        browser.run("return document.querySelector('form.wishes') === null"),
+        true,
+        "who only looks stops nothing"
+    );
+    browser.go(&page(&server, &format!("/sign-in?next={path}")));
+    browser.write("#name", "ada");
+    browser.write("#password", people::PASSWORD);
+    browser.press(&[ENTER]);
+    browser.until("document.querySelector('form.wishes')");
+    let state = |wanted: &str| {
+        browser.until(&format!("document.querySelector('.title .step').textContent === '{wanted}'"))
+    };
+    state("rolling");
+    browser.write("#reason", "lunch");
+    browser.click("form.wishes [value=pause]");
+    state("paused");
+    browser.until("document.getElementById('said').textContent === 'Done: it is paused.'");
+    browser.shoot("change-paused");
+    browser.click("form.wishes [value=resume]");
+    state("rolling");
+    browser.write("#reason", "the wrong kernel");
+    browser.click("form.wishes [value=abort]");
+    state("aborted");
+    browser.until("document.body.innerText.includes('ada aborted it: the wrong kernel')");
+    browser.until("document.querySelector('form.wishes') === null");
+    let audit: api::people::Audit = server.get("/v1/audit");
+    let told: Vec<_> =
+        audit.entries.iter().filter(|entry| entry.by == "ada").map(|entry| entry.did.as_str()).collect();
+    let id = begun.row.id;
+    for did in [
+        format!("change {id}: pause (lunch)"),
+        format!("change {id}: resume"),
+        format!("change {id}: abort (the wrong kernel)"),
+    ] {
+        assert!(told.contains(&did.as_str()), "no {did:?} in {told:?}");
+    }
+    // What another plan changes.
+    server.edit("machines \"u{01..04}\"", "machines \"u{01..05}\"");
+    let _: api::change::Applied = server.post("/v1/apply", r#"{"reason": "one more in each rack"}"#);
+    browser.go(&page(&server, "/changes"));
+    browser.until("document.querySelector('a[href=\"/plans/1/to/2\"]')");
+    browser.click("a[href=\"/plans/1/to/2\"]");
+    browser.until("document.body.innerText.includes('Appear · ')");
+    assert!(browser.text("document.body.innerText").contains("hv-p01-r1-u05"));
+    browser.shoot("diff");
+    browser.resize(360, 740);
+    for path in ["/changes", &path, "/plans/1/to/2"] {
+        browser.go(&page(&server, path));
+        browser.until("document.querySelector('h1')");
+        let wide = browser.run("return [document.documentElement.scrollWidth, innerWidth]");
+        assert!(wide[0].as_u64() <= wide[1].as_u64(), "{path} is wider than the screen: {wide}");
+        browser.shoot(&format!("narrow{}", path.replace('/', "-")));
+    }
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
+fn a_page_that_is_open_outlasts_a_restart_of_the_controller() {
+    let mut server = seasoned();
+    let Some(browser) = Browser::start() else { return };
+    browser.go(&page(&server, "/"));
+    let ready = "document.querySelector('#legend [data-only=ready]').dataset.count === '1'";
+    browser.until(ready);
+    browser.run("window.isSame = true");
+    // The same port again.
+    server.options.api_tcp = Some(server.api_tcp());
+    server.stop();
+    browser.until("!document.getElementById('away').hidden");
+    browser.shoot("away");
+    server.again();
+    browser.until("document.getElementById('away').hidden");
+    wish(&server, "p01/r1/u01", r#"{"wish": "maintain", "reason": "after it"}"#);
+    browser.until("document.querySelector('#legend [data-only=ready]').dataset.count === '0'");
+    assert_eq!(browser.run("return window.isSame"), true);
 }

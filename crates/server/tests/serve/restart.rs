@@ -15,7 +15,7 @@ fn facts_history_and_plan_survive() {
     let before: Machine = server.get("/v1/machines/p01/r1/u01");
     server.stop();
     assert!(!server.scratch.0.join("api.sock").exists());
-    server.resume().unwrap();
+    server.again();
     let after: Machine = server.get("/v1/machines/p01/r1/u01");
     assert_eq!((after.row.state, after.row.since), (before.row.state, before.row.since));
     assert_eq!(after.timeline, [event]);
@@ -27,7 +27,7 @@ fn a_design_that_broke_meanwhile_does_not_keep_it_from_starting() {
     let mut server = Server::start();
     server.stop();
     fs::write(server.zone_file(), "zone \"lab1\" {").unwrap();
-    server.resume().unwrap();
+    server.again();
     assert_eq!(Client::u01().lease(&server), Ipv4Addr::new(10, 64, 0, 6));
     let status: Status = server.get("/v1/status");
     assert!(status.troubles.iter().any(|trouble| trouble.about == "design"));
@@ -38,7 +38,7 @@ fn a_design_that_grew_meanwhile_is_the_next_plan() {
     let mut server = Server::start();
     server.stop();
     server.edit("machines \"u{01..04}\"", "machines \"u{01..05}\"");
-    server.resume().unwrap();
+    server.again();
     assert_eq!(server.metric("zonewright_plan_generation"), 2.0);
 }
 

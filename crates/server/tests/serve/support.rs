@@ -93,6 +93,16 @@ impl Server {
         Ok(())
     }
 
+    /// Starts it on a state that was open just now. A program that another test is starting has that state's lock along
+    /// with everything else, until it is itself.
+    pub(crate) fn again(&mut self) {
+        let began = Instant::now();
+        while let Err(error) = self.resume() {
+            assert!(matches!(error, StartError::Store(store::OpenError::Held { .. })), "{error}");
+            assert!(began.elapsed() < PATIENCE, "{error}");
+        }
+    }
+
     pub(crate) fn stop(&mut self) {
         let running = self.running.take().expect("a running server");
         self.runtime.block_on(running.stop());

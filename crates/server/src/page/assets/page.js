@@ -55,6 +55,14 @@ function writeTimes() {
   }
 }
 
+// Whoever is signed out is sent to sign in by the page itself, and what is gone says so; the stream alone cannot tell.
+async function lookAgain() {
+  const answer = await fetch(location.href, { redirect: "manual", headers: { Accept: "text/html" } }).catch(() => null);
+  if (answer && (answer.type === "opaqueredirect" || answer.status === 404)) {
+    location.reload();
+  }
+}
+
 // A stream that is closed while nobody looks: a browser has six connections to a server, and each tab takes one.
 function stream(path, events) {
   let source = null;
@@ -67,6 +75,7 @@ function stream(path, events) {
       // The server refused it: signed out, or too many streams. The browser does not try again by itself then.
       if (source && source.readyState === EventSource.CLOSED) {
         source = null;
+        lookAgain();
         setTimeout(() => { if (!document.hidden && !source) { open(); } }, 5000);
       }
     });
@@ -88,25 +97,46 @@ function stream(path, events) {
   open();
 }
 
-// Lays fresh content over what is there, so that focus, selection and what is typed stay.
+// How far apart two lists of nodes may be until they meet again.
+const AHEAD = 12;
+
+const isSame = (one, other) =>
+  one.nodeType === other.nodeType && one.nodeName === other.nodeName &&
+  (one.nodeType !== Node.ELEMENT_NODE || (one.id === other.id && (one.id !== "" || one.className === other.className)));
+
+// Lays fresh content over what is there, so that focus, selection and what is typed stay: what is there in both is kept,
+// also where something comes or goes before it.
 function lay(old, fresh) {
-  const olds = [...old.childNodes];
   const news = [...fresh.childNodes];
-  news.forEach((node, at) => {
-    const there = olds[at];
-    if (!there) {
-      old.appendChild(document.importNode(node, true));
-    } else if (there.nodeType !== node.nodeType || there.nodeName !== node.nodeName) {
-      there.replaceWith(document.importNode(node, true));
-    } else if (node.nodeType === Node.TEXT_NODE) {
-      if (there.data !== node.data) {
-        there.data = node.data;
+  let at = old.firstChild;
+  for (let index = 0; index < news.length; index += 1) {
+    const node = news[index];
+    if (at && !isSame(at, node) && !news.slice(index + 1, index + AHEAD).some((later) => isSame(at, later))) {
+      // What is there is in no fresh content: it goes, if what is wanted comes after it.
+      let ahead = at;
+      for (let step = 0; ahead && step < AHEAD && !isSame(ahead, node); step += 1) {
+        ahead = ahead.nextSibling;
       }
-    } else if (node.nodeType === Node.ELEMENT_NODE) {
-      layElement(there, node);
+      while (ahead && isSame(ahead, node) && at !== ahead) {
+        const gone = at;
+        at = at.nextSibling;
+        gone.remove();
+      }
     }
-  });
-  for (const gone of olds.slice(news.length)) {
+    if (!at || !isSame(at, node)) {
+      old.insertBefore(document.importNode(node, true), at);
+      continue;
+    }
+    if (node.nodeType === Node.TEXT_NODE && at.data !== node.data) {
+      at.data = node.data;
+    } else if (node.nodeType === Node.ELEMENT_NODE) {
+      layElement(at, node);
+    }
+    at = at.nextSibling;
+  }
+  while (at) {
+    const gone = at;
+    at = at.nextSibling;
     gone.remove();
   }
 }
