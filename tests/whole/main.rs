@@ -5,6 +5,7 @@
 //! | `abuse`    | floods, forgeries, and tools that others wrote to starve DHCP servers               |
 //! | `cases`    | every folder of `tests/cases` is a design and a transcript of commands; add a folder |
 //! | `clients`, `clients6` | DHCP clients and a relay that we did not write, of both families         |
+//! | `controllers` | several controllers of a zone, and what may go wrong with the one that decides   |
 //! | `debian`   | Debian's own installer on a machine with real firmware, from our preseed             |
 //! | `dns`      | `dig`, `named-checkzone`, `drill`, `dnsperf`                                         |
 //! | `dns_secondary` | BIND as a secondary, ldns as a judge of zones                                  |
@@ -30,6 +31,7 @@ mod boot;
 mod cases;
 mod clients;
 mod clients6;
+mod controllers;
 mod debian;
 mod dns;
 mod dns_secondary;

@@ -275,6 +275,12 @@ impl Running {
             self.words,
             self.said()
         );
+        if name == "CONT" {
+            // nsenter stops with what it runs, and nobody else wakes it.
+            let own = self.child.id().to_string();
+            let status = Command::new("kill").args(["-s", "CONT", &own]).status();
+            assert!(status.is_ok_and(|status| status.success()), "nsenter sleeps on");
+        }
     }
 
     /// Its status if it ended by itself.

@@ -38,6 +38,9 @@ pub(crate) struct Args {
     store: Option<String>,
     #[command(flatten)]
     access: StoreAccess,
+    /// What this controller is called among those that share it [default: as --controller, or as the host].
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// Serve on this address only, and tell machines this one. Default: every address of this host, and those that
     /// the design gives its controllers.
     #[arg(long, value_name = "ADDRESS")]
@@ -158,6 +161,7 @@ fn options(args: &Args) -> Result<Options, String> {
     let mut options = Options::new(args.design.clone(), args.state.clone());
     let store = args.store.as_deref().map(Address::parse).transpose()?;
     options.store = store.map(|address| (address, args.access.access()));
+    options.name.clone_from(&args.name);
     options.address = args.address;
     options.controller.clone_from(&args.controller);
     options.interface.clone_from(&args.interface);
