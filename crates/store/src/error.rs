@@ -35,6 +35,13 @@ pub enum OpenError {
         /// What is wrong with it.
         detail: String,
     },
+    /// Its contents are somewhere else now.
+    Moved {
+        /// The file, or the etcd.
+        path: PathBuf,
+        /// Where they are.
+        to: String,
+    },
     /// SQLite failed.
     Failed {
         /// The file.
@@ -66,6 +73,9 @@ impl fmt::Display for OpenError {
                     "{} is not a usable store ({detail}); put back a copy, or move it away to start anew",
                     path.display()
                 )
+            }
+            Self::Moved { path, to } => {
+                write!(f, "the zone was moved from {} to {to}: start with that", path.display())
             }
             Self::Failed { path, .. } => write!(f, "failed to open {}", path.display()),
         }
@@ -104,6 +114,8 @@ pub enum FailureKind {
     Unreachable,
     /// Another controller decides.
     Deposed,
+    /// Everything was moved to another store.
+    Moved,
     /// Anything else: input and output errors, locks.
     Other,
 }
@@ -116,6 +128,7 @@ impl fmt::Display for Failure {
             FailureKind::Corrupt => "the contents cannot be understood: put back a copy",
             FailureKind::Unreachable => "etcd cannot be reached",
             FailureKind::Deposed => "another controller decides",
+            FailureKind::Moved => "the zone was moved to another store",
             FailureKind::Other => "the store failed",
         };
         write!(f, "{advice} ({})", self.detail)
@@ -127,6 +140,10 @@ impl std::error::Error for Failure {}
 impl Failure {
     pub(crate) fn corrupt(detail: impl Into<String>) -> Self {
         Self { kind: FailureKind::Corrupt, detail: detail.into() }
+    }
+
+    pub(crate) fn moved(to: &str) -> Self {
+        Self { kind: FailureKind::Moved, detail: format!("to {to}") }
     }
 
     pub(crate) fn deposed() -> Self {

@@ -9,6 +9,7 @@
 //! |-----------|------------------------------------------------------------------|
 //! | `address` | what an operator writes                                          |
 //! | `client`, `wire` | etcd's JSON gateway                                       |
+//! | `import`  | filled with what another store had                               |
 //! | `keys`    | where everything lies                                            |
 //! | `batch`   | what is written as one                                           |
 //! | `commit`  | writing: the chain, the tables behind it                         |
@@ -20,6 +21,7 @@ mod batch;
 mod client;
 mod commit;
 mod follow;
+mod import;
 mod keys;
 mod read;
 mod wire;

@@ -10,12 +10,15 @@
 //! | `schema` | the file's tables, their version, and the limits on them        |
 //! | `write`  | the file: publish, append, secrets, the compaction of old events |
 //! | `read`   | the file: load at start; history while running, beside the writer |
+//! | `moving`, `import` | one store into another                               |
 //! | `etcd`   | the same in an etcd, for several controllers                    |
 //! | `sealed` | secrets that are unreadable without a key beside the file      |
 //! | `error`  | what can go wrong, told so that an operator knows what to do    |
 
 mod error;
 pub mod etcd;
+mod import;
+mod moving;
 mod read;
 mod schema;
 mod sealed;
@@ -23,6 +26,7 @@ mod store;
 mod write;
 
 pub use error::{Failure, FailureKind, OpenError, PublishError};
+pub use moving::{Copied, copy};
 pub use read::{Entry, Loaded, Published, Selection};
 pub use schema::{DATABASE_FILE, EVENTS_PER_MACHINE_MAX, EVENTS_PER_MACHINE_SLACK, LOCK_FILE, PLANS_MAX};
 pub use sealed::{KEY_FILE, Key, Unsealed};

@@ -139,6 +139,20 @@ impl EmbeddedHistory {
         Ok(entries)
     }
 
+    /// All entries, in some order in which each place's are in theirs.
+    pub(crate) fn each_event(
+        &self,
+        mut each: impl FnMut(Entry) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut last = 0;
+        loop {
+            let some = self.events(Selection::After(last), 1000)?;
+            let Some(newest) = some.last() else { return Ok(()) };
+            last = newest.seq;
+            some.into_iter().try_for_each(&mut each)?;
+        }
+    }
+
     /// The newest `limit` publications, newest first.
     pub(crate) fn plans(&self, limit: u32) -> Result<Vec<Published>, Failure> {
         let mut statement =

@@ -2,7 +2,9 @@
 
 use crate::error::{Failure, FailureKind, OpenError, PublishError};
 use crate::etcd::{Access, Address, Beside, Etcd, EtcdHistory, Followed, Standing};
+use crate::moving::Piece;
 use crate::read::{EmbeddedHistory, Entry, Loaded, Published, Selection};
+use crate::schema::DATABASE_FILE;
 use crate::write::{Embedded, Publication, Record, Stepped};
 use model::facts::Machine;
 use model::{Event, Generation, Location};
@@ -28,12 +30,85 @@ impl Store {
     /// Opens the store in `directory`, which is made (mode 0700) if it is not there. The file has mode 0600. One process at a
     /// time has it.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
-        Ok(Self(Driver::Embedded(Box::new(Embedded::open(directory)?))))
+        let store = Embedded::open(directory)?;
+        let path = || directory.join(DATABASE_FILE);
+        match store.moved() {
+            Ok(None) => Ok(Self(Driver::Embedded(Box::new(store)))),
+            Ok(Some(to)) => Err(OpenError::Moved { path: path(), to }),
+            Err(source) => Err(OpenError::Failed { path: path(), source }),
+        }
     }
 
     /// Opens the store in an etcd, as the controller of this name. Nobody decides here yet: see [`Store::follow`].
     pub fn open_etcd(address: &Address, access: &Access, name: &str) -> Result<Self, OpenError> {
+        let store = Etcd::open(address, access, name)?;
+        let path = || address.to_string().into();
+        match store.moved() {
+            Ok(None) => Ok(Self(Driver::Etcd(Box::new(store)))),
+            Ok(Some(to)) => Err(OpenError::Moved { path: path(), to }),
+            Err(source) => Err(OpenError::Failed { path: path(), source }),
+        }
+    }
+
+    /// Opens a store that a zone is to be moved to: the same, and one that a zone was moved away from counts as empty.
+    pub fn open_to_fill(directory: &Path) -> Result<Self, OpenError> {
+        match Self::open(directory) {
+            Err(OpenError::Moved { path, .. }) => {
+                let before = directory.join("zonewright-before.db");
+                std::fs::rename(&path, before).map_err(|source| OpenError::Directory { path, source })?;
+                Self::open(directory)
+            }
+            opened => opened,
+        }
+    }
+
+    /// The same of an etcd.
+    pub fn open_etcd_to_fill(address: &Address, access: &Access, name: &str) -> Result<Self, OpenError> {
         Ok(Self(Driver::Etcd(Box::new(Etcd::open(address, access, name)?))))
+    }
+
+    /// Says where everything went: it is opened by nobody any more.
+    pub fn retire(&mut self, to: &str) -> Result<(), Failure> {
+        match &mut self.0 {
+            Driver::Embedded(store) => store.retire(to),
+            Driver::Etcd(store) => store.retire(to),
+        }
+    }
+
+    pub(crate) fn begin_filling(&mut self) -> Result<(), Failure> {
+        match &mut self.0 {
+            Driver::Embedded(store) => store.begin_filling(),
+            Driver::Etcd(store) => store.begin_filling(),
+        }
+    }
+
+    pub(crate) fn fill(&mut self, piece: &Piece<'_>) -> Result<(), Failure> {
+        match &mut self.0 {
+            Driver::Embedded(store) => store.fill(piece),
+            Driver::Etcd(store) => store.fill(piece),
+        }
+    }
+
+    pub(crate) fn end_filling(&mut self, last_seq: u64, generation: Generation) -> Result<(), Failure> {
+        match &mut self.0 {
+            Driver::Embedded(store) => store.end_filling(last_seq, generation),
+            Driver::Etcd(store) => store.end_filling(last_seq, generation),
+        }
+    }
+
+    pub(crate) fn empty(&mut self) -> Result<(), Failure> {
+        match &mut self.0 {
+            Driver::Embedded(store) => store.empty(),
+            Driver::Etcd(store) => store.empty(),
+        }
+    }
+
+    /// Takes the lead, if nobody has it; whether it has.
+    pub fn take_lead(&mut self) -> Result<bool, Failure> {
+        match &mut self.0 {
+            Driver::Embedded(_) => Ok(true),
+            Driver::Etcd(store) => store.take_lead(),
+        }
     }
 
     /// Whether other controllers may use it at the same time.
@@ -213,6 +288,14 @@ impl History {
         match &self.0 {
             Reader::Embedded(history) => history.secrets(),
             Reader::Etcd(history) => history.secrets(),
+        }
+    }
+
+    /// All entries, in some order in which each place's are in theirs.
+    pub(crate) fn each_event(&self, each: impl FnMut(Entry) -> Result<(), Failure>) -> Result<(), Failure> {
+        match &self.0 {
+            Reader::Embedded(history) => history.each_event(each),
+            Reader::Etcd(history) => history.each_event(each),
         }
     }
 

@@ -198,6 +198,11 @@ impl Embedded {
         self.last_seq
     }
 
+    pub(crate) fn set_last_seq(&mut self, seq: u64) {
+        self.last_seq = seq;
+        self.kept.clear();
+    }
+
     pub(crate) fn connection(&self) -> &Connection {
         &self.connection
     }

@@ -130,6 +130,9 @@ pub(super) struct Head {
     pub(super) settled: u64,
     /// The oldest batch that is kept.
     pub(super) oldest: u64,
+    /// Where the zone went from here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) moved: Option<String>,
 }
 
 /// A machine as it lies in the table.
@@ -154,6 +157,19 @@ pub(super) struct PlanRow {
     pub(super) files: Vec<(String, String)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pieces: Option<Pieces>,
+}
+
+/// The files of a plan, if they are too large to lie with it.
+pub(super) fn pieces_of_design(row: &PlanRow, piece: usize) -> Result<Option<Vec<u8>>, Failure> {
+    let octets = serde_json::to_vec(&row.files)?;
+    Ok((octets.len() > piece).then_some(octets))
+}
+
+impl From<Published> for PlanRow {
+    fn from(published: Published) -> Self {
+        let Published { generation, parent, author, reason, at, files, digest, commit } = published;
+        Self { generation, parent, author, reason, at, digest, commit, files, pieces: None }
+    }
 }
 
 impl From<PlanRow> for Published {

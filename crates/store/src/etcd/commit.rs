@@ -20,7 +20,7 @@ const OPS_MAX: usize = 100;
 /// Octets of one transaction: etcd takes 1.5 MiB.
 const OCTETS_MAX: usize = 768 << 10;
 /// Octets of one value, and of one piece of what is larger.
-const PIECE_MAX: usize = 512 << 10;
+pub(super) const PIECE_MAX: usize = 512 << 10;
 /// Batches that are kept for controllers that follow; one that is further behind reads everything anew.
 const LOG_MAX: u64 = 256;
 /// How many more there may be before the oldest are removed.
@@ -111,6 +111,9 @@ impl Etcd {
             let detail = "it is not known yet what came of an earlier write".to_owned();
             return Err(Failure { kind: FailureKind::Unreachable, detail });
         }
+        if let Some(to) = &self.head.moved {
+            return Err(Failure::moved(to));
+        }
         if !self.is_leading() || self.applied != self.head.batch {
             return Err(Failure::deposed());
         }
@@ -167,7 +170,7 @@ impl Etcd {
     }
 
     /// Does these with the head moved: once, and only as the leader that was elected, from the head that is known.
-    fn advance(&mut self, mut ops: Vec<Op>, head: Head) -> Result<(), Failure> {
+    pub(super) fn advance(&mut self, mut ops: Vec<Op>, head: Head) -> Result<(), Failure> {
         ops.push(Op::Put(self.keys.head(), serde_json::to_vec(&head)?, 0));
         let otherwise = vec![Op::Get(Ranging::key(self.keys.head()))];
         let is_batch = head.batch != self.head.batch;
@@ -208,7 +211,11 @@ impl Etcd {
     }
 
     /// Lays octets in pieces where nothing names them yet.
-    fn lay_beside(&mut self, octets: &[u8], key: impl Fn(&Self, usize) -> String) -> Result<Pieces, Failure> {
+    pub(super) fn lay_beside(
+        &mut self,
+        octets: &[u8],
+        key: impl Fn(&Self, usize) -> String,
+    ) -> Result<Pieces, Failure> {
         for (index, piece) in octets.chunks(PIECE_MAX).enumerate() {
             self.fenced(vec![Op::Put(key(self, index), piece.to_vec(), 0)])?;
         }
@@ -216,7 +223,7 @@ impl Etcd {
     }
 
     /// Does these without moving the head; twice is as good as once, until it moves.
-    fn fenced(&mut self, ops: Vec<Op>) -> Result<(), Failure> {
+    pub(super) fn fenced(&mut self, ops: Vec<Op>) -> Result<(), Failure> {
         let done = self.client.txn(&Txn { compare: self.fence()?, then: ops, otherwise: Vec::new() })?;
         self.seen(done.header.revision)?;
         if !done.succeeded {
@@ -226,22 +233,28 @@ impl Etcd {
         Ok(())
     }
 
+    /// The same, as many at once as fit in a transaction.
+    pub(super) fn in_portions(&mut self, ops: &[Op]) -> Result<(), Failure> {
+        let mut rest = ops;
+        while !rest.is_empty() {
+            let mut octets = 0;
+            let fits = |op: &&Op| {
+                octets += op.octets();
+                octets <= OCTETS_MAX
+            };
+            let count = rest.iter().take(OPS_MAX).take_while(fits).count().max(1);
+            let (now, later) = rest.split_at(count);
+            self.fenced(now.to_vec())?;
+            rest = later;
+        }
+        Ok(())
+    }
+
     /// Brings the tables up to the log.
     pub(super) fn settle(&mut self) -> Result<(), Failure> {
         while let Some((number, ops)) = self.unsettled.front() {
             let (number, ops) = (*number, ops.clone());
-            let mut rest = ops.as_slice();
-            while !rest.is_empty() {
-                let mut octets = 0;
-                let fits = |op: &&Op| {
-                    octets += op.octets();
-                    octets <= OCTETS_MAX
-                };
-                let count = rest.iter().take(OPS_MAX).take_while(fits).count().max(1);
-                let (now, later) = rest.split_at(count);
-                self.fenced(now.to_vec())?;
-                rest = later;
-            }
+            self.in_portions(&ops)?;
             let head = Head { settled: number, token: random()?, ..self.head.clone() };
             self.advance(Vec::new(), head)?;
             self.unsettled.pop_front();

@@ -145,6 +145,16 @@ impl Etcd {
         self.registered.as_ref().map(|registered| registered.id.as_str())
     }
 
+    /// Takes the lead of whatever is there, a zone that moved away too.
+    pub(crate) fn take_lead(&mut self) -> Result<bool, Failure> {
+        self.register()?;
+        if !self.is_leading() {
+            self.load()?;
+            self.campaign()?;
+        }
+        Ok(self.is_leading())
+    }
+
     /// Reads what is new, takes the lead if nobody has it, and gives what others ask.
     pub(crate) fn follow(&mut self) -> Result<Followed, Failure> {
         self.register()?;
@@ -165,6 +175,10 @@ impl Etcd {
         let (mut now, mut at) = (Head::default(), 0);
         if let Some(pair) = head.kvs.first() {
             (now, at) = (parse(pair)?, pair.mod_revision);
+        }
+        if let Some(to) = &now.moved {
+            self.step_down();
+            return Err(Failure::moved(to));
         }
         let entries = log.kvs.iter().map(parse::<Batch>).collect::<Result<Vec<_>, _>>()?;
         let term = leader.as_ref().map(|pair| pair.create_revision);

@@ -150,6 +150,23 @@ impl Keys {
         Some((id.to_owned(), u64::from_str_radix(number, 16).ok()?))
     }
 
+    /// What a zone consists of, but for who is there and the head.
+    pub(super) fn contents(&self) -> Vec<(String, String)> {
+        let kinds = [
+            "asked",
+            "changes",
+            "change-machines",
+            "designs",
+            "events",
+            "log",
+            "machines",
+            "parts",
+            "plans",
+            "secrets",
+        ];
+        kinds.map(|kind| self.all(kind)).to_vec()
+    }
+
     /// Everything of the zone.
     pub(super) fn zone(&self) -> (String, String) {
         (self.0.clone(), after(&self.0))

@@ -124,6 +124,24 @@ impl EtcdHistory {
         Reader { client: &self.client, keys: &self.keys, at }
     }
 
+    /// All entries, in some order in which each place's are in theirs.
+    pub(crate) fn each_event(
+        &self,
+        mut each: impl FnMut(Entry) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let range = self.client.range(&Ranging::key(self.keys.head()))?;
+        let Some(pair) = range.kvs.first() else { return Ok(()) };
+        let head: Head = parse(pair)?;
+        let reader = self.reader(range.header.revision);
+        let (from, to) = self.keys.events();
+        reader.pages(from, to, |pair| {
+            each(parse::<Kept>(&pair)?.into())?;
+            Ok(true)
+        })?;
+        let unsettled = reader.batches(head.settled + 1, head.batch)?;
+        unsettled.into_iter().flat_map(|batch| batch.events).try_for_each(|kept| each(kept.into()))
+    }
+
     /// The bytes kept under this name.
     pub(crate) fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, Failure> {
         let range = self.client.range(&Ranging::key(self.keys.secret(name)))?;

@@ -383,3 +383,72 @@ fn a_change_is_kept_with_its_plan_and_then_step_by_step() {
         assert_eq!(loaded.facts.changes, [(ChangeId(1), expected)].into());
     });
 }
+
+#[test]
+fn a_zone_moves_whole_there_and_back() {
+    let Some(member) = Member::start() else { return };
+    let (file, etcd, back) = (Place::file(), Place::etcd(&member), Place::file());
+    let mut store = file.open();
+    let large = "# é\n".repeat(400_000);
+    for generation in 0..3 {
+        let files = [("zone.hcl", large.as_str())];
+        store.publish(&publication(generation, &files)).unwrap();
+    }
+    for first in (1..3000).step_by(100) {
+        // One place has so many that some are gone.
+        let records: Vec<_> =
+            (first..first + 100).map(|at| record(at, unit(if at % 2 == 0 { 0 } else { at % 40 }))).collect();
+        let machines: Vec<_> = (first..first + 10).map(|number| (unit(number % 40), machine(number))).collect();
+        append(&mut store, &records, &machines);
+    }
+    store.set_secret("bmc/a", &[0, 255, 10]).unwrap();
+    let (loaded, entries) = (store.load().unwrap(), everything(&store));
+    let plans = store.history().unwrap().plans(9).unwrap();
+    let Place::Etcd(address) = &etcd else { unreachable!() };
+    let Place::File(directory) = &back else { unreachable!() };
+
+    let mut shared = Store::open_etcd_to_fill(address, &Access::default(), "a").unwrap();
+    while !shared.take_lead().unwrap() {}
+    let copied = store::copy(&mut store, &mut shared).unwrap();
+    assert_eq!((copied.plans, copied.secrets, copied.events), (3, 1, entries.len()));
+    store.retire(&address.to_string()).unwrap();
+    drop(store);
+    let Place::File(path) = &file else { unreachable!() };
+    let error = Store::open(path).err().unwrap().to_string();
+    assert!(error.ends_with(&format!("to {address}: start with that")), "{error}");
+    // It goes on there: numbers, histories and bounds.
+    assert_eq!(append(&mut shared, &[record(9000, unit(0))], &[(unit(0), machine(9000))]), loaded.last_seq + 1);
+    assert_eq!(shared.history().unwrap().plans(9).unwrap(), plans);
+    let mut all = entries.clone();
+    all.push(Entry { seq: loaded.last_seq + 1, event: record(9000, unit(0)).event, state: "ready".into() });
+    let shown = everything(&shared);
+    assert!(shown.iter().all(|entry| all.contains(entry)) && shown.last() == all.last());
+    // A second copy finds it full.
+    let mut other = Place::file().open();
+    assert!(store::copy(&mut other, &mut shared).is_err());
+
+    let mut again = Store::open_to_fill(directory).unwrap();
+    store::copy(&mut shared, &mut again).unwrap();
+    shared.retire(&directory.display().to_string()).unwrap();
+    assert_eq!(shared.append(&[record(1, unit(1))], [], []).unwrap_err().kind, store::FailureKind::Moved);
+    shared.resign();
+    let error = Store::open_etcd(address, &Access::default(), "b").err().unwrap().to_string();
+    assert!(error.contains("the zone was moved from"), "{error}");
+    let mut facts = loaded.facts;
+    facts.machines.insert(unit(0), machine(9000));
+    assert_eq!(again.load().unwrap().facts, facts);
+    assert_eq!(again.history().unwrap().plans(9).unwrap(), plans);
+    assert_eq!(again.secret("bmc/a").unwrap().unwrap(), [0, 255, 10]);
+    assert_eq!(append(&mut again, &[record(9001, unit(1))], &[]), loaded.last_seq + 2);
+
+    // And once more: what a zone left behind counts as empty.
+    let mut shared = Store::open_etcd_to_fill(address, &Access::default(), "c").unwrap();
+    while !shared.take_lead().unwrap() {}
+    store::copy(&mut again, &mut shared).unwrap();
+    shared.resign();
+    again.retire("there").unwrap();
+    drop(again);
+    assert!(matches!(Store::open(directory), Err(store::OpenError::Moved { .. })));
+    assert!(Store::open_to_fill(directory).is_ok());
+    assert_eq!(etcd.open().load().unwrap().last_seq, loaded.last_seq + 2);
+}
