@@ -244,7 +244,7 @@ impl Bench {
             present: Arc::clone(&self.present),
             heartbeat: self.heartbeat,
             check_every: Duration::from_secs(300),
-            is_shared: false,
+            is_shared: Arc::new(|| false),
             unproven: self.unproven,
         };
         let addresses = vec![self.address.ip()];

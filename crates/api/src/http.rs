@@ -5,6 +5,7 @@
 use model::{Location, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use utoipa::ToSchema;
 
 /// What went wrong, and what to do.
@@ -665,6 +666,41 @@ pub struct Done {
     /// What its installation waits for now, if that was asked: completes "it waits for …".
     #[serde(default)]
     pub waits_for: Option<String>,
+}
+
+/// Where the zone is to move to.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MoveStore {
+    /// `etcd://HOST:PORT,…/PREFIX`, `etcds://…`, or a directory on the controller's host.
+    pub to: String,
+    /// PEM, a file on the controller's host: who signs the etcd's certificates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub ca: Option<PathBuf>,
+    /// PEM, likewise: the controller's certificate, and its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// Likewise: a line `USER:PASSWORD`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub credentials: Option<PathBuf>,
+}
+
+/// What moved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Moved {
+    /// Plans.
+    pub plans: usize,
+    /// Machines.
+    pub machines: usize,
+    /// Changes.
+    pub changes: usize,
+    /// Events.
+    pub events: usize,
+    /// Secrets.
+    pub secrets: usize,
 }
 
 /// What an operator explicitly allows a reload to do.

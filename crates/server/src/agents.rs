@@ -165,7 +165,7 @@ pub struct Agents {
     /// How often agents run their checks again.
     pub check_every: Duration,
     /// Several controllers decide together: what could not be stored is not in anybody's memory.
-    pub is_shared: bool,
+    pub is_shared: Arc<dyn Fn() -> bool + Send + Sync>,
     /// A peer that has not proved itself in this time is cut off.
     pub unproven: Duration,
 }
@@ -258,7 +258,7 @@ impl Agents {
     /// Gives an event to the keeper: what an agent can say again. With a full disk the zone goes on from memory.
     async fn tell(&self, event: Event) -> Result<(), Refused> {
         match self.heard(event).await? {
-            None if self.is_shared => Err(Refused::new(Because::Busy, "nobody decides at this moment")),
+            None if (self.is_shared)() => Err(Refused::new(Because::Busy, "nobody decides at this moment")),
             Some(Verdict::Stored) | None => Ok(()),
             Some(Verdict::Refused(why)) => Err(Refused::new(Because::Other, why)),
         }

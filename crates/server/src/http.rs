@@ -16,6 +16,7 @@
 //! | `metrics`  | `/metrics`                                                     |
 //! | `changes`  | `/v1/plans`, `/v1/apply`, `/v1/rollback`, `/v1/changes`, `/v1/restart`, `/v1/budgets` |
 //! | `reload`   | `/v1/reload`                                                   |
+//! | `store`    | `/v1/store`                                                    |
 //! | `people`   | `/v1/accounts`, `/v1/audit`                                    |
 //! | `words`    | events and findings in words                                   |
 
@@ -28,6 +29,7 @@ mod metrics;
 mod people;
 mod reload;
 pub(crate) mod status;
+mod store;
 pub(crate) mod why;
 pub(crate) mod words;
 mod zone;
@@ -117,6 +119,7 @@ impl Api {
         why::refusals,
         events::events,
         reload::reload,
+        store::move_store,
         people::accounts,
         people::account,
         people::audit,
@@ -152,6 +155,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/refusals", get(why::refusals)),
         ("/v1/events", get(events::events)),
         ("/v1/reload", post(reload::reload)),
+        ("/v1/store", post(store::move_store)),
         ("/v1/accounts", get(people::accounts).post(people::account)),
         ("/v1/audit", get(people::audit)),
         ("/v1/plans", get(changes::plans)),

@@ -10,6 +10,9 @@
 //! by the zone) and written with the next batch; whoever asked for a durable change hears that it is not yet one.
 
 mod following;
+mod moving;
+
+pub(crate) use moving::Target;
 
 use crate::agents::Verdict;
 use crate::clock;
@@ -58,6 +61,8 @@ pub(crate) enum Message {
     Site(Arc<Site>),
     /// Something secret is to be kept under a name; sealed already where it must be.
     Secret { name: String, bytes: Vec<u8>, asker: oneshot::Sender<Result<(), String>> },
+    /// The zone is to move to another store.
+    Move(Box<Target>, oneshot::Sender<Result<store::Copied, String>>),
     /// Other controllers may have done something.
     Look,
     /// Store what there is and end.
@@ -204,6 +209,7 @@ impl Keeper {
                 };
                 drop(asker.send(stored));
             }
+            Message::Move(target, asker) => drop(asker.send(self.move_to(*target))),
             Message::Look => {}
             Message::Stop => return true,
         }

@@ -2,6 +2,8 @@
 
 mod shared;
 
+pub(crate) use shared::name;
+
 use crate::agents::{self, Agents, Authority};
 use crate::bmc::{self, Bmcs};
 use crate::boot_http::tls::Certificate;
@@ -726,7 +728,7 @@ fn serve_agents(
     stopping: &watch::Receiver<bool>,
 ) -> Result<(), StartError> {
     let addresses = controller.view.load().boot.controllers.clone();
-    let [submitting, looking, hearing, homes] = [(); 4].map(|()| Arc::clone(controller));
+    let [submitting, looking, hearing, homes, sharing] = [(); 5].map(|()| Arc::clone(controller));
     let agents = Agents {
         submit: Arc::new(move |event, verdict| submitting.inbox.send(Message::Ask(event, verdict))),
         look: Arc::new(move |location| looking.look(location)),
@@ -739,7 +741,7 @@ fn serve_agents(
         present: Arc::clone(&controller.present),
         heartbeat: HEARTBEAT,
         check_every: CHECK_EVERY,
-        is_shared: controller.options.store.is_some(),
+        is_shared: Arc::new(move || sharing.condition().sharing.is_some()),
         unproven: agents::UNPROVEN_TIME_MAX,
     };
     for socket in listeners {

@@ -19,5 +19,6 @@ pub(crate) mod plan;
 pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod status;
+pub(crate) mod store;
 pub(crate) mod why;
 pub(crate) mod wish;

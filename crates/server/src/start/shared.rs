@@ -18,7 +18,7 @@ use store::{Loaded, OpenError, Published, Store};
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// What this controller is called.
-pub(super) fn name(options: &Options) -> String {
+pub(crate) fn name(options: &Options) -> String {
     let host = || nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     options
         .name

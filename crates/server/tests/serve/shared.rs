@@ -2,11 +2,13 @@
 
 use crate::etcd::Member;
 use crate::support::{Client, PATIENCE, Server};
-use api::http::{Done, Machine, Status};
+use api::http::{Done, Machine, Moved, Status};
 use server::Options;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Instant;
 use store::etcd::Access;
 
@@ -104,4 +106,65 @@ fn a_zone_whose_etcd_is_gone_is_served_and_says_so() {
         fs::metadata(a.options.state.join(store::DATABASE_FILE)).is_err(),
         "nothing is kept in the directory"
     );
+}
+
+#[test]
+fn a_zone_moves_to_an_etcd_and_back_while_it_is_asked_things() {
+    let Some(member) = Member::start() else { return };
+    let mut server = Server::start();
+    let etcd = member.address("zone").to_string();
+    let back = server.scratch.0.join("back").display().to_string();
+    let (stop, number) = (AtomicBool::new(false), AtomicU64::new(0));
+    let acknowledged = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for unit in ["u01", "u02"] {
+            let (server, stop, number, acknowledged) = (&server, &stop, &number, &acknowledged);
+            scope.spawn(move || {
+                // Fewer than are kept of a machine.
+                for turn in 0..150 {
+                    let mark = format!("w{}", number.fetch_add(1, SeqCst));
+                    let wish = if turn % 2 == 0 { "maintain" } else { "drain" };
+                    let body = format!(r#"{{"wish": "{wish}", "reason": "{mark}"}}"#);
+                    let (status, said) =
+                        server.request("POST", &format!("/v1/machines/p01/r1/{unit}/wish"), &body);
+                    assert_eq!(status, 200, "{said}");
+                    acknowledged.lock().unwrap().push(mark);
+                    if stop.load(SeqCst) {
+                        return;
+                    }
+                }
+            });
+        }
+        for to in [&etcd, &back, &etcd] {
+            let before = acknowledged.lock().unwrap().len();
+            until("it goes on", || acknowledged.lock().unwrap().len() > before + 4);
+            let moved: Moved = server.post("/v1/store", &format!(r#"{{"to": "{to}"}}"#));
+            assert!(moved.plans == 1 && moved.events > before, "{moved:?} {before}");
+            assert_eq!(leader_if_any(&server).is_some(), to == &etcd);
+        }
+        stop.store(true, SeqCst);
+    });
+    // Answered from the same view all the time.
+    assert_eq!(Client::u01().lease(&server), Ipv4Addr::new(10, 64, 0, 6));
+    server.stop();
+    let refused = server.resume().err().unwrap().to_string();
+    assert!(refused.contains("start with that"), "{refused}");
+    server.options.store = Some((member.address("zone"), Access::default()));
+    server.resume().unwrap();
+    let mut stored = Vec::new();
+    for unit in ["u01", "u02"] {
+        let machine: Machine = server.get(&format!("/v1/machines/p01/r1/{unit}"));
+        stored.extend(machine.timeline);
+    }
+    let words: Vec<_> = stored.iter().map(|event| event.sentence.clone()).collect();
+    for mark in acknowledged.into_inner().unwrap() {
+        let times = words
+            .iter()
+            .filter(|words| words.split(|letter: char| !letter.is_alphanumeric()).any(|word| word == mark));
+        assert_eq!(times.count(), 1, "{mark}: {words:?}");
+    }
+}
+
+fn leader_if_any(server: &Server) -> Option<String> {
+    server.get::<Status>("/v1/status").controllers.and_then(|controllers| controllers.leads)
 }

@@ -1,6 +1,7 @@
 //! What every store does, wherever it lies: the same tests against a file and against an etcd.
 
 mod etcd;
+mod locked;
 mod shared;
 
 use etcd::Member;
@@ -398,7 +399,8 @@ fn a_zone_moves_whole_there_and_back() {
         // One place has so many that some are gone.
         let records: Vec<_> =
             (first..first + 100).map(|at| record(at, unit(if at % 2 == 0 { 0 } else { at % 40 }))).collect();
-        let machines: Vec<_> = (first..first + 10).map(|number| (unit(number % 40), machine(number))).collect();
+        let machines: Vec<_> =
+            (first..first + 10).map(|number| (unit(number % 40), machine(number))).collect();
         append(&mut store, &records, &machines);
     }
     store.set_secret("bmc/a", &[0, 255, 10]).unwrap();
@@ -417,7 +419,10 @@ fn a_zone_moves_whole_there_and_back() {
     let error = Store::open(path).err().unwrap().to_string();
     assert!(error.ends_with(&format!("to {address}: start with that")), "{error}");
     // It goes on there: numbers, histories and bounds.
-    assert_eq!(append(&mut shared, &[record(9000, unit(0))], &[(unit(0), machine(9000))]), loaded.last_seq + 1);
+    assert_eq!(
+        append(&mut shared, &[record(9000, unit(0))], &[(unit(0), machine(9000))]),
+        loaded.last_seq + 1
+    );
     assert_eq!(shared.history().unwrap().plans(9).unwrap(), plans);
     let mut all = entries.clone();
     all.push(Entry { seq: loaded.last_seq + 1, event: record(9000, unit(0)).event, state: "ready".into() });

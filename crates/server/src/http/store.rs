@@ -1,0 +1,84 @@
+//! The zone, moved to another store.
+
+use super::{Api, failed};
+use crate::keeper::{Message, Target};
+use crate::start;
+use api::http::{MoveStore, Moved};
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use store::Store;
+use store::etcd::{Access, Address};
+use tokio::sync::oneshot;
+
+/// So long it may take until this controller leads in the other store: longer than a lease.
+const LEAD_WITHIN: Duration = Duration::from_secs(30);
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Moves plans, facts, history and secrets to another store while the zone is served, and writes there from then on. What is asked meanwhile
+/// waits. Answered when it is done.
+#[utoipa::path(
+    post,
+    path = "/v1/store",
+    request_body = MoveStore,
+    responses(
+        (status = 200, description = "It is there, and was compared", body = Moved),
+        (status = 409, description = "It is where it was; the sentence says why", body = api::http::Error),
+    )
+)]
+pub(super) async fn move_store(
+    State(api): State<Api>,
+    asked: Result<Json<MoveStore>, JsonRejection>,
+) -> Response {
+    let asked = match asked {
+        Ok(Json(asked)) => asked,
+        Err(rejection) => return failed(rejection.status(), rejection.body_text()),
+    };
+    let controller = Arc::clone(&api.controller);
+    let opened = tokio::task::spawn_blocking(move || open(&controller.options, asked)).await;
+    let target = match opened {
+        Ok(Ok(target)) => target,
+        Ok(Err(sentence)) => return failed(StatusCode::CONFLICT, sentence),
+        Err(_) => return failed(StatusCode::INTERNAL_SERVER_ERROR, "it failed; the log says how"),
+    };
+    let (asker, moved) = oneshot::channel();
+    let sent = api.controller.inbox.send(Message::Move(Box::new(target), asker));
+    match (sent, moved.await) {
+        (true, Ok(Ok(copied))) => {
+            let store::Copied { plans, machines, changes, events, secrets } = copied;
+            Json(Moved { plans, machines, changes, events, secrets }).into_response()
+        }
+        (true, Ok(Err(sentence))) => failed(StatusCode::CONFLICT, sentence),
+        _ => failed(StatusCode::CONFLICT, "the controller is too busy; ask again"),
+    }
+}
+
+fn open(options: &crate::Options, asked: MoveStore) -> Result<Target, String> {
+    let MoveStore { to, ca, certificate, credentials } = asked;
+    let in_words = |error: store::OpenError| match std::error::Error::source(&error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    };
+    if !Address::is_one(&to) {
+        let store = Store::open_to_fill(&PathBuf::from(&to)).map_err(in_words)?;
+        return Ok(Target { store, address: to, name: None });
+    }
+    let address = Address::parse(&to)?;
+    let access = Access { ca, certificate, credentials };
+    let name = start::name(options);
+    let mut store = Store::open_etcd_to_fill(&address, &access, &name).map_err(in_words)?;
+    let began = Instant::now();
+    while !store.take_lead().map_err(|failure| failure.to_string())? {
+        if began.elapsed() > LEAD_WITHIN {
+            return Err(format!("another controller leads in {address}"));
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    Ok(Target { store, address: address.to_string(), name: Some(name) })
+}

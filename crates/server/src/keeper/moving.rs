@@ -1,0 +1,64 @@
+//! The zone moves to another store while it is served.
+//!
+//! The keeper is the one writer, so while it copies nothing is written: what is heard waits, and answers go on from the view. What was copied
+//! is read back and compared; then the store of before says where the zone went, and from then on the other one is written. Whoever
+//! waited is told that it is stored when it is stored there.
+
+use super::Keeper;
+use crate::controller::Leading;
+use crate::sharing::Sharing;
+use std::sync::PoisonError;
+use std::time::Instant;
+use store::etcd::Standing;
+use store::{Copied, Store};
+
+/// A store that the zone is to move to: opened, and led by this controller.
+pub(crate) struct Target {
+    pub(crate) store: Store,
+    /// What an operator calls it.
+    pub(crate) address: String,
+    /// This controller's name among several, if it can be shared.
+    pub(crate) name: Option<String>,
+}
+
+impl Keeper {
+    /// Moves there; or says why not, and all is as it was.
+    pub(super) fn move_to(&mut self, target: Target) -> Result<Copied, String> {
+        if !self.is_deciding() {
+            return Err(self.not_leading().to_string());
+        }
+        self.save(true);
+        if !self.is_deciding() || self.store_failed.is_some() || !self.records.is_empty() {
+            return Err("what is known now cannot be stored, and so cannot be moved".to_owned());
+        }
+        let Target { store: mut to, address, name } = target;
+        let began = Instant::now();
+        self.controller.say(&format!("the zone moves to {address}: what is asked meanwhile waits"));
+        let copied = store::copy(&mut self.store, &mut to).map_err(|failure| failure.to_string())?;
+        let history = to.history().map_err(|failure| failure.to_string())?;
+        self.store.retire(&address).map_err(|failure| {
+            format!("it was copied to {address}, but is in force where it was: {failure}")
+        })?;
+        let mut from = std::mem::replace(&mut self.store, to);
+        from.resign();
+        *self.controller.history.lock().unwrap_or_else(PoisonError::into_inner) = history;
+        // Who waits for another's answer asks anew: it had none when the zone moved.
+        self.sharing = Sharing::new();
+        if self.store.is_shared() {
+            self.sharing.standing = Standing::Leads;
+            self.sharing.looked = Some(Instant::now());
+        }
+        let sharing = name.map(|name| {
+            let controllers = vec![name.clone()];
+            Leading { leads: Some(name.clone()), name, is_deciding: true, controllers }
+        });
+        self.controller.change_condition(|condition| condition.sharing = sharing);
+        self.controller.set_leading(true);
+        self.watch_others();
+        self.controller.say(&format!(
+            "the zone is in {address} from now on, after {} ms: start this controller with that the next time",
+            began.elapsed().as_millis()
+        ));
+        Ok(copied)
+    }
+}
