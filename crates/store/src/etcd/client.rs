@@ -249,7 +249,15 @@ impl Shared {
                         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = None;
                         continue;
                     }
-                    let words = if words.is_empty() { format!("HTTP status {status}") } else { words };
+                    let words = if words.is_empty() {
+                        format!(
+                            "HTTP status {status}: {}",
+                            String::from_utf8_lossy(answer.get(..100.min(answer.len())).unwrap_or_default())
+                                .trim()
+                        )
+                    } else {
+                        words
+                    };
                     let words = format!("{} says: {words}", self.name(member));
                     match UNCERTAIN.contains(&refusal.code) || (refusal.code == 0 && status.is_server_error())
                     {
@@ -298,11 +306,17 @@ impl Shared {
             }
             _ => {
                 let refusal: Refusal = serde_json::from_slice(&answer).unwrap_or_default();
-                Err(NoAnswer::Refused(format!(
-                    "{} does not let {user:?} in: {}",
-                    self.name(member),
-                    refusal.error
-                )))
+                let words = if refusal.message.is_empty() { refusal.error } else { refusal.message };
+                let words = if words.is_empty() {
+                    format!(
+                        "HTTP status {status}: {}",
+                        String::from_utf8_lossy(answer.get(..100.min(answer.len())).unwrap_or_default())
+                            .trim()
+                    )
+                } else {
+                    words
+                };
+                Err(NoAnswer::Refused(format!("{} does not let {user:?} in: {words}", self.name(member))))
             }
         }
     }

@@ -87,7 +87,7 @@ pub(crate) struct StoreAccess {
     /// The certificate (PEM) of who signs etcd's.
     #[arg(long, value_name = "FILE")]
     store_ca: Option<PathBuf>,
-    /// This controller's certificate for etcd (PEM).
+    /// This controller's certificate for etcd (PEM), without a common name: etcd's gateway refuses one.
     #[arg(long, value_name = "FILE", requires = "store_key")]
     store_certificate: Option<PathBuf>,
     /// Its key (PEM).
