@@ -9,7 +9,7 @@ use model::design::Scope;
 use model::facts::{Machine, State};
 use model::plan::{Binding, Interface};
 use model::roster::Target;
-use model::{DeviceId, InterfaceId, Plan, Time};
+use model::{DeviceId, InterfaceId, Location, Plan, Time};
 use std::time::Duration;
 
 /// An explanation.
@@ -73,7 +73,37 @@ fn life(zone: &Zone, id: DeviceId, now: Time, sentences: &mut Vec<String>) {
         let late = if wait.overdue(now) { ", longer than is ordinary" } else { "" };
         sentences.push(format!("it waits for {}{late}", wait.on));
     }
+    changes(zone, &device.location, machine, now, sentences);
     troubles(machine, now, sentences);
+}
+
+/// Who has it out of service, and which changes have it before them.
+fn changes(zone: &Zone, location: &Location, machine: &Machine, now: Time, sentences: &mut Vec<String>) {
+    if let Some(lease) = &machine.lease {
+        let ago = duration(now.since(lease.since));
+        let back = match lease.deadline > now {
+            true => format!("it should be back within {}", duration(lease.deadline.since(now))),
+            false => format!("it should have been back {} ago", duration(now.since(lease.deadline))),
+        };
+        sentences
+            .push(format!("{} has had it out of service for {ago} ({}); {back}", lease.holder, lease.reason));
+    }
+    for change in zone.facts().changes.values().filter(|change| change.is_under_way()) {
+        let Some(member) = change.machines.get(location).filter(|member| !member.step.is_reached()) else {
+            continue;
+        };
+        let reach = change.waves.get(member.wave as usize).map_or("next", |reach| reach.name());
+        let waits = crate::change::waits_for(zone, change, now);
+        let waits = waits.map(|on| format!("; the change waits for {on}")).unwrap_or_default();
+        sentences.push(format!(
+            "{} of {} ({}) takes it in its {reach} wave: it {}, since {}{waits}",
+            change.id,
+            change.by,
+            change.reason,
+            member.effect.in_words(),
+            member.because,
+        ));
+    }
 }
 
 fn troubles(machine: &Machine, now: Time, sentences: &mut Vec<String>) {

@@ -2,7 +2,7 @@
 
 use lifecycle::budget::Budgets;
 use lifecycle::change::{self, Held, begin, next, to_undo, touched, waits_for};
-use lifecycle::{Applied, Zone, select};
+use lifecycle::{Applied, Zone, select, why};
 use model::change::{Change, Effect, Holder, Kind, Outcome, Reach};
 use model::event::{ChangeStep, Settled, What, Wish};
 use model::facts::{CheckResult, Hardware, Stage, State};
@@ -258,6 +258,9 @@ fn a_change_goes_from_one_machine_to_its_rack_its_pod_and_the_zone() {
     assert!(world.locations().iter().all(|location| world.kernel(location) == "vmlinuz-1"));
     world.round();
     assert_eq!(world.steps, ["take p1/r1/u1"]);
+    let why = why(&world.zone, "p2/r1/u1", world.now).expect("a machine").sentences;
+    let turn = "change 1 of alice (a new kernel) takes it in its zone wave: it restarts, since image live has changed; the change waits for p1/r1/u1 to be back";
+    assert!(why.iter().any(|sentence| sentence == turn), "{why:#?}");
     let [first, second] = ["t1/p1/r1/u1", "t1/p1/r1/u2"].map(Location::new);
     assert_eq!((world.kernel(&first), world.kernel(&second)), ("vmlinuz-2", "vmlinuz-1"));
     world.run(600);
@@ -436,6 +439,9 @@ fn all_kinds_of_change_spend_the_same_budget() {
             "the budget of web lets 2 of 4 in p1/r1 be out, and 2 are: p1/r1/u1 (failed), p1/r1/u2 (its own system (FleetLock, c0ffee): its update)"
         )
     );
+    let why = why(&world.zone, "p1/r1/u2", world.now).expect("a machine").sentences;
+    let holder = "its own system (FleetLock, c0ffee) has had it out of service for 0.0 s (its update); it should be back within 30 min 0 s";
+    assert!(why.iter().any(|sentence| sentence == holder), "{why:#?}");
     assert_eq!(world.tell(&at("p2/r1/u3"), drain(false)).refused, None);
     let full = "the budget of web lets 3 of 16 in the zone be out, and 3 are: p1/r1/u1 (failed), p1/r1/u2 (its own system (FleetLock, c0ffee): its update), p2/r1/u3 (draining, by alice)";
     assert_eq!(world.tell(&at("p2/r2/u1"), drain(false)).refused.as_deref(), Some(full));
