@@ -66,6 +66,8 @@ pub struct Apply {
     pub renumber: bool,
     /// So many machines may disappear.
     pub remove: u32,
+    /// So many may be new.
+    pub grow: u32,
     /// Only say what would happen.
     pub dry_run: bool,
     /// Against this plan only: if another is current by now, nothing happens. `null`: whichever it is.

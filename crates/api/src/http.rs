@@ -711,6 +711,8 @@ pub struct Reload {
     pub renumber: bool,
     /// So many machines may disappear.
     pub remove: u32,
+    /// So many may be new.
+    pub grow: u32,
 }
 
 /// What came of a reload.

@@ -32,7 +32,7 @@ use std::sync::Arc;
 /// Compiles a design. The design's own findings must hold no error.
 ///
 /// The plan's generation is 0 until it is published. There is no plan if a finding is an error, but for
-/// [`model::Code::Renumbers`] and [`model::Code::Shrinks`]: those compare with `parent`, and whether they stand in the way is for
+/// [`model::Code::Renumbers`], [`model::Code::Shrinks`] and [`model::Code::Grows`]: those compare with `parent`, and whether they stand in the way is for
 /// the caller to say, so the plan comes with them.
 pub fn compile(design: Design, parent: Option<&Plan>) -> (Option<Plan>, Vec<Finding>) {
     let mut findings = Vec::new();

@@ -72,8 +72,11 @@ pub(crate) fn as_files(published: &Published) -> Files {
 
 /// The plan of a design that was current before.
 pub(crate) fn compiled(published: &Published) -> Result<Plan, String> {
-    let reading =
-        crate::reload::compile(as_files(published), None, Words { renumber: true, remove: u32::MAX });
+    let reading = crate::reload::compile(
+        as_files(published),
+        None,
+        Words { renumber: true, remove: u32::MAX, grow: u32::MAX },
+    );
     let Some(mut plan) = reading.plan else {
         let why = reading.refused.unwrap_or_default();
         return Err(format!("plan {} cannot be made again by this release: {why}", published.generation));
@@ -92,7 +95,7 @@ pub(crate) async fn roll_back(
 ) -> Result<Reloaded, String> {
     let published = files_of(controller, to)?;
     // What it adds or renumbers was so before.
-    let words = Words { renumber: true, remove: u32::MAX };
+    let words = Words { renumber: true, remove: u32::MAX, grow: u32::MAX };
     let intent = Intent { author, reason, words, begins: true, undoes };
     Ok(reloader.republish(controller, as_files(&published), intent).await)
 }

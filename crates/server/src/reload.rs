@@ -35,6 +35,8 @@ pub struct Words {
     pub renumber: bool,
     /// So many machines may disappear.
     pub remove: u32,
+    /// So many may be new.
+    pub grow: u32,
 }
 
 /// Why a design is to become current, and what that may do.
@@ -144,10 +146,11 @@ pub(crate) fn compile(files: Files, parent: Option<&Plan>, words: Words) -> Read
         plan = compiled;
     }
     if let (Some(plan), Some(parent)) = (&plan, parent) {
-        let gone = machines_gone(plan, parent);
+        let (gone, new) = (machines_gone(plan, parent), machines_gone(parent, plan));
         findings.retain(|finding| match finding.code {
             Code::Renumbers => !words.renumber,
             Code::Shrinks => gone > words.remove as usize,
+            Code::Grows => new > words.grow as usize,
             _ => true,
         });
     }

@@ -156,6 +156,9 @@ codes! {
     "ZW0602" Shrinks
         "Against the plan that is current, many machines would disappear."
         "If it is meant, say `--remove COUNT` with the number that the sentence gives."
+    "ZW0603" Grows
+        "Against the plan that is current, the zone would more than double."
+        "A pattern with a digit too many draws thousands. If it is meant, say `--grow COUNT` with the number that the sentence gives."
 
     "ZW0701" Swapped
         "Two machines are on each other's ports."

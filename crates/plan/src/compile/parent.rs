@@ -1,4 +1,4 @@
-//! What a plan would do to those who are there already: whom it renumbers, and whether too many disappear.
+//! What a plan would do to those who are there already: whom it renumbers, and whether too many disappear or appear.
 
 use super::{NAMED_MAX, list};
 use model::design::DeviceKind;
@@ -14,7 +14,12 @@ const SHRINK_FREE: usize = 5;
 /// Or one in so many.
 const SHRINK_ONE_IN: usize = 20;
 
-/// Adds [`Code::Renumbers`] and [`Code::Shrinks`], each at most once.
+/// So many machines may be new at once without a word.
+const GROW_FREE: usize = 100;
+/// Or as many times as there were.
+const GROW_TIMES: usize = 2;
+
+/// Adds [`Code::Renumbers`], [`Code::Shrinks`] and [`Code::Grows`], each at most once.
 pub(super) fn compare(plan: &Plan, parent: &Plan, findings: &mut Vec<Finding>) {
     // Most devices are where they were in the table too: the others are looked for in an index.
     let index = LazyCell::new(|| -> HashMap<&str, DeviceId> {
@@ -89,6 +94,19 @@ pub(super) fn compare(plan: &Plan, parent: &Plan, findings: &mut Vec<Finding>) {
                 format!("{gone} of {machines} machines would disappear: {}", list(&gone_named, gone)),
             )
             .help(format!("if it is meant, say `--remove {gone}`")),
+        );
+    }
+    let is_machine = |device: &&model::design::Device| device.kind == DeviceKind::Machine;
+    let all = plan.design.devices.iter().filter(is_machine).count();
+    let new = all.saturating_sub(machines - gone);
+    if machines > 0 && new > GROW_FREE && all > machines * GROW_TIMES {
+        findings.push(
+            Finding::error(
+                Code::Grows,
+                source,
+                format!("{machines} machines would become {all}: {new} new ones"),
+            )
+            .help(format!("if it is meant, say `--grow {new}`")),
         );
     }
 }

@@ -397,6 +397,21 @@ fn a_parent_is_told_who_renumbers_and_who_disappears() {
           if it is meant, say `--remove 6`
     "#]],
     );
+    // A hundred new ones, or twice as many, without a word.
+    let pods = |last: u32| {
+        let text =
+            POCKET.replace("p{01..02}", &format!("p{{01..{last:02}}}")).replace("pods = 4", "pods = 64");
+        text.replace("swp{1..32}", "swp{1..300}").replace("core.c1.swp[32]", "core.c1.swp[300]")
+    };
+    check(&against(&pods(2), &pods(27)), expect![[""]]);
+    check(&against(&pods(30), &pods(60)), expect![[""]]);
+    check(
+        &against(&pods(2), &pods(28)),
+        expect![[r#"
+        ZW0603: 8 machines would become 112: 104 new ones
+          if it is meant, say `--grow 104`
+    "#]],
+    );
 }
 
 #[test]

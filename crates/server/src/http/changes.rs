@@ -164,7 +164,7 @@ pub(super) async fn apply(
         Ok(Json(asked)) => asked,
         Err(rejection) => return failed(rejection.status(), rejection.body_text()),
     };
-    let words = Words { renumber: asked.renumber, remove: asked.remove };
+    let words = Words { renumber: asked.renumber, remove: asked.remove, grow: asked.grow };
     let source = Source::Directory { known: None };
     let draft = changes::preview(&api.controller, &api.reloader, source, words).await;
     let stale = is_stale(&api, asked.against);
@@ -206,7 +206,7 @@ pub(super) async fn rollback(
         Ok(published) => published,
         Err(why) => return failed(StatusCode::NOT_FOUND, why),
     };
-    let words = Words { renumber: true, remove: u32::MAX };
+    let words = Words { renumber: true, remove: u32::MAX, grow: u32::MAX };
     let source = Source::Files(changes::as_files(&published));
     let draft = changes::preview(&api.controller, &api.reloader, source, words).await;
     if asked.dry_run || draft.is_err() {

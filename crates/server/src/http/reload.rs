@@ -26,7 +26,7 @@ pub(super) async fn reload(State(api): State<Api>, peer: Option<Extension<Peer>>
         Ok(asked) => asked,
         Err(error) => return failed(StatusCode::BAD_REQUEST, format!("the body is not understood: {error}")),
     };
-    let words = Words { renumber: asked.renumber, remove: asked.remove };
+    let words = Words { renumber: asked.renumber, remove: asked.remove, grow: asked.grow };
     let by = machines::asker(peer);
     let intent = Intent { author: &by, reason: "asked to reload", words, begins: false, undoes: None };
     let reloaded = api.reloader.reload(&api.controller, intent).await;

@@ -24,7 +24,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(5);
 const INTENT: Intent<'static> = Intent {
     author: "zw serve",
     reason: "the design's files changed",
-    words: Words { renumber: false, remove: 0 },
+    words: Words { renumber: false, remove: 0, grow: 0 },
     begins: false,
     undoes: None,
 };

@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// So many machines may disappear.
     #[arg(long, default_value_t = 0, value_name = "COUNT")]
     remove: u32,
+    /// So many may be new, where they more than double the zone.
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    grow: u32,
     #[command(flatten)]
     how: How,
 }
@@ -93,8 +96,8 @@ struct How {
 /// `zw apply`.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let begin = |server: &Server, dry_run: bool, against: Option<u64>| -> Result<Applied, Failure> {
-        let (renumber, remove) = (args.renumber, args.remove);
-        let asked = Apply { reason: args.reason.clone(), renumber, remove, dry_run, against };
+        let Args { renumber, remove, grow, .. } = *args;
+        let asked = Apply { reason: args.reason.clone(), renumber, remove, grow, dry_run, against };
         client::post(server, "/v1/apply", &asked)
     };
     finish(began(&args.how, begin))

@@ -36,6 +36,9 @@ pub(crate) struct ReloadArgs {
     /// So many machines may disappear.
     #[arg(long, default_value_t = 0, value_name = "COUNT")]
     remove: u32,
+    /// So many may be new, where they more than double the zone.
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    grow: u32,
     #[command(flatten)]
     which: Which,
 }
@@ -89,7 +92,7 @@ pub(crate) fn ask(args: &Args, wish: impl Fn(&Server) -> Result<Wish, Failure>) 
 
 /// `zw reload`.
 pub(crate) fn reload(args: &ReloadArgs) -> ExitCode {
-    let allowed = Reload { renumber: args.renumber, remove: args.remove };
+    let allowed = Reload { renumber: args.renumber, remove: args.remove, grow: args.grow };
     let asked =
         args.which.find().and_then(|server| client::post::<Reloaded>(&server, "/v1/reload", &allowed));
     let reloaded = match asked {
