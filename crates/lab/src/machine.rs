@@ -178,7 +178,7 @@ async fn next(commands: &mut mpsc::Receiver<Command>) -> Option<Command> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Boot {
     /// With this command line, over this interface.
-    Kernel { line: String, index: u32, panics: bool },
+    Kernel { line: String, index: u32, panics: Option<Duration> },
     /// From the own disk.
     LocalDisk,
 }
@@ -198,9 +198,9 @@ impl Machine {
         self.tpm = self.start_tpm().await;
         let boot = if self.body.boots_own_disk { Boot::LocalDisk } else { self.firmware().await };
         match boot {
-            Boot::Kernel { panics: true, .. } => {
-                self.say(format!("its kernel panics; it restarts in {} s", PANIC.as_secs()));
-                tokio::time::sleep(PANIC).await;
+            Boot::Kernel { panics: Some(after), .. } => {
+                self.say(format!("its kernel panics; it restarts in {} s", after.as_secs()));
+                tokio::time::sleep(after).await;
             }
             Boot::Kernel { line, index, .. } => {
                 self.say("system starts");
@@ -368,7 +368,7 @@ impl Machine {
     async fn run_script(&self, lease: &Lease, text: String, index: u32) -> Result<Boot, Error> {
         let platform = if self.body.firmware == Stage::BiosPxe { Platform::Bios } else { Platform::Uefi };
         let mut script = Script::new(&text, platform);
-        let (mut kernel, mut panics) = (None::<String>, false);
+        let (mut kernel, mut panics) = (None::<String>, None);
         let mut worked = true;
         loop {
             match script.next(worked) {
@@ -572,9 +572,12 @@ impl Machine {
     }
 }
 
-/// Whether a stand-in for a kernel says of itself that it panics: a line `lab: panics`.
-fn is_to_panic(kernel: &fetch::File) -> bool {
-    kernel.start.split(|octet| *octet == b'\n').any(|line| line == b"lab: panics")
+/// Whether a stand-in for a kernel says of itself that it panics, and how long it then stands still: a line `lab: panics`, or
+/// `lab: panics 20` for 20 seconds.
+fn is_to_panic(kernel: &fetch::File) -> Option<Duration> {
+    let text = String::from_utf8_lossy(&kernel.start);
+    let said = text.lines().find_map(|line| line.strip_prefix("lab: panics"))?;
+    Some(said.trim().parse().map_or(PANIC, Duration::from_secs))
 }
 
 async fn ended(agent: &mut Option<tokio::process::Child>) -> io::Result<ExitStatus> {

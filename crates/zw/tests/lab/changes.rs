@@ -44,7 +44,7 @@ impl Zone {
         let file = self.design.join("zone.hcl");
         let text = fs::read_to_string(&file).expect("a design");
         fs::write(&file, text + "\nrollout {\n  bake = \"1s\"\n}\n").expect("written");
-        for (name, kernel) in [("next", "the next kernel\n"), ("bad", "a bad kernel\nlab: panics\n")] {
+        for (name, kernel) in [("next", "the next kernel\n"), ("bad", "a bad kernel\nlab: panics 20\n")] {
             let folder = self.design.join("images").join(name);
             fs::create_dir_all(&folder).expect("a folder");
             fs::write(folder.join("vmlinuz"), kernel).expect("written");
