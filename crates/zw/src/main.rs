@@ -32,7 +32,7 @@ enum Command {
     Fmt(commands::fmt::Args),
     Plan(commands::plan::Args),
     Export(commands::export::Args),
-    Serve(commands::serve::Args),
+    Serve(Box<commands::serve::Args>),
     Status(commands::status::Args),
     Store(commands::store::Args),
     Show(commands::show::Args),
