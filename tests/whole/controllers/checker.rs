@@ -115,4 +115,30 @@ mod tests {
         check(|it| it.plans.push((3, 1, None)), "two plans have one parent");
         check(|it| it.plans.push((3, 2, Some("d1".into()))), "design d1 is stored twice");
     }
+
+    /// What was found of a run in which leaders compared nothing when they wrote and never stepped down: one that had been cut off wrote over
+    /// what its follower had acknowledged.
+    #[test]
+    fn a_run_without_the_fence_is_found_out() {
+        let mut recorded = Recorded::default();
+        for number in 1..=30 {
+            let mark = (number <= 24).then(|| format!("w{number}"));
+            let is_lost = (10..=13).contains(&number);
+            recorded.wishes.extend(mark.clone().map(|mark| (mark, Told::Stored)));
+            let stands = if number == 22 { 21 } else { number };
+            recorded.events.push((stands, mark.filter(|_| !is_lost)));
+        }
+        recorded.designs.insert("d5".into(), Told::Stored);
+        recorded.plans = vec![(1, 0, None), (2, 1, Some("d6".into()))];
+        recorded.designs.insert("d6".into(), Told::Stored);
+        let expected = [
+            "event 22 is missing or repeated: 21 stands there",
+            "wish w10 was acknowledged and is lost",
+            "wish w11 was acknowledged and is lost",
+            "wish w12 was acknowledged and is lost",
+            "wish w13 was acknowledged and is lost",
+            "design d5 was acknowledged and is lost",
+        ];
+        assert_eq!(wrong(&recorded), expected);
+    }
 }
