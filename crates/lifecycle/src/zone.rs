@@ -128,7 +128,10 @@ impl Zone {
                 is_further |= applied.refused.is_none();
                 done.push((event, applied));
             }
-            self.compose();
+            // A plan that is composed anew is another, and so are the views of it.
+            if self.is_stale {
+                self.compose();
+            }
             if !is_further {
                 return done;
             }

@@ -214,7 +214,8 @@ impl World<'_> {
         let offset = self.controllers[controller].clock_ms;
         let hardware = Hardware { nics: vec![nic(0), nic(1)], clock_skew_ms: skew(offset), ..of.hardware() };
         let is_installer = in_memory(&agent.running) && self.installs(&agent.location);
-        let passed = of.running_system().is_none_or(|system| !self.bad_systems.contains(&system));
+        let passed = self.settings.planted == Some(Planted::SmoothTalk)
+            || of.running_system().is_none_or(|system| !self.bad_systems.contains(&system));
         let checks = if is_installer { Vec::new() } else { of.checks(passed) };
         let (is_new, checked) = (agent.reported.as_ref() != Some(&hardware), agent.checked);
         if let Some(agent) = &mut self.bodies[body].agent {

@@ -3,10 +3,11 @@
 use crate::body::{BMC, Booted, Install, Life, Order, PORTS};
 use crate::world::World;
 use lifecycle::{Wait, validate};
+use model::change::{Effect, Outcome, Step};
 use model::event::{Event, What, Wish};
 use model::facts::{Machine, Purpose, State, Token};
-use model::{DeviceId, Facts, Generation, Location, Plan, Time, View};
-use std::collections::BTreeMap;
+use model::{ChangeId, DeviceId, Facts, Generation, Location, Plan, Time, View};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -38,6 +39,8 @@ pub(crate) struct Ledgers {
     pub(crate) acknowledged: BTreeMap<Location, u64>,
     /// The order that each body's agent was given last.
     pub(crate) ordered: BTreeMap<usize, Install>,
+    /// Whose turn came, in which change, as it is stored.
+    pub(crate) taken: BTreeSet<(ChangeId, Location)>,
     /// How often each checker looked.
     pub(crate) looks: BTreeMap<&'static str, u64>,
 }
@@ -189,6 +192,74 @@ impl World<'_> {
         out < (all / 10).max(1)
     }
 
+    /// The turn of a machine has come. `budget`: what is out of its role then is no more than may be. And what it is allowed by it.
+    pub(crate) fn takes(&mut self, controller: usize, id: ChangeId, location: &Location) {
+        self.looked("budget");
+        let of = &self.controllers[controller];
+        let Some(zone) = &of.zone else { return };
+        let (facts, whole) = (zone.facts(), zone.whole().generation);
+        let Some(member) = facts.changes.get(&id).and_then(|change| change.machines.get(location)) else {
+            return;
+        };
+        let Step::Taken { deadline, was_ready, .. } = member.step else { return };
+        let upgrades = member.effect == Effect::Upgrade;
+        // As if it were in service still: the others that are out must leave room for it.
+        let mut before = facts.machines.clone();
+        if let Some(machine) = before.get_mut(location) {
+            (machine.state, machine.lease, machine.armed) = (State::Ready, None, None);
+        }
+        let is_within = !was_ready || Self::may_be_granted(zone.plan(), &before, location);
+        if upgrades {
+            let allowance = Allowance { generation: whole, until: deadline, purpose: Purpose::Upgrade };
+            let of = &mut self.controllers[controller];
+            of.allowances.insert(location.clone(), allowance);
+            of.unsaved_allowances.insert(location.clone());
+        }
+        if !is_within {
+            self.violated("budget", format!("{id} takes {location}, and too many are out"));
+        }
+    }
+
+    /// `steps`: no machine's turn comes twice, whoever dies between any two steps.
+    pub(crate) fn were_taken(&mut self, taken: Vec<(ChangeId, Location)>) {
+        for one in taken {
+            self.looked("steps");
+            let words = format!("the turn of {} in {} has come twice", one.1, one.0);
+            if !self.ledgers.taken.insert(one) {
+                self.violated("steps", words);
+            }
+        }
+    }
+
+    /// A change is over. `steps`: nobody's turn was skipped. `canary`: a bad system never becomes everybody's, and stops where it
+    /// was tried first.
+    pub(crate) fn ends(&mut self, controller: usize, id: ChangeId, how: Outcome) {
+        self.looked("canary");
+        let Some(zone) = &self.controllers[controller].zone else { return };
+        let Some(change) = zone.facts().changes.get(&id) else { return };
+        let skipped = change.machines.iter().find(|(_, member)| !member.step.is_over());
+        let skipped =
+            skipped.filter(|_| how == Outcome::Done).map(|(location, _)| format!("{id} skips {location}"));
+        let drawing = change.plans().and_then(|(_, to)| self.store.numbered(to)).map(|to| to.drawing.system);
+        let is_bad = drawing
+            .is_some_and(|system| self.bad_systems.contains(&system) || self.dead_systems.contains(&system));
+        let mut upgraded = change.machines.iter().filter(|(_, member)| member.effect == Effect::Upgrade);
+        let spread = upgraded.find(|(_, member)| match member.step {
+            Step::Done { .. } => how == Outcome::Done,
+            Step::Failed { .. } => how == Outcome::Done || member.wave > 0,
+            _ => false,
+        });
+        let spread = spread.filter(|_| is_bad && how != Outcome::Aborted).map(|(location, member)| {
+            format!("{id} is {how:?}, and brought a bad system to {location}, of wave {}", member.wave)
+        });
+        if let Some(words) = skipped {
+            self.violated("steps", words);
+        }
+        if let Some(words) = spread {
+            self.violated("canary", words);
+        }
+    }
+
     /// `sound`: what a machine's facts must agree in, whatever happened to it.
     pub(crate) fn sound(plan: &Plan, device: DeviceId, machine: &Machine) -> Result<(), String> {
         let design = &plan.design;
@@ -293,6 +364,13 @@ impl World<'_> {
         let Some(zone) = &self.controllers[leader].zone else { return };
         let now = self.clock(leader);
         let mut wrong = Vec::new();
+        // Who has a bad system waits for the change that brings a good one, and that says whom it waits for.
+        let changes = zone.facts().changes.values().filter(|change| change.is_under_way());
+        let waits: Vec<String> =
+            changes.filter_map(|change| lifecycle::change::waits_for(zone, change, now)).collect();
+        for words in &waits {
+            self.trace.line(self.now, format_args!("a change waits for {words}"));
+        }
         for (index, device) in zone.plan().design.devices.iter().enumerate() {
             if !validate::boots(device.kind) {
                 continue;
@@ -304,6 +382,7 @@ impl World<'_> {
             let words = match (&machine.state, &wait) {
                 (State::Ready, _) => self.is_right(location).err(),
                 (State::Retired { .. }, _) => None,
+                (_, Some(_)) if !waits.is_empty() => None,
                 (_, None) => Some("waits for nothing".to_owned()),
                 (_, Some(wait)) if wait.on.is_empty() => Some("waits for nothing in particular".to_owned()),
                 (_, Some(wait)) if wait.overdue(now) => {

@@ -1,6 +1,8 @@
 //! A controller: the loop around the deciding code as the server's keeper has it, with the same order of doing things, and
 //! what may go wrong with it. One leads; the others follow what is stored, and answer packets all the same.
 
+mod changes;
+
 use crate::body::FromController;
 use crate::check::Allowance;
 use crate::drawing::Drawing;
@@ -9,11 +11,12 @@ use crate::settings::Planted;
 use crate::store::{Batch, Published, Refused};
 use crate::world::{Happening, World};
 use lifecycle::Zone;
+use lifecycle::change;
 use lifecycle::machine::Action;
 use model::event::{Event, What, Wish};
 use model::facts::Stage;
 use model::view::Site;
-use model::{Facts, Generation, InterfaceId, Location, Plan, Time, View};
+use model::{ChangeId, Facts, Generation, InterfaceId, Location, Plan, Time, View};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -73,9 +76,12 @@ pub(crate) enum Step {
 }
 
 /// What it is asked besides events.
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are the largest")]
 pub(crate) enum Message {
     Event(Event, Asker),
     Publish(Box<Drawing>),
+    /// The drawing before is published again, since a change stopped.
+    Undo(ChangeId),
 }
 
 pub(crate) struct Controller {
@@ -104,6 +110,11 @@ pub(crate) struct Controller {
     inbox: VecDeque<Message>,
     is_pumping: bool,
     unsaved: BTreeSet<Location>,
+    unsaved_changes: BTreeSet<ChangeId>,
+    /// Whose turn came since the last batch.
+    taken: Vec<(ChangeId, Location)>,
+    /// What is to be said when what a change did is stored.
+    later: Vec<(Location, Action)>,
     pub(crate) unsaved_allowances: BTreeSet<Location>,
     waiting: Vec<Asker>,
     writing: Option<Write>,
@@ -124,7 +135,7 @@ impl Controller {
             zone: None,
             facts: Facts::default(),
             plan: Arc::clone(&first.plan),
-            site: Arc::clone(&first.site),
+            site: Drawing::site(&first.plan),
             view: None,
             view_is_old: false,
             view_made: 0,
@@ -135,6 +146,9 @@ impl Controller {
             inbox: VecDeque::new(),
             is_pumping: false,
             unsaved: BTreeSet::new(),
+            unsaved_changes: BTreeSet::new(),
+            taken: Vec::new(),
+            later: Vec::new(),
             unsaved_allowances: BTreeSet::new(),
             waiting: Vec::new(),
             writing: None,
@@ -151,6 +165,11 @@ impl Controller {
         self.unsaved.is_empty() && self.writing.is_none() && self.inbox.is_empty()
     }
 
+    /// What a change did is not stored yet.
+    pub(crate) fn is_stepping(&self) -> bool {
+        !self.later.is_empty()
+    }
+
     fn forget(&mut self) {
         self.zone = None;
         self.facts = Facts::default();
@@ -158,6 +177,9 @@ impl Controller {
         (self.view_is_old, self.is_showing, self.is_pumping, self.is_behind) = (false, false, false, false);
         self.inbox.clear();
         self.unsaved.clear();
+        self.unsaved_changes.clear();
+        self.taken.clear();
+        self.later.clear();
         self.unsaved_allowances.clear();
         self.waiting.clear();
         self.writing = None;
@@ -238,7 +260,7 @@ impl World<'_> {
     /// Takes what is stored for what it is.
     fn load(&mut self, controller: usize) {
         let newest = self.store.newest().clone();
-        let plan = match newest.drawing.machines() {
+        let whole = match newest.drawing.machines() {
             // A start compiles the design that is stored, as a publication did.
             0..200 => Arc::new(newest.drawing.compile(None, newest.plan.generation.0)),
             _ => Arc::clone(&newest.plan),
@@ -251,17 +273,24 @@ impl World<'_> {
             }
         };
         let mut facts = facts;
+        if self.settings.planted == Some(Planted::ForgottenStep) {
+            let changes = facts.changes.values_mut().filter(|change| change.is_under_way());
+            let members = changes.flat_map(|change| change.machines.values_mut());
+            members.for_each(|member| member.step = model::change::Step::Waiting);
+        }
         if self.settings.planted == Some(Planted::Unsound) {
             let checks = facts.machines.values_mut().flat_map(|machine| &mut machine.checks);
             checks.for_each(|check| check.passed = false);
         }
+        let plan = self.store.in_force(&whole, &facts);
+        let site = Drawing::site(&plan);
         self.all_are_sound(&plan, &facts);
-        let view = plan::view(&plan, &facts, &newest.site);
+        let view = plan::view(&plan, &facts, &site);
         let (revision, versions, allowances) =
             (self.store.revision, self.store.versions.clone(), self.store.allowances.clone());
         let now = self.now;
         let of = &mut self.controllers[controller];
-        (of.plan, of.site, of.facts) = (plan, newest.site, facts);
+        (of.plan, of.site, of.facts) = (plan, site, facts);
         (of.revision, of.versions, of.allowances) = (revision, versions, allowances);
         (of.view, of.view_made, of.view_is_old, of.is_behind) = (Some(Arc::new(view)), now, false, false);
         of.told.clear();
@@ -273,6 +302,7 @@ impl World<'_> {
         let leads = of.zone.is_some();
         if leads && of.term == self.store.term {
             self.store.lease_until = now + LEASE_MS;
+            self.look_at_changes(controller);
             return;
         }
         if leads {
@@ -287,9 +317,18 @@ impl World<'_> {
         self.trace.line(now, format_args!("controller {controller} leads, term {}", self.store.term));
         self.load(controller);
         let term = self.store.term;
+        let whole = Arc::clone(&self.store.newest().plan);
+        let holding = change::holding(&self.controllers[controller].facts, whole.generation);
+        let before = holding.and_then(|change| self.store.numbered(change.plans()?.0));
+        let before = before.map(|before| Arc::clone(&before.plan));
         let of = &mut self.controllers[controller];
         of.term = term;
-        of.zone = Some(Zone::new(Arc::clone(&of.plan), std::mem::take(&mut of.facts)));
+        let zone = Zone::new(whole, std::mem::take(&mut of.facts));
+        of.zone = Some(match before {
+            Some(before) => zone.held_to(before),
+            None => zone,
+        });
+        self.follow_plan(controller);
         self.after(controller, BMC_EVERY_MS, Step::Bmcs);
         self.after(controller, crate::session::SWEEP_MS, Step::Sweep);
     }
@@ -386,14 +425,25 @@ impl World<'_> {
                 Some(Message::Publish(drawing)) => {
                     // What was taken before it is stored before it.
                     if self.controllers[controller].unsaved.is_empty() {
-                        self.propose(controller, *drawing);
+                        self.propose(controller, *drawing, None);
                     } else {
                         self.controllers[controller].inbox.push_front(Message::Publish(drawing));
                         break;
                     }
                 }
+                Some(Message::Undo(id)) => {
+                    let zone = self.controllers[controller].zone.as_ref();
+                    let undo = zone.and_then(change::to_undo).filter(|(undo, _)| *undo == id);
+                    let before = undo.and_then(|(_, before)| self.store.numbered(before));
+                    let before = before.map(|before| before.drawing.clone());
+                    if let Some(drawing) = before.filter(|_| self.controllers[controller].unsaved.is_empty())
+                    {
+                        self.propose(controller, drawing, Some(id));
+                    }
+                }
             }
         }
+        self.step_changes(controller);
         self.save(controller);
         self.show(controller);
         if !self.controllers[controller].inbox.is_empty() && self.controllers[controller].writing.is_none() {
@@ -433,6 +483,9 @@ impl World<'_> {
             of.unsaved.insert(location.clone());
         }
         let why = applied.refused.take();
+        for (id, _) in &applied.changes {
+            of.unsaved_changes.insert(*id);
+        }
         let refused = why.as_deref().unwrap_or_default();
         self.trace.line(
             self.now,
@@ -458,14 +511,8 @@ impl World<'_> {
             }
             self.note_allowance(controller, event);
         }
-        for (location, action) in applied.actions {
-            match action {
-                Action::AskAgent => self.ask_agent(controller, &location),
-                Action::TellAgent => self.tell_order(controller, &location),
-                // Which checks it runs, which here are the same in every plan.
-                Action::TellRow => {}
-            }
-        }
+        self.follow_plan(controller);
+        self.act(controller, applied.actions);
         match (why, asker.to) {
             (Some(why), Reply::Agent { body, epoch, connection, .. }) => {
                 let frame = FromController::Refused { needs_certificate: false, words: why.into_owned() };
@@ -478,13 +525,35 @@ impl World<'_> {
         }
     }
 
+    fn act(&mut self, controller: usize, actions: Vec<(Location, Action)>) {
+        for (location, action) in actions {
+            match action {
+                Action::AskAgent => self.ask_agent(controller, &location),
+                Action::TellAgent => self.tell_order(controller, &location),
+                // Which checks it runs, which here are the same in every plan.
+                Action::TellRow => {}
+            }
+        }
+    }
+
+    /// The plan in force is another where a change reached machines.
+    fn follow_plan(&mut self, controller: usize) {
+        let of = &mut self.controllers[controller];
+        let Some(zone) = &of.zone else { return };
+        if !Arc::ptr_eq(&of.plan, zone.plan()) {
+            of.plan = Arc::clone(zone.plan());
+            of.site = Drawing::site(&of.plan);
+            of.view_is_old = true;
+        }
+    }
+
     /// Begins to write what is unsaved.
     fn save(&mut self, controller: usize) {
         let now = self.now;
         let pace = self.write_ms();
         let of = &mut self.controllers[controller];
         let Some(zone) = &of.zone else { return };
-        if of.unsaved.is_empty() && of.unsaved_allowances.is_empty() {
+        if of.unsaved.is_empty() && of.unsaved_allowances.is_empty() && of.unsaved_changes.is_empty() {
             let waiting = std::mem::take(&mut of.waiting);
             return self.acknowledge(controller, waiting, true, &[]);
         }
@@ -500,10 +569,14 @@ impl World<'_> {
         let allowances =
             allowances.map(|location| (location.clone(), of.allowances.get(location).copied())).collect();
         let versions = machines.iter().map(|(location, _, version)| (location.clone(), *version)).collect();
-        let what = Writing::Batch(Batch { machines, allowances });
+        let changes = of.unsaved_changes.iter().filter_map(|id| zone.facts().changes.get(id).cloned());
+        let changes = changes.collect();
+        let taken = std::mem::take(&mut of.taken);
+        let what = Writing::Batch(Batch { machines, allowances, changes, taken });
         of.writing = Some(Write { what, waiting: std::mem::take(&mut of.waiting), versions });
         of.unsaved.clear();
         of.unsaved_allowances.clear();
+        of.unsaved_changes.clear();
         self.after(controller, pace, Step::Written);
     }
 
@@ -518,6 +591,10 @@ impl World<'_> {
         let term = of.term;
         let is_publication = matches!(write.what, Writing::Publication(_));
         let places: Vec<Location> = write.versions.iter().map(|(location, _)| location.clone()).collect();
+        let taken = match &write.what {
+            Writing::Batch(batch) => batch.taken.clone(),
+            Writing::Publication(_) => Vec::new(),
+        };
         let outcome = match (self.settings.planted, write.what) {
             (Some(Planted::LostBatch), Writing::Batch(_)) if self.random.is(20) => Ok(()),
             (_, what) => self.store_it(term, what),
@@ -536,6 +613,8 @@ impl World<'_> {
                 if is_publication {
                     self.take_over_plan(controller);
                 }
+                let later = std::mem::take(&mut self.controllers[controller].later);
+                self.act(controller, later);
             }
             Err(Refused::Fenced) => {
                 self.step_down(controller);
@@ -545,6 +624,9 @@ impl World<'_> {
                 let now = self.now;
                 let of = &mut self.controllers[controller];
                 of.failed_at = Some(now);
+                of.taken = taken;
+                of.unsaved_changes =
+                    of.zone.iter().flat_map(|zone| zone.facts().changes.keys()).copied().collect();
                 // Memory goes on, and is written when that goes again.
                 of.unsaved.extend(places.iter().cloned());
                 of.unsaved_allowances.extend(places);
@@ -560,7 +642,12 @@ impl World<'_> {
 
     fn store_it(&mut self, term: u64, what: Writing) -> Result<(), Refused> {
         match what {
-            Writing::Batch(batch) => self.store.append(term, batch, self.now),
+            Writing::Batch(batch) => {
+                let taken = batch.taken.clone();
+                self.store.append(term, batch, self.now)?;
+                self.were_taken(taken);
+                Ok(())
+            }
             Writing::Publication(published) => self.store.publish(term, *published, self.now),
         }
     }
@@ -596,46 +683,6 @@ impl World<'_> {
         }
     }
 
-    /// Compiles a drawing against the plan in force, and begins to store it.
-    fn propose(&mut self, controller: usize, drawing: Drawing) {
-        let parent = Arc::clone(&self.controllers[controller].plan);
-        if self.drawing_in_force(controller) == &drawing {
-            return;
-        }
-        let generation = self.store.plans.len() as u64 + 1;
-        let plan = Arc::new(drawing.compile(Some(&parent), generation));
-        let site = drawing.site();
-        let published = Box::new(Published { drawing, plan, site });
-        let pause = self.write_ms() + 20;
-        self.controllers[controller].writing =
-            Some(Write { what: Writing::Publication(published), waiting: Vec::new(), versions: Vec::new() });
-        self.after(controller, pause, Step::Written);
-    }
-
-    /// A publication is stored: packets first, then people.
-    fn take_over_plan(&mut self, controller: usize) {
-        let Published { plan, site, .. } = self.store.newest().clone();
-        self.cabling.learn(&plan);
-        let (now, clock) = (self.now, self.clock(controller));
-        let of = &mut self.controllers[controller];
-        (of.plan, of.site) = (Arc::clone(&plan), Arc::clone(&site));
-        of.told.clear();
-        let Some(zone) = &mut of.zone else { return };
-        if let Some(previous) = &of.view {
-            of.view = Some(Arc::new(plan::view::succeed(previous, &plan, zone.facts(), &site)));
-        }
-        (of.view_made, of.view_is_old) = (now, false);
-        zone.replan(Arc::clone(&plan), Arc::new(model::Roster::of(&plan)), None);
-        let places: Vec<Location> = of.sessions.keys().cloned().collect();
-        self.trace
-            .line(now, format_args!("{controller}: plan {} is in force at {}", plan.generation, clock.0));
-        for location in places {
-            self.ask_agent(controller, &location);
-            self.tell_order(controller, &location);
-        }
-        self.settle_in(&plan);
-    }
-
     /// Publishes a view if the last is old: at intervals.
     fn show(&mut self, controller: usize) {
         let (now, gap) = (self.now, self.settings.view_gap_ms());
@@ -653,8 +700,8 @@ impl World<'_> {
         let facts = of.zone.as_ref().map_or(&of.facts, |zone| zone.facts());
         let Some(previous) = &of.view else { return };
         of.view = Some(Arc::new(match Arc::ptr_eq(&previous.plan, &of.plan) {
-            true => plan::view::refresh(previous, facts),
-            false => plan::view::succeed(previous, &of.plan, facts, &of.site),
+            true if Arc::ptr_eq(&previous.boot.site, &of.site) => plan::view::refresh(previous, facts),
+            _ => plan::view::succeed(previous, &of.plan, facts, &of.site),
         }));
         (of.view_made, of.view_is_old) = (now, false);
         self.tally.views += 1;
@@ -670,9 +717,12 @@ impl World<'_> {
         for (location, machine) in self.store.since(of.revision).into_iter().filter(|_| !is_deaf) {
             of.facts.machines.insert(location, machine);
         }
-        let newest = self.store.newest();
-        if newest.plan.generation != of.plan.generation {
-            (of.plan, of.site) = (Arc::clone(&newest.plan), Arc::clone(&newest.site));
+        let newest = self.store.newest().plan.generation;
+        let is_other = of.facts.changes != self.store.facts.changes || of.plan.generation != newest;
+        if !is_deaf && is_other {
+            of.facts.changes.clone_from(&self.store.facts.changes);
+            of.plan = self.store.in_force(&self.store.newest().plan, &of.facts);
+            of.site = Drawing::site(&of.plan);
             of.told.clear();
         }
         of.revision = self.store.revision;

@@ -177,8 +177,8 @@ pod "p{{01..{pods:02}}}" {{
         plan
     }
 
-    /// What lies beside it.
-    pub(crate) fn site(&self) -> Arc<Site> {
+    /// What lies beside a plan that was drawn so.
+    pub(crate) fn site(plan: &Plan) -> Arc<Site> {
         let file = |name: &str| SiteFile {
             name: name.to_owned(),
             size: 8 << 20,
@@ -192,10 +192,15 @@ pod "p{{01..{pods:02}}}" {{
         let loaders = ["loader/ipxe.efi", "loader/undionly.kpxe"].map(str::to_owned);
         Arc::new(Site {
             files: names.chain(loaders).map(|name| file(&name)).collect(),
-            systems: vec![Some(Self::digest(self.system))],
+            systems: plan.design.systems.iter().map(|os| Some(Self::digest(number(&os.image)))).collect(),
             ..Site::default()
         })
     }
+}
+
+/// Which system a directory holds.
+fn number(image: &str) -> u64 {
+    image.rsplit_once('-').and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -219,7 +224,8 @@ mod tests {
         let first = small.compile(None, 1);
         let grown = Drawing { units: 6, ..small.clone() }.compile(Some(&first), 2);
         assert!(grown.interfaces.len() > first.interfaces.len());
-        let view = plan::view(&Arc::new(grown), &model::Facts::default(), &small.site());
+        let site = Drawing::site(&grown);
+        let view = plan::view(&Arc::new(grown), &model::Facts::default(), &site);
         assert_eq!(view.boot.images.iter().filter_map(|image| image.missing.clone()).next(), None);
         assert!(!view.dhcp.servers.is_empty());
     }

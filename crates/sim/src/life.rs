@@ -64,7 +64,7 @@ impl World<'_> {
             let stage = self.bodies[body].firmware;
             return self.ask(body, 1, stage);
         }
-        self.from_disk(body);
+        self.start_disk(body);
     }
 
     /// A port has an address.
@@ -163,7 +163,7 @@ impl World<'_> {
             self.timer(body, start, Timer::Started);
         } else if text.contains("boots its own disk") {
             self.drop_lease(body, port);
-            self.from_disk(body);
+            self.start_disk(body);
         } else if text.contains("waits: ") {
             let again = self.random.between(45_000, 75_000);
             self.timer(body, again, Timer::Fetch { port, path: "/boot/auto.ipxe".to_owned(), tries: 0 });
@@ -173,7 +173,7 @@ impl World<'_> {
     }
 
     /// What its disk starts, if anything.
-    pub(crate) fn from_disk(&mut self, body: usize) {
+    pub(crate) fn start_disk(&mut self, body: usize) {
         let of = &mut self.bodies[body];
         let Some((slot, on_trial)) = of.bootable() else {
             return self.restart(body, 10_000);

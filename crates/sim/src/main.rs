@@ -74,6 +74,10 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
 
 /// Whether nothing was found.
 fn go(options: &Options) -> Result<bool, String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it is told how fast the simulation was, which knows no clock"
+    )]
     let began = Instant::now();
     if options.seeds.clone().count() == 1 {
         let settings = Settings { seed: options.seeds.start, ..options.settings.clone() };

@@ -1,20 +1,23 @@
 //! Operators who want something of the zone, and, when nothing goes wrong any more, people who do what `why` asks for.
 
 use crate::body::{Body, Life, PORTS, SystemDisk};
-use crate::controller::Message;
+use crate::controller::{Asker, Message, Reply};
 use crate::drawing::Drawing;
 use crate::settings::Planted;
 use crate::world::{Happening, World};
 use lifecycle::starting::Due;
 use lifecycle::validate;
-use model::event::Wish;
+use model::change::{Holder, Outcome};
+use model::event::{ChangeStep, Event, What, Wish};
 use model::facts::{ByBmc, Machine, Purpose, State};
-use model::{DeviceId, Location, Mac, Plan, Time};
+use model::{ChangeId, DeviceId, Location, Mac, Plan, Time};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How often people look at what the zone waits for.
 pub(crate) const MIND_EVERY_MS: u64 = 60_000;
+/// How long people look on while a change waits.
+const CHANGE_PATIENCE: Duration = Duration::from_secs(2_400);
 /// How long somebody needs to a rack and back.
 const WALK_MS: u64 = 300_000;
 
@@ -100,7 +103,8 @@ impl World<'_> {
             63..70 => self.wish(&place, Wish::Maintain { reason }),
             70..84 => self.wish(&place, Wish::Return),
             84..88 => self.wish(&place, Wish::Retire { reason }),
-            88..91 => self.wish(&place, Wish::Accept),
+            88..90 => self.wish(&place, Wish::Accept),
+            90 | 91 => self.meddle(leader),
             _ => self.redraw(leader),
         }
     }
@@ -180,11 +184,12 @@ impl World<'_> {
         let Some(leader) = self.leader() else { return };
         let drawing = self.store.newest().drawing.clone();
         if self.bad_systems.contains(&drawing.system) || self.dead_systems.contains(&drawing.system) {
+            // If a change is under way it is not taken, and drawn again in a minute.
             self.systems += 1;
             self.publish(leader, Drawing { system: self.systems, ..drawing });
-            return;
         }
         self.plug_in_what_hangs();
+        self.mind_changes(leader);
         let now = self.clock(leader);
         let Some(zone) = &self.controllers[leader].zone else { return };
         let devices = zone.plan().design.devices.iter().enumerate();
@@ -203,6 +208,49 @@ impl World<'_> {
         for (place, machine, wait) in asked {
             self.help(leader, &place, &machine, wait.as_ref(), now);
         }
+    }
+
+    /// A change that is paused is resumed, if a person paused it; one that the controller paused, or that waits for its turn for
+    /// long, is called off.
+    fn mind_changes(&mut self, leader: usize) {
+        let now = self.clock(leader);
+        let Some(zone) = &self.controllers[leader].zone else { return };
+        let mut under_way = zone.facts().changes.values().filter(|change| change.is_under_way());
+        let Some(change) = under_way.next() else { return };
+        let is_long =
+            now.since(change.began) > CHANGE_PATIENCE && lifecycle::change::undoes(change).is_none();
+        let paused_by = change.paused.as_ref().map(|paused| paused.by.clone());
+        let id = change.id;
+        let step = match paused_by {
+            Some(by) if by != lifecycle::change::CONTROLLER => ChangeStep::Resume { by: "ada".to_owned() },
+            None if !is_long => return,
+            _ => ChangeStep::End { how: Outcome::Aborted, sentence: "ada called it off".to_owned() },
+        };
+        self.step_change(leader, id, step);
+    }
+
+    /// Somebody says how a change goes on.
+    fn step_change(&mut self, leader: usize, id: ChangeId, step: ChangeStep) {
+        let Some(zone) = &self.controllers[leader].zone else { return };
+        let location = lifecycle::change::place(zone);
+        let event = Event { at: self.clock(leader), location, what: What::Change { id, step } };
+        let asker = Asker { to: Reply::Nobody, must_be_stored: true };
+        self.take(leader, Message::Event(event, asker), 1);
+    }
+
+    /// Somebody pauses or resumes what is under way, or calls it off.
+    fn meddle(&mut self, leader: usize) {
+        let Some(zone) = &self.controllers[leader].zone else { return };
+        let by = "ada".to_owned();
+        let ids: Vec<ChangeId> =
+            zone.facts().changes.values().filter(|it| it.is_under_way()).map(|it| it.id).collect();
+        let Some(id) = self.random.pick(&ids).copied() else { return };
+        let step = match self.random.below(4) {
+            0 => ChangeStep::Pause { by, reason: "lunch".to_owned() },
+            1 => ChangeStep::End { how: Outcome::Aborted, sentence: "ada called it off".to_owned() },
+            _ => ChangeStep::Resume { by },
+        };
+        self.step_change(leader, id, step);
     }
 
     /// Cables that hang loose are seen by whoever passes by.
@@ -233,6 +281,21 @@ impl World<'_> {
             armed.generation == generation && now < armed.until && armed.purpose == Purpose::Install
         });
         let on = wait.map(|wait| wait.on.as_str()).unwrap_or_default();
+        let is_changing = self.controllers[leader]
+            .zone
+            .as_ref()
+            .is_some_and(|zone| zone.facts().changes.values().any(|change| change.is_under_way()));
+        if let Some(lease) =
+            machine.lease.as_ref().filter(|lease| matches!(lease.holder, Holder::Operator { .. }))
+            && is_changing
+            && matches!(machine.state, State::Failed { .. })
+        {
+            // What was wanted of it went wrong, and a change that may mend it waits for its turn.
+            let what = What::Released { holder: lease.holder.clone() };
+            let event = Event { at: now, location: place.clone(), what };
+            let asker = Asker { to: Reply::Nobody, must_be_stored: true };
+            self.take(leader, Message::Event(event, asker), 1);
+        }
         if matches!(machine.state, State::Draining { .. } | State::Maintenance { .. } | State::Retired { .. })
             || !machine.conflicts.is_empty()
         {
@@ -276,7 +339,9 @@ impl World<'_> {
         let is_empty = self.bodies[body].bootable().is_none();
         let is_bad = |system: u64| self.bad_systems.contains(&system) || self.dead_systems.contains(&system);
         let runs_bad = self.bodies[body].disk.slots.iter().flatten().any(|system| is_bad(*system));
-        if machine.installed.is_some() && (is_empty || runs_bad) && !is_armed {
+        // A change may bring another to who was in service once, and can be reached.
+        let is_its = is_changing && !machine.accepted.is_empty() && machine.state.name() == "failed";
+        if machine.installed.is_some() && (is_empty || runs_bad && !is_its) && !is_armed {
             self.wish(place, Wish::Reinstall { generation, until, bmc: ByBmc::Allowed });
         }
         if machine.state == State::Expected

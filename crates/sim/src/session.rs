@@ -201,6 +201,10 @@ impl World<'_> {
 
     /// Tells an agent what is to be done, if that is news.
     pub(crate) fn tell_order(&mut self, controller: usize, location: &Location) {
+        if self.controllers[controller].is_stepping() {
+            // What a change does to a machine is stored before anybody hears of it.
+            return;
+        }
         let order = self.order(controller, location);
         let Some(session) = self.controllers[controller].sessions.get_mut(location) else { return };
         if session.ordered == order {
@@ -229,6 +233,9 @@ impl World<'_> {
         let machine = zone.facts().machines.get(location)?;
         if let Some(order) = burn_in::order(zone.plan(), device, machine) {
             return Some(Order::BurnIn(order));
+        }
+        if lifecycle::change::is_to_restart(machine) {
+            return Some(Order::Restart);
         }
         let os = installing::role_of(zone.plan(), device)?.os?;
         let digest = of.site.systems.get(os.index())?.as_deref();

@@ -36,6 +36,10 @@ pub enum Planted {
     WrongPlace,
     /// Machines do not do what they are told at last.
     DeadMachine,
+    /// Whoever takes over does not know how far a change is.
+    ForgottenStep,
+    /// Machines with a bad system say that all is well, while it is a change that brought it.
+    SmoothTalk,
     /// What is stored cannot be read again as it was, and a machine is ready with a failed check.
     Unsound,
 }

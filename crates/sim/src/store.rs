@@ -4,8 +4,7 @@
 use crate::check::Allowance;
 use crate::drawing::Drawing;
 use model::facts::Machine;
-use model::view::Site;
-use model::{Facts, Location, Plan};
+use model::{Change, ChangeId, Facts, Generation, Location, Plan};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,7 +13,8 @@ use std::sync::Arc;
 pub(crate) struct Published {
     pub(crate) drawing: Drawing,
     pub(crate) plan: Arc<Plan>,
-    pub(crate) site: Arc<Site>,
+    /// What brings it to machines, if it does something to some.
+    pub(crate) change: Option<Change>,
 }
 
 /// Everything that is stored.
@@ -44,6 +44,9 @@ pub(crate) struct Store {
 pub(crate) struct Batch {
     pub(crate) machines: Vec<(Location, Machine, u64)>,
     pub(crate) allowances: Vec<(Location, Option<Allowance>)>,
+    pub(crate) changes: Vec<Change>,
+    /// Whose turn came in it.
+    pub(crate) taken: Vec<(ChangeId, Location)>,
 }
 
 /// Why nothing was written.
@@ -99,12 +102,35 @@ impl Store {
                 None => self.allowances.remove(&location),
             };
         }
+        for change in batch.changes {
+            self.facts.step_change(change);
+        }
         Ok(())
+    }
+
+    /// What each machine runs by, as these facts have it.
+    pub(crate) fn in_force(&self, whole: &Arc<Plan>, facts: &Facts) -> Arc<Plan> {
+        let held = lifecycle::change::holding(facts, whole.generation);
+        let before = held.and_then(|change| self.numbered(change.plans()?.0));
+        match held.zip(before) {
+            Some((change, before)) if change.held().next().is_some() => {
+                Arc::new(lifecycle::change::hold(whole, &before.plan, change.held()))
+            }
+            _ => Arc::clone(whole),
+        }
+    }
+
+    /// The publication of this number.
+    pub(crate) fn numbered(&self, generation: Generation) -> Option<&Published> {
+        self.plans.get(usize::try_from(generation.0.checked_sub(1)?).ok()?)
     }
 
     pub(crate) fn publish(&mut self, term: u64, published: Published, now: u64) -> Result<(), Refused> {
         self.admits(term, now)?;
         self.revision += 1;
+        if let Some(change) = &published.change {
+            self.facts.step_change(change.clone());
+        }
         self.plans.push(published);
         Ok(())
     }
@@ -114,7 +140,14 @@ impl Store {
     /// # Errors
     /// What was written cannot be read back.
     pub(crate) fn load(&self) -> Result<Facts, String> {
-        let mut facts = Facts::default();
+        let text = serde_json::to_string(&self.facts.changes.values().collect::<Vec<_>>());
+        let changes = text.and_then(|text| serde_json::from_str::<Vec<Change>>(&text));
+        let changes: Vec<Change> = changes.map_err(|error| error.to_string())?;
+        if changes.iter().ne(self.facts.changes.values()) {
+            return Err("a change was read back as another".to_owned());
+        }
+        let changes = changes.into_iter().map(|change| (change.id, change)).collect();
+        let mut facts = Facts { changes, ..Facts::default() };
         for (location, machine) in &self.facts.machines {
             facts
                 .machines

@@ -85,6 +85,8 @@ pub struct Tally {
     pub happenings: u64,
     /// Sightings that nobody led to hear.
     pub unheard: u64,
+    /// Steps of changes.
+    pub steps: u64,
     /// Times that somebody had to go to a machine in the end.
     pub helped: u64,
 }
@@ -146,8 +148,7 @@ pub fn run(settings: &Settings, trace: Option<&mut dyn Write>) -> Report {
     let profile = settings.profile(&mut random);
     let drawing = draw(settings, &mut random);
     let plan = Arc::new(drawing.compile(None, 1));
-    let site = drawing.site();
-    let first = Published { drawing, plan, site };
+    let first = Published { drawing, plan, change: None };
     let controllers = (0..profile.controllers).map(|_| Controller::new(&first)).collect();
     let mut world = World {
         settings: settings.clone(),
@@ -337,7 +338,7 @@ impl World<'_> {
             Timer::Unrenewed { port, xid, until } => self.unrenewed(body, port, xid, until),
             Timer::Loaded { port } => self.loaded(body, port),
             Timer::Fetch { port, path, tries } => self.fetch(body, port, path, tries),
-            Timer::FromDisk => self.from_disk(body),
+            Timer::FromDisk => self.start_disk(body),
             Timer::Started => self.started(body),
             Timer::Panicked | Timer::Restart => self.restart(body, 2_000),
             Timer::Connect { connection } => self.connect(body, connection),
