@@ -6,7 +6,7 @@ use api::image::{self as manifest, Manifest};
 use model::Design;
 use model::view::{Ports, Site, SiteFile};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::net::IpAddr;
@@ -159,23 +159,21 @@ impl Gatherer {
         &self,
         design: &Design,
         troubles: &mut Vec<String>,
-    ) -> (Vec<Option<String>>, Vec<(String, PathBuf)>) {
-        let mut digests = Vec::with_capacity(design.systems.len());
+    ) -> (BTreeMap<String, String>, Vec<(String, PathBuf)>) {
+        let mut digests = BTreeMap::new();
         let mut files = Vec::new();
         for os in &design.systems {
             let directory = self.design.join(&os.image);
-            let digest = match system(&directory, os.digest.as_deref()) {
+            match system(&directory, os.digest.as_deref()) {
                 Ok((digest, names)) => {
                     let file = |name: String| (format!("os/{}/{name}", os.name), directory.join(name));
                     files.extend(names.into_iter().map(file));
-                    Some(digest)
+                    digests.insert(os.name.clone(), digest);
                 }
                 Err(error) => {
                     troubles.push(format!("the os {} cannot be installed: {error}", os.name));
-                    None
                 }
-            };
-            digests.push(digest);
+            }
         }
         (digests, files)
     }

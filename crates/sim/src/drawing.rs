@@ -192,7 +192,12 @@ pod "p{{01..{pods:02}}}" {{
         let loaders = ["loader/ipxe.efi", "loader/undionly.kpxe"].map(str::to_owned);
         Arc::new(Site {
             files: names.chain(loaders).map(|name| file(&name)).collect(),
-            systems: plan.design.systems.iter().map(|os| Some(Self::digest(number(&os.image)))).collect(),
+            systems: plan
+                .design
+                .systems
+                .iter()
+                .map(|os| (os.name.clone(), Self::digest(number(&os.image))))
+                .collect(),
             ..Site::default()
         })
     }

@@ -238,7 +238,8 @@ impl World<'_> {
             return Some(Order::Restart);
         }
         let os = installing::role_of(zone.plan(), device)?.os?;
-        let digest = of.site.systems.get(os.index())?.as_deref();
+        let name = &zone.plan().design.systems[os.index()].name;
+        let digest = of.site.systems.get(name).map(String::as_str);
         let now = self.clock(controller);
         match installing::duty(zone.plan(), device, machine, digest, now) {
             Duty::Nothing => None,

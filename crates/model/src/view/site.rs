@@ -3,6 +3,7 @@
 //! `server` gathers it at start and whenever the files change; a plan, facts and a site give the same view on every
 //! replica. It names where bytes lie, and never opens anything.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -20,9 +21,10 @@ pub struct Site {
     /// Every file that may be served, in any order; [`FileId`] counts in this list. A file that is not here is not
     /// served, whatever lies on the disk.
     pub files: Vec<SiteFile>,
-    /// The digest of each operating system's image, by [`crate::ids::OsId`]: `sha256:` and 64 hexadecimal digits. `None`:
-    /// there is none, or not the one that the design names.
-    pub systems: Vec<Option<String>>,
+    /// The digest of each operating system's image, by the name of its `os` block: `sha256:` and 64 hexadecimal digits. One that is
+    /// not here is not there, or is not the one that the design names. By name, since a site outlives the plan that it was
+    /// gathered for.
+    pub systems: BTreeMap<String, String>,
 }
 
 impl Site {

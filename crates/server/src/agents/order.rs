@@ -35,7 +35,8 @@ fn told(machine: &Machine) -> Option<Lease> {
 pub(crate) fn frame(view: &View, device: DeviceId, machine: &Machine, now: Time) -> Option<FromController> {
     let plan = &view.plan;
     let os = role_of(plan, device)?.os?;
-    let digest = view.boot.site.systems.get(os.index())?.as_deref();
+    let os = &plan.design.systems[os.index()];
+    let digest = view.boot.site.systems.get(&os.name).map(String::as_str);
     let (allowed_at, disks) = match duty(plan, device, machine, digest, now) {
         Duty::Nothing => return None,
         Duty::Confirm { image } => return Some(FromController::Confirm { image }),
@@ -44,7 +45,6 @@ pub(crate) fn frame(view: &View, device: DeviceId, machine: &Machine, now: Time)
         }
         Duty::Install { allowed_at, disks } => (allowed_at, disks),
     };
-    let os = &plan.design.systems[os.index()];
     let (ports, controllers) = (view.boot.site.ports, &view.boot.controllers);
     let source =
         |controller: &IpAddr| format!("{}/os/{}/", render::ipxe::base(*controller, ports, false), os.name);

@@ -346,7 +346,7 @@ fn tpm(known: &facts::Attested) -> Tpm {
 /// What is on its disks; `None`: not ours to write.
 fn system(plan: &Plan, site: &Site, id: DeviceId, machine: Option<&facts::Machine>) -> Option<System> {
     let os = lifecycle::installing::role_of(plan, id)?.os?;
-    let wanted = site.systems.get(os.index()).cloned().flatten();
+    let wanted = site.systems.get(&plan.design.systems[os.index()].name).cloned();
     let Some(machine) = machine else { return Some(System { wanted, ..System::default() }) };
     let runs = machine.running.as_ref().map(|running| match running {
         Running::Memory => "memory".to_owned(),
