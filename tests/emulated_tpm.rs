@@ -92,7 +92,8 @@ impl Emulated {
             .spawn();
         self.child = Some(child.expect("swtpm starts"));
         let began = Instant::now();
-        while !self.socket().exists() {
+        // The path is there a moment before anybody listens at it.
+        while UnixStream::connect(self.socket()).is_err() {
             assert!(began.elapsed() < Duration::from_secs(30), "swtpm does not listen");
             std::thread::yield_now();
         }

@@ -5,6 +5,7 @@ use super::qmp;
 use crate::error::{Doing, Error};
 use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -37,7 +38,8 @@ pub(crate) async fn play(directory: &Path, serial: &str) -> Result<Child, Error>
     command.args(["--server", &format!("type=unixio,path={SOCKET}")]);
     let mut child = command.spawn().doing(|| "start swtpm")?;
     while let Ok(None) = child.try_wait() {
-        if socket.exists() {
+        // The path is there a moment before anybody listens at it.
+        if UnixStream::connect(&socket).is_ok() {
             return Ok(child);
         }
         tokio::time::sleep(SOON).await;

@@ -42,7 +42,7 @@ pub(super) async fn plans(State(api): State<Api>) -> Response {
     params(("generation" = u64, Path)),
     responses((status = 200, body = PlanFiles), (status = 404, body = api::http::Error))
 )]
-pub(super) async fn plan(State(api): State<Api>, Path(generation): Path<u64>) -> Response {
+pub(super) async fn plan_of(State(api): State<Api>, Path(generation): Path<u64>) -> Response {
     match changes::files_of(&api.controller, Generation(generation)) {
         Ok(published) => {
             let row = plan_row(&api, &published);
@@ -257,7 +257,7 @@ pub(super) async fn change(State(api): State<Api>, Path(id): Path<u64>) -> Respo
         (status = 409, description = "It is not allowed now; the sentence says why", body = api::http::Error)
     )
 )]
-pub(super) async fn wish(
+pub(super) async fn steer(
     State(api): State<Api>,
     Path(id): Path<u64>,
     peer: Option<Extension<Peer>>,
