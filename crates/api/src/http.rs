@@ -362,6 +362,10 @@ pub struct Armed {
     /// It has not come to its installer yet.
     #[serde(default)]
     pub starts: bool,
+    /// Until then nothing begins, and it can be taken back.
+    #[schema(value_type = Option<u64>)]
+    #[serde(default)]
+    pub undo_until: Option<Time>,
 }
 
 /// How far the writing is.
@@ -603,7 +607,7 @@ pub struct Finding {
 }
 
 /// What an operator asks of a machine. One of them: `accept`, `drain`, `maintain`, `return`, `retire`, `arm`,
-/// `reinstall`, `upgrade`.
+/// `reinstall`, `disarm`, `upgrade`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", tag = "wish", deny_unknown_fields)]
 pub enum Wish {
@@ -645,7 +649,12 @@ pub enum Wish {
         /// Its BMC is left alone: whoever asks sees to it that the machine starts from the network.
         #[serde(default)]
         no_bmc: bool,
+        /// For how long it can be taken back (`disarm`) before anything begins.
+        #[serde(default = "undo_seconds")]
+        undo_seconds: u32,
     },
+    /// What was allowed and not begun is not allowed any more.
+    Disarm,
     /// The slot that is not running may be written once, in this plan.
     Upgrade {
         /// The plan.
@@ -653,6 +662,13 @@ pub enum Wish {
         /// For how long it may begin.
         seconds: u32,
     },
+}
+
+/// For how long a machine that is to be wiped is left as it is: long enough to read what was typed.
+pub const UNDO_SECONDS: u32 = 60;
+
+const fn undo_seconds() -> u32 {
+    UNDO_SECONDS
 }
 
 /// What came of a wish.

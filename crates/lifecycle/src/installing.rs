@@ -6,11 +6,14 @@
 
 use crate::burn_in;
 use crate::machine::{Action, Step};
+use crate::starting;
 use crate::validate::about;
+use crate::zone::Zone;
+use model::change::Holder;
 use model::design::{Layout, Role};
 use model::facts::{Armed, Disk as Found, Installed, Machine, Purpose, Rejected, State};
 use model::install::{Disk, Disks, Progress, Raid, Running, Slot};
-use model::{DeviceId, Generation, Plan, Time, size};
+use model::{DeviceId, Generation, Location, Plan, Time, size};
 
 /// What an agent is to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,8 +46,9 @@ pub fn duty(plan: &Plan, device: DeviceId, machine: &Machine, image: Option<&str
     };
     let under_way = matches!(machine.state, State::Installing { .. });
     let allowed = |purpose: Purpose| {
-        let armed =
-            machine.armed.filter(|armed| armed.generation == plan.generation && armed.purpose == purpose);
+        let armed = machine.armed.filter(|armed| {
+            armed.generation == plan.generation && armed.purpose == purpose && armed.undo_until.is_none()
+        });
         armed.filter(|armed| now < armed.until || under_way)
     };
     match running {
@@ -293,20 +297,43 @@ pub(crate) fn installed(
 ///
 /// # Errors
 /// Why not.
-pub(crate) fn arm(
-    machine: &mut Machine,
-    generation: Generation,
-    until: Time,
-    purpose: Purpose,
-    now: Time,
-) -> Result<(), &'static str> {
+pub(crate) fn arm(machine: &mut Machine, armed: Armed) -> Result<(), &'static str> {
     if matches!(machine.state, State::Retired { .. }) {
         return Err("it is retired");
     }
-    if purpose == Purpose::Upgrade && !matches!(machine.running, Some(Running::Disk { .. })) {
+    if armed.purpose == Purpose::Upgrade && !matches!(machine.running, Some(Running::Disk { .. })) {
         return Err("it runs no system of ours whose other slot could be written");
     }
     machine.rejected = None;
-    machine.armed = Some(Armed { generation, until, since: now, purpose });
+    machine.armed = Some(armed);
     Ok(())
+}
+
+/// Takes an allowance back. What has an agent's hand on it already is not stopped half-way.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn disarm(machine: &mut Machine) -> Result<(), &'static str> {
+    let Some(armed) = machine.armed else { return Err("it is not armed") };
+    let has_order = match armed.purpose {
+        Purpose::Install => starting::is_there(machine),
+        Purpose::Upgrade => machine.connected,
+    };
+    if matches!(machine.state, State::Installing { .. }) || armed.undo_until.is_none() && has_order {
+        return Err("its agent has the order already: a system that is half written is worth nothing");
+    }
+    (machine.armed, machine.start) = (None, None);
+    if machine.lease.as_ref().is_some_and(|lease| matches!(lease.holder, Holder::Operator { .. })) {
+        machine.lease = None;
+    }
+    Ok(())
+}
+
+/// The machines of which what was asked can be taken back no more, and begins.
+pub fn begin(zone: &Zone, now: Time) -> Vec<Location> {
+    let is_over = |machine: &Machine| {
+        machine.armed.and_then(|armed| armed.undo_until).is_some_and(|until| until <= now)
+    };
+    let machines = zone.facts().machines.iter().filter(|(_, machine)| is_over(machine));
+    machines.map(|(location, _)| location.clone()).collect()
 }

@@ -8,11 +8,11 @@ use crate::{attestation, burn_in, enrolment, installing, starting, validate};
 use model::change::Holder;
 use model::event::{Started, What, Wish};
 use model::facts::{
-    Attested, ByBmc, CheckResult, Conflict, Hardware, Machine, Purpose, Rejected, Sighting, Stage, State,
-    Token,
+    Armed, Attested, ByBmc, CheckResult, Conflict, Hardware, Machine, Purpose, Rejected, Sighting, Stage,
+    State, Token,
 };
 use model::install::{Progress, Running};
-use model::{DeviceId, Event, Plan, Roster, Time};
+use model::{DeviceId, Event, Generation, Plan, Roster, Time};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -181,6 +181,7 @@ pub fn step(
         }
         What::Operator { by, wish, .. } => operator(machine, by, wish, now),
         What::Leased { .. } => Step::default(),
+        What::Begins => begins(machine, now),
         What::Released { holder } => match &machine.lease {
             Some(lease) if lease.holder == *holder => {
                 machine.lease = None;
@@ -588,29 +589,52 @@ fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
         Wish::Arm { .. } if machine.installed.is_some() => refused(
             "there is a system on its disks: `zw upgrade` writes the other slot, `zw reinstall` wipes them",
         ),
-        Wish::Arm { generation, until, bmc } | Wish::Reinstall { generation, until, bmc } => {
-            armed(machine, &by, (*generation, *until, *bmc), Purpose::Install, now)
+        Wish::Arm { generation: of, until, bmc } => {
+            armed(machine, &by, *bmc, allowance(*of, *until, now), now)
         }
-        Wish::Upgrade { generation, until } => {
-            armed(machine, &by, (*generation, *until, ByBmc::Refused), Purpose::Upgrade, now)
+        Wish::Reinstall { generation: of, until, bmc, undo_until } => {
+            let undo_until = undo_until.filter(|undo_until| now < *undo_until);
+            armed(machine, &by, *bmc, Armed { undo_until, ..allowance(*of, *until, now) }, now)
         }
+        Wish::Upgrade { generation: of, until } => {
+            let purpose = Purpose::Upgrade;
+            armed(machine, &by, ByBmc::Refused, Armed { purpose, ..allowance(*of, *until, now) }, now)
+        }
+        Wish::Disarm => match installing::disarm(machine) {
+            Ok(()) => told_anew(),
+            Err(why) => refused(why),
+        },
     }
 }
 
-fn armed(
-    machine: &mut Machine,
-    by: &str,
-    (generation, until, bmc): (model::Generation, Time, ByBmc),
-    purpose: Purpose,
-    now: Time,
-) -> Step {
-    match installing::arm(machine, generation, until, purpose, now) {
+fn allowance(generation: Generation, until: Time, now: Time) -> Armed {
+    Armed { generation, until, since: now, purpose: Purpose::Install, undo_until: None }
+}
+
+fn armed(machine: &mut Machine, by: &str, bmc: ByBmc, armed: Armed, now: Time) -> Step {
+    match installing::arm(machine, armed) {
         Ok(()) => {
             starting::armed(machine, by, bmc, now);
-            Step { changed: true, view_changed: true, actions: vec![Action::TellAgent], ..Step::default() }
+            told_anew()
         }
         Err(why) => refused(why),
     }
+}
+
+/// What was asked of it can be taken back no more.
+fn begins(machine: &mut Machine, now: Time) -> Step {
+    let Some(armed) = machine.armed.as_mut().filter(|armed| armed.undo_until.is_some()) else {
+        return refused("nothing is to begin");
+    };
+    // A system that was started meanwhile is restarted all the same.
+    (armed.undo_until, armed.since) = (None, now);
+    starting::begins(machine, now);
+    told_anew()
+}
+
+/// What it boots, and what its agent is to do, is to be looked at again.
+fn told_anew() -> Step {
+    Step { changed: true, view_changed: true, actions: vec![Action::TellAgent], ..Step::default() }
 }
 
 fn enter(machine: &mut Machine, state: State, now: Time) -> Step {

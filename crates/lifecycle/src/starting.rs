@@ -107,7 +107,9 @@ fn is_due(plan: &Plan, device: DeviceId, machine: &Machine, now: Time) -> bool {
 /// What is to be done to bring it to the installer, and for which allowance; `None`: nothing, or hands off.
 fn pending<'a>(plan: &Plan, machine: &'a Machine) -> Option<(&'a Start, Armed)> {
     let start = machine.start.as_ref()?;
-    let is_good = |armed: &Armed| armed.generation == plan.generation && armed.purpose == Purpose::Install;
+    let is_good = |armed: &Armed| {
+        armed.generation == plan.generation && armed.purpose == Purpose::Install && armed.undo_until.is_none()
+    };
     let armed = machine.armed.filter(is_good)?;
     let hands_off =
         matches!(machine.state, State::Draining { .. } | State::Maintenance { .. } | State::Retired { .. });
@@ -115,12 +117,17 @@ fn pending<'a>(plan: &Plan, machine: &'a Machine) -> Option<(&'a Start, Armed)> 
 }
 
 /// Whether it is in the installer.
-fn is_there(machine: &Machine) -> bool {
+pub(crate) fn is_there(machine: &Machine) -> bool {
     machine.connected && machine.running == Some(Running::Memory)
 }
 
 /// What it waits for on its way to the installer; `None` if it is not on its way, or its state tells how far it is.
 pub fn wait(plan: &Plan, device: DeviceId, machine: &Machine) -> Option<Wait> {
+    let undo = machine.armed.filter(|armed| armed.generation == plan.generation);
+    if let Some((armed, undo_until)) = undo.and_then(|armed| Some((armed, armed.undo_until?))) {
+        let on = "its disks to be wiped, which `zw disarm` still takes back".to_owned();
+        return Some(Wait { on, since: armed.since, expected_by: Some(undo_until + AGENT_GRACE) });
+    }
     let (start, armed) = pending(plan, machine)?;
     if !start.silent && matches!(machine.state, State::Seen { .. } | State::Booting { .. }) {
         return None;
@@ -191,6 +198,13 @@ pub(crate) fn armed(machine: &mut Machine, by: &str, bmc: ByBmc, now: Time) {
     };
     let by = by.to_owned();
     machine.start = Some(Start { by, bmc, due: now + patience, asked: 0, silent: !is_asking, failure: None });
+}
+
+/// What was asked can be taken back no more: the time to wait for each way begins now.
+pub(crate) fn begins(machine: &mut Machine, now: Time) {
+    if let Some(Start { by, bmc, .. }) = machine.start.take() {
+        armed(machine, &by, bmc, now);
+    }
 }
 
 /// Its own firmware, or iPXE, asked for an address: it comes by itself now. Whether that is news.

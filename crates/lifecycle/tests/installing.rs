@@ -1,7 +1,7 @@
 //! From an empty disk to a confirmed system, and what must not happen on the way.
 
 use lifecycle::Zone;
-use lifecycle::installing::{Duty, disks, duty};
+use lifecycle::installing::{Duty, begin, disks, duty};
 use lifecycle::machine::Action;
 use lifecycle::starting::{self, Way};
 use model::event::{Started, What, Wish};
@@ -103,7 +103,7 @@ impl Told {
         (refused, tells)
     }
 
-    fn wish(&mut self, unit: u8, wish: fn(Generation, Time) -> Wish) -> Option<&'static str> {
+    fn wish(&mut self, unit: u8, wish: impl Fn(Generation, Time) -> Wish) -> Option<&'static str> {
         let until = Time(self.now.0 + 3_600_000);
         self.tell(
             unit,
@@ -302,7 +302,8 @@ fn a_reinstallation_restarts_once_and_costs_the_role_a_machine() {
     for unit in 1..=3 {
         installed(&mut told, unit);
     }
-    let again = |generation, until| Wish::Reinstall { generation, until, bmc: ByBmc::Allowed };
+    let again =
+        |generation, until| Wish::Reinstall { generation, until, bmc: ByBmc::Allowed, undo_until: None };
     assert_eq!(told.wish(1, again), None);
     assert!(told.wish(2, again).is_some(), "one of three is out already");
     assert!(matches!(told.duty(1, OLD), Duty::Restart { .. }));
@@ -315,6 +316,47 @@ fn a_reinstallation_restarts_once_and_costs_the_role_a_machine() {
     told.is_written(1, OLD, Slot::A);
     told.boots(1, from(Slot::A, OLD, false));
     assert_eq!(told.wish(2, again), None);
+}
+
+/// For a while a machine that is to be wiped is left as it is, and its role's budget is spent: nobody else is taken meanwhile.
+#[test]
+fn a_reinstallation_can_be_taken_back_until_it_begins() {
+    let mut told = Told::new();
+    for unit in 1..=3 {
+        installed(&mut told, unit);
+    }
+    let undo = Time(told.now.0 + MINUTE);
+    let wiped = |generation, until| Wish::Reinstall {
+        generation,
+        until,
+        bmc: ByBmc::Allowed,
+        undo_until: Some(undo),
+    };
+    assert_eq!(told.wish(1, wiped), None);
+    assert_eq!(told.duty(1, OLD), Duty::Nothing);
+    assert_eq!(starting::due(&told.zone, undo), []);
+    assert!(told.wish(2, wiped).is_some(), "one of three is out already");
+    assert_eq!(told.waits(1), "its disks to be wiped, which `zw disarm` still takes back");
+    assert_eq!(begin(&told.zone, told.now), []);
+
+    assert_eq!(told.wish(1, |_, _| Wish::Disarm), None);
+    let machine = told.machine(1);
+    assert_eq!((machine.armed, &machine.start, &machine.lease), (None, &None, &None));
+    assert_eq!(begin(&told.zone, undo), []);
+    assert!(told.wish(1, |_, _| Wish::Disarm).is_some(), "there is nothing to take back");
+
+    // Another, and nobody thinks again.
+    assert_eq!(told.wish(2, wiped), None);
+    told.now = undo;
+    assert_eq!(begin(&told.zone, undo), [Told::at(2)]);
+    assert_eq!(told.tell(2, What::Begins).0, None);
+    assert!(told.tell(2, What::Begins).0.is_some(), "it began once");
+    assert_eq!(begin(&told.zone, undo), []);
+    assert!(matches!(told.duty(2, OLD), Duty::Restart { .. }));
+    // On its way to its installer it can still be called back; once that has its order, no more.
+    told.boots(2, Some(Running::Memory));
+    assert!(matches!(told.duty(2, OLD), Duty::Install { disks: Some(_), .. }));
+    assert!(told.wish(2, |_, _| Wish::Disarm).is_some_and(|why| why.contains("has the order")));
 }
 
 #[test]
@@ -378,7 +420,8 @@ const MINUTE: u64 = 60_000;
 impl Told {
     /// An hour's allowance to install it anew.
     fn again(&mut self, unit: u8, bmc: ByBmc) {
-        let wish = Wish::Reinstall { generation: Generation(3), until: Time(self.now.0 + 60 * MINUTE), bmc };
+        let until = Time(self.now.0 + 60 * MINUTE);
+        let wish = Wish::Reinstall { generation: Generation(3), until, bmc, undo_until: None };
         assert_eq!(self.tell(unit, What::Operator { by: "op".into(), wish, beyond_budget: false }).0, None);
     }
 

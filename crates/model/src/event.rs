@@ -164,6 +164,8 @@ pub enum What {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         beyond_budget: bool,
     },
+    /// The time in which an operator could take back what was asked of it is over.
+    Begins,
     /// Something was asked of its BMC, which changes nothing that is known of the machine by itself.
     Bmc {
         /// Who asked.
@@ -316,7 +318,12 @@ pub enum Wish {
         /// Whether its BMC may start it from the network for that.
         #[serde(default)]
         bmc: ByBmc,
+        /// Until then it can be taken back, and nothing begins. `None`: it begins at once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        undo_until: Option<Time>,
     },
+    /// What was allowed and not begun is not allowed any more.
+    Disarm,
     /// The slot that is not running may be written once.
     Upgrade {
         /// The generation.

@@ -266,6 +266,9 @@ pub struct Armed {
     /// What may be written.
     #[serde(default)]
     pub purpose: Purpose,
+    /// Until then it can be taken back, and nothing begins. `None`: that is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_until: Option<Time>,
 }
 
 /// What an allowance is for.

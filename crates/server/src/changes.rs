@@ -7,6 +7,7 @@ use crate::clock;
 use crate::controller::Controller;
 use crate::reload::{Intent, Reading, Reloaded, Reloader, Source, Words};
 use lifecycle::change::{self, CONTROLLER};
+use lifecycle::installing;
 use model::change::{Change, Effect, Kind};
 use model::event::{ChangeStep, What};
 use model::finding::{File, Files};
@@ -100,7 +101,7 @@ pub(crate) async fn roll_back(
     Ok(reloader.republish(controller, as_files(&published), intent).await)
 }
 
-/// Takes back changes that stopped, until it is stopped itself.
+/// Takes back changes that stopped, and begins what can be taken back no more, until it is stopped itself.
 pub(crate) async fn run(
     controller: Arc<Controller>,
     reloader: Arc<Reloader>,
@@ -116,6 +117,11 @@ pub(crate) async fn run(
         // Whoever decides does it.
         if !controller.is_leading() {
             continue;
+        }
+        let begun = installing::begin(&controller.zone(), clock::now());
+        for location in begun {
+            // One that cannot be stored now is due still, and asked again.
+            let _ = controller.ask(Event { at: clock::now(), location, what: What::Begins }).await;
         }
         let undo = change::to_undo(&controller.zone());
         let Some((id, to)) = undo else { continue };

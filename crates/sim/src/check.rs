@@ -28,6 +28,8 @@ pub(crate) struct Allowance {
     pub(crate) generation: Generation,
     pub(crate) until: Time,
     pub(crate) purpose: Purpose,
+    /// It can be taken back, and nothing is to begin.
+    pub(crate) is_open: bool,
 }
 
 /// The ledgers.
@@ -115,6 +117,7 @@ impl World<'_> {
         let is_good = allowance.is_some_and(|allowance| {
             allowance.generation == install.generation
                 && allowance.purpose == purpose
+                && !allowance.is_open
                 && (now < allowance.until + slack || is_under_way)
         });
         if !is_good {
@@ -140,16 +143,24 @@ impl World<'_> {
         let location = &event.location;
         let allowance = match &event.what {
             What::Operator { wish, .. } => match *wish {
-                Wish::Arm { generation, until, .. } | Wish::Reinstall { generation, until, .. } => {
-                    Some(Allowance { generation, until, purpose: Purpose::Install })
+                Wish::Arm { generation, until, .. } => {
+                    Some(Allowance { generation, until, purpose: Purpose::Install, is_open: false })
+                }
+                Wish::Reinstall { generation, until, undo_until, .. } => {
+                    let is_open = undo_until.is_some_and(|undo_until| event.at < undo_until);
+                    Some(Allowance { generation, until, purpose: Purpose::Install, is_open })
                 }
                 Wish::Upgrade { generation, until } => {
-                    Some(Allowance { generation, until, purpose: Purpose::Upgrade })
+                    Some(Allowance { generation, until, purpose: Purpose::Upgrade, is_open: false })
                 }
-                Wish::Retire { .. } => None,
+                Wish::Retire { .. } | Wish::Disarm => None,
                 _ => return,
             },
             What::Installed { .. } => None,
+            What::Begins => {
+                let allowance = self.controllers[controller].allowances.get(location).copied();
+                allowance.map(|allowance| Allowance { is_open: false, ..allowance })
+            }
             _ => return,
         };
         let controller = &mut self.controllers[controller];
@@ -210,7 +221,8 @@ impl World<'_> {
         }
         let is_within = !was_ready || Self::may_be_granted(zone.plan(), &before, location);
         if upgrades {
-            let allowance = Allowance { generation: whole, until: deadline, purpose: Purpose::Upgrade };
+            let allowance =
+                Allowance { generation: whole, until: deadline, purpose: Purpose::Upgrade, is_open: false };
             let of = &mut self.controllers[controller];
             of.allowances.insert(location.clone(), allowance);
             of.unsaved_allowances.insert(location.clone());

@@ -822,6 +822,7 @@ fn name(what: &What) -> &'static str {
             Wish::Retire { .. } => "retire",
             Wish::Arm { .. } => "arm",
             Wish::Reinstall { .. } => "reinstall",
+            Wish::Disarm => "disarm",
             Wish::Upgrade { .. } => "upgrade",
         },
         _ => "something",

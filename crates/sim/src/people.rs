@@ -87,13 +87,19 @@ impl World<'_> {
         let Some(place) = self.random.pick(&places).cloned() else { return };
         let (reason, bmc) = ("work".to_owned(), self.by_bmc(&place));
         let generation = self.generation(leader);
-        let until = self.clock(leader) + Duration::from_secs(self.random.between(600, 14_400));
+        let now = self.clock(leader);
+        let until = now + Duration::from_secs(self.random.between(600, 14_400));
         let installs = self.installs(&place);
         match self.random.below(100) {
             // Nobody arms what is never installed.
             0..40 if !installs => {}
             0..15 => self.wish(&place, Wish::Arm { generation, until, bmc }),
-            15..40 => self.wish(&place, Wish::Reinstall { generation, until, bmc }),
+            15..36 => {
+                // Some think again.
+                let undo_until = self.random.is(500).then(|| now + Duration::from_secs(60));
+                self.wish(&place, Wish::Reinstall { generation, until, bmc, undo_until });
+            }
+            36..40 => self.wish(&place, Wish::Disarm),
             40..55 => {
                 for place in places {
                     self.wish(&place, Wish::Upgrade { generation, until });
@@ -312,7 +318,7 @@ impl World<'_> {
             self.wish(place, Wish::Arm { generation, until, bmc: ByBmc::Allowed });
         }
         if on.contains("`zw reinstall`") {
-            self.wish(place, Wish::Reinstall { generation, until, bmc: ByBmc::Allowed });
+            self.wish(place, Wish::Reinstall { generation, until, bmc: ByBmc::Allowed, undo_until: None });
         }
         if !needs_hands || self.now < self.helped.get(place).copied().unwrap_or(0) + WALK_MS {
             return;
@@ -342,7 +348,7 @@ impl World<'_> {
         // A change may bring another to who was in service once, and can be reached.
         let is_its = is_changing && !machine.accepted.is_empty() && machine.state.name() == "failed";
         if machine.installed.is_some() && (is_empty || runs_bad && !is_its) && !is_armed {
-            self.wish(place, Wish::Reinstall { generation, until, bmc: ByBmc::Allowed });
+            self.wish(place, Wish::Reinstall { generation, until, bmc: ByBmc::Allowed, undo_until: None });
         }
         if machine.state == State::Expected
             || on.contains("somebody")

@@ -56,6 +56,8 @@ enum Command {
     Upgrade(commands::install::AllowArgs),
     /// Wipe the disks of these machines and install them anew.
     Reinstall(commands::install::ReinstallArgs),
+    /// Take back what `zw arm`, `zw reinstall` or `zw upgrade` allowed, as long as no agent is at it.
+    Disarm(commands::wish::Args),
     Apply(commands::apply::Args),
     History(commands::history::Args),
     Diff(commands::history::DiffArgs),
@@ -102,6 +104,7 @@ fn main() -> ExitCode {
         Command::Arm(args) => commands::install::arm(&args),
         Command::Upgrade(args) => commands::install::upgrade(&args),
         Command::Reinstall(args) => commands::install::reinstall(&args),
+        Command::Disarm(args) => commands::install::disarm(&args),
         Command::Apply(args) => commands::apply::run(&args),
         Command::History(args) => commands::history::run(&args),
         Command::Diff(args) => commands::history::diff(&args),

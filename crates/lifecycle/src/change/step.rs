@@ -170,6 +170,7 @@ fn act(plan: &Plan, machine: &mut Machine, effect: Effect, deadline: Time, now: 
                 until: deadline,
                 since: now,
                 purpose: Purpose::Upgrade,
+                undo_until: None,
             });
             Some(Action::TellAgent)
         }

@@ -106,7 +106,9 @@ fn installer(plan: &Plan, image: ImageId, machine: Option<&Machine>) -> Boot {
     let armed = machine.and_then(|machine| machine.armed);
     let is_installed = machine.is_some_and(|machine| machine.installed.is_some());
     // An allowance for the other slot wipes nothing.
-    let is_good = |armed: &Armed| armed.generation == plan.generation && armed.purpose == Purpose::Install;
+    let is_good = |armed: &Armed| {
+        armed.generation == plan.generation && armed.purpose == Purpose::Install && armed.undo_until.is_none()
+    };
     if let Some(armed) = armed.filter(is_good) {
         return Boot::Installer { image, until: armed.until, is_installed };
     }

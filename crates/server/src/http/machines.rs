@@ -35,6 +35,8 @@ use utoipa::IntoParams;
 const TIMELINE_MAX: u32 = 200;
 /// The longest reason of a wish, in characters.
 const REASON_MAX: usize = 500;
+/// A day: who wants longer does it later.
+const UNDO_SECONDS_MAX: u32 = 86_400;
 
 /// Which machines.
 #[derive(Deserialize, IntoParams)]
@@ -193,11 +195,16 @@ fn in_facts(wish: Wish, bmc: ByBmc, now: Time) -> Result<model::event::Wish, Str
             until: now + Duration::from_secs(seconds.into()),
             bmc,
         },
-        Wish::Reinstall { generation, seconds, .. } => In::Reinstall {
-            generation: Generation(generation),
-            until: now + Duration::from_secs(seconds.into()),
-            bmc,
-        },
+        Wish::Reinstall { generation, seconds, undo_seconds, .. } => {
+            let begins = now + Duration::from_secs(undo_seconds.min(UNDO_SECONDS_MAX).into());
+            In::Reinstall {
+                generation: Generation(generation),
+                until: begins + Duration::from_secs(seconds.into()),
+                bmc,
+                undo_until: (undo_seconds > 0).then_some(begins),
+            }
+        }
+        Wish::Disarm => In::Disarm,
         Wish::Upgrade { generation, seconds } => In::Upgrade {
             generation: Generation(generation),
             until: now + Duration::from_secs(seconds.into()),
@@ -361,6 +368,7 @@ fn system(plan: &Plan, site: &Site, id: DeviceId, machine: Option<&facts::Machin
         generation: armed.generation.0,
         until: armed.until,
         starts: lifecycle::starting::wait(plan, id, machine).is_some(),
+        undo_until: armed.undo_until,
     });
     let progress = match &machine.state {
         facts::State::Installing { progress } => Some(Progress {

@@ -112,6 +112,7 @@ fn told(what: &What, at: Time) -> (&'static str, String) {
         What::Leased { holder, reason, .. } => {
             ("leased", format!("{holder} takes it out of service: {reason}"))
         }
+        What::Begins => ("begins", "what was asked begins; it can be taken back no more".to_owned()),
         What::Released { holder } => ("released", format!("{holder} gives it back")),
         What::Change { id, step } => ("change", format!("{id}: {}", change_in_words(step))),
         What::Bmc { by, asked, outcome: None, .. } => ("bmc", format!("{by} asked its BMC {asked}")),
@@ -162,9 +163,12 @@ pub(crate) fn wish_in_words(wish: &Wish, at: Time) -> String {
         Wish::Arm { generation, until, .. } => {
             format!("arm for plan {generation}, to begin within {}", duration(until.since(at)))
         }
-        Wish::Reinstall { generation, .. } => {
-            format!("wipe its disks and install it anew, by plan {generation}")
+        Wish::Reinstall { generation, undo_until, .. } => {
+            let begins =
+                undo_until.map(|until| format!(", not before {} are over", duration(until.since(at))));
+            format!("wipe its disks and install it anew, by plan {generation}{}", begins.unwrap_or_default())
         }
+        Wish::Disarm => "not to write its disks after all".to_owned(),
         Wish::Upgrade { generation, .. } => format!("write its other slot, by plan {generation}"),
     }
 }

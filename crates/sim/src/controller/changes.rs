@@ -1,18 +1,24 @@
 //! Publications, and the changes that bring them to machines: begun with a plan, stepped, taken back.
 
-use super::{Message, Step, Write, Writing};
+use super::{Asker, Message, Reply, Step, Write, Writing};
 use crate::drawing::Drawing;
 use crate::store::Published;
 use crate::world::World;
 use lifecycle::change::{self, Held};
 use model::change::Kind;
 use model::event::{ChangeStep, What};
-use model::{ChangeId, Location};
+use model::{ChangeId, Event, Location};
 use std::sync::Arc;
 
 impl World<'_> {
     /// Looks whether a change goes on, or is to be taken back.
     pub(super) fn look_at_changes(&mut self, controller: usize) {
+        let now = self.clock(controller);
+        let Some(zone) = &self.controllers[controller].zone else { return };
+        for location in lifecycle::installing::begin(zone, now) {
+            let asker = Asker { to: Reply::Nobody, must_be_stored: true };
+            self.take(controller, Message::Event(Event { at: now, location, what: What::Begins }, asker), 1);
+        }
         let Some(zone) = &self.controllers[controller].zone else { return };
         let undo = change::to_undo(zone);
         let is_changing = zone.facts().changes.values().any(model::Change::is_under_way);

@@ -1,10 +1,10 @@
-//! `zw arm | upgrade | reinstall`: allow disks to be written, and look on.
+//! `zw arm | upgrade | reinstall | disarm`: allow disks to be written, and look on.
 
 use crate::client::{self, Failure, Server};
 use crate::commands::check::failed;
 use crate::commands::wish;
 use crate::text::size;
-use api::http::{Machine, System, Wish, Zone};
+use api::http::{Machine, System, UNDO_SECONDS, Wish, Zone};
 use clap::Args as ClapArgs;
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -56,12 +56,20 @@ pub(crate) struct ArmArgs {
 pub(crate) struct ReinstallArgs {
     #[command(flatten)]
     args: ArmArgs,
+    /// For so long nothing begins, and `zw disarm` takes it back.
+    #[arg(long, default_value_t = UNDO_SECONDS, value_name = "SECONDS")]
+    undo: u32,
 }
 
 /// `zw arm`: for the plan that is in force now, and no later one.
 pub(crate) fn arm(args: &ArmArgs) -> ExitCode {
     let no_bmc = args.no_bmc;
     allow(&args.allow, |generation, seconds| Wish::Arm { generation, seconds, no_bmc })
+}
+
+/// `zw disarm`.
+pub(crate) fn disarm(args: &wish::Args) -> ExitCode {
+    wish::ask(args, |_| Ok(Wish::Disarm))
 }
 
 /// `zw upgrade`.
@@ -71,11 +79,14 @@ pub(crate) fn upgrade(args: &AllowArgs) -> ExitCode {
 
 /// `zw reinstall`: shows what is lost, and asks for the number of machines.
 pub(crate) fn reinstall(args: &ReinstallArgs) -> ExitCode {
-    let ArmArgs { allow: args, no_bmc } = &args.args;
+    let ReinstallArgs { args: ArmArgs { allow: args, no_bmc }, undo } = args;
     match is_meant(&args.machines) {
-        Ok(true) => {
-            allow(args, |generation, seconds| Wish::Reinstall { generation, seconds, no_bmc: *no_bmc })
-        }
+        Ok(true) => allow(args, |generation, seconds| Wish::Reinstall {
+            generation,
+            seconds,
+            no_bmc: *no_bmc,
+            undo_seconds: *undo,
+        }),
         Ok(false) => {
             // Nothing more can be done when standard error is closed.
             let _ = writeln!(anstream::stderr(), "that is another number; nothing was touched");

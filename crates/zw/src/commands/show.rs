@@ -238,7 +238,16 @@ fn system_lines(system: &System, now: Time) -> Vec<(&'static str, String)> {
     if let Some(armed) = &system.armed {
         lines.push((
             "armed",
-            format!("{}, may begin for {}", armed.purpose, times::took(armed.until.0.saturating_sub(now.0))),
+            match armed.undo_until {
+                Some(until) => {
+                    let left = times::took(until.0.saturating_sub(now.0));
+                    format!("{}, begins in {left}; `zw disarm` takes it back", armed.purpose)
+                }
+                None => {
+                    let left = times::took(armed.until.0.saturating_sub(now.0));
+                    format!("{}, may begin for {left}", armed.purpose)
+                }
+            },
         ));
     }
     if let Some(progress) = system.progress.as_ref().filter(|progress| progress.total_bytes > 0) {
