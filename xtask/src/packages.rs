@@ -42,6 +42,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("kmod", "depmod judges the lists of modules in images"),
     ("knot", "a DNS server to measure beside ours"),
     ("ldnsutils", "drill asks our DNS, by another library than dig's; ldns-verify-zone judges the zones"),
+    ("librsvg2-bin", "rsvg-convert draws our pictures"),
+    ("libxml2-utils", "xmllint judges that our pictures are XML"),
     ("mmdebstrap", "puts the packages of operating systems together"),
     ("mtools", "reads files of EFI system partitions without mounting them"),
     (

@@ -1,78 +1,95 @@
-//! `zw export`: the plan in the forms that other people's tools read.
+//! `zw export`: the plan in the forms that other people's tools read, and on paper.
+
+mod output;
+mod pictures;
 
 use super::check::{compiled, failed};
 use crate::findings;
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::{Args as ClapArgs, Subcommand};
 use model::Plan;
 use render::export;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Write the plan in a form that another tool reads, to standard output.
+/// Write the plan in a form that another tool reads, or as drawings and lists for paper.
 ///
-/// Computed from the design alone: no controller is asked, and what was written stays true until the design changes.
+/// Computed from the design alone but for `svg boot`: no controller is asked, and what was written stays true until the design
+/// changes. Texts go to standard output.
 #[derive(ClapArgs)]
 #[command(
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
     after_help = "Examples:\n  zw export ansible my-zone > inventory.yaml && ansible-inventory -i inventory.yaml --graph\n  \
-                        zw export prometheus my-zone > targets/my-zone.json\n  zw export dot my-zone | sfdp -Tsvg > my-zone.svg"
+                        zw export prometheus my-zone > targets/my-zone.json\n  zw export dot my-zone | sfdp -Tsvg > my-zone.svg\n  \
+                        zw export svg elevations my-zone p01 -o racks.html"
 )]
 pub(crate) struct Args {
-    /// The form.
-    #[arg(value_enum)]
+    #[command(subcommand)]
     form: Form,
+}
+
+/// A form.
+#[derive(Subcommand)]
+enum Form {
+    /// An Ansible inventory (YAML): groups by role, pod and rack.
+    Ansible(Design),
+    /// Prometheus targets (JSON), for `file_sd_configs`.
+    Prometheus(Prometheus),
+    /// A hosts file.
+    Hosts(Design),
+    /// A wiring file (CSV), as designs can name one.
+    Cables(Design),
+    /// A graph for Graphviz.
+    Dot(Design),
+    Svg(pictures::SvgArgs),
+}
+
+#[derive(ClapArgs)]
+struct Design {
     /// The design's directory.
     #[arg(default_value = ".", value_name = "DESIGN")]
     directory: PathBuf,
-    /// For `prometheus`: the port to scrape; 9100 is the node exporter's.
+}
+
+#[derive(ClapArgs)]
+struct Prometheus {
+    #[command(flatten)]
+    design: Design,
+    /// The port to scrape; 9100 is the node exporter's.
     #[arg(long, default_value_t = 9100)]
     port: u16,
 }
 
-/// A form.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Form {
-    /// An Ansible inventory (YAML): groups by role, pod and rack.
-    Ansible,
-    /// Prometheus targets (JSON), for `file_sd_configs`.
-    Prometheus,
-    /// A hosts file.
-    Hosts,
-    /// A wiring file (CSV), as designs can name one.
-    Cables,
-    /// A graph for Graphviz.
-    Dot,
-}
-
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let files = match server::files::read_design(&args.directory) {
-        Ok(files) => files,
-        Err(error) => return failed(&error),
-    };
-    let (plan, found) = compiled(&args.directory, &files);
-    if !found.is_empty() {
-        let text = findings::rendered(&args.directory, &files, &found);
-        if let Err(error) = anstream::stderr().write_all(text.as_bytes()) {
-            return failed(&error);
-        }
-    }
-    let Some(plan) = plan.filter(|_| !findings::has_errors(&found)) else { return ExitCode::from(1) };
-    match std::io::stdout().write_all(text(&plan, args.form, args.port).as_bytes()) {
-        // Whoever reads has read enough: `zw export hosts | head`.
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => failed(&error),
-        _ => ExitCode::SUCCESS,
+    match &args.form {
+        Form::Ansible(design) => told(design, export::ansible),
+        Form::Prometheus(args) => told(&args.design, |plan| export::prometheus(plan, args.port)),
+        Form::Hosts(design) => told(design, export::hosts),
+        Form::Cables(design) => told(design, export::cables),
+        Form::Dot(design) => told(design, export::dot),
+        Form::Svg(args) => pictures::svg(args),
     }
 }
 
-fn text(plan: &Plan, form: Form, port: u16) -> String {
-    match form {
-        Form::Ansible => export::ansible(plan),
-        Form::Prometheus => export::prometheus(plan, port),
-        Form::Hosts => export::hosts(plan),
-        Form::Cables => export::cables(plan),
-        Form::Dot => export::dot(plan),
+/// A text of the plan, to standard output.
+fn told(design: &Design, text: impl Fn(&Plan) -> String) -> ExitCode {
+    match plan(&design.directory) {
+        Ok(plan) => output::print(&text(&plan)),
+        Err(status) => status,
     }
+}
+
+/// The plan of a design; what is wrong with it is told on standard error.
+fn plan(directory: &Path) -> Result<Plan, ExitCode> {
+    let files = server::files::read_design(directory).map_err(|error| failed(&error))?;
+    let (plan, found) = compiled(directory, &files);
+    if !found.is_empty() {
+        let text = findings::rendered(directory, &files, &found);
+        anstream::stderr().write_all(text.as_bytes()).map_err(|error| failed(&error))?;
+    }
+    plan.filter(|_| !findings::has_errors(&found)).ok_or(ExitCode::from(1))
 }
 
 #[cfg(test)]
@@ -94,14 +111,14 @@ mod tests {
         plan.unwrap_or_else(|| panic!("{more:#?}"))
     }
 
-    fn check(form: Form, expect: Expect) {
-        expect.assert_eq(&text(&plan(), form, 9100));
+    fn check(form: impl Fn(&Plan) -> String, expect: Expect) {
+        expect.assert_eq(&form(&plan()));
     }
 
     #[test]
     fn ansible() {
         check(
-            Form::Ansible,
+            export::ansible,
             expect![[r#"
             all:
               hosts:
@@ -152,7 +169,7 @@ mod tests {
     #[test]
     fn prometheus() {
         check(
-            Form::Prometheus,
+            |plan| export::prometheus(plan, 9100),
             expect![[r#"
             [
               {
@@ -199,7 +216,7 @@ mod tests {
     #[test]
     fn hosts() {
         check(
-            Form::Hosts,
+            export::hosts,
             expect![[r#"
             10.64.255.238 core-c1.lab1.example.net core-c1
             2001:db8:64:ffff::6e core-c1.lab1.example.net core-c1
@@ -232,7 +249,7 @@ mod tests {
     #[test]
     fn cables() {
         check(
-            Form::Cables,
+            export::cables,
             expect![[r#"
             StartDevice,StartPort,EndDevice,EndPort,BandWidth,VlanID
             ctl1,eno1,core-c1,swp32,,
@@ -255,7 +272,7 @@ mod tests {
     #[test]
     fn dot() {
         check(
-            Form::Dot,
+            export::dot,
             expect![[r#"
             graph "lab1" {
               node [shape=box];
