@@ -15,6 +15,7 @@
 //! | `arithmetic` | `(rack - 1) * 4 + 2` → a compiled expression                                      |
 //! | `size`       | `512GiB`, `12h`, `25G` → numbers                                                  |
 //! | `tables`     | zone, network, image, role and view blocks → tables                               |
+//! | `order`      | which roles start after which; circles                                            |
 //! | `budgets`    | budget and rollout blocks → tables                                                |
 //! | `images`     | image blocks, and the texts of their templates → tables                           |
 //! | `systems`    | os and layout blocks → tables                                                     |
@@ -37,6 +38,7 @@ pub mod fuzzing;
 mod images;
 mod limits;
 mod models;
+mod order;
 mod pattern;
 mod report;
 mod scan;

@@ -95,7 +95,7 @@ pub(crate) const KINDS: &[BlockKind] = &[
         "role",
         Labels::One,
         &[],
-        &["boot", "os", "disks", "ssh_keys", "trust", "https", "guest_ouis", "burn_in"],
+        &["boot", "os", "disks", "ssh_keys", "trust", "https", "guest_ouis", "burn_in", "after"],
         &["check", "service"],
     ),
     kind("check", Labels::One, &[], &[], &[]),

@@ -6,6 +6,7 @@ use crate::budgets;
 use crate::images;
 use crate::limits::{CHECKS_BYTES_MAX, LABEL_MAX, TABLE_MAX};
 use crate::models;
+use crate::order;
 use crate::report::Report;
 use crate::size;
 use crate::syntax::{Attribute, Block, Spanned};
@@ -122,6 +123,7 @@ pub(crate) fn read(report: &mut Report, blocks: &[Block], files: &[File]) -> Tab
         let role = read_role(report, block, name, &image_ids, &tables, files, &mut checks_bytes);
         tables.roles.push(role);
     }
+    order::read(report, &all("role").collect::<Vec<_>>(), &tables.role_ids, &mut tables.roles);
     for block in all("budget") {
         let Some(name) = seen.new_name(report, block, tables.budgets.len()) else { continue };
         tables.budgets.push(budgets::read(report, block, name, &tables.role_ids, &tables.roles));
@@ -374,6 +376,7 @@ fn read_role(
         burn_in: BurnIn::default(),
         services: Vec::new(),
         guest_ouis: Vec::new(),
+        after: Vec::new(),
         source: block.head,
     };
     if let Some(image) =

@@ -26,7 +26,8 @@ use crate::zone::Zone;
 use model::change::{Change, Effect, Holder, Kind, Member, Outcome, Step};
 use model::event::{ChangeStep, Settled, What};
 use model::facts::{Machine, State};
-use model::{ChangeId, Event, Generation, Location, Time};
+use model::{ChangeId, DeviceId, Event, Generation, Location, Time};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use verdict::Verdict;
 
@@ -98,18 +99,44 @@ fn steps(zone: &Zone, change: &Change, budgets: &mut Budgets<'_>, now: Time) -> 
         };
     }
     let holder = holder(change);
+    let order = Order::of(zone, change);
     let mut taken = Vec::new();
     for (location, member) in change.of_wave(change.wave) {
         if member.step != Step::Waiting || taken.len() >= TAKEN_AT_ONCE_MAX {
             continue;
         }
         let Some(device) = zone.roster().device_at(location) else { continue };
-        if budgets.may_take(device, &holder).is_ok() {
+        if order.is_before(device).is_none() && budgets.may_take(device, &holder).is_ok() {
             budgets.take(device);
             taken.push(ChangeStep::Take { machine: location.clone() });
         }
     }
     taken
+}
+
+/// Which roles of a wave are not through yet: those that start after them wait.
+struct Order<'a> {
+    design: &'a model::Design,
+    under_way: BTreeSet<&'a str>,
+}
+
+impl<'a> Order<'a> {
+    fn of(zone: &'a Zone, change: &Change) -> Self {
+        let design = &zone.plan().design;
+        let mut under_way = BTreeSet::new();
+        if design.roles.iter().any(|role| !role.after.is_empty()) {
+            let members = change.of_wave(change.wave).filter(|(_, member)| !member.step.is_over());
+            let devices = members.filter_map(|(location, _)| zone.roster().device_at(location));
+            under_way.extend(devices.filter_map(|device| design.role_name(device)));
+        }
+        Self { design, under_way }
+    }
+
+    /// The role that goes before a machine's.
+    fn is_before(&self, device: DeviceId) -> Option<&'a str> {
+        let role = self.design.role_name(device).filter(|_| !self.under_way.is_empty())?;
+        self.under_way.iter().copied().find(|first| self.design.starts_before(first, role))
+    }
 }
 
 /// Who holds the leases of a change.
@@ -138,10 +165,13 @@ pub fn waits_for(zone: &Zone, change: &Change, now: Time) -> Option<String> {
     if let Some(until) = change.baking_until.filter(|until| now < *until) {
         return Some(format!("{} s more in which nothing goes wrong", until.since(now).as_secs()));
     }
-    let budgets = Budgets::of(zone);
+    let (budgets, order) = (Budgets::of(zone), Order::of(zone, change));
     change.of_wave(change.wave).filter(|(_, member)| member.step == Step::Waiting).find_map(
         |(location, _)| {
             let device = zone.roster().device_at(location)?;
+            if let Some(role) = order.is_before(device) {
+                return Some(format!("its turn with {}: those of {role} go first", location.within_zone()));
+            }
             let why = budgets.may_take(device, &holder(change)).err()?;
             Some(format!("its turn with {}: {why}", location.within_zone()))
         },

@@ -11,7 +11,7 @@ use crate::zone::Zone;
 use model::facts::{Armed, ByBmc, Machine, Purpose, Stage, Start, State};
 use model::install::Running;
 use model::{DeviceId, Location, Plan, Time};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 /// From the word to a running agent to its firmware's first request: a system that ends, and a server with much memory that begins.
@@ -57,9 +57,17 @@ pub fn due(zone: &Zone, now: Time) -> Vec<Due> {
     let plan = zone.plan();
     let mut under_way: HashMap<_, usize> = HashMap::new();
     let mut found = Vec::new();
+    // Roles of which somebody is still to be written.
+    let mut unwritten = BTreeSet::new();
     for (location, machine) in &zone.facts().machines {
-        let Some(start) = &machine.start else { continue };
+        if machine.armed.is_none() && !matches!(machine.state, State::Installing { .. }) {
+            continue;
+        }
         let Some(device) = zone.roster().device_at(location) else { continue };
+        if is_unwritten(plan, machine, now) {
+            unwritten.extend(plan.design.role_name(device));
+        }
+        let Some(start) = &machine.start else { continue };
         let role = plan.design.devices[device.index()].role;
         if is_under_way(start, now) {
             *under_way.entry(role).or_default() += 1;
@@ -74,6 +82,12 @@ pub fn due(zone: &Zone, now: Time) -> Vec<Due> {
     let mut budgets = None;
     let mut chosen = Vec::new();
     for (_, location, device, role, start) in found {
+        let is_before = |first: &&str| {
+            plan.design.role_name(device).is_some_and(|role| plan.design.starts_before(first, role))
+        };
+        if unwritten.iter().any(is_before) {
+            continue;
+        }
         let members = *members
             .entry(role)
             .or_insert_with(|| devices.iter().filter(|device| device.role == role).count());
@@ -96,6 +110,25 @@ pub fn due(zone: &Zone, now: Time) -> Vec<Due> {
 /// Its BMC has been asked, and nothing came of it yet.
 fn is_under_way(start: &Start, now: Time) -> bool {
     start.asked > 0 && start.silent && start.failure.is_none() && now < start.due
+}
+
+/// Whether others that start after its role wait for it: it is to be written, and nobody need help it.
+fn is_unwritten(plan: &Plan, machine: &Machine, now: Time) -> bool {
+    if matches!(machine.state, State::Installing { .. }) {
+        return true;
+    }
+    let is_allowed = machine.armed.is_some_and(|armed| {
+        armed.generation == plan.generation && armed.purpose == Purpose::Install && now < armed.until
+    });
+    let is_stuck = match &machine.start {
+        Some(start) => start.bmc != ByBmc::Allowed || start.asked >= TRIES_MAX && start.due <= now,
+        None => !is_there(machine),
+    };
+    let is_out = matches!(
+        machine.state,
+        State::Failed { .. } | State::Draining { .. } | State::Maintenance { .. } | State::Retired { .. }
+    );
+    is_allowed && !is_stuck && !is_out
 }
 
 fn is_due(plan: &Plan, device: DeviceId, machine: &Machine, now: Time) -> bool {
@@ -160,7 +193,16 @@ pub fn wait(plan: &Plan, device: DeviceId, machine: &Machine) -> Option<Wait> {
     }
     match (&start.failure, start.asked) {
         (None, 0) if restarts => by(format!("{restart}; its BMC does if that fails"), start.due),
-        (None, 0) => by("its BMC to start it from the network".to_owned(), start.due + AGENT_GRACE),
+        (None, 0) => {
+            let after = match plan.design.devices[device.index()]
+                .role
+                .map(|role| &plan.design.roles[role.index()])
+            {
+                Some(role) if !role.after.is_empty() => format!(", after those of {}", role.after.join(", ")),
+                _ => String::new(),
+            };
+            by(format!("its BMC to start it from the network{after}"), start.due + AGENT_GRACE)
+        }
         (None, asked) => by(
             format!("its firmware to ask for an address, since its BMC started it{}", times(asked)),
             start.due,

@@ -96,7 +96,11 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let zone = Zone::new(Arc::new(compiled(ZONE, 1)), Facts::default());
+        Self::of(ZONE)
+    }
+
+    fn of(text: &str) -> Self {
+        let zone = Zone::new(Arc::new(compiled(text, 1)), Facts::default());
         let mut world =
             Self { zone, now: Time(1_000_000), boots: |_| Boots::Right, steps: Vec::new(), most_out: 0 };
         for location in world.locations() {
@@ -274,6 +278,30 @@ fn a_change_goes_from_one_machine_to_its_rack_its_pod_and_the_zone() {
     assert!(Arc::ptr_eq(world.zone.plan(), world.zone.whole()), "nothing is held any more");
     assert!(world.zone.facts().machines.values().all(|machine| machine.lease.is_none()));
     assert_eq!(to_undo(&world.zone), None);
+}
+
+/// Of two roles in one wave, the one that the other starts after is through first.
+#[test]
+fn a_role_is_reached_after_those_that_it_starts_after() {
+    let text = ZONE
+        .replace("role \"web\" {", "role \"disks\" {\n  boot = image.live\n}\nrole \"web\" {\n  after = [\"disks\"]")
+        .replace("    machines \"u{1..4}\" {", "    machines \"u{5..6}\" {\n      model = \"node\"\n      role  = \"disks\"\n      cable = { eno1 = leaf.a.swp[unit] }\n    }\n    machines \"u{1..4}\" {");
+    let mut world = World::of(&text);
+    let id = world.publish(&text.replace("vmlinuz-1", "vmlinuz-2"), None);
+    world.round();
+    assert_eq!(
+        world.steps,
+        ["take p1/r1/u5"],
+        "the first of each role is in the first wave, and u1 starts after u5"
+    );
+    world.run(1200);
+    assert_eq!(world.change(id).ended.as_ref().map(|ended| ended.how), Some(Outcome::Done));
+    for wave in world.steps.split(|step| step == "widen") {
+        let is_of_disks = |step: &str| step.ends_with("u5") || step.ends_with("u6");
+        let last_done = wave.iter().rposition(|step| step.starts_with("done p") && is_of_disks(step));
+        let first_taken = wave.iter().position(|step| step.starts_with("take") && !is_of_disks(step));
+        assert!(last_done < first_taken, "{wave:#?}");
+    }
 }
 
 #[test]

@@ -523,6 +523,36 @@ fn a_machine_that_is_off_is_started_by_its_bmc_at_most_three_times() {
     assert!(told.bmc(1, Started::Begun, None).is_some(), "it is there");
 }
 
+/// BMCs start a role when those before it are written, or cannot be without somebody's help.
+#[test]
+fn roles_are_started_in_their_order() {
+    let last = ZONE
+        .replace("pod \"p1\" {", "role \"web\" {\n  boot  = image.installer\n  os    = os.debian\n  disks = layout.mirror\n  after = [\"between\"]\n}\nrole \"between\" {\n  after = [\"store\"]\n}\npod \"p1\" {")
+        .replace("    machines \"u{1..3}\" {", "    machines \"u{4..5}\" {\n      model = \"node\"\n      role  = \"web\"\n      cable = { eno1 = leaf.a.swp[unit] }\n    }\n    machines \"u{1..3}\" {");
+    let mut told = Told::of(&last);
+    told.first(4);
+    told.first(1);
+    assert_eq!(told.due_in(0), only("u1", Way::Pxe));
+    assert_eq!(told.waits(4), "its BMC to start it from the network, after those of between");
+    assert_eq!(told.due_in(61 * MINUTE), vec![], "both allowances are over");
+
+    // The first is stuck: the other need not wait for whoever helps it.
+    let mut stuck = Told { zone: told.zone.clone(), now: told.now };
+    for _ in 0..3 {
+        stuck.bmc(1, Started::Begun, None);
+        stuck.bmc(1, Started::Failed, Some("it cannot be reached"));
+        stuck.now = Time(stuck.now.0 + 2 * MINUTE);
+    }
+    assert_eq!(stuck.due_in(0), only("u4", Way::Pxe));
+
+    told.boots(1, Some(Running::Memory));
+    assert_eq!(told.due_in(0), vec![]);
+    told.is_written(1, OLD, Slot::A);
+    assert_eq!(told.due_in(0), vec![]);
+    told.boots(1, from(Slot::A, OLD, false));
+    assert_eq!(told.due_in(0), only("u4", Way::Pxe));
+}
+
 #[test]
 fn firmware_that_waits_for_its_script_is_left_the_time_to_ask_again() {
     let mut told = Told::new();

@@ -55,6 +55,31 @@ impl Design {
         let role = &self.roles[self.devices[device.index()].role?.index()];
         Some(&self.images[role.boot?.index()])
     }
+
+    /// Whether machines of role `first` start before those of `second`, by however many others between. By name, since a machine that a
+    /// change has not reached has a row of its own for the same role.
+    pub fn starts_before(&self, first: &str, second: &str) -> bool {
+        let mut seen = vec![second];
+        let mut at = 0;
+        while let Some(name) = seen.get(at).copied() {
+            at += 1;
+            for before in self.roles.iter().filter(|role| role.name == name).flat_map(|role| &role.after) {
+                if before == first {
+                    return true;
+                }
+                if !seen.contains(&before.as_str()) {
+                    seen.push(before);
+                }
+            }
+        }
+        false
+    }
+
+    /// The name of a device's role.
+    pub fn role_name(&self, device: DeviceId) -> Option<&str> {
+        let role = self.devices[device.index()].role?;
+        Some(&self.roles[role.index()].name)
+    }
 }
 
 /// The zone block.
@@ -402,6 +427,9 @@ pub struct Role {
     pub services: Vec<Service>,
     /// MAC prefixes (OUI) of virtual machines behind the port: their requests are refused as guests.
     pub guest_ouis: Vec<[u8; 3]>,
+    /// Roles that are started, and changed, before this one. No role is after itself, by however many others.
+    #[serde(default)]
+    pub after: Vec<String>,
     /// Where the block stands.
     #[serde(skip)]
     pub source: Source,

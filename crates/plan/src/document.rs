@@ -170,6 +170,9 @@ pub struct RoleRow<'a> {
     pub burn_in: BurnIn,
     /// The services that get SRV records.
     pub services: Cow<'a, [Service]>,
+    /// Roles that are started, and changed, before it.
+    #[serde(default)]
+    pub after: Cow<'a, [String]>,
 }
 
 /// The block of a pod or rack.

@@ -752,3 +752,22 @@ fn every_code_is_shown() {
         }
     }
 }
+
+#[test]
+fn roles_in_a_circle() {
+    added(
+        "role \"a\" {\n  after = [\"b\", \"d\"]\n}\nrole \"b\" {\n  after = \"c\"\n}\nrole \"c\" {\n  after = [\"a\", \"a\"]\n}\nrole \"d\" {\n  after = [\"d\", \"e\"]\n}\n",
+        expect![[r#"
+            a.hcl:8:12 "\"a\"" error[ZW0315] roles would start after each other in a circle: `a` after `b` after `c` after `a`
+            a.hcl:8:17 "\"a\"" error[ZW0207] role `a` is named twice
+            a.hcl:11:12 "\"d\"" error[ZW0315] roles would start after each other in a circle: `d` after `d`
+            a.hcl:11:17 "\"e\"" error[ZW0206] there is no role `e`
+              help: did you mean `a`?
+        "#]],
+    );
+    // Two ways to the same role are none.
+    added(
+        "role \"a\" {\n  after = [\"b\", \"c\"]\n}\nrole \"b\" {\n  after = [\"c\"]\n}\nrole \"c\" {}\n",
+        expect![[""]],
+    );
+}

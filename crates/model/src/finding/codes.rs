@@ -129,6 +129,9 @@ codes! {
     "ZW0314" NoBmc
         "A machine's role says `trust = \"bmc\"`, and it has no BMC with an address, so it can never enrol."
         "Give its model a `bmc` and the zone a network `for` BMCs; or choose another `trust`."
+    "ZW0315" StartsInACircle
+        "Roles are to start after each other in a circle, so that none of them could ever start."
+        "Take one of the words out of an `after`: what needs least comes first."
 
     "ZW0401" BadWiringHeader
         "A wiring file's first line lacks a column that is needed."

@@ -119,6 +119,7 @@ fn roles(design: &Design) -> Vec<RoleRow<'_>> {
             checks: role.checks.iter().map(|check| check.path.as_str().into()).collect(),
             burn_in: role.burn_in,
             services: role.services.as_slice().into(),
+            after: role.after.as_slice().into(),
         });
     }
     rows
