@@ -246,6 +246,7 @@ impl Bench {
             check_every: Duration::from_secs(300),
             is_shared: Arc::new(|| false),
             unproven: self.unproven,
+            edges: None,
         };
         let addresses = vec![self.address.ip()];
         self.listener = tokio::spawn(async move {

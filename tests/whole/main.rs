@@ -9,6 +9,7 @@
 //! | `debian`   | Debian's own installer on a machine with real firmware, from our preseed             |
 //! | `dns`      | `dig`, `named-checkzone`, `drill`, `dnsperf`                                         |
 //! | `dns_secondary` | BIND as a secondary, ldns as a judge of zones                                  |
+//! | `edge`     | an edge beside a served zone, with the controller gone and put back from a copy      |
 //! | `bmc`      | a BMC that others play, adopted and worked with                                     |
 //! | `boot`     | TFTP and HTTP clients                                                                |
 //! | `perf`     | `perfdhcp` as a judge                                                                |
@@ -35,6 +36,7 @@ mod controllers;
 mod debian;
 mod dns;
 mod dns_secondary;
+mod edge;
 mod examples;
 mod fleetlock;
 mod hardship;

@@ -202,7 +202,12 @@ fn kind(view: &View, message: &Message<'_>) -> Result<MessageType, Reason> {
     if view.dhcp.servers.is_empty() {
         return Err(Reason::NotServed);
     }
-    if message.hops() > HOPS_MAX || view.dhcp.servers.contains(&message.giaddr()) {
+    // An edge may stand on the very switch that relays.
+    let is_ours = || {
+        let relay = message.giaddr();
+        view.dhcp.servers.contains(&relay) && !view.dhcp.wiring.relays.contains_key(&relay)
+    };
+    if message.hops() > HOPS_MAX || is_ours() {
         return Err(Reason::RelayLoop);
     }
     // Ethernet without an address is broken firmware. InfiniBand sends none and says so (RFC 4390 §2.1).

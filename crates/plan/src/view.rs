@@ -8,12 +8,12 @@ mod wiring;
 
 pub(crate) use dns::view as dns_view;
 
-use model::facts::{Machine, State};
+use model::facts::{Installed, Machine, Sighting, Stage, State};
 use model::plan::Interface;
 use model::quick::Map;
 use model::view::dhcp::Withheld;
 use model::view::{Places, Site};
-use model::{DeviceId, Facts, InterfaceId, Plan, View};
+use model::{DeviceId, Facts, Generation, InterfaceId, Plan, Time, View};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -96,6 +96,30 @@ pub fn refresh(previous: &View, facts: &Facts) -> View {
     }
 }
 
+/// As much of a machine's facts as a view is made from, and nothing that is secret; `None`: no more than of one that was never seen.
+pub fn served(machine: &Machine) -> Option<Machine> {
+    let state = match &machine.state {
+        state @ (State::Retired { .. } | State::Maintenance { .. }) => state.clone(),
+        _ => State::Expected,
+    };
+    let sighting = |(port, seen): (&String, &Sighting)| {
+        let seen = Sighting { at: Time(0), mac: seen.mac, uuid: None, stage: Stage::Os, port: String::new() };
+        (port.clone(), seen)
+    };
+    let installed =
+        |_: &Installed| Installed { image: None, slot: None, generation: Generation(0), at: Time(0) };
+    let served = Machine {
+        state,
+        accepted: machine.accepted.clone(),
+        conflicts: machine.conflicts.clone(),
+        sightings: machine.sightings.iter().map(sighting).collect(),
+        armed: machine.armed,
+        installed: machine.installed.as_ref().map(installed),
+        ..Machine::default()
+    };
+    (served != Machine::default()).then_some(served)
+}
+
 /// The devices of which there are facts. Both come by location, so that neither is searched; who is not drawn any more
 /// is left out.
 fn known<'a>(plan: &Plan, facts: &'a Facts, places: &Places) -> Vec<(DeviceId, &'a Machine)> {
@@ -119,7 +143,7 @@ mod tests {
     use model::facts::{Machine, State};
     use model::ids::ImageId;
     use model::view::{Boot, DnsHistory, DnsView};
-    use model::{Generation, Location};
+    use model::{Location, Mac};
 
     /// What is shared with the view before is what would be made anew.
     fn check(edit: impl Fn(&str) -> String, shares_wiring: bool, shares_names: bool) {
@@ -170,6 +194,86 @@ mod tests {
         check(|text| text.replace("u{01..04}", "u{01..05}"), false, false);
         check(|text| text.replace("circuit_id = \"{port}\"", "circuit_id = \"{name}:{port}\""), false, true);
         check(|text| text.replace("console=ttyS0", "console=ttyS1"), true, true);
+    }
+
+    #[test]
+    fn a_view_of_what_is_served_is_the_view_and_nothing_else_is_served() {
+        let plan = Arc::new(plan(POCKET));
+        let machines: Vec<_> =
+            plan.design.devices.iter().filter(|device| device.kind == DeviceKind::Machine).collect();
+        let mac = |last| Mac([2, 0, 0, 0, 0, last]);
+        let seen = |last| Sighting {
+            at: Time(7),
+            mac: mac(last),
+            uuid: Some([9; 16]),
+            stage: Stage::UefiPxe,
+            port: "swp1".into(),
+        };
+        let whole = |last: u8, state| Machine {
+            state,
+            sightings: [("eno1".to_owned(), seen(last))].into(),
+            accepted: [("eno1".to_owned(), mac(last))].into(),
+            key_sha256: Some([7; 32]),
+            hardware: Some(model::facts::Hardware::default()),
+            boots_in_vain: 1,
+            installed: (last == 2).then(|| Installed {
+                image: Some("sha256:1".into()),
+                slot: None,
+                generation: Generation(3),
+                at: Time(9),
+            }),
+            armed: (last == 3).then(|| model::facts::Armed {
+                undo_until: None,
+                generation: plan.generation,
+                until: Time(99),
+                since: Time(1),
+                purpose: Default::default(),
+            }),
+            ..Machine::default()
+        };
+        let (reason, by) = ("fan".to_owned(), "ada".to_owned());
+        let states = [
+            State::Ready,
+            State::Failed { reasons: vec!["x".into()] },
+            State::Maintenance { reason: reason.clone(), by: by.clone() },
+            State::Retired { reason, by },
+        ];
+        let places = machines.iter().map(|device| device.location.clone());
+        let facts = Facts {
+            machines: places
+                .zip((1..).zip(states))
+                .map(|(place, (last, state))| (place, whole(last, state)))
+                .collect(),
+            ..Facts::default()
+        };
+        let less = Facts {
+            machines: facts
+                .machines
+                .iter()
+                .filter_map(|(place, machine)| Some((place.clone(), served(machine)?)))
+                .collect(),
+            ..Facts::default()
+        };
+        assert_eq!(less.machines.len(), 4);
+        let site = Arc::new(Site::default());
+        let (all, edge) = (view(&plan, &facts, &site), view(&plan, &less, &site));
+        assert_eq!(all.boot.boots, edge.boot.boots);
+        assert_eq!(
+            (all.dhcp.withheld, all.dhcp.accepted, all.boot.seen),
+            (edge.dhcp.withheld, edge.dhcp.accepted, edge.boot.seen)
+        );
+        assert_eq!(all.dhcp6.withheld, edge.dhcp6.withheld);
+        for machine in less.machines.values() {
+            assert_eq!(
+                (machine.key_sha256, &machine.hardware, &machine.token),
+                (None, &None, &model::facts::Token::None)
+            );
+            assert_eq!(served(machine).as_ref(), Some(machine));
+        }
+        assert_eq!(
+            served(&Machine { state: State::Ready, key_sha256: Some([1; 32]), ..Machine::default() }),
+            None
+        );
     }
 
     #[test]

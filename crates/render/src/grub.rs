@@ -3,7 +3,7 @@
 //! Debian's signed GRUB has TFTP and no HTTP, and takes no module that is not in it. It verifies the kernel by shim's keys, so the
 //! image's kernel must be one that Debian signed; initial RAM disks are taken as they are.
 
-use crate::ipxe::{Machine, disk_arguments, host, in_turn, plain, spread};
+use crate::ipxe::{Machine, disk_arguments, host, plain, sources, spread};
 use model::view::BootImage;
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -14,14 +14,14 @@ pub const FILE: &str = "grub/grub.cfg";
 /// A script that boots an image; the kernel's command line is that of [`crate::ipxe::boot`] without the plan's number. GRUB measures
 /// scripts, commands and files (registers 8 and 9 of a TPM): they stay the same from plan to plan, as long as the image does.
 pub fn boot(machine: &Machine<'_>, ca_sha256: &[u8; 32], image: &BootImage) -> String {
-    let controllers = in_turn(machine);
+    let servers = sources(machine);
     let arguments = disk_arguments(machine, ca_sha256, &image.args);
     let arguments: Vec<String> = arguments.split_whitespace().map(quoted).collect();
     let arguments = arguments.join(" ");
     let mut text = String::with_capacity(1024);
     let _ = writeln!(text, "# {}: image {}", plain(machine.location), plain(&image.name));
-    for controller in &controllers {
-        let file = |path: &String| quoted(&format!("(tftp,{})/{path}", host(*controller)));
+    for server in &servers {
+        let file = |path: &String| quoted(&format!("(tftp,{})/{path}", host(*server)));
         let initrds: Vec<String> = image.initrd.iter().map(file).collect();
         let _ = writeln!(text, "if linux {} {arguments}; then", file(&image.kernel));
         if initrds.is_empty() {
@@ -34,7 +34,7 @@ pub fn boot(machine: &Machine<'_>, ca_sha256: &[u8; 32], image: &BootImage) -> S
     let wait = 20 + spread(machine.location, 31);
     let location = plain(machine.location);
     say(&mut text, &format!("{location} did not boot, trying again in {wait} s"));
-    ask_again(&mut text, wait, &controllers);
+    ask_again(&mut text, wait, &servers);
     text
 }
 
@@ -49,7 +49,7 @@ pub fn local_disk(location: &str) -> String {
 pub fn hold(machine: &Machine<'_>, why: &str) -> String {
     let mut text = String::with_capacity(256);
     say(&mut text, &format!("{} waits: {}", plain(machine.location), plain(why)));
-    ask_again(&mut text, 45 + spread(machine.location, 31), &in_turn(machine));
+    ask_again(&mut text, 45 + spread(machine.location, 31), &sources(machine));
     text
 }
 
@@ -58,10 +58,10 @@ fn say(text: &mut String, words: &str) {
 }
 
 /// Lines that wait and then become the script that the first controller gives that answers.
-fn ask_again(text: &mut String, wait: u32, controllers: &[IpAddr]) {
+fn ask_again(text: &mut String, wait: u32, servers: &[IpAddr]) {
     let _ = writeln!(text, "sleep {wait}");
-    for controller in controllers {
-        let _ = writeln!(text, "configfile '(tftp,{})/{FILE}'", host(*controller));
+    for server in servers {
+        let _ = writeln!(text, "configfile '(tftp,{})/{FILE}'", host(*server));
     }
 }
 
@@ -82,7 +82,13 @@ mod tests {
     }
 
     fn machine(controllers: &[IpAddr]) -> Machine<'_> {
-        Machine { location: "ams1/p01/r1/u01", controllers, ports: Ports::default(), is_secure: false }
+        Machine {
+            location: "ams1/p01/r1/u01",
+            controllers,
+            near: &[],
+            ports: Ports::default(),
+            is_secure: false,
+        }
     }
 
     #[test]

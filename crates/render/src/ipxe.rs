@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 /// The longest text of an operator that a script repeats, in characters.
 const WORDS_MAX: usize = 120;
-/// What stands, in the arguments of an image, for the URL of the controller that the kernel came from.
+/// What stands, in the arguments of an image, for the URL of the server that the kernel came from.
 const BASE: &str = "${zw-base}";
 /// How often the wait doubles before the machine asks for its script anew, which may say something else by then.
 const DOUBLINGS: u32 = 4;
@@ -23,6 +23,8 @@ pub struct Machine<'a> {
     pub location: &'a str,
     /// The controllers, all of one address family. There is at least one, or the machine could not have asked.
     pub controllers: &'a [IpAddr],
+    /// Where it fetches, before it fetches from the controllers: an edge near it, if one speaks.
+    pub near: &'a [IpAddr],
     /// Their ports.
     pub ports: Ports,
     /// It was asked by HTTPS, so everything that a script fetches comes by HTTPS too. What the started system fetches by itself does not:
@@ -41,7 +43,7 @@ pub fn boot(
     ca_sha256: &[u8; 32],
     image: &BootImage,
 ) -> String {
-    let controllers = in_turn(machine);
+    let (servers, controllers) = (sources(machine), in_turn(machine));
     // A kernel with an EFI stub finds its initial RAM disks by these names, in this order; with a BIOS they do nothing.
     let initrds: String = (0..image.initrd.len()).map(|number| format!("initrd=initrd{number} ")).collect();
     let mut line = initrds + &agent_arguments(machine, &controllers, ca_sha256);
@@ -54,13 +56,13 @@ pub fn boot(
     let _ =
         writeln!(text, "# {}: image {} of plan {generation}", plain(machine.location), plain(&image.name));
     let _ = writeln!(text, "set wait:int32 {first_wait}");
-    for (number, controller) in controllers.iter().enumerate() {
-        let base = machine.base(*controller);
+    for (number, server) in servers.iter().enumerate() {
+        let base = machine.base(*server);
         let next = number + 1;
         let _ = writeln!(text, ":try{number}");
         let _ = writeln!(text, "imgfree");
         if image.args.contains(BASE) {
-            let _ = writeln!(text, "set zw-base {}", self::base(*controller, machine.ports, false));
+            let _ = writeln!(text, "set zw-base {}", self::base(*server, machine.ports, false));
         }
         let _ = writeln!(text, "kernel {base}/{} {line} || goto try{next}", in_url(&image.kernel));
         for (number, initrd) in image.initrd.iter().enumerate() {
@@ -69,7 +71,7 @@ pub fn boot(
         }
         let _ = writeln!(text, "boot || goto try{next}");
     }
-    let _ = writeln!(text, ":try{}", controllers.len());
+    let _ = writeln!(text, ":try{}", servers.len());
     let _ = writeln!(
         text,
         "echo zonewright: {} did not boot, trying again in ${{wait}} s",
@@ -78,7 +80,7 @@ pub fn boot(
     let _ = writeln!(text, "sleep ${{wait}}");
     let _ = writeln!(text, "inc wait ${{wait}}");
     let _ = writeln!(text, "iseq ${{wait}} {give_up} || goto try0");
-    ask_again(&mut text, &controllers, machine);
+    ask_again(&mut text, machine);
     let _ = writeln!(text, "set wait:int32 {first_wait}");
     let _ = writeln!(text, "goto try0");
     text
@@ -99,22 +101,21 @@ pub fn local_disk(location: &str) -> String {
 
 /// A script that waits, says why, and asks again now and then.
 pub fn hold(machine: &Machine<'_>, why: &str) -> String {
-    let controllers = in_turn(machine);
     let wait = 45 + spread(machine.location, 31);
     let mut text = String::with_capacity(512);
     let _ = writeln!(text, "#!ipxe");
     let _ = writeln!(text, ":again");
     let _ = writeln!(text, "echo zonewright: {} waits: {}", plain(machine.location), plain(why));
     let _ = writeln!(text, "sleep {wait}");
-    ask_again(&mut text, &controllers, machine);
+    ask_again(&mut text, machine);
     let _ = writeln!(text, "goto again");
     text
 }
 
-/// Lines that replace the script by a new one from the first controller that answers.
-fn ask_again(text: &mut String, controllers: &[IpAddr], machine: &Machine<'_>) {
-    for controller in controllers {
-        let base = machine.base(*controller);
+/// Lines that replace the script by a new one from the first server that answers.
+fn ask_again(text: &mut String, machine: &Machine<'_>) {
+    for server in sources(machine) {
+        let base = machine.base(server);
         let _ = writeln!(text, "chain --autofree --replace {base}/boot/auto.ipxe ||");
     }
 }
@@ -122,13 +123,12 @@ fn ask_again(text: &mut String, controllers: &[IpAddr], machine: &Machine<'_>) {
 /// The first script of an iPXE that was fetched by HTTPS: it has no address yet, and must not believe DHCP about more than that. Where HTTPS
 /// fails it says so and tries again; by HTTP it goes nowhere, or whoever breaks the one would be heard by the other.
 pub fn autoexec(machine: &Machine<'_>) -> String {
-    let controllers = in_turn(machine);
     let wait = 5 + spread(machine.location, 7);
     let mut text = String::with_capacity(512);
     let _ = writeln!(text, "#!ipxe");
     let _ = writeln!(text, ":again");
     let _ = writeln!(text, "ifconf || goto wait");
-    ask_again(&mut text, &controllers, machine);
+    ask_again(&mut text, machine);
     let _ = writeln!(text, ":wait");
     let _ =
         writeln!(text, "echo zonewright: {} gets no script by HTTPS, trying again", plain(machine.location));
@@ -138,9 +138,9 @@ pub fn autoexec(machine: &Machine<'_>) -> String {
 }
 
 impl Machine<'_> {
-    /// Where it fetches from a controller.
-    fn base(&self, controller: IpAddr) -> String {
-        base(controller, self.ports, self.is_secure)
+    /// Where it fetches from a server.
+    fn base(&self, server: IpAddr) -> String {
+        base(server, self.ports, self.is_secure)
     }
 }
 
@@ -193,10 +193,17 @@ pub(crate) fn in_turn(machine: &Machine<'_>) -> Vec<IpAddr> {
     controllers
 }
 
+/// From whom it fetches: who is near, and then the controllers in their turn.
+pub(crate) fn sources(machine: &Machine<'_>) -> Vec<IpAddr> {
+    let mut sources = machine.near.to_vec();
+    sources.extend(in_turn(machine).into_iter().filter(|controller| !machine.near.contains(controller)));
+    sources
+}
+
 /// `http://10.32.0.10`, `http://[2001:db8::1]:8080`, or the same by HTTPS. Where that is not served, which is told elsewhere, it is HTTP:
 /// whether to take that is the firmware's to decide, and nobody else's.
-pub fn base(controller: IpAddr, ports: Ports, is_secure: bool) -> String {
-    let host = host(controller);
+pub fn base(server: IpAddr, ports: Ports, is_secure: bool) -> String {
+    let host = host(server);
     match ports.boot_tls {
         443 if is_secure => return format!("https://{host}"),
         port @ 1.. if is_secure => return format!("https://{host}:{port}"),
@@ -251,7 +258,13 @@ mod tests {
     use std::net::Ipv6Addr;
 
     fn machine(controllers: &[IpAddr]) -> Machine<'_> {
-        Machine { location: "ams1/p01/r1/u01", controllers, ports: Ports::default(), is_secure: false }
+        Machine {
+            location: "ams1/p01/r1/u01",
+            controllers,
+            near: &[],
+            ports: Ports::default(),
+            is_secure: false,
+        }
     }
 
     fn image() -> BootImage {

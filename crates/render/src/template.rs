@@ -60,6 +60,8 @@ pub struct Asking<'a> {
     pub seen: &'a [(String, Mac)],
     /// The controllers, all of one address family; at least one.
     pub controllers: &'a [IpAddr],
+    /// Who is nearer, an edge.
+    pub near: &'a [IpAddr],
     /// Their ports.
     pub ports: Ports,
     /// The pin of the authority that agents trust.

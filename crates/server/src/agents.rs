@@ -24,8 +24,8 @@ mod session;
 mod stream;
 mod tls;
 
-pub(crate) use authority::random;
 pub use authority::{Authority, AuthorityError};
+pub(crate) use authority::{Request, random};
 pub use present::{Present, Push};
 
 use crate::agents::stream::Stream;
@@ -38,10 +38,12 @@ use model::install::Running;
 use model::{DeviceId, Event, Generation, Location, Plan, Time};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot, watch};
+use tokio_rustls::server::TlsStream;
 
 /// Connections that are open at once: each costs some tens of KiB, and a zone has ten thousand machines.
 const CONNECTIONS_MAX: usize = 20_000;
@@ -168,7 +170,14 @@ pub struct Agents {
     pub is_shared: Arc<dyn Fn() -> bool + Send + Sync>,
     /// A peer that has not proved itself in this time is cut off.
     pub unproven: Duration,
+    /// Serves a connection that speaks the edges' protocol, with what it proved. `None`: there are no edges.
+    pub edges: Option<Arc<ToEdges>>,
 }
+
+/// What serves an edge's connection: with the name in its certificate and the SHA-256 of its key, if it has one.
+pub type ToEdges = dyn Fn(TlsStream<TcpStream>, Option<(String, [u8; 32])>) -> Pin<Box<dyn Future<Output = ()> + Send>>
+    + Send
+    + Sync;
 
 /// Accepts agents on `listener` until the future is dropped; `addresses` are what the server's certificate is for.
 /// Connections end with the future.
@@ -225,6 +234,12 @@ async fn connection(
     let _ = socket.set_nodelay(true);
     let until = tokio::time::Instant::now() + agents.unproven;
     let Ok(Ok(stream)) = tokio::time::timeout_at(until, acceptor.accept(socket)).await else { return };
+    if let Some(edges) = agents.edges.as_ref().filter(|_| tls::is_edge(stream.get_ref().1)) {
+        let Ok(certificate) = tls::edge(stream.get_ref().1) else { return };
+        // Who has none keeps its place among those that have yet to prove themselves.
+        let _gate = certificate.is_none().then_some(gate);
+        return edges(stream, certificate).await;
+    }
     let Some(proof) = tls::proof(stream.get_ref().1) else { return };
     let source = peer.ip().to_canonical();
     match proof {

@@ -22,7 +22,6 @@ use crate::controller::Controller;
 use api::bmc::{Ask, Power, Word};
 use bmc::{Address, Adoption, Bmc, Credentials, Fingerprint, Limits, Password, Progress, Tell, Trust};
 use credentials::{Foreign, Kept};
-use keys::Keys;
 use model::design::Audience;
 use model::event::{Started, What};
 use model::facts::ByBmc;
@@ -43,7 +42,6 @@ const USER: &str = "zonewright";
 pub(crate) struct Bmcs {
     key: Key,
     busy: Mutex<HashMap<Location, String>>,
-    pub(crate) keys: Keys,
 }
 
 /// What is done with a BMC.
@@ -87,7 +85,7 @@ impl Job {
 
 impl Bmcs {
     pub(crate) fn new(key: Key) -> Self {
-        Self { key, busy: Mutex::default(), keys: Keys::default() }
+        Self { key, busy: Mutex::default() }
     }
 
     /// Makes a secret unreadable; `None` if the system has no random numbers.

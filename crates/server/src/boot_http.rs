@@ -13,13 +13,13 @@ pub(crate) mod tls;
 mod transport;
 
 use crate::agents::Authority;
+use crate::answering::Answering;
 use crate::boot_file::is_out_of_descriptors;
 use crate::boot_http::connection::{Connection, Next};
 use crate::boot_http::respond::Service;
 use crate::boot_http::room::Open;
 use crate::boot_http::tls::Certificate;
 use crate::boot_http::transport::Transport;
-use crate::controller::Controller;
 use crate::counters::Protocol;
 use crate::udp::Stop;
 use answer::http::head::HEAD_MAX;
@@ -61,28 +61,28 @@ const STOP: u64 = u64::MAX;
 const LISTENERS: u64 = u64::MAX - 1024;
 
 /// Serves until it is stopped.
-pub(crate) fn run(controller: &Arc<Controller>, listeners: Vec<std::net::TcpListener>, stop: &Stop) {
+pub(crate) fn run(answering: &Arc<Answering>, listeners: Vec<std::net::TcpListener>, stop: &Stop) {
     give_way();
-    let ended = Boot::new(controller, listeners, None, stop).and_then(|mut boot| boot.serve());
+    let ended = Boot::new(answering, listeners, None, stop).and_then(|mut boot| boot.serve());
     if let Err(error) = ended {
-        controller.say(&format!("HTTP boot is not served: {error}"));
+        answering.say(&format!("HTTP boot is not served: {error}"));
     }
 }
 
 /// The same by HTTPS, on a thread of its own: strangers that want to agree on keys cost those that boot by HTTP nothing.
 pub(crate) fn run_tls(
-    controller: &Arc<Controller>,
+    answering: &Arc<Answering>,
     authority: Arc<Authority>,
     listeners: Vec<std::net::TcpListener>,
     stop: &Stop,
 ) {
     give_way();
-    let certificate = Certificate::new(authority, controller).map_err(io::Error::other);
+    let certificate = Certificate::new(authority, answering).map_err(io::Error::other);
     let ended = certificate
-        .and_then(|certificate| Boot::new(controller, listeners, Some(certificate), stop))
+        .and_then(|certificate| Boot::new(answering, listeners, Some(certificate), stop))
         .and_then(|mut boot| boot.serve());
     if let Err(error) = ended {
-        controller.say(&format!("HTTPS boot is not served: {error}"));
+        answering.say(&format!("HTTPS boot is not served: {error}"));
     }
 }
 
@@ -109,7 +109,7 @@ struct Boot {
 
 impl Boot {
     fn new(
-        controller: &Arc<Controller>,
+        answering: &Arc<Answering>,
         listeners: Vec<std::net::TcpListener>,
         certificate: Option<Certificate>,
         stop: &Stop,
@@ -122,7 +122,7 @@ impl Boot {
         }
         epoll.add(stop.descriptor(), EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
         Ok(Self {
-            service: Service::new(Arc::clone(controller)),
+            service: Service::new(Arc::clone(answering)),
             epoll,
             stop: stop.clone(),
             listeners,
@@ -205,7 +205,7 @@ impl Boot {
             Ok(Next::Write) => EpollFlags::EPOLLOUT,
             Ok(Next::Close) => return self.close(token),
             Err(_) => {
-                self.service.controller.counters.of(Protocol::Http).panicked.one();
+                self.service.answering.counters.of(Protocol::Http).panicked.one();
                 return self.close(token);
             }
         };
@@ -284,7 +284,7 @@ impl Boot {
     /// A certificate that is old, or for other addresses, gives way to a new one; what is open goes on with it.
     fn renew(&mut self, now: Instant) {
         if let Some(certificate) = &mut self.certificate {
-            certificate.renew(&self.service.controller, now);
+            certificate.renew(&self.service.answering, now);
         }
     }
 

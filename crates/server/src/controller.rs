@@ -1,20 +1,19 @@
 //! What the parts of a running controller share.
 //!
-//! Packets read `view` and nothing else. `zone` is written by the keeper alone and read by the API and the agents'
+//! Packets have `answering` and nothing else. `zone` is written by the keeper alone and read by the API and the agents'
 //! listener; no socket loop takes its lock.
 
 use crate::agents::{Present, Push, Situation, Verdict, order};
+use crate::answering::Answering;
 use crate::bmc::Bmcs;
-use crate::counters::Counters;
+use crate::edges::Edges;
 use crate::inbox::Inbox;
 use crate::keeper::Message;
 use crate::options::{Journal, Options};
-use crate::published::Published;
-use crate::refusals::Refusals;
-use crate::told::Told;
 use lifecycle::Zone;
 use model::finding::Files;
 use model::{Event, Finding, Generation, Location, Time, View};
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
@@ -24,28 +23,21 @@ use tokio::sync::{oneshot, watch};
 /// A running controller.
 pub(crate) struct Controller {
     pub(crate) options: Options,
-    pub(crate) journal: Journal,
+    /// What packets need; its threads have it without the rest.
+    pub(crate) answering: Arc<Answering>,
     pub(crate) started: Time,
-    /// What packets are answered from.
-    pub(crate) view: Published<View>,
-    /// What packets told the keeper last.
-    pub(crate) told: Told,
     /// The plan in force and what was observed of it.
     pub(crate) zone: RwLock<Zone>,
-    /// The keeper's queue.
-    pub(crate) inbox: Inbox,
     /// Tells that there is something new to read.
     pub(crate) news: watch::Sender<News>,
-    /// The plan in force, for agents.
-    pub(crate) published: watch::Sender<Generation>,
-    pub(crate) counters: Counters,
-    pub(crate) refusals: Refusals,
     /// Reads history beside the keeper.
     pub(crate) history: Mutex<History>,
     /// Which agents hold a connection.
     pub(crate) present: Arc<Present>,
     /// The machines' BMCs.
     pub(crate) bmcs: Arc<Bmcs>,
+    /// The zone's edges.
+    pub(crate) edges: Edges,
     condition: Mutex<Condition>,
     /// Of the plan in force, as another controller published it.
     digest: Mutex<String>,
@@ -61,6 +53,7 @@ pub(crate) struct Opened {
     pub(crate) last_seq: u64,
     pub(crate) condition: Condition,
     pub(crate) bmcs: Bmcs,
+    pub(crate) edges: Edges,
 }
 
 /// A hint: what is there to be read now.
@@ -107,25 +100,28 @@ pub(crate) struct Leading {
     pub(crate) controllers: Vec<String>,
 }
 
+impl Deref for Controller {
+    type Target = Answering;
+
+    fn deref(&self) -> &Answering {
+        &self.answering
+    }
+}
+
 impl Controller {
     pub(crate) fn new(options: Options, journal: Journal, inbox: Inbox, opened: Opened) -> Self {
-        let Opened { zone, view, history, last_seq, condition, bmcs } = opened;
+        let Opened { zone, view, history, last_seq, condition, bmcs, edges } = opened;
         let news = News { seq: last_seq, generation: zone.plan().generation, views: 1 };
         Self {
             options,
-            journal,
+            answering: Arc::new(Answering::new(journal, inbox, view)),
             started: crate::clock::now(),
-            view: Published::new(view),
-            told: Told::default(),
             zone: RwLock::new(zone),
-            inbox,
             news: watch::Sender::new(news),
-            counters: Counters::default(),
-            refusals: Refusals::default(),
-            published: watch::Sender::new(news.generation),
             history: Mutex::new(history),
             present: Arc::new(Present::default()),
             bmcs: Arc::new(bmcs),
+            edges,
             is_leading: AtomicBool::new(condition.sharing.is_none()),
             condition: Mutex::new(condition),
             digest: Mutex::default(),
@@ -135,16 +131,6 @@ impl Controller {
     /// The zone, to read.
     pub(crate) fn zone(&self) -> RwLockReadGuard<'_, Zone> {
         self.zone.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Tells the keeper something that nobody waits for. Never blocks: an event that finds the queue full is counted
-    /// and gone, as a packet would be; false then.
-    pub(crate) fn tell(&self, event: Event) -> bool {
-        let is_taken = self.inbox.hear(event);
-        if !is_taken {
-            self.counters.events_dropped.one();
-        }
-        is_taken
     }
 
     /// Tells the keeper something and waits until it is stored, or refused; `None` if it could not be stored.
@@ -178,11 +164,6 @@ impl Controller {
                 order::frame(&view, device, machine, crate::clock::now())
             }),
         }
-    }
-
-    /// Says something to the operator's log.
-    pub(crate) fn say(&self, line: &str) {
-        (self.journal)(line);
     }
 
     /// The digest of a plan that another controller published last.

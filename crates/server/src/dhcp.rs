@@ -1,7 +1,7 @@
 //! DHCP sockets: port 67 by several threads, 4011 by one. Deciding is `answer::dhcp`'s.
 
+use crate::answering::Answering;
 use crate::clock;
-use crate::controller::Controller;
 use crate::counters::Protocol;
 use crate::refusals::Details;
 use crate::udp::{self, Path, Stop};
@@ -31,8 +31,8 @@ pub(crate) struct Worker {
 }
 
 /// Answers until it is stopped.
-pub(crate) fn run(controller: &Controller, worker: &Worker, stop: &Stop) {
-    let traffic = controller.counters.of(Protocol::Dhcp);
+pub(crate) fn run(answering: &Answering, worker: &Worker, stop: &Stop) {
+    let traffic = answering.counters.of(Protocol::Dhcp);
     let port = worker.port;
     let is_bound_elsewhere = worker.sockets.first().is_none_or(|socket| crate::sockets::port(socket) != port);
     let mut limiter = Limiter::new(RandomState::new().hash_one(port));
@@ -45,7 +45,7 @@ pub(crate) fn run(controller: &Controller, worker: &Worker, stop: &Stop) {
         traffic,
         |packet, path, reply| {
             let SocketAddr::V4(source) = path.from else { return None };
-            let view = controller.view.load();
+            let view = answering.view.load();
             let arrival = Arrival { source, port };
             let outcome = match path.is_pressed {
                 false => dhcp::v4(&view, packet, arrival, reply),
@@ -55,12 +55,12 @@ pub(crate) fn run(controller: &Controller, worker: &Worker, stop: &Stop) {
                 traffic.refused[refused.refusal.reason as usize].one();
                 refusals_unsampled = refusals_unsampled.wrapping_add(1);
                 if !path.is_pressed || refusals_unsampled.is_multiple_of(SAMPLE_EVERY) {
-                    sample(controller, &view, packet, path, &refused);
+                    sample(answering, &view, packet, path, &refused);
                 }
                 Answer { observed: refused.observed, destination: refused.destination }
             });
             if let Some(observed) = observed {
-                tell(controller, &view, observed);
+                tell(answering, &view, observed);
             }
             destination.map(|destination| match destination {
                 // Without privilege, nothing on this host is a relay on port 67: whoever asks is answered where it is.
@@ -72,16 +72,16 @@ pub(crate) fn run(controller: &Controller, worker: &Worker, stop: &Stop) {
 }
 
 /// Tells the keeper what was seen, unless it was told the same just now.
-pub(crate) fn tell(controller: &Controller, view: &View, observed: Observed) {
+pub(crate) fn tell(answering: &Answering, view: &View, observed: Observed) {
     let now = clock::now();
-    if controller.told.is_news(observed.interface, &observed, now)
-        && !controller.tell(observed.event(&view.plan, now))
+    if answering.told.is_news(observed.interface, &observed, now)
+        && !answering.tell(observed.event(&view.plan, now))
     {
-        controller.told.forget_one(observed.interface);
+        answering.told.forget_one(observed.interface);
     }
 }
 
-fn sample(controller: &Controller, view: &View, packet: &[u8], path: Path, refused: &Refused) {
+fn sample(answering: &Answering, view: &View, packet: &[u8], path: Path, refused: &Refused) {
     let refusal = refused.refusal;
     let message = Message::parse(packet).ok();
     let agent = message.as_ref().and_then(Message::relay_agent);
@@ -90,7 +90,7 @@ fn sample(controller: &Controller, view: &View, packet: &[u8], path: Path, refus
     let relay = message.as_ref().map(Message::giaddr).filter(|relay| !relay.is_unspecified());
     // Not the hardware address: a flood varies it. Who has no relay is told apart by where it speaks from.
     let sender = relay.map_or(path.from.ip(), IpAddr::V4);
-    controller.refusals.note(Protocol::Dhcp, refusal.reason, (sender, circuit, remote), clock::now(), || {
+    answering.refusals.note(Protocol::Dhcp, refusal.reason, (sender, circuit, remote), clock::now(), || {
         let mac = message.as_ref().and_then(Message::mac);
         let client = mac.map_or_else(|| path.from.ip().to_string(), |mac| Mac(mac).to_string());
         Details {

@@ -1,7 +1,7 @@
 //! DHCPv6 sockets: port 547, one thread each. Deciding is `answer::dhcp6`'s.
 
+use crate::answering::Answering;
 use crate::clock;
-use crate::controller::Controller;
 use crate::counters::Protocol;
 use crate::dhcp::{GATHER, SAMPLE_EVERY, place, tell};
 use crate::refusals::Details;
@@ -22,14 +22,14 @@ use wire::dhcp6::{ALL_RELAYS_AND_SERVERS, ALL_SERVERS, Packet, SERVER_PORT};
 const JOIN_EVERY: Duration = Duration::from_secs(10);
 
 /// Answers on one socket until it is stopped.
-pub(crate) fn run(controller: &Controller, socket: &Socket, stop: &Stop) {
-    let traffic = controller.counters.of(Protocol::Dhcp6);
+pub(crate) fn run(answering: &Answering, socket: &Socket, stop: &Stop) {
+    let traffic = answering.counters.of(Protocol::Dhcp6);
     let is_bound_elsewhere = crate::sockets::port(socket) != SERVER_PORT;
     let mut limiter = Limiter::new(RandomState::new().hash_one(SERVER_PORT));
     let mut refusals_unsampled = 0_u32;
     udp::serve_lanes(std::slice::from_ref(socket), true, GATHER, stop, traffic, |packet, path, reply| {
         let SocketAddr::V6(source) = path.from else { return None };
-        let view = controller.view.load();
+        let view = answering.view.load();
         let arrival = Arrival { source, is_multicast: path.to.is_multicast() };
         let outcome = match path.is_pressed {
             false => dhcp6::v6(&view, packet, arrival, reply),
@@ -41,13 +41,13 @@ pub(crate) fn run(controller: &Controller, socket: &Socket, stop: &Stop) {
                 traffic.refused[refused.refusal.reason as usize].one();
                 refusals_unsampled = refusals_unsampled.wrapping_add(1);
                 if !path.is_pressed || refusals_unsampled.is_multiple_of(SAMPLE_EVERY) {
-                    sample(controller, &view, packet, path, &refused);
+                    sample(answering, &view, packet, path, &refused);
                 }
                 (refused.observed, refused.destination)
             }
         };
         if let Some(observed) = observed {
-            tell(controller, &view, observed);
+            tell(answering, &view, observed);
         }
         // Without privilege, nothing on this host is on the ports of relays and clients: who asks is answered where it is.
         destination.map(|destination| match is_bound_elsewhere {
@@ -58,13 +58,9 @@ pub(crate) fn run(controller: &Controller, socket: &Socket, stop: &Stop) {
 }
 
 /// Where there is no socket: says why, once, as soon as the zone has something to say there.
-pub(crate) async fn say_why_not(
-    controller: Arc<Controller>,
-    why: String,
-    mut stopping: watch::Receiver<bool>,
-) {
-    let mut published = controller.published.subscribe();
-    while controller.view.load().plan.design.zone.supernet6.is_none() {
+pub(crate) async fn say_why_not(answering: Arc<Answering>, why: String, mut stopping: watch::Receiver<bool>) {
+    let mut published = answering.published.subscribe();
+    while answering.view.load().plan.design.zone.supernet6.is_none() {
         tokio::select! {
             changed = published.changed() => if changed.is_err() {
                 return;
@@ -72,7 +68,7 @@ pub(crate) async fn say_why_not(
             _ = stopping.wait_for(|stop| *stop) => return,
         }
     }
-    controller.say(&format!("{why}; the zone has IPv6, and machines get no answer until a new start"));
+    answering.say(&format!("{why}; the zone has IPv6, and machines get no answer until a new start"));
 }
 
 /// Joins the groups that clients and relays speak to, now and on interfaces that come later, until it is time to stop.
@@ -100,7 +96,7 @@ pub(crate) fn join_now(socket: &Socket, interface: Option<&str>) {
     }
 }
 
-fn sample(controller: &Controller, view: &View, packet: &[u8], path: Path, refused: &Refused) {
+fn sample(answering: &Answering, view: &View, packet: &[u8], path: Path, refused: &Refused) {
     let refusal = refused.refusal;
     let read = Packet::parse(packet).ok();
     let nearest = read.as_ref().and_then(Packet::nearest);
@@ -109,7 +105,7 @@ fn sample(controller: &Controller, view: &View, packet: &[u8], path: Path, refus
     // Not the client's identifier: a flood varies it. Who has no relay is told apart by where it speaks from.
     let sender = nearest.map_or(path.from.ip(), |relay| IpAddr::V6(relay.link));
     let cause = (sender, interface_id, remote_id);
-    controller.refusals.note(Protocol::Dhcp6, refusal.reason, cause, clock::now(), || {
+    answering.refusals.note(Protocol::Dhcp6, refusal.reason, cause, clock::now(), || {
         let peer = nearest.map_or(path.from.ip(), |relay| IpAddr::V6(relay.peer));
         let mac = nearest.and_then(|relay| relay.client_mac());
         let mac = mac.or_else(|| read.as_ref().and_then(|read| read.message.duid_mac()));

@@ -4,8 +4,8 @@ pub(crate) mod notify;
 mod places;
 pub(crate) mod tcp;
 
+use crate::answering::Answering;
 use crate::clock;
-use crate::controller::Controller;
 use crate::counters::Protocol;
 use crate::refusals::Details;
 use crate::udp::{self, Stop};
@@ -19,32 +19,32 @@ use std::time::Duration;
 const GATHER: Duration = Duration::from_micros(200);
 
 /// Answers on one UDP socket until it is stopped.
-pub(crate) fn run_udp(controller: &Controller, socket: &Socket, stop: &Stop) {
-    let traffic = controller.counters.of(Protocol::Dns);
+pub(crate) fn run_udp(answering: &Answering, socket: &Socket, stop: &Stop) {
+    let traffic = answering.counters.of(Protocol::Dns);
     // Nobody asks a name server by broadcast; each thread would answer it.
     udp::serve_lanes(std::slice::from_ref(socket), false, GATHER, stop, traffic, |packet, path, reply| {
-        let view = controller.view.load();
+        let view = answering.view.load();
         let client = path.from.ip().to_canonical();
         match answer(&view, packet, client, Transport::Udp, reply) {
             Ok(Answer::Reply(reason)) => {
                 if let Some(reason) = reason {
-                    refuse(controller, &view, reason, client);
+                    refuse(answering, &view, reason, client);
                 }
                 Some(path.from)
             }
             // There is none over UDP.
             Ok(Answer::Transfer(_)) => None,
             Err(refusal) => {
-                refuse(controller, &view, refusal.reason, client);
+                refuse(answering, &view, refusal.reason, client);
                 None
             }
         }
     });
 }
 
-fn refuse(controller: &Controller, view: &View, reason: Reason, client: IpAddr) {
-    controller.counters.of(Protocol::Dns).refused[reason as usize].one();
-    controller.refusals.note(Protocol::Dns, reason, client, clock::now(), || {
+fn refuse(answering: &Answering, view: &View, reason: Reason, client: IpAddr) {
+    answering.counters.of(Protocol::Dns).refused[reason as usize].one();
+    answering.refusals.note(Protocol::Dns, reason, client, clock::now(), || {
         let machine = view.boot.places.machine_at(client);
         Details {
             client: client.to_string(),

@@ -17,15 +17,17 @@
 //! | `changes`  | `/v1/plans`, `/v1/apply`, `/v1/rollback`, `/v1/changes`, `/v1/restart`, `/v1/budgets` |
 //! | `reload`   | `/v1/reload`                                                   |
 //! | `store`    | `/v1/store`                                                    |
+//! | `edges`    | `/v1/edges`                                                    |
 //! | `people`   | `/v1/accounts`, `/v1/audit`                                    |
 //! | `words`    | events and findings in words                                   |
 
 mod authority;
 mod bmc;
 pub(crate) mod changes;
+mod edges;
 mod events;
 pub(crate) mod machines;
-mod metrics;
+pub(crate) mod metrics;
 mod people;
 mod reload;
 pub(crate) mod status;
@@ -120,6 +122,8 @@ impl Api {
         events::events,
         reload::reload,
         store::move_store,
+        edges::edges,
+        edges::edge,
         people::accounts,
         people::account,
         people::audit,
@@ -156,6 +160,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/events", get(events::events)),
         ("/v1/reload", post(reload::reload)),
         ("/v1/store", post(store::move_store)),
+        ("/v1/edges", get(edges::edges).post(edges::edge)),
         ("/v1/accounts", get(people::accounts).post(people::account)),
         ("/v1/audit", get(people::audit)),
         ("/v1/plans", get(changes::plans)),

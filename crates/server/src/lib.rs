@@ -14,6 +14,7 @@
 //! | `options`     | what a server is started with, and why it could not start                         |
 //! | `start`       | opens everything in order, and ends it                                            |
 //! | `controller`  | what the parts below share                                                        |
+//! | `answering`   | the part of it that packets need, and all that an edge has                         |
 //! | `inbox`, `keeper` | the deciding loop: events in, facts and views out                             |
 //! | `sharing`     | what the keeper does beside, with several controllers                             |
 //! | `reload`      | the design's files, read again                                                    |
@@ -25,6 +26,8 @@
 //! | `boot_file`   | a file that TFTP and HTTP send, and whether it is still the same                  |
 //! | `agents`      | the agents' TLS listener                                                          |
 //! | `bmc`         | what is asked of machines' BMCs, and with which credentials                       |
+//! | `edge`        | the doing half of `zw edge`: another place that answers                          |
+//! | `edges`       | the zone's edges, and what each is told                                          |
 //! | `fleetlock`   | machines that update themselves ask before they restart                           |
 //! | `http`        | the API                                                                           |
 //! | `page`, `page_tls` | the web page, and its listener by HTTPS                                      |
@@ -32,6 +35,7 @@
 //! | `refusals`, `counters` | why packets were not answered, and how many of everything                |
 
 pub mod agents;
+mod answering;
 mod bmc;
 mod boot_file;
 mod boot_http;
@@ -44,6 +48,8 @@ mod counters;
 mod dhcp;
 mod dhcp6;
 mod dns;
+mod edge;
+mod edges;
 pub mod files;
 mod fleetlock;
 mod http;
@@ -65,6 +71,7 @@ mod tftp;
 mod told;
 mod udp;
 
+pub use edge::{EdgeOptions, EdgeRunning, Ended, enrol, start_edge};
 pub use http::description;
 pub use options::{BindPorts, Journal, Options, StartError};
 pub use reload::Words;

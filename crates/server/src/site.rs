@@ -12,6 +12,7 @@ use std::io::{self, Read};
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Boot loaders that are offered at most: a directory of iPXE has some twenty.
 const LOADERS_MAX: usize = 256;
@@ -32,6 +33,8 @@ pub(crate) struct Gatherer {
     pub(crate) controllers: Vec<IpAddr>,
     pub(crate) ports: Ports,
     pub(crate) ca_sha256: [u8; 32],
+    /// Where the zone's edges are, which others find out.
+    pub(crate) edges: Arc<Mutex<Vec<IpAddr>>>,
     known: HashMap<PathBuf, Known>,
     unread: Vec<PathBuf>,
     /// The loaders that were found last.
@@ -59,7 +62,8 @@ impl Gatherer {
     ) -> Self {
         let Options { design, loaders, agent, proxy, .. } = options.clone();
         let (known, unread, found) = (HashMap::new(), Vec::new(), Vec::new());
-        Self { design, loaders, agent, proxy, controllers, ports, ca_sha256, known, unread, found }
+        let edges = Arc::default();
+        Self { design, loaders, agent, proxy, controllers, ports, ca_sha256, edges, known, unread, found }
     }
 
     /// The site as it is now, and what is missing from it, a sentence each. Reads little: what is new and large has no
@@ -145,6 +149,9 @@ impl Gatherer {
         self.known = known;
         let site = Site {
             controllers: self.controllers.clone(),
+            own: Vec::new(),
+            edges: self.edges.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            elsewhere: Vec::new(),
             ports: self.ports,
             ca_sha256: self.ca_sha256,
             proxy: self.proxy.clone(),

@@ -5,9 +5,11 @@ mod shared;
 pub(crate) use shared::name;
 
 use crate::agents::{self, Agents, Authority};
+use crate::answering::Answering;
 use crate::bmc::{self, Bmcs};
 use crate::boot_http::tls::Certificate;
 use crate::controller::{Condition, Controller, Leading, Opened};
+use crate::edges::{self, Door, Edges};
 use crate::files::{ReadError, read_design};
 use crate::http::{self, Api};
 use crate::inbox::inbox;
@@ -32,7 +34,7 @@ use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use store::{Key, Loaded, Publication, PublishError, Published, Store};
@@ -74,8 +76,16 @@ pub struct Running {
     tasks: JoinSet<()>,
 }
 
-/// Everything that is bound.
-struct Bound {
+/// Where packets are to come from.
+pub(crate) struct Places {
+    /// This one only; `None`: every one.
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) interface: Option<String>,
+    pub(crate) ports: BindPorts,
+}
+
+/// Everything that packets come to.
+pub(crate) struct Bound {
     dhcp: Vec<dhcp::Worker>,
     /// Or why there is none.
     dhcp6: Result<Socket, String>,
@@ -84,11 +94,8 @@ struct Bound {
     dns_tcp: Vec<std::net::TcpListener>,
     boot: Vec<std::net::TcpListener>,
     /// Or why there is none.
-    boot_tls: Result<Vec<std::net::TcpListener>, String>,
-    agents: Vec<std::net::TcpListener>,
-    /// Or why there is none.
-    fleetlock: Result<Vec<std::net::TcpListener>, String>,
-    ports: BindPorts,
+    pub(crate) boot_tls: Result<Vec<std::net::TcpListener>, String>,
+    pub(crate) ports: BindPorts,
 }
 
 /// Starts a server in this runtime. It serves when this returns.
@@ -116,7 +123,7 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
         None => first_plan(&options, &mut store, &loaded, drawn, &journal)?,
     };
     is_this_host(&options, &first.plan)?;
-    let bound = bind(&options, &first.plan)?;
+    let (bound, beside) = bind(&options, &first.plan)?;
     let api_listeners = listen_for_api(&options)?;
     let (authority, secret) = Authority::open_or_found(
         store.secret(AUTHORITY_SECRET).map_err(StartError::State)?.as_deref(),
@@ -131,6 +138,12 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     let ports = Ports { boot: bound.ports.boot, boot_tls: bound.ports.boot_tls, agents: bound.ports.agents };
     let controllers = options.address.into_iter().collect();
     let mut gatherer = Gatherer::new(&options, controllers, ports, authority.sha256());
+    let edges = Arc::clone(&gatherer.edges);
+    let history = store.history().map_err(StartError::State)?;
+    match edges::addresses(&history) {
+        Ok(found) => *edges.lock().unwrap_or_else(PoisonError::into_inner) = found,
+        Err(sentence) => journal(&format!("where the edges are is not known: {sentence}")),
+    }
     let newest = loaded.facts.machines.values().map(|machine| machine.since).max().unwrap_or_default();
     let clock_behind = Some(newest.since(clock::now())).filter(|behind| *behind > CLOCK_BEHIND_MAX);
     let before = before(&store, &loaded.facts, &first.plan, &journal);
@@ -159,10 +172,10 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
         zone = zone.held_to(before);
     }
     let generation = zone.plan().generation;
-    let history = store.history().map_err(StartError::State)?;
     let (inbox, queue) = inbox();
     let bmcs = Bmcs::new(Key::open_or_make(&options.state).map_err(StartError::Store)?);
-    let opened = Opened { zone, view, history, last_seq: store.last_seq(), condition, bmcs };
+    let opened =
+        Opened { zone, view, history, last_seq: store.last_seq(), condition, bmcs, edges: Edges::new(edges) };
     let controller = Arc::new(Controller::new(options, journal, inbox, opened));
     controller.counters.view_made(view_took);
     let (drafts, jobs) = std::sync::mpsc::channel();
@@ -178,48 +191,31 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
         thread("keeper", move || keeper::run(controller, store, site, &queue))?
     };
     let ports = bound.ports;
-    let mut threads = datagram_threads(&controller, bound.dhcp, bound.tftp, bound.dns, &stop)?;
-    {
-        let (controller, listeners, stop) = (Arc::clone(&controller), bound.boot, stop.clone());
-        threads.push(thread("boot", move || boot_http::run(&controller, listeners, &stop))?);
-    }
-    match bound.boot_tls {
+    let mut tasks = JoinSet::new();
+    let mut bound = bound;
+    // No role asks for it, if there is none.
+    let boot_tls = std::mem::replace(&mut bound.boot_tls, Ok(Vec::new()));
+    let interface = controller.options.interface.clone();
+    let mut threads = bound.serve(&controller.answering, &mut tasks, &stop, &is_stopping, interface)?;
+    match boot_tls {
         Ok(listeners) => {
-            let (controller, stop, authority) =
-                (Arc::clone(&controller), stop.clone(), Arc::clone(&authority));
+            let (answering, stop, authority) =
+                (Arc::clone(&controller.answering), stop.clone(), Arc::clone(&authority));
             threads.push(thread("boot-tls", move || {
-                boot_http::run_tls(&controller, authority, listeners, &stop);
+                boot_http::run_tls(&answering, authority, listeners, &stop);
             })?);
         }
-        // No role asks for it.
         Err(why) => controller.say(&why),
-    }
-    let mut tasks = JoinSet::new();
-    match bound.dhcp6 {
-        Ok(socket) => {
-            if let Ok(socket) = socket.try_clone() {
-                let interface = controller.options.interface.clone();
-                tasks.spawn(dhcp6::join(socket, interface, is_stopping.clone()));
-            }
-            let (controller, stop) = (Arc::clone(&controller), stop.clone());
-            threads.push(thread("dhcp6", move || dhcp6::run(&controller, &socket, &stop))?);
-        }
-        Err(why) => {
-            tasks.spawn(dhcp6::say_why_not(Arc::clone(&controller), why, is_stopping.clone()));
-        }
-    }
-    for socket in bound.dns_tcp {
-        tasks.spawn(dns::tcp::run(Arc::clone(&controller), listener(socket)?, is_stopping.clone()));
     }
     // Secondaries ask at the usual port: of a server at another they would only hear.
     if ports.dns == dns::notify::PORT {
         tasks.spawn(dns::notify::run(Arc::clone(&controller), is_stopping.clone()));
     }
-    match bound.fleetlock {
+    match beside.fleetlock {
         Ok(listeners) => serve_fleetlock(&mut tasks, &controller, listeners, &is_stopping)?,
         Err(why) => controller.say(&why),
     }
-    serve_agents(&mut tasks, &controller, Arc::clone(&authority), bound.agents, &is_stopping)?;
+    serve_agents(&mut tasks, &controller, Arc::clone(&authority), beside.agents, &is_stopping)?;
     tasks.spawn(bmc::start_armed(Arc::clone(&controller), is_stopping.clone()));
     tasks.spawn(changes::run(Arc::clone(&controller), Arc::clone(&reloader), is_stopping.clone()));
     tasks.spawn(Arc::clone(&reloader).watch(Arc::clone(&controller), is_stopping.clone()));
@@ -462,68 +458,121 @@ fn is_this_host(options: &Options, plan: &Plan) -> Result<(), StartError> {
     )))
 }
 
-fn bind(options: &Options, plan: &Plan) -> Result<Bound, StartError> {
-    let purpose = |service, transport| Purpose { service, transport };
-    let ports = options.ports;
-    // Always on every address: requests of clients without one are broadcast.
-    let on = match options.address {
-        Some(address) if address.is_loopback() && address.is_ipv4() => address,
-        _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-    };
-    let interface = options.interface.as_deref();
-    let workers = workers();
-    let members = workers * steering::LANES;
-    let dhcp = sockets::udp_groups(&[on], ports.dhcp, interface, purpose("DHCP", "udp"), members)?;
-    if let Some(first) = dhcp.first() {
-        // Without it the kernel deals by sender and port: nothing goes unanswered, only the order is worse.
-        let _ = steering::steer(first, workers);
-    }
-    let proxy = sockets::udp(&[on], ports.proxy_dhcp, interface, purpose("PXE", "udp"))?;
-    let dhcp6 = bind_dhcp6(options, plan)?;
-    let addresses = sockets::addresses(options.address);
-    let (dns, dns_tcp) = bind_dns(&addresses, ports.dns, workers)?;
-    let tftp = sockets::udp(&addresses, ports.tftp, None, purpose("TFTP", "udp"))?;
-    let boot = sockets::tcp(&addresses, ports.boot, purpose("HTTP boot", "tcp"))?;
-    let boot_tls = bind_boot_tls(&addresses, ports.boot_tls, plan)?;
-    let agents = sockets::tcp(&addresses, ports.agents, purpose("the agents' listener", "tcp"))?;
-    // Few systems ask: whoever else has the port may keep it.
-    let fleetlock = sockets::tcp(&addresses, ports.fleetlock, purpose("FleetLock", "tcp"));
-    let fleetlock = fleetlock.map_err(|error| error.to_string());
-    for socket in dhcp.iter().chain(&dhcp6).chain(&proxy).chain(&tftp).chain(&dns) {
-        udp::prepare(socket)
-            .map_err(|error| StartError::Bind(format!("failed to prepare a UDP socket: {error}")))?;
-    }
-    let tcp_port = |listeners: &[std::net::TcpListener]| {
-        listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(0, |address| address.port())
-    };
-    let udp_port = |sockets: &[Socket]| sockets.first().map_or(0, sockets::port);
-    let ports = BindPorts {
-        dhcp: udp_port(&dhcp),
-        dhcp6: dhcp6.as_ref().map_or(0, sockets::port),
-        proxy_dhcp: udp_port(&proxy),
-        dns: udp_port(&dns),
-        tftp: udp_port(&tftp),
-        boot: tcp_port(&boot),
-        boot_tls: boot_tls.as_deref().map_or(0, tcp_port),
-        agents: tcp_port(&agents),
-        fleetlock: fleetlock.as_deref().map_or(0, tcp_port),
-    };
-    let mut workers = Vec::new();
-    let mut sockets = dhcp.into_iter();
-    loop {
-        let sockets: Vec<Socket> = sockets.by_ref().take(steering::LANES).collect();
-        if sockets.is_empty() {
-            break;
+impl Bound {
+    /// Opens all of it.
+    pub(crate) fn open(places: &Places, plan: &Plan) -> Result<Self, StartError> {
+        let purpose = |service, transport| Purpose { service, transport };
+        let ports = places.ports;
+        // Always on every address: requests of clients without one are broadcast.
+        let on = match places.address {
+            Some(address) if address.is_loopback() && address.is_ipv4() => address,
+            _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        };
+        let interface = places.interface.as_deref();
+        let workers = workers();
+        let members = workers * steering::LANES;
+        let dhcp = sockets::udp_groups(&[on], ports.dhcp, interface, purpose("DHCP", "udp"), members)?;
+        if let Some(first) = dhcp.first() {
+            // Without it the kernel deals by sender and port: nothing goes unanswered, only the order is worse.
+            let _ = steering::steer(first, workers);
         }
-        let hears_broadcasts = workers.is_empty();
-        workers.push(dhcp::Worker { sockets, port: wire::dhcp4::SERVER_PORT, hears_broadcasts });
+        let proxy = sockets::udp(&[on], ports.proxy_dhcp, interface, purpose("PXE", "udp"))?;
+        let dhcp6 = bind_dhcp6(places, plan)?;
+        let addresses = sockets::addresses(places.address);
+        let (dns, dns_tcp) = bind_dns(&addresses, ports.dns, workers)?;
+        let tftp = sockets::udp(&addresses, ports.tftp, None, purpose("TFTP", "udp"))?;
+        let boot = sockets::tcp(&addresses, ports.boot, purpose("HTTP boot", "tcp"))?;
+        let boot_tls = bind_boot_tls(&addresses, ports.boot_tls, plan)?;
+        for socket in dhcp.iter().chain(&dhcp6).chain(&proxy).chain(&tftp).chain(&dns) {
+            udp::prepare(socket)
+                .map_err(|error| StartError::Bind(format!("failed to prepare a UDP socket: {error}")))?;
+        }
+        let udp_port = |sockets: &[Socket]| sockets.first().map_or(0, sockets::port);
+        let ports = BindPorts {
+            dhcp: udp_port(&dhcp),
+            dhcp6: dhcp6.as_ref().map_or(0, sockets::port),
+            proxy_dhcp: udp_port(&proxy),
+            dns: udp_port(&dns),
+            tftp: udp_port(&tftp),
+            boot: tcp_port(&boot),
+            boot_tls: boot_tls.as_deref().map_or(0, tcp_port),
+            ..ports
+        };
+        let mut workers = Vec::new();
+        let mut sockets = dhcp.into_iter();
+        loop {
+            let sockets: Vec<Socket> = sockets.by_ref().take(steering::LANES).collect();
+            if sockets.is_empty() {
+                break;
+            }
+            let hears_broadcasts = workers.is_empty();
+            workers.push(dhcp::Worker { sockets, port: wire::dhcp4::SERVER_PORT, hears_broadcasts });
+        }
+        workers.push(dhcp::Worker {
+            sockets: proxy,
+            port: wire::dhcp4::BOOT_SERVER_PORT,
+            hears_broadcasts: true,
+        });
+        Ok(Bound { dhcp: workers, dhcp6, tftp, dns, dns_tcp, boot, boot_tls, ports })
     }
-    workers.push(dhcp::Worker {
-        sockets: proxy,
-        port: wire::dhcp4::BOOT_SERVER_PORT,
-        hears_broadcasts: true,
-    });
-    Ok(Bound { dhcp: workers, dhcp6, tftp, dns, dns_tcp, boot, boot_tls, agents, fleetlock, ports })
+
+    /// Answers what comes by UDP and by HTTP boot. HTTPS boot is for whoever has a certificate.
+    pub(crate) fn serve(
+        self,
+        answering: &Arc<Answering>,
+        tasks: &mut JoinSet<()>,
+        stop: &Stop,
+        stopping: &watch::Receiver<bool>,
+        interface: Option<String>,
+    ) -> Result<Vec<JoinHandle<()>>, StartError> {
+        let mut threads = datagram_threads(answering, self.dhcp, self.tftp, self.dns, stop)?;
+        {
+            let (answering, listeners, stop) = (Arc::clone(answering), self.boot, stop.clone());
+            threads.push(thread("boot", move || boot_http::run(&answering, listeners, &stop))?);
+        }
+        match self.dhcp6 {
+            Ok(socket) => {
+                if let Ok(socket) = socket.try_clone() {
+                    tasks.spawn(dhcp6::join(socket, interface, stopping.clone()));
+                }
+                let (answering, stop) = (Arc::clone(answering), stop.clone());
+                threads.push(thread("dhcp6", move || dhcp6::run(&answering, &socket, &stop))?);
+            }
+            Err(why) => {
+                tasks.spawn(dhcp6::say_why_not(Arc::clone(answering), why, stopping.clone()));
+            }
+        }
+        for socket in self.dns_tcp {
+            tasks.spawn(dns::tcp::run(Arc::clone(answering), listener(socket)?, stopping.clone()));
+        }
+        Ok(threads)
+    }
+}
+
+/// What is bound beside, by a controller.
+struct BoundBeside {
+    agents: Vec<std::net::TcpListener>,
+    /// Or why there is none.
+    fleetlock: Result<Vec<std::net::TcpListener>, String>,
+}
+
+fn bind(options: &Options, plan: &Plan) -> Result<(Bound, BoundBeside), StartError> {
+    let Options { address, interface, ports, .. } = options.clone();
+    let mut bound = Bound::open(&Places { address, interface, ports }, plan)?;
+    let addresses = sockets::addresses(options.address);
+    let agents = Purpose { service: "the agents' listener", transport: "tcp" };
+    let agents = sockets::tcp(&addresses, ports.agents, agents)?;
+    // Few systems ask: whoever else has the port may keep it.
+    let fleetlock =
+        sockets::tcp(&addresses, ports.fleetlock, Purpose { service: "FleetLock", transport: "tcp" });
+    let fleetlock = fleetlock.map_err(|error| error.to_string());
+    bound.ports.agents = tcp_port(&agents);
+    bound.ports.fleetlock = fleetlock.as_deref().map_or(0, tcp_port);
+    Ok((bound, BoundBeside { agents, fleetlock }))
+}
+
+fn tcp_port(listeners: &[std::net::TcpListener]) -> u16 {
+    listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(0, |address| address.port())
 }
 
 /// Where no role boots by HTTPS, whoever else has the port may keep it.
@@ -541,14 +590,14 @@ fn bind_boot_tls(
 }
 
 /// Always on every address: clients and relays speak to groups.
-fn bind_dhcp6(options: &Options, plan: &Plan) -> Result<Result<Socket, String>, StartError> {
-    let address = match options.address {
+fn bind_dhcp6(places: &Places, plan: &Plan) -> Result<Result<Socket, String>, StartError> {
+    let address = match places.address {
         Some(address) if address.is_loopback() => Ipv6Addr::LOCALHOST,
         _ => Ipv6Addr::UNSPECIFIED,
     };
-    let interface = options.interface.as_deref();
+    let interface = places.interface.as_deref();
     let purpose = Purpose { service: "DHCPv6", transport: "udp" };
-    let bound = sockets::udp6(address, options.ports.dhcp6, interface, purpose);
+    let bound = sockets::udp6(address, places.ports.dhcp6, interface, purpose);
     // A zone without IPv6 has nothing to say there, and whoever else has the port may keep it.
     let is_needed = plan.design.zone.supernet6.is_some();
     match bound {
@@ -590,13 +639,13 @@ fn bind_dns(
     }
 }
 
-fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+pub(crate) fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
     let builder = std::thread::Builder::new().name(name.to_owned());
     builder.spawn(body).map_err(|error| StartError::Bind(format!("failed to start a thread: {error}")))
 }
 
 fn datagram_threads(
-    controller: &Arc<Controller>,
+    answering: &Arc<Answering>,
     dhcp: Vec<dhcp::Worker>,
     tftp: Vec<Socket>,
     dns: Vec<Socket>,
@@ -604,21 +653,21 @@ fn datagram_threads(
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let mut threads = Vec::new();
     for worker in dhcp {
-        let (controller, stop) = (Arc::clone(controller), stop.clone());
-        threads.push(thread("dhcp", move || dhcp::run(&controller, &worker, &stop))?);
+        let (answering, stop) = (Arc::clone(answering), stop.clone());
+        threads.push(thread("dhcp", move || dhcp::run(&answering, &worker, &stop))?);
     }
     {
-        let (controller, stop) = (Arc::clone(controller), stop.clone());
-        threads.push(thread("tftp", move || tftp::run(&controller, tftp, &stop))?);
+        let (answering, stop) = (Arc::clone(answering), stop.clone());
+        threads.push(thread("tftp", move || tftp::run(&answering, tftp, &stop))?);
     }
     for socket in dns {
-        let (controller, stop) = (Arc::clone(controller), stop.clone());
-        threads.push(thread("dns", move || dns::run_udp(&controller, &socket, &stop))?);
+        let (answering, stop) = (Arc::clone(answering), stop.clone());
+        threads.push(thread("dns", move || dns::run_udp(&answering, &socket, &stop))?);
     }
     Ok(threads)
 }
 
-fn listener(listener: std::net::TcpListener) -> Result<TcpListener, StartError> {
+pub(crate) fn listener(listener: std::net::TcpListener) -> Result<TcpListener, StartError> {
     TcpListener::from_std(listener).map_err(|error| StartError::Bind(format!("failed to listen: {error}")))
 }
 
@@ -729,7 +778,9 @@ fn serve_agents(
 ) -> Result<(), StartError> {
     let addresses = controller.view.load().boot.controllers.clone();
     let [submitting, looking, hearing, homes, sharing] = [(); 5].map(|()| Arc::clone(controller));
+    let door = Door { controller: Arc::clone(controller), authority: Arc::clone(&authority) };
     let agents = Agents {
+        edges: Some(Arc::new(move |stream, certificate| Box::pin(door.clone().serve(stream, certificate)))),
         submit: Arc::new(move |event, verdict| submitting.inbox.send(Message::Ask(event, verdict))),
         look: Arc::new(move |location| looking.look(location)),
         foreign: Arc::new(move |heard| lifecycle::probe::foreign(&hearing.view.load(), heard)),

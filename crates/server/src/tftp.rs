@@ -6,8 +6,8 @@
 mod job;
 mod window;
 
+use crate::answering::Answering;
 use crate::boot_file::BootFile;
-use crate::controller::Controller;
 use crate::counters::Protocol;
 use crate::refusals::Details;
 use crate::tftp::job::{Content, Job};
@@ -43,16 +43,16 @@ const STOP: u64 = u64::MAX;
 const PORTS: u64 = u64::MAX - 1024;
 
 /// Answers requests on these sockets, and sends what was asked for, until it is stopped.
-pub(crate) fn run(controller: &Arc<Controller>, ports: Vec<Socket>, stop: &Stop) {
+pub(crate) fn run(answering: &Arc<Answering>, ports: Vec<Socket>, stop: &Stop) {
     boot_http::give_way();
-    let ended = Server::new(controller, ports, stop).and_then(|mut server| server.serve());
+    let ended = Server::new(answering, ports, stop).and_then(|mut server| server.serve());
     if let Err(error) = ended {
-        controller.say(&format!("TFTP is not served: {error}"));
+        answering.say(&format!("TFTP is not served: {error}"));
     }
 }
 
 struct Server {
-    controller: Arc<Controller>,
+    answering: Arc<Answering>,
     epoll: Epoll,
     ports: Vec<Port>,
     jobs: HashMap<u64, (Job, SocketAddr)>,
@@ -77,7 +77,7 @@ struct Port {
 }
 
 impl Server {
-    fn new(controller: &Arc<Controller>, sockets: Vec<Socket>, stop: &Stop) -> io::Result<Self> {
+    fn new(answering: &Arc<Answering>, sockets: Vec<Socket>, stop: &Stop) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(stop.descriptor(), EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
         let mut ports = Vec::new();
@@ -88,7 +88,7 @@ impl Server {
             ports.push(Port { number: sockets::port(&socket), inbound, outbound, socket });
         }
         Ok(Self {
-            controller: Arc::clone(controller),
+            answering: Arc::clone(answering),
             epoll,
             ports,
             jobs: HashMap::new(),
@@ -146,8 +146,8 @@ impl Server {
 
     /// What came to the port.
     fn requests(&mut self, port: usize) {
-        let controller = Arc::clone(&self.controller);
-        let traffic = controller.counters.of(Protocol::Tftp);
+        let answering = Arc::clone(&self.answering);
+        let traffic = answering.counters.of(Protocol::Tftp);
         let Some(Port { socket, number, inbound, .. }) = self.ports.get_mut(port) else { return };
         let (number, count) = (*number, inbound.receive(socket));
         traffic.received.add(count as u64);
@@ -177,12 +177,12 @@ impl Server {
 
     /// One request: begins a transfer, or writes an error and says where to.
     fn request(&mut self, packet: &[u8], path: Path, reply: &mut Vec<u8>) -> Option<SocketAddr> {
-        let controller = Arc::clone(&self.controller);
-        let view = controller.view.load();
+        let answering = Arc::clone(&self.answering);
+        let view = answering.view.load();
         let now = clock::now();
         let octets = packet;
         let Ok(packet) = decode(octets) else {
-            refuse(&controller, &view, Reason::Malformed.into(), path, "", now);
+            refuse(&answering, &view, Reason::Malformed.into(), path, "", now);
             return None;
         };
         let subject = match &packet {
@@ -202,11 +202,11 @@ impl Server {
         match begun {
             Ok(None) => None,
             Ok(Some(reason)) => {
-                refuse(&controller, &view, reason.into(), path, subject, now);
+                refuse(&answering, &view, reason.into(), path, subject, now);
                 None
             }
             Err(refusal) => {
-                refuse(&controller, &view, refusal, path, subject, now);
+                refuse(&answering, &view, refusal, path, subject, now);
                 encode(&tftp::refused(refusal)?, reply);
                 Some(path.from)
             }
@@ -255,8 +255,8 @@ impl Server {
     /// One transfer's turn. A panic in it costs that transfer.
     fn turn(&mut self, id: u64, is_readable: bool) {
         let now = self.now();
-        let controller = Arc::clone(&self.controller);
-        let traffic = controller.counters.of(Protocol::Tftp);
+        let answering = Arc::clone(&self.answering);
+        let traffic = answering.counters.of(Protocol::Tftp);
         let Some((job, client)) = self.jobs.get_mut(&id) else { return };
         let (window, buffer, was_blocked) = (&mut self.window, &mut self.buffer, job.is_blocked);
         let (client, was_answered) = (*client, job.transfer.is_answered());
@@ -296,10 +296,10 @@ impl Server {
     fn finish(&mut self, id: u64) {
         let Some(job) = self.remove(id) else { return };
         if job.transfer.outcome() == Some(Outcome::Done) {
-            self.controller.counters.of(Protocol::Tftp).answered.one();
+            self.answering.counters.of(Protocol::Tftp).answered.one();
         }
         if let Some(event) = job.event(clock::now()) {
-            self.controller.tell(event);
+            self.answering.tell(event);
         }
     }
 
@@ -349,11 +349,11 @@ fn connected(path: Path) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-fn refuse(controller: &Controller, view: &View, refusal: Refusal, path: Path, subject: &str, now: Time) {
-    controller.counters.of(Protocol::Tftp).refused[refusal.reason as usize].one();
+fn refuse(answering: &Answering, view: &View, refusal: Refusal, path: Path, subject: &str, now: Time) {
+    answering.counters.of(Protocol::Tftp).refused[refusal.reason as usize].one();
     let client = path.from.ip();
     // Not the subject, which the client chooses: one client would push out the samples of all others.
-    controller.refusals.note(Protocol::Tftp, refusal.reason, client, now, || {
+    answering.refusals.note(Protocol::Tftp, refusal.reason, client, now, || {
         let machine = view.boot.places.machine_at(client);
         Details {
             client: client.to_string(),

@@ -10,6 +10,7 @@
 //! | `schema` | the file's tables, their version, and the limits on them        |
 //! | `write`  | the file: publish, append, secrets, the compaction of old events |
 //! | `read`   | the file: load at start; history while running, beside the writer |
+//! | `mirror` | the file of an edge: what it took from a controller             |
 //! | `moving`, `import` | one store into another                               |
 //! | `etcd`   | the same in an etcd, for several controllers                    |
 //! | `sealed` | secrets that are unreadable without a key beside the file      |
@@ -18,6 +19,7 @@
 mod error;
 pub mod etcd;
 mod import;
+mod mirror;
 mod moving;
 mod read;
 mod schema;
@@ -26,6 +28,7 @@ mod store;
 mod write;
 
 pub use error::{Failure, FailureKind, OpenError, PublishError};
+pub use mirror::{Mirror, Taken};
 pub use moving::{Copied, copy};
 pub use read::{Entry, Loaded, Published, Selection};
 pub use schema::{DATABASE_FILE, EVENTS_PER_MACHINE_MAX, EVENTS_PER_MACHINE_SLACK, LOCK_FILE, PLANS_MAX};

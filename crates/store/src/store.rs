@@ -2,6 +2,7 @@
 
 use crate::error::{Failure, FailureKind, OpenError, PublishError};
 use crate::etcd::{Access, Address, Beside, Etcd, EtcdHistory, Followed, Standing};
+use crate::mirror::is_edges;
 use crate::moving::Piece;
 use crate::read::{EmbeddedHistory, Entry, Loaded, Published, Selection};
 use crate::schema::DATABASE_FILE;
@@ -32,6 +33,10 @@ impl Store {
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
         let store = Embedded::open(directory)?;
         let path = || directory.join(DATABASE_FILE);
+        if is_edges(&store).map_err(|source| OpenError::Failed { path: path(), source })? {
+            let detail = "it is an edge's, which `zw edge` serves from".to_owned();
+            return Err(OpenError::NotAStore { path: path(), detail });
+        }
         match store.moved() {
             Ok(None) => Ok(Self(Driver::Embedded(Box::new(store)))),
             Ok(Some(to)) => Err(OpenError::Moved { path: path(), to }),

@@ -207,6 +207,17 @@ impl Embedded {
         &self.connection
     }
 
+    pub(crate) fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// Nothing was ever put into it.
+    pub(crate) fn is_empty(&self) -> Result<bool, Failure> {
+        let sql = "SELECT (SELECT count(*) FROM plans) + (SELECT count(*) FROM secrets)";
+        let count: u64 = self.connection.query_row(sql, [], |row| row.get(0))?;
+        Ok(count == 0)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

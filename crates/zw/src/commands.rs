@@ -8,6 +8,7 @@ pub(crate) mod bmc;
 pub(crate) mod change;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod edge;
 pub(crate) mod export;
 pub(crate) mod fmt;
 pub(crate) mod history;

@@ -56,10 +56,10 @@ pub(crate) fn script(
         }
     };
     let location = view.plan.design.devices[machine.index()].location.as_str();
-    let controllers = controllers(view, client);
+    let [controllers, near] = servers(view, client);
     let is_secure = loader == Loader::IpxeByHttps;
     let ports = view.boot.site.ports;
-    let speak = render::ipxe::Machine { location, controllers: &controllers, ports, is_secure };
+    let speak = render::ipxe::Machine { location, controllers: &controllers, near: &near, ports, is_secure };
     let script = |text, refused| Script { text, machine, boots_image: false, refused };
     let (boot, local_disk, hold): Words = match loader {
         Loader::Ipxe | Loader::IpxeByHttps => {
@@ -75,7 +75,7 @@ pub(crate) fn script(
     let image = |image: ImageId| {
         let image = &view.boot.images[image.index()];
         if let Some(missing) = &image.missing {
-            return hold(&format!("the controller lacks {missing}"), Reason::NotServed);
+            return hold(&format!("the server lacks {missing}"), Reason::NotServed);
         }
         let text = boot(&speak, view.generation, &view.boot.site.ca_sha256, image);
         Ok(Script { boots_image: true, ..script(text, None) })
@@ -100,14 +100,16 @@ pub(crate) fn script(
 pub(crate) fn autoexec(view: &View, client: IpAddr) -> Result<Script, Refusal> {
     let machine = view.boot.places.machine_at(client).ok_or(Reason::NotAllowed)?;
     let location = view.plan.design.devices[machine.index()].location.as_str();
-    let controllers = controllers(view, client);
+    let [controllers, near] = servers(view, client);
     let ports = view.boot.site.ports;
-    let speak = render::ipxe::Machine { location, controllers: &controllers, ports, is_secure: true };
+    let speak =
+        render::ipxe::Machine { location, controllers: &controllers, near: &near, ports, is_secure: true };
     Ok(Script { text: render::ipxe::autoexec(&speak), machine, boots_image: false, refused: None })
 }
 
-/// The controllers that a client can reach: those of its address family.
-pub(super) fn controllers(view: &View, client: IpAddr) -> Vec<IpAddr> {
+/// The controllers that a client can reach, and who is nearer: those of its address family.
+pub(super) fn servers(view: &View, client: IpAddr) -> [Vec<IpAddr>; 2] {
     let is_v4 = client.to_canonical().is_ipv4();
-    view.boot.controllers.iter().copied().filter(|address| address.is_ipv4() == is_v4).collect()
+    [&view.boot.controllers, &view.boot.site.own]
+        .map(|addresses| addresses.iter().copied().filter(|address| address.is_ipv4() == is_v4).collect())
 }

@@ -21,14 +21,19 @@ pub(super) fn send(
     machine: DeviceId,
 ) -> Result<Reply, Refusal> {
     let image = image(view, machine)?;
-    let controllers = super::script::controllers(view, request.client);
+    let [controllers, near] = super::script::servers(view, request.client);
     let site = &view.boot.site;
     let agent = view.boot.files.get(SiteFile::AGENT).and_then(|file| site.file(*file).sha256.as_ref());
+    // An edge that has not fetched the agent yet: without it, a system would be installed that nobody hears of.
+    if agent.is_none() && site.elsewhere.iter().any(|name| name == SiteFile::AGENT) {
+        return Err(Reason::TooMany.into());
+    }
     let asking = Asking {
         plan: &view.plan,
         device: machine,
         seen: view.boot.seen.get(&machine).map(Vec::as_slice).unwrap_or_default(),
         controllers: &controllers,
+        near: &near,
         ports: site.ports,
         ca_sha256: &site.ca_sha256,
         agent_sha256: agent,

@@ -119,7 +119,7 @@ fn a_machine_without_image_boots_its_disk() {
 fn an_image_without_its_files_is_waited_for() {
     let reply = get(&zone::view(), "/boot/auto.ipxe", "broken-4").unwrap();
     assert_eq!(reply.refused, Some(Reason::NotServed));
-    assert!(text(&reply).contains("the controller lacks image/lost/images/lost/vmlinuz"), "{}", text(&reply));
+    assert!(text(&reply).contains("the server lacks image/lost/images/lost/vmlinuz"), "{}", text(&reply));
 }
 
 #[test]

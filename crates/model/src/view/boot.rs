@@ -75,7 +75,7 @@ pub struct BootImage {
     pub initrd: Vec<String>,
     /// The kernel command line of the design.
     pub args: String,
-    /// A file of the image that the site does not have: nothing could boot it.
+    /// A file of the image that the site does not have, nor anybody of the zone: nothing could boot it.
     pub missing: Option<String>,
 }
 

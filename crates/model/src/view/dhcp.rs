@@ -14,7 +14,7 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct DhcpView {
     /// Addresses that clients may know us by; the first is the server identifier that they are told. The same on
-    /// every replica, so that their answers are the same bytes. Empty: nothing can be answered.
+    /// every controller, so that their answers are the same bytes; an edge comes first in its own. Empty: nothing can be answered.
     pub servers: Vec<Ipv4Addr>,
     /// What follows from the plan.
     pub wiring: Arc<Wiring<Ipv4Addr>>,

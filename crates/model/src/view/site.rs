@@ -12,6 +12,11 @@ use std::path::PathBuf;
 pub struct Site {
     /// Where machines reach the controllers. Empty: at the addresses that the plan gives the zone's controllers.
     pub controllers: Vec<IpAddr>,
+    /// Where machines reach who answers from this view, if that is an edge and no controller: they fetch there first. What only a
+    /// controller can do they ask of a controller all the same.
+    pub own: Vec<IpAddr>,
+    /// Where machines reach the zone's edges. What a machine was told there is the zone's word.
+    pub edges: Vec<IpAddr>,
     /// The ports that machines are told.
     pub ports: Ports,
     /// SHA-256 of the DER of the certificate that agents trust, the pin of `zw.ca=`.
@@ -21,6 +26,8 @@ pub struct Site {
     /// Every file that may be served, in any order; [`FileId`] counts in this list. A file that is not here is not
     /// served, whatever lies on the disk.
     pub files: Vec<SiteFile>,
+    /// The names of files that an edge does not have yet, and controllers do. Sorted.
+    pub elsewhere: Vec<String>,
     /// The digest of each operating system's image, by the name of its `os` block: `sha256:` and 64 hexadecimal digits. One that is
     /// not here is not there, or is not the one that the design names. By name, since a site outlives the plan that it was
     /// gathered for.

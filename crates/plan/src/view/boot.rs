@@ -14,11 +14,12 @@ use std::sync::Arc;
 pub(super) fn view(plan: &Plan, known: &Known<'_>, places: Arc<Places>, site: &Arc<Site>) -> BootView {
     let files: HashMap<String, FileId> =
         site.files.iter().zip(0..).map(|(file, position)| (file.name.clone(), FileId(position))).collect();
+    let controllers = controllers(plan, site);
     BootView {
-        images: plan.design.images.iter().map(|image| boot_image(image, &files)).collect(),
+        images: plan.design.images.iter().map(|image| boot_image(image, &files, site)).collect(),
         seen: seen(plan, known),
         boots: boots(plan, known),
-        controllers: controllers(plan, site),
+        controllers,
         site: Arc::clone(site),
         files,
         places,
@@ -54,11 +55,12 @@ fn controllers(plan: &Plan, site: &Site) -> Vec<IpAddr> {
         .collect()
 }
 
-fn boot_image(image: &model::design::Image, files: &HashMap<String, FileId>) -> BootImage {
+fn boot_image(image: &model::design::Image, files: &HashMap<String, FileId>, site: &Site) -> BootImage {
     let name = |path: &String| format!("image/{}/{path}", image.name);
     let kernel = name(&image.kernel);
     let initrd: Vec<String> = image.initrd.iter().map(name).collect();
-    let missing = std::iter::once(&kernel).chain(&initrd).find(|name| !files.contains_key(*name)).cloned();
+    let is_anywhere = |name: &String| files.contains_key(name) || site.elsewhere.binary_search(name).is_ok();
+    let missing = std::iter::once(&kernel).chain(&initrd).find(|name| !is_anywhere(name)).cloned();
     BootImage { name: image.name.clone(), kernel, initrd, args: image.args.clone(), missing }
 }
 

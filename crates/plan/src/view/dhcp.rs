@@ -33,39 +33,49 @@ pub(super) fn succeed(previous: &DhcpView, plan: &Plan, known: &Known<'_>, site:
 }
 
 fn with_wiring(wiring: Arc<Wiring<Ipv4Addr>>, plan: &Plan, known: &Known<'_>, site: &Site) -> DhcpView {
-    let servers = servers(plan, site);
-    let told = told(plan, &servers);
+    let controllers = controllers(plan, site);
+    let resolvers = v4(&site.own).chain(controllers.iter().copied());
+    let told = told(plan, &unlike(resolvers), &controllers);
+    let servers = unlike(v4(&site.own).chain(controllers).chain(v4(&site.edges)));
     let withheld = withheld(plan, known, |interface| interface.v4.map(IpAddr::V4));
     DhcpView { servers, wiring, told, withheld, accepted: accepted(known) }
 }
 
-/// The controllers' addresses: the site's, then the plan's. The first is the server identifier.
-fn servers(plan: &Plan, site: &Site) -> Vec<Ipv4Addr> {
-    let of_site = site.controllers.iter().filter_map(|address| match address {
-        IpAddr::V4(address) => Some(*address),
-        IpAddr::V6(_) => None,
-    });
+/// The controllers' addresses: the site's, then the plan's. The first of who answers is the server identifier.
+fn controllers(plan: &Plan, site: &Site) -> Vec<Ipv4Addr> {
     let of_plan = plan
         .interfaces
         .iter()
         .filter(|interface| interface.audience == Audience::Controller)
         .filter_map(|interface| interface.v4);
-    let mut servers = Vec::new();
-    for address in of_site.chain(of_plan) {
-        if !servers.contains(&address) {
-            servers.push(address);
-        }
-    }
-    servers
+    unlike(v4(&site.controllers).chain(of_plan))
 }
 
-fn told(plan: &Plan, servers: &[Ipv4Addr]) -> Told {
+fn v4(addresses: &[IpAddr]) -> impl Iterator<Item = Ipv4Addr> {
+    addresses.iter().filter_map(|address| match address {
+        IpAddr::V4(address) => Some(*address),
+        IpAddr::V6(_) => None,
+    })
+}
+
+/// Each once, in order.
+pub(super) fn unlike<A: PartialEq>(addresses: impl Iterator<Item = A>) -> Vec<A> {
+    let mut unlike = Vec::new();
+    for address in addresses {
+        if !unlike.contains(&address) {
+            unlike.push(address);
+        }
+    }
+    unlike
+}
+
+fn told(plan: &Plan, resolvers: &[Ipv4Addr], controllers: &[Ipv4Addr]) -> Told {
     let zone = &plan.design.zone;
     let lease_seconds = zone.lease_seconds.max(LEASE_SECONDS_MIN);
     Told {
         subnets: plan.subnets.iter().map(|subnet| subnet_told(plan, subnet)).collect(),
-        resolvers: addresses(&zone.resolvers, servers),
-        time_servers: addresses(&zone.time_servers, servers),
+        resolvers: addresses(&zone.resolvers, resolvers),
+        time_servers: addresses(&zone.time_servers, controllers),
         search: search(zone),
         lease: lease_seconds.to_be_bytes(),
         renewal: (lease_seconds != u32::MAX).then(|| timers(lease_seconds)),

@@ -1,6 +1,6 @@
 //! The part of the view that DHCPv6 is answered from: as `dhcp` has it, from the same plan, facts and site.
 
-use super::dhcp::{LEASE_SECONDS_MIN, search, timers};
+use super::dhcp::{LEASE_SECONDS_MIN, search, timers, unlike};
 use super::wiring::{V6, wiring};
 use super::{Known, withheld};
 use model::Plan;
@@ -31,18 +31,16 @@ fn with_wiring(wiring: Arc<Wiring<Ipv6Addr>>, plan: &Plan, known: &Known<'_>, si
     }
     let controllers =
         || plan.interfaces.iter().filter(|interface| interface.audience == Audience::Controller);
-    let of_site = site.controllers.iter().copied().filter_map(v6);
-    let mut servers = Vec::new();
-    for address in of_site.chain(controllers().filter_map(|interface| interface.v6)) {
-        if !servers.contains(&address) {
-            servers.push(address);
-        }
-    }
+    let of = |addresses: &[IpAddr]| addresses.iter().copied().filter_map(v6).collect::<Vec<_>>();
+    let told_controllers =
+        unlike(of(&site.controllers).into_iter().chain(controllers().filter_map(|interface| interface.v6)));
+    let resolvers = unlike(of(&site.own).into_iter().chain(told_controllers.iter().copied()));
+    let servers = unlike(resolvers.iter().copied().chain(of(&site.edges)));
     let mut links: Vec<_> = controllers().map(|interface| interface.subnet).collect();
     links.dedup();
     Dhcp6View {
         server_id: server_id(&plan.design.zone),
-        told: told(&plan.design.zone, &servers),
+        told: told(&plan.design.zone, &resolvers, &told_controllers),
         // Hardware that belongs elsewhere is in DHCPv4's part, which both families read.
         withheld: withheld(plan, known, |interface| interface.v6.map(IpAddr::V6)),
         servers,
@@ -74,13 +72,13 @@ fn server_id(zone: &Zone) -> [u8; 18] {
     duid
 }
 
-fn told(zone: &Zone, servers: &[Ipv6Addr]) -> Told {
+fn told(zone: &Zone, resolvers: &[Ipv6Addr], controllers: &[Ipv6Addr]) -> Told {
     let lease_seconds = zone.lease_seconds.max(LEASE_SECONDS_MIN);
-    let addresses = |list: &[IpAddr]| -> Vec<Ipv6Addr> {
-        if list.is_empty() { servers.to_vec() } else { list.iter().copied().filter_map(v6).collect() }
+    let addresses = |list: &[IpAddr], or: &[Ipv6Addr]| -> Vec<Ipv6Addr> {
+        if list.is_empty() { or.to_vec() } else { list.iter().copied().filter_map(v6).collect() }
     };
     let octets = |list: &[Ipv6Addr]| list.iter().flat_map(Ipv6Addr::octets).collect();
-    let time_servers = addresses(&zone.time_servers);
+    let time_servers = addresses(&zone.time_servers, controllers);
     // Sub-option 1, an address of sixteen octets (RFC 5908 §4.1).
     let ntp =
         time_servers.iter().flat_map(|address| [0, 1, 0, 16].into_iter().chain(address.octets())).collect();
@@ -93,7 +91,7 @@ fn told(zone: &Zone, servers: &[Ipv6Addr]) -> Told {
     renewal[..4].copy_from_slice(&first);
     renewal[4..].copy_from_slice(&second);
     Told {
-        resolvers: octets(&addresses(&zone.resolvers)),
+        resolvers: octets(&addresses(&zone.resolvers, resolvers)),
         search: search(zone),
         time_servers: octets(&time_servers),
         ntp,

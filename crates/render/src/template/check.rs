@@ -48,6 +48,7 @@ pub fn findings(files: &[File], plan: &Plan) -> Vec<Finding> {
             device,
             seen: &[],
             controllers: &controllers,
+            near: &[],
             ports: Ports::default(),
             ca_sha256: &[0; 32],
             agent_sha256: Some(&[0; 32]),

@@ -34,6 +34,7 @@ fn rendered_by(plan: &Plan, name: &str, agent_sha256: Option<&[u8; 32]>) -> Opti
         device: DeviceId::from_index(machine.unwrap()),
         seen: &[("eno1".to_owned(), Mac([2, 0, 0, 0, 0, 1]))],
         controllers: &["10.64.0.2".parse().unwrap(), "10.64.0.3".parse().unwrap()],
+        near: &[],
         ports: Ports::default(),
         ca_sha256: &[0xab; 32],
         agent_sha256,

@@ -22,12 +22,16 @@ pub(super) fn tree(asking: &Asking<'_>, image: &Image) -> Value {
     let speak = ipxe::Machine {
         location: own.location.as_str(),
         controllers: asking.controllers,
+        near: asking.near,
         ports: asking.ports,
         is_secure: false,
     };
     let controllers: Vec<String> =
         ipxe::in_turn(&speak).iter().map(|controller| ipxe::base(*controller, asking.ports, false)).collect();
-    let base = controllers.first().cloned().unwrap_or_default();
+    let base = ipxe::sources(&speak)
+        .first()
+        .map(|server| ipxe::base(*server, asking.ports, false))
+        .unwrap_or_default();
     let or_controllers = |addresses: &[IpAddr]| match addresses {
         [] => asking.controllers.to_vec(),
         some => some.to_vec(),

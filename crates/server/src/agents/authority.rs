@@ -32,6 +32,9 @@ const AUTHORITY_LIFE: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
 /// The server's certificate; it is made anew at every start.
 const SERVER_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
 
+/// An edge's certificate.
+const EDGE_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// An agent's certificate.
 const AGENT_LIFE: Duration = DAY;
 
@@ -56,10 +59,10 @@ pub(super) struct Issued {
 }
 
 /// A certificate request whose proof is right: its sender holds the private key.
-pub(super) struct Request {
+pub(crate) struct Request {
     key: rcgen::PublicKey,
     /// SHA-256 of the public key (its SubjectPublicKeyInfo, DER).
-    pub key_sha256: [u8; 32],
+    pub(crate) key_sha256: [u8; 32],
 }
 
 impl Request {
@@ -67,7 +70,7 @@ impl Request {
     ///
     /// # Errors
     /// [`AuthorityError::Request`].
-    pub(super) fn read(pem: &str) -> Result<Self, AuthorityError> {
+    pub(crate) fn read(pem: &str) -> Result<Self, AuthorityError> {
         let request = CertificateSigningRequestParams::from_pem(pem)
             .map_err(|_| AuthorityError::Request("it is not a certificate request, or its proof is wrong"))?;
         if request.public_key.algorithm() != &PKCS_ECDSA_P256_SHA256 {
@@ -214,6 +217,37 @@ impl Authority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok((certificate.into(), PrivatePkcs8KeyDer::from(key.serialize_der()).into()))
+    }
+
+    /// A certificate for the key in `request`, and for the edge of this name. It outlives controllers that are away for years: what
+    /// revokes it is the list of keys.
+    pub(crate) fn issue_edge(
+        &self,
+        request: &Request,
+        name: &str,
+        now: Time,
+    ) -> Result<String, AuthorityError> {
+        let mut params = params(name, now, EDGE_LIFE)?;
+        let uri = format!("{}{name}", super::tls::EDGE);
+        let uri = uri.as_str().try_into().map_err(|_| AuthorityError::Request("it cannot be named so"))?;
+        params.subject_alt_names = vec![SanType::URI(uri)];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        Ok(params.signed_by(&request.key, &self.issuer)?.pem())
+    }
+
+    /// A certificate for the key in `request`, which firmware is shown by the edge at these addresses; and when it is over.
+    pub(crate) fn issue_edge_server(
+        &self,
+        request: &Request,
+        addresses: &[IpAddr],
+        now: Time,
+    ) -> Result<(String, Time), AuthorityError> {
+        let mut params = params("zonewright edge", now, SERVER_LIFE)?;
+        params.subject_alt_names = addresses.iter().map(|address| SanType::IpAddress(*address)).collect();
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        Ok((params.signed_by(&request.key, &self.issuer)?.pem(), now + SERVER_LIFE))
     }
 
     /// A certificate for the key in `request`, and for the agent at `location`. What the request asks to be named is

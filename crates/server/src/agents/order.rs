@@ -50,7 +50,7 @@ pub(crate) fn frame(view: &View, device: DeviceId, machine: &Machine, now: Time)
         |controller: &IpAddr| format!("{}/os/{}/", render::ipxe::base(*controller, ports, false), os.name);
     let seen: Vec<_> = machine.sightings.iter().map(|(port, seen)| (port.clone(), seen.mac)).collect();
     let location = plan.design.devices[device.index()].location.as_str();
-    let speak = render::ipxe::Machine { location, controllers, ports, is_secure: false };
+    let speak = render::ipxe::Machine { location, controllers, near: &[], ports, is_secure: false };
     let order = Order {
         generation: plan.generation,
         allowed_at,

@@ -35,6 +35,9 @@ pub(super) struct Certificate {
     pub key_sha256: [u8; 32],
 }
 
+/// The identity in an edge's certificate begins so: no agent's does.
+pub(super) const EDGE: &str = "urn:zonewright:edge:";
+
 /// The identity in an agent's certificate (after SPIFFE-ID §2): `spiffe://ams1/p01/r1/u14`. A location begins with
 /// its zone, which is the trust domain.
 pub(super) fn name_of(location: &Location) -> String {
@@ -60,7 +63,7 @@ pub(super) fn acceptor(
         .with_client_cert_verifier(verifier)
         // The authority goes along: a machine knows only its SHA-256, and finds it in the chain.
         .with_single_cert(vec![certificate, authority.certificate().clone()], key)?;
-    config.alpn_protocols = vec![api::agent::ALPN.to_vec()];
+    config.alpn_protocols = vec![api::agent::ALPN.to_vec(), api::edge::ALPN.to_vec()];
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(tokio_rustls::TlsAcceptor::from(Arc::new(config)))
@@ -78,14 +81,33 @@ pub(super) fn proof(connection: &rustls::ServerConnection) -> Option<Proof> {
     }
 }
 
-fn certificate(der: &CertificateDer<'_>) -> Option<Certificate> {
+/// Whether the peer of a finished handshake speaks as an edge does.
+pub(super) fn is_edge(connection: &rustls::ServerConnection) -> bool {
+    connection.alpn_protocol() == Some(api::edge::ALPN)
+}
+
+/// The name of the edge that the peer is, and the SHA-256 of its public key; nothing without a certificate.
+///
+/// # Errors
+/// It showed a certificate of ours that is no edge's.
+pub(super) fn edge(connection: &rustls::ServerConnection) -> Result<Option<(String, [u8; 32])>, ()> {
+    let Some(der) = connection.peer_certificates().and_then(|chain| chain.first()) else { return Ok(None) };
+    let (uri, key_sha256) = named(der).ok_or(())?;
+    let name = uri.strip_prefix(EDGE).filter(|name| api::edge::is_name(name)).ok_or(())?;
+    Ok(Some((name.to_owned(), key_sha256)))
+}
+
+/// The one name in a certificate of ours, and the SHA-256 of its public key.
+fn named(der: &CertificateDer<'_>) -> Option<(String, [u8; 32])> {
     let (_, parsed) = x509_parser::parse_x509_certificate(der).ok()?;
     let names = parsed.subject_alternative_name().ok()??;
     let [GeneralName::URI(name)] = names.value.general_names[..] else { return None };
-    Some(Certificate {
-        location: Location::new(name.strip_prefix("spiffe://")?),
-        key_sha256: Sha256::digest(parsed.public_key().raw).into(),
-    })
+    Some((name.to_owned(), Sha256::digest(parsed.public_key().raw).into()))
+}
+
+fn certificate(der: &CertificateDer<'_>) -> Option<Certificate> {
+    let (name, key_sha256) = named(der)?;
+    Some(Certificate { location: Location::new(name.strip_prefix("spiffe://")?), key_sha256 })
 }
 
 /// The server's clock, as the TLS library asks for it.

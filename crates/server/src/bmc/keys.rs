@@ -124,12 +124,12 @@ impl Key {
 impl ByBmc for Arc<Controller> {
     fn half(&self, location: &Location) -> Result<Half, String> {
         let bmc = super::address(self, location)?.socket.ip();
-        let key = self.bmcs.keys.of(location, bmc)?;
+        let key = self.keys.of(location, bmc)?;
         Ok(Half { octets: key.half, volume: key.volume.clone() })
     }
 
     fn hand(&self, location: &Location) {
-        let Some(key) = self.bmcs.keys.known(location).filter(|key| key.is_due()) else { return };
+        let Some(key) = self.keys.known(location).filter(|key| key.is_due()) else { return };
         let (controller, location) = (Self::clone(self), location.clone());
         tokio::spawn(async move {
             if let Err(why) = patiently(&controller, &location, Job::HandKey(key)).await {
@@ -140,7 +140,7 @@ impl ByBmc for Arc<Controller> {
     }
 
     fn spent(&self, location: &Location) {
-        let Some(key) = self.bmcs.keys.forget(location) else { return };
+        let Some(key) = self.keys.forget(location) else { return };
         let (controller, location) = (Self::clone(self), location.clone());
         tokio::spawn(async move {
             // It opens nothing any more; should this fail, the next one takes its place.
@@ -154,8 +154,8 @@ pub(super) async fn insert_before_start(controller: &Arc<Controller>, location: 
     if controller.look(location).proof() != Proof::Bmc {
         return;
     }
-    let key = super::address(controller, location)
-        .and_then(|bmc| controller.bmcs.keys.of(location, bmc.socket.ip()));
+    let key =
+        super::address(controller, location).and_then(|bmc| controller.keys.of(location, bmc.socket.ip()));
     if let Ok(key) = key {
         // What goes wrong here goes wrong again, and is told, when its agent asks.
         let _ = key.insert(controller, bmc).await;

@@ -1,9 +1,9 @@
 //! From a request to the octets of its reply: the answer, the limit of transfers, what is counted and told.
 
+use crate::answering::Answering;
 use crate::boot_http::sending::Sending;
 use crate::boot_http::transport::No;
 use crate::clock;
-use crate::controller::Controller;
 use crate::counters::Protocol;
 use crate::refusals::Details;
 use answer::http::admission::{Admission, TRANSFERS_MAX, counts};
@@ -18,13 +18,13 @@ use std::sync::Arc;
 const REPLACED_SECONDS: u32 = 3;
 
 pub(super) struct Service {
-    pub(super) controller: Arc<Controller>,
+    pub(super) answering: Arc<Answering>,
     admission: Admission,
 }
 
 impl Service {
-    pub(super) fn new(controller: Arc<Controller>) -> Self {
-        Self { controller, admission: Admission::new(TRANSFERS_MAX) }
+    pub(super) fn new(answering: Arc<Answering>) -> Self {
+        Self { answering, admission: Admission::new(TRANSFERS_MAX) }
     }
 
     /// Writes the reply's head and text after `out`; what comes back is to be sent after them.
@@ -35,10 +35,10 @@ impl Service {
         is_secure: bool,
         out: &mut Vec<u8>,
     ) -> Option<Sending> {
-        let controller = Arc::clone(&self.controller);
-        let traffic = controller.counters.of(Protocol::Http);
+        let answering = Arc::clone(&self.answering);
+        let traffic = answering.counters.of(Protocol::Http);
         traffic.received.one();
-        let view = controller.view.load();
+        let view = answering.view.load();
         let now = clock::now();
         let asked = http::Request {
             method: head.method,
@@ -49,7 +49,7 @@ impl Service {
             client,
             is_secure,
         };
-        let mut reply = match controller.bmcs.keys.image(head.path, client) {
+        let mut reply = match answering.keys.image(head.path, client) {
             Some(key) => http::octets(key.image(), &asked),
             None => http::boot(&view, &asked, now).unwrap_or_else(http::refused),
         };
@@ -67,7 +67,7 @@ impl Service {
         }
         self.count(&reply, client, asked.path, machine.as_ref(), now);
         if let Some((what, location)) = reply.tells.take().zip(machine) {
-            controller.tell(Event { at: now, location, what });
+            answering.tell(Event { at: now, location, what });
         }
         head::write(&reply, head.keep_alive, now, out);
         sending
@@ -75,7 +75,7 @@ impl Service {
 
     /// Writes the reply to octets that are no request.
     pub(super) fn bad_head(&mut self, bad: BadHead, client: IpAddr, out: &mut Vec<u8>) {
-        self.controller.counters.of(Protocol::Http).received.one();
+        self.answering.counters.of(Protocol::Http).received.one();
         let (reply, now) = (http::bad_head(bad), clock::now());
         self.count(&reply, client, "", None, now);
         head::write(&reply, false, now, out);
@@ -88,11 +88,11 @@ impl Service {
             No::Unable => Reason::TlsUnable,
             No::Malformed => Reason::Malformed,
         };
-        let traffic = self.controller.counters.of(Protocol::Http);
+        let traffic = self.answering.counters.of(Protocol::Http);
         traffic.received.one();
         traffic.refused[reason as usize].one();
-        self.controller.refusals.note(Protocol::Http, reason, client, clock::now(), || {
-            let view = self.controller.view.load();
+        self.answering.refusals.note(Protocol::Http, reason, client, clock::now(), || {
+            let view = self.answering.view.load();
             let machine = view.boot.places.machine_at(client);
             let location =
                 |device: model::DeviceId| view.plan.design.devices[device.index()].location.clone();
@@ -107,16 +107,16 @@ impl Service {
 
     /// Octets of a file went out.
     pub(super) fn sent(&self, octets: u64) {
-        self.controller.counters.of(Protocol::Http).octets.add(octets);
+        self.answering.counters.of(Protocol::Http).octets.add(octets);
     }
 
     /// A file was sent to its end.
     pub(super) fn done(&mut self, sending: Option<Sending>) {
         let Some(mut sending) = sending else { return };
-        self.controller.counters.of(Protocol::Http).answered.one();
+        self.answering.counters.of(Protocol::Http).answered.one();
         let party = sending.party.take();
         if let Some(event) = sending.event(clock::now()) {
-            self.controller.tell(event);
+            self.answering.tell(event);
         }
         self.leave(party.as_ref());
     }
@@ -154,7 +154,7 @@ impl Service {
     }
 
     fn count(&self, reply: &Reply, client: IpAddr, path: &str, machine: Option<&Location>, now: Time) {
-        let traffic = self.controller.counters.of(Protocol::Http);
+        let traffic = self.answering.counters.of(Protocol::Http);
         match &reply.body {
             Body::Text(text) => traffic.octets.add(text.len() as u64),
             Body::Octets(octets) => traffic.octets.add(octets.len() as u64),
@@ -169,7 +169,7 @@ impl Service {
         };
         traffic.refused[reason as usize].one();
         // Not the path, which the client chooses: one client would push out the samples of all others.
-        self.controller.refusals.note(Protocol::Http, reason, client, now, || Details {
+        self.answering.refusals.note(Protocol::Http, reason, client, now, || Details {
             client: client.to_string(),
             machine: machine.cloned(),
             subject: path.to_owned(),

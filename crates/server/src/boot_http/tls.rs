@@ -4,8 +4,8 @@
 //! EDK2 goes no further. Who asks proves nothing here, and is told nothing that is secret.
 
 use crate::agents::{Authority, AuthorityError};
+use crate::answering::Answering;
 use crate::clock;
-use crate::controller::Controller;
 use model::View;
 use model::design::DeviceKind;
 use rustls::{ServerConfig, SupportedProtocolVersion};
@@ -34,38 +34,38 @@ struct Names {
 
 impl Certificate {
     /// For firmware.
-    pub(super) fn new(authority: Arc<Authority>, controller: &Controller) -> Result<Self, AuthorityError> {
-        Self::of(authority, controller, vec![&rustls::version::TLS13, &rustls::version::TLS12])
+    pub(super) fn new(authority: Arc<Authority>, answering: &Answering) -> Result<Self, AuthorityError> {
+        Self::of(authority, answering, vec![&rustls::version::TLS13, &rustls::version::TLS12])
     }
 
     /// For browsers, all of which speak TLS 1.3.
     pub(crate) fn for_browsers(
         authority: Arc<Authority>,
-        controller: &Controller,
+        answering: &Answering,
     ) -> Result<Self, AuthorityError> {
-        Self::of(authority, controller, vec![&rustls::version::TLS13])
+        Self::of(authority, answering, vec![&rustls::version::TLS13])
     }
 
     fn of(
         authority: Arc<Authority>,
-        controller: &Controller,
+        answering: &Answering,
         versions: Vec<&'static SupportedProtocolVersion>,
     ) -> Result<Self, AuthorityError> {
-        let names = Names::of(&controller.view.load());
+        let names = Names::of(&answering.view.load());
         let config = config(&authority, &names, &versions)?;
         Ok(Self { authority, versions, names, made: Instant::now(), config })
     }
 
     /// Makes another when this one is old, or for others.
-    pub(crate) fn renew(&mut self, controller: &Controller, now: Instant) {
-        let names = Names::of(&controller.view.load());
+    pub(crate) fn renew(&mut self, answering: &Answering, now: Instant) {
+        let names = Names::of(&answering.view.load());
         if now.duration_since(self.made) < AGE_MAX && names == self.names {
             return;
         }
         match config(&self.authority, &names, &self.versions) {
             Ok(config) => (self.config, self.names) = (config, names),
             // It is good for weeks yet.
-            Err(error) => controller.say(&format!("HTTPS goes on with its certificate as it is: {error}")),
+            Err(error) => answering.say(&format!("HTTPS goes on with its certificate as it is: {error}")),
         }
         self.made = now;
     }

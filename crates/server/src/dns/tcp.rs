@@ -5,7 +5,7 @@
 
 use super::places::Places;
 use super::refuse;
-use crate::controller::Controller;
+use crate::answering::Answering;
 use crate::counters::Protocol;
 use answer::dns::{Answer, Transport, answer};
 use answer::party::Party;
@@ -36,14 +36,14 @@ const READ_OCTETS: usize = 8_192;
 const GATHER_OCTETS: usize = 16_384;
 
 /// Accepts connections until it is stopped.
-pub(crate) async fn run(controller: Arc<Controller>, listener: TcpListener, stop: watch::Receiver<bool>) {
-    let who = |client| Party::of(&controller.view.load(), client).who;
+pub(crate) async fn run(answering: Arc<Answering>, listener: TcpListener, stop: watch::Receiver<bool>) {
+    let who = |client| Party::of(&answering.view.load(), client).who;
     let places = Arc::new(Places::new(CONNECTIONS_MAX, CLIENT_CONNECTIONS_MAX));
     accept(&places, listener, stop, who, |socket, client| {
-        let controller = Arc::clone(&controller);
+        let answering = Arc::clone(&answering);
         async move {
             // A client that breaks off or stalls is its own trouble.
-            let _ = connection(&controller, socket, client).await;
+            let _ = connection(&answering, socket, client).await;
         }
     })
     .await;
@@ -85,16 +85,16 @@ async fn accept<Served: Future<Output = ()> + Send + 'static>(
     }
 }
 
-async fn connection(controller: &Controller, socket: TcpStream, client: IpAddr) -> io::Result<()> {
-    let traffic = controller.counters.of(Protocol::Dns);
+async fn connection(answering: &Answering, socket: TcpStream, client: IpAddr) -> io::Result<()> {
+    let traffic = answering.counters.of(Protocol::Dns);
     // What is written is whole: there is nothing to wait for.
     socket.set_nodelay(true)?;
-    let mut output = Output { controller, socket, gathered: Vec::new() };
+    let mut output = Output { answering, socket, gathered: Vec::new() };
     let (mut input, mut reply) = (Vec::with_capacity(READ_OCTETS), Vec::new());
     loop {
         // The length and the message together: a client that sends an octet a second is idle too.
         timeout(IDLE_MAX, receive(&mut output.socket, &mut input)).await??;
-        let view = controller.view.load_full();
+        let view = answering.view.load_full();
         let mut done = 0;
         while let Some(query) = message(&input[done..]) {
             done += 2 + query.len();
@@ -104,7 +104,7 @@ async fn connection(controller: &Controller, socket: TcpStream, client: IpAddr) 
             match outcome {
                 Ok(Ok(Answer::Reply(reason))) => {
                     if let Some(reason) = reason {
-                        refuse(controller, &view, reason, client);
+                        refuse(answering, &view, reason, client);
                     }
                     output.put(&reply).await?;
                 }
@@ -119,7 +119,7 @@ async fn connection(controller: &Controller, socket: TcpStream, client: IpAddr) 
                     }
                 },
                 Ok(Err(refusal)) => {
-                    refuse(controller, &view, refusal.reason, client);
+                    refuse(answering, &view, refusal.reason, client);
                     return output.flush().await;
                 }
                 Err(_) => {
@@ -156,7 +156,7 @@ async fn receive(socket: &mut TcpStream, input: &mut Vec<u8>) -> io::Result<()> 
 
 /// Where replies go.
 struct Output<'c> {
-    controller: &'c Controller,
+    answering: &'c Answering,
     socket: TcpStream,
     /// Replies with their lengths that are not yet written.
     gathered: Vec<u8>,
@@ -195,7 +195,7 @@ impl Output<'_> {
     }
 
     fn count(&self, octets: usize) {
-        self.controller.counters.of(Protocol::Dns).octets.add(octets as u64);
+        self.answering.counters.of(Protocol::Dns).octets.add(octets as u64);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Api, machines};
 use crate::clock;
-use crate::counters::{Phase, Protocol};
+use crate::counters::{Counters, Phase, Protocol};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -31,35 +31,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
     let controller = &api.controller;
     let counters = &controller.counters;
     let mut text = Text(String::with_capacity(8192));
-    let traffic = Protocol::ALL.map(|protocol| (protocol.as_str(), counters.of(protocol)));
-    let per_protocol = [
-        ("zonewright_requests_total", "Packets and requests that came."),
-        ("zonewright_answers_total", "Answers that went out."),
-        ("zonewright_answer_bytes_total", "Octets of answers."),
-        ("zonewright_send_failures_total", "Answers that the system would not send."),
-        ("zonewright_panics_total", "Requests that met a bug; each cost one packet."),
-    ];
-    for (index, (name, help)) in per_protocol.into_iter().enumerate() {
-        text.family(name, "counter", help);
-        for (protocol, traffic) in &traffic {
-            let counts = [
-                &traffic.received,
-                &traffic.answered,
-                &traffic.octets,
-                &traffic.send_failed,
-                &traffic.panicked,
-            ];
-            text.line(name, &[("protocol", protocol)], counts[index].get());
-        }
-    }
-    let name = "zonewright_refusals_total";
-    text.family(name, "counter", "Requests that were not granted, by reason.");
-    for (protocol, traffic) in &traffic {
-        for reason in Reason::ALL {
-            let labels = [("protocol", *protocol), ("reason", reason.as_str())];
-            text.line(name, &labels, traffic.refused[*reason as usize].get());
-        }
-    }
+    text.traffic(counters);
     text.single(
         "zonewright_events_stored_total",
         "counter",
@@ -150,9 +122,45 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text.0).into_response()
 }
 
-struct Text(String);
+/// The format, as it grows.
+#[derive(Default)]
+pub(crate) struct Text(pub(crate) String);
 
 impl Text {
+    /// What is counted while packets pass.
+    pub(crate) fn traffic(&mut self, counters: &Counters) {
+        let text = self;
+        let traffic = Protocol::ALL.map(|protocol| (protocol.as_str(), counters.of(protocol)));
+        let per_protocol = [
+            ("zonewright_requests_total", "Packets and requests that came."),
+            ("zonewright_answers_total", "Answers that went out."),
+            ("zonewright_answer_bytes_total", "Octets of answers."),
+            ("zonewright_send_failures_total", "Answers that the system would not send."),
+            ("zonewright_panics_total", "Requests that met a bug; each cost one packet."),
+        ];
+        for (index, (name, help)) in per_protocol.into_iter().enumerate() {
+            text.family(name, "counter", help);
+            for (protocol, traffic) in &traffic {
+                let counts = [
+                    &traffic.received,
+                    &traffic.answered,
+                    &traffic.octets,
+                    &traffic.send_failed,
+                    &traffic.panicked,
+                ];
+                text.line(name, &[("protocol", protocol)], counts[index].get());
+            }
+        }
+        let name = "zonewright_refusals_total";
+        text.family(name, "counter", "Requests that were not granted, by reason.");
+        for (protocol, traffic) in &traffic {
+            for reason in Reason::ALL {
+                let labels = [("protocol", *protocol), ("reason", reason.as_str())];
+                text.line(name, &labels, traffic.refused[*reason as usize].get());
+            }
+        }
+    }
+
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         // Writing to a string cannot fail.
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
@@ -165,7 +173,7 @@ impl Text {
         let _ = writeln!(self.0, "{name}{labels} {value}");
     }
 
-    fn single(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+    pub(crate) fn single(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
         self.family(name, kind, help);
         self.line(name, &[], value);
     }

@@ -163,6 +163,7 @@ fn troubles(controller: &Controller, condition: &Condition, now: Time) -> Vec<Tr
     for trouble in &condition.site_troubles {
         add("boot-files", trouble.clone());
     }
+    controller.edges_in_trouble().into_iter().for_each(|sentence| add("edge", sentence));
     let counters = &controller.counters;
     let dropped = counters.events_dropped.get();
     if dropped > 0 {

@@ -47,7 +47,9 @@ pub(crate) fn needs(method: &Method, path: &str) -> Needs {
     }
     match path {
         "/sign-in" | "/sign-out" => Needs::Nothing,
-        "/v1/reload" | "/v1/accounts" | "/v1/apply" | "/v1/rollback" => Needs::Role(Role::Administer),
+        "/v1/reload" | "/v1/edges" | "/v1/accounts" | "/v1/apply" | "/v1/rollback" => {
+            Needs::Role(Role::Administer)
+        }
         path if path.starts_with("/v1/bmc/") => Needs::Role(Role::Administer),
         "/v1/restart" => Needs::Role(Role::Operate),
         path if path.starts_with("/v1/machines/") || path.starts_with("/v1/changes/") => {

@@ -110,7 +110,7 @@ impl StoreAccess {
 
 /// What has a port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Service {
+pub(crate) enum Service {
     Dhcp,
     Dhcp6,
     ProxyDhcp,
@@ -122,7 +122,7 @@ enum Service {
     Fleetlock,
 }
 
-fn port(text: &str) -> Result<(Service, u16), String> {
+pub(crate) fn port(text: &str) -> Result<(Service, u16), String> {
     let (service, port) = text.split_once('=').ok_or("write SERVICE=PORT")?;
     let service = match service {
         "dhcp" => Service::Dhcp,
@@ -177,9 +177,14 @@ fn options(args: &Args) -> Result<Options, String> {
     };
     options.api_inherited = args.api_inherited;
     options.page_tls = args.page_tls;
-    let BindPorts { dhcp, dhcp6, proxy_dhcp, dns, tftp, boot, boot_tls, agents, fleetlock } =
-        &mut options.ports;
-    for (service, port) in &args.ports {
+    set(&mut options.ports, &args.ports);
+    Ok(options)
+}
+
+/// Takes other ports for some services.
+pub(crate) fn set(ports: &mut BindPorts, given: &[(Service, u16)]) {
+    let BindPorts { dhcp, dhcp6, proxy_dhcp, dns, tftp, boot, boot_tls, agents, fleetlock } = ports;
+    for (service, port) in given {
         *match service {
             Service::Dhcp => &mut *dhcp,
             Service::Dhcp6 => &mut *dhcp6,
@@ -192,7 +197,6 @@ fn options(args: &Args) -> Result<Options, String> {
             Service::Fleetlock => &mut *fleetlock,
         } = *port;
     }
-    Ok(options)
 }
 
 async fn serve(args: &Args, options: Options) -> ExitCode {
@@ -248,7 +252,7 @@ fn announce(running: &Running) {
 }
 
 /// A line for the operator's log.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let now = model::Time(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
     // Nobody reads the log: that is no reason to stop serving.
@@ -256,7 +260,7 @@ fn say(line: &str) {
 }
 
 /// Tells systemd how it is (sd_notify(3)), if it asked to be told.
-fn notify(state: &str) {
+pub(crate) fn notify(state: &str) {
     let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
     let address = match path.as_bytes().strip_prefix(b"@") {
         Some(name) => UnixAddress::from_abstract_name(name),

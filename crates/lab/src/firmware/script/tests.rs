@@ -79,7 +79,8 @@ fn waits_double_until_the_script_is_asked_for_anew() {
 fn waits_without_an_image(location: &str) -> Vec<u64> {
     let controllers = [Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(192, 0, 2, 2).into()];
     let ports = Ports::default();
-    let machine = render::ipxe::Machine { location, controllers: &controllers, ports, is_secure: false };
+    let machine =
+        render::ipxe::Machine { location, controllers: &controllers, near: &[], ports, is_secure: false };
     let image = BootImage {
         name: "kvm".into(),
         kernel: "kernel".into(),

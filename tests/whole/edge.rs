@@ -1,0 +1,341 @@
+//! An edge beside a served zone: it follows, and answers other people's clients while the controller is gone, for as long as it takes.
+//!
+//! It stands at the leaf, on a cable of its own; the leaf's relay names both servers.
+
+use crate::network::{Running, have, until};
+use crate::served::{DESIGN, LOADERS, STATE, ZW, Zone, noise};
+use serde_json::Value;
+
+const PLACE: &str = "edge";
+const ADDRESS: &str = "10.99.0.2";
+const EDGE_STATE: &str = "/run/edge";
+const UDHCPC_SCRIPT: &str = r#"#!/bin/sh
+case $1 in
+  deconfig) ip -4 address flush dev "$interface" ;;
+  bound | renew)
+    ip address replace "$ip/$mask" dev "$interface"
+    ip route replace default via "$router" ;;
+esac
+"#;
+
+/// A zone and its edge. The edge ends before the network does.
+struct Edged {
+    edge: Option<Running>,
+    zone: Zone,
+}
+
+impl Edged {
+    /// A served zone with an edge that is enrolled and not started.
+    fn enrolled(programs: &[&str], change: impl FnOnce(&Zone)) -> Option<Self> {
+        if !have(&[programs, &["curl"]].concat()) {
+            return None;
+        }
+        let mut zone = Zone::drawn()?;
+        change(&zone);
+        zone.serve();
+        let leaf = zone.facts.leaf.clone();
+        zone.network.add_place(PLACE);
+        zone.network.add_cable(("leaf", "edgelink"), (PLACE, "eth0"));
+        zone.network.sh(Some("leaf"), &format!("ip route add {ADDRESS} dev edgelink src {leaf}"));
+        zone.network.sh(
+            Some(PLACE),
+            &format!(
+                "ip address add {ADDRESS}/32 dev eth0
+                 ip route add {leaf} dev eth0
+                 ip route add default via {leaf}"
+            ),
+        );
+        zone.network.sh(Some("leaf"), &format!("ip address add {leaf}/32 dev edgelink"));
+        zone.network.write("/run/udhcpc.sh", UDHCPC_SCRIPT);
+        zone.network.sh(None, "chmod +x /run/udhcpc.sh; mkdir -p /run/got");
+        let ticket = zone.zw(&["edge", "add", "p01", "--address", ADDRESS]).fine();
+        zone.network.write("/run/ticket", ticket);
+        let edged = Self { edge: None, zone };
+        edged.enrol().fine();
+        Some(edged)
+    }
+
+    fn enrol(&self) -> crate::network::Ended {
+        let controller = self.zone.facts.controller.clone();
+        let words =
+            ["edge", "enrol", "--state", EDGE_STATE, "--controller", &controller, "--ticket", "/run/ticket"];
+        self.zone.network.run(Some(PLACE), &[&[ZW], &words[..]].concat())
+    }
+
+    /// The same, started, and with all files.
+    fn whole(programs: &[&str]) -> Option<Self> {
+        let mut edged = Self::enrolled(programs, |_| {})?;
+        edged.start(&[]);
+        edged.await_status("all files", |status| {
+            status["trouble"].is_null() && status["report"]["missing"] == 0 && status["report"]["files"] == 5
+        });
+        Some(edged)
+    }
+
+    fn start(&mut self, more: &[&str]) {
+        let words = [&[ZW, "edge", "--state", EDGE_STATE], more].concat();
+        let mut edge = self.zone.network.start(PLACE, &words);
+        edge.wait_for("how it is is told at");
+        self.edge = Some(edge);
+    }
+
+    fn kill(&mut self) {
+        let mut edge = self.edge.take().expect("it runs");
+        edge.signal("KILL");
+        edge.wait();
+    }
+
+    /// As a power cut, and with the power back.
+    fn restart(&mut self, more: &[&str]) {
+        self.kill();
+        self.start(more);
+    }
+
+    fn log(&self) -> String {
+        self.edge.as_ref().map(Running::said).unwrap_or_default()
+    }
+
+    fn status(&self) -> Value {
+        let words = [ZW, "edge", "status", "--json"];
+        serde_json::from_str(&self.zone.network.run(Some(PLACE), &words).fine()).expect("JSON")
+    }
+
+    fn await_status(&self, awaited: &str, is: impl Fn(&Value) -> bool) -> Value {
+        until(&format!("{awaited} of the edge, beside {}\n{}", self.status(), self.log()), || {
+            Some(self.status()).filter(&is)
+        })
+    }
+
+    /// The edge, as the controller knows it.
+    fn listed(&self) -> Value {
+        self.zone.get("/v1/edges")["edges"][0].clone()
+    }
+
+    /// A machine's firmware gets its address; from the edge, if nobody else is there.
+    fn lease(&self, place: &str) {
+        let network = &self.zone.network;
+        let address = self.zone.facts.address_of(place);
+        network.sh(Some(place), "ip -4 address flush dev eth0");
+        let client = ["udhcpc", "-f", "-q", "-n", "-i", "eth0", "-t", "8", "-T", "1", "-s", "/run/udhcpc.sh"];
+        let firmware = ["-V", "PXEClient:Arch:00007:UNDI:003016"];
+        let told = network.run(Some(place), &[&client[..], &firmware].concat());
+        let said = format!("{}{}", told.out, told.err);
+        let from = if self.zone.server.is_none() { ADDRESS } else { "" };
+        assert!(said.contains(&format!("lease of {address} obtained from {from}")), "{said}\n{}", self.log());
+        self.zone.assert_address(place, &address);
+    }
+
+    /// Its boot script.
+    fn script(&self, place: &str) -> String {
+        let url = format!("http://{ADDRESS}/boot/auto.ipxe");
+        let words = ["curl", "--silent", "--fail", "--max-time", "20", &url];
+        self.zone.network.run(Some(place), &words).fine()
+    }
+
+    /// A machine boots: DHCP as firmware, a loader by TFTP, what its script names by HTTP, a name by DNS. Gives the script.
+    fn boot(&self, place: &str) -> String {
+        self.lease(place);
+        let (network, address) = (&self.zone.network, self.zone.facts.address_of(place));
+        for (url, source) in [
+            (format!("tftp://{ADDRESS}/snponly.efi"), format!("{LOADERS}/snponly.efi")),
+            (format!("http://{ADDRESS}/loader/ipxe.efi"), format!("{LOADERS}/ipxe.efi")),
+            (format!("http://{ADDRESS}/image/kvm/images/vmlinuz"), format!("{DESIGN}/images/vmlinuz")),
+            (format!("http://{ADDRESS}/image/kvm/images/initrd.img"), format!("{DESIGN}/images/initrd.img")),
+        ] {
+            self.fetch(place, &url).fine();
+            let digests = network.sh(None, &format!("sha256sum </run/got/file && sha256sum <{source}"));
+            let mut digests = digests.lines();
+            assert_eq!(digests.next(), digests.next(), "{url}");
+        }
+        let name = format!("hv-{place}.judged.example.net");
+        let words = ["dig", &format!("@{ADDRESS}"), "+short", "+tries=3", "+time=2", &name];
+        assert_eq!(network.run(Some(place), &words).fine().trim(), address);
+        self.script(place)
+    }
+
+    fn fetch(&self, place: &str, url: &str) -> crate::network::Ended {
+        let words = [
+            "curl",
+            "--silent",
+            "--show-error",
+            "--fail",
+            "--max-time",
+            "60",
+            "--output",
+            "/run/got/file",
+            url,
+        ];
+        self.zone.network.run(Some(place), &words)
+    }
+
+    fn edit(&self, from: &str, to: &str) {
+        let path = format!("{DESIGN}/zone.hcl");
+        let text = self.zone.network.text(&path);
+        assert!(text.contains(from), "the design has no {from:?}");
+        self.zone.network.write(&path, text.replace(from, to));
+    }
+}
+
+#[test]
+fn an_edge_answers_with_the_controller_gone_and_catches_up() {
+    let Some(mut edged) = Edged::whole(&["dhcrelay", "udhcpc", "dig"]) else { return };
+    for machine in ["u01", "u02"] {
+        edged.zone.plug_machine(machine);
+    }
+    edged.zone.relay(&["-iu", "edgelink", ADDRESS]);
+    assert_eq!(
+        (edged.listed()["generation"].clone(), edged.listed()["enrolled"].clone()),
+        (1.into(), true.into())
+    );
+    edged.zone.network.sh(None, &format!("cp -a {STATE} /run/backup && cp -a {DESIGN} /run/backup-design"));
+
+    edged.zone.kill();
+    let script = edged.boot("u01");
+    let controller = edged.zone.facts.controller.clone();
+    assert!(script.contains(&format!("kernel http://{ADDRESS}/image/kvm/images/vmlinuz ")), "{script}");
+    assert!(script.contains(&format!("kernel http://{controller}/image/kvm/")), "the next to try: {script}");
+    assert!(script.contains(&format!("zw.controller=https://{controller}:8443 ")), "{script}");
+    assert!(!script.contains(&format!("https://{ADDRESS}")), "an edge is no controller: {script}");
+
+    // The power of the edge fails too. With the controller gone it starts, and says the same.
+    edged.restart(&[]);
+    assert_eq!(edged.boot("u01"), script);
+    let status = edged.status();
+    assert_eq!((&status["generation"], &status["report"]["missing"]), (&1.into(), &0.into()), "{status}");
+    assert!(status["trouble"].is_string() && status["contact"].is_number(), "{status}");
+
+    // What lies on its disk is damaged meanwhile: that is not served.
+    edged.kill();
+    let digest = edged.zone.network.sh(None, &format!("sha256sum <{DESIGN}/images/initrd.img"));
+    let file = format!("{EDGE_STATE}/files/{}", digest.split(' ').next().unwrap_or_default());
+    edged.zone.network.sh(None, &format!("printf x | dd of={file} bs=1 seek=4711 conv=notrunc status=none"));
+    edged.start(&[]);
+    let url = format!("http://{ADDRESS}/image/kvm/images/initrd.img");
+    let told = edged.fetch("u01", &url);
+    assert!(!told.is_fine() && told.err.contains("404"), "{told}");
+    edged.fetch("u01", &format!("http://{ADDRESS}/image/kvm/images/vmlinuz")).fine();
+    assert!(edged.log().contains("is not what it was, and is not served"), "{}", edged.log());
+    assert_eq!(edged.status()["missing"], serde_json::json!(["image/kvm/images/initrd.img"]));
+
+    edged.lease("u01");
+    assert_eq!(edged.script("u01"), script);
+
+    // The controller comes back, with another plan.
+    edged.edit("console=ttyS0,115200", "console=ttyS0,9600");
+    edged.zone.serve();
+    edged.await_status("plan 2 and all files", |status| {
+        status["generation"] == 2 && status["trouble"].is_null() && status["report"]["missing"] == 0
+    });
+    assert!(edged.boot("u02").contains("console=ttyS0,9600"));
+    // What only the edge heard is known, and when it was.
+    let heard = until("what the edge heard while nobody else did", || {
+        let machine = edged.zone.get("/v1/machines/p01/r1/u01");
+        Some(machine.clone()).filter(|machine| machine["state"] == "booting")
+    });
+    assert!(heard["timeline"].to_string().contains("fetched"), "{heard}");
+    assert_eq!(edged.status()["report"]["dropped"], 0);
+
+    // It is put back from an old copy: that is refused, also by an edge that starts anew, until somebody says otherwise.
+    edged.zone.kill();
+    edged.zone.network.sh(
+        None,
+        &format!("rm -r {STATE} {DESIGN}; cp -a /run/backup {STATE}; cp -a /run/backup-design {DESIGN}"),
+    );
+    edged.zone.serve();
+    let refused = |status: &Value| {
+        let why = status["report"]["refused"].as_str().unwrap_or_default();
+        why.contains("it has plan #1, and this edge plan #2")
+            && why.contains("--accept-older")
+            && status["generation"] == 2
+    };
+    edged.await_status("a refusal", refused);
+    edged.restart(&[]);
+    edged.await_status("the same refusal", refused);
+    let why = until("the controller to hear of it", || {
+        edged.listed()["report"]["refused"].as_str().map(str::to_owned)
+    });
+    assert!(
+        edged.zone.get("/v1/findings").to_string().contains("the edge p01 stays with what it has"),
+        "{why}"
+    );
+    assert!(edged.boot("u01").contains("console=ttyS0,9600"), "it goes on with what it has");
+    edged.restart(&["--accept-older"]);
+    edged.await_status("plan 1", |status| status["generation"] == 1 && status["trouble"].is_null());
+    assert!(edged.boot("u01").contains("console=ttyS0,115200"));
+
+    // It is none any more.
+    edged.zone.zw(&["edge", "remove", "p01"]).fine();
+    let edge = edged.edge.as_mut().expect("it runs");
+    assert_eq!(edge.wait(), 3, "{}", edge.said());
+    assert!(edge.said().contains("the edge p01 was removed from the zone"), "{}", edge.said());
+    let again = edged.zone.network.run(Some(PLACE), &[ZW, "edge", "--state", EDGE_STATE]);
+    assert!(again.status == 3 && again.err.contains("was removed"), "{again}");
+    let again = edged.enrol();
+    assert!(!again.is_fine() && again.err.contains("this ticket is not good"), "{again}");
+}
+
+#[test]
+fn a_file_that_was_cut_off_is_gone_on_with() {
+    let length = 24_000_000;
+    let big = format!("{DESIGN}/images/initrd.img");
+    let drawn = |zone: &Zone| zone.network.write(&big, noise(7, length));
+    let Some(mut edged) = Edged::enrolled(&["tc"], drawn) else { return };
+    // So slowly that it can be cut off.
+    edged
+        .zone
+        .network
+        .sh(Some("server"), "tc qdisc add dev eth0 root tbf rate 40mbit burst 64kb latency 50ms");
+    edged.start(&[]);
+    let part = "ls -l /run/edge/files/*.part 2>/dev/null | awk '{ print $5 }' | sort -n | tail -1";
+    let there = until("a third of it", || {
+        let octets: usize = edged.zone.network.sh(None, part).trim().parse().ok()?;
+        Some(octets).filter(|octets| (length / 3..length - 1_000_000).contains(octets))
+    });
+    edged.zone.network.sh(Some("server"), "ip link set eth0 down");
+    edged.restart(&[]);
+    // It answers from what it has, and tells what it lacks: that is fetched from the controllers.
+    let status = edged.status();
+    assert!(status["missing"].to_string().contains("initrd.img"), "{status}");
+    let Zone { facts, network, .. } = &edged.zone;
+    network.sh(
+        Some("server"),
+        &format!(
+            "tc qdisc del dev eth0 root
+             ip link set eth0 up
+             ip route replace {leaf} dev eth0
+             ip route replace default via {leaf}",
+            leaf = facts.leaf
+        ),
+    );
+    edged.await_status("all files", |status| status["report"]["missing"] == 0);
+    let fetched = edged.fetch(PLACE, &format!("http://{ADDRESS}/image/kvm/images/initrd.img"));
+    fetched.fine();
+    edged.zone.network.sh(None, &format!("cmp /run/got/file {big}"));
+    // Begun anew, it would have been so much more.
+    let metrics = edged.zone.metrics();
+    let sent = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("zonewright_answer_bytes_total{protocol=\"http\"} "));
+    let sent: usize = sent.and_then(|octets| octets.parse().ok()).expect("a count");
+    let others = 3_000_000;
+    assert!(
+        sent < length + others + there / 2,
+        "{sent} octets were sent for {length}, {there} of which were there"
+    );
+}
+
+#[test]
+fn without_anything_and_without_a_controller_it_says_so() {
+    let Some(network) = crate::network::Network::new() else { return };
+    network.add_place(PLACE);
+    let told = network.run(Some(PLACE), &[ZW, "edge", "--state", "/run/nothing"]);
+    assert!(
+        told.status == 3 && told.err.contains("holds no edge: nothing can be answered from it"),
+        "{told}"
+    );
+    network.write("/run/ticket", format!("zw-edge1.p01.{}.{}\n", "ab".repeat(32), "cd".repeat(32)));
+    let words =
+        ["edge", "enrol", "--state", "/run/nothing", "--controller", "127.0.0.1", "--ticket", "/run/ticket"];
+    let told = network.run(Some(PLACE), &[&[ZW], &words[..]].concat());
+    assert!(told.status == 3 && told.err.contains("failed to enrol: 127.0.0.1:8443: "), "{told}");
+}
