@@ -3,7 +3,7 @@
 //! Switches and other devices have no unit in a design; they stand above the units. What stands in a pod or in the zone outside
 //! racks has a sheet of its own.
 
-use super::index::{Index, kind_word};
+use super::index::{Index, count, kind_word};
 use super::letters::{self, Face};
 use super::page::{Head, Page, Paper, Sheet, body};
 use super::places::{Place, Places};
@@ -381,20 +381,20 @@ fn legend(index: &Index<'_>, canvas: &mut Canvas, area: Area, rows: &[Row]) {
 
 fn figures(index: &Index<'_>, places: &[Place]) -> String {
     let devices: Vec<DeviceId> = places.iter().flat_map(|place| index.devices_in(*place)).copied().collect();
-    let count =
+    let count_of =
         |wanted: fn(DeviceKind) -> bool| devices.iter().filter(|id| wanted(index.device(**id).kind)).count();
-    let said = |count: usize, one: &str, many: &str| match count {
-        0 => None,
-        1 => Some(format!("1 {one}")),
-        count => Some(format!("{count} {many}")),
-    };
     let parts = [
-        said(count(|kind| kind == DeviceKind::Machine), "machine", "machines"),
-        said(count(|kind| kind == DeviceKind::Controller), "controller", "controllers"),
-        said(count(DeviceKind::is_switch), "switch", "switches"),
-        said(count(|kind| kind == DeviceKind::Other), "other device", "other devices"),
+        (count_of(|kind| kind == DeviceKind::Machine), "machine"),
+        (count_of(|kind| kind == DeviceKind::Controller), "controller"),
+        (count_of(|kind| kind == DeviceKind::Other), "other device"),
     ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    let switches = match count_of(DeviceKind::is_switch) {
+        0 => None,
+        1 => Some("1 switch".to_owned()),
+        switches => Some(format!("{switches} switches")),
+    };
+    let parts = parts.into_iter().filter(|(count, _)| *count > 0).map(|(number, word)| count(number, word));
+    parts.chain(switches).collect::<Vec<_>>().join(", ")
 }
 
 fn foot(place: Place) -> &'static str {

@@ -120,3 +120,8 @@ pub(super) fn outer_first(design: &Design, cable: &Cable) -> (PortRef, PortRef) 
     let tier_of = |end: PortRef| tier(design.devices[end.device.index()].kind);
     if tier_of(cable.b) > tier_of(cable.a) { (cable.b, cable.a) } else { (cable.a, cable.b) }
 }
+
+/// `1 rack`, `7 racks`.
+pub(super) fn count(count: usize, word: &str) -> String {
+    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
+}

@@ -77,6 +77,14 @@ fn size(paper: Paper, landscape: bool) -> (f64, f64) {
     if landscape { (height, width) } else { (width, height) }
 }
 
+impl Sheet {
+    /// A sheet without head and foot.
+    pub(super) fn bare(name: &str, canvas: Canvas) -> Self {
+        let (width, height) = (canvas.width(), canvas.height());
+        Self { name: file_name(name), svg: canvas.finish(), width, height }
+    }
+}
+
 impl Page {
     pub(super) fn new(paper: Paper, landscape: bool, zone: &str, head: Head<'_>) -> Self {
         let (width, height) = size(paper, landscape);
@@ -101,8 +109,7 @@ impl Page {
     }
 
     pub(super) fn finish(self) -> Sheet {
-        let (width, height) = (self.canvas.width(), self.canvas.height());
-        Sheet { name: self.name, svg: self.canvas.finish(), width, height }
+        Sheet::bare(&self.name, self.canvas)
     }
 }
 

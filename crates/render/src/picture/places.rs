@@ -77,13 +77,6 @@ impl Places {
         &self.list
     }
 
-    pub(super) fn pods(&self) -> impl Iterator<Item = PodId> {
-        self.list.iter().filter_map(|place| match place {
-            Place::Pod(pod) => Some(*pod),
-            Place::Zone | Place::Rack(_) => None,
-        })
-    }
-
     pub(super) fn has_zone(&self) -> bool {
         self.list.contains(&Place::Zone)
     }

@@ -52,11 +52,6 @@ impl Area {
     pub(super) fn bottom(self) -> f64 {
         self.y + self.height
     }
-
-    /// The same, smaller on every side.
-    pub(super) fn inset(self, by: f64) -> Self {
-        Self::new(self.x + by, self.y + by, self.width - 2.0 * by, self.height - 2.0 * by)
-    }
 }
 
 /// Where in its area a text stands.

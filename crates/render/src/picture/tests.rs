@@ -94,3 +94,123 @@ fn a_place_that_is_not_there_is_named_with_what_was_meant() {
         "`role=x`: a selector of racks may name pod and rack: pod=p01,rack=r1"
     );
 }
+
+/// A cable as its sheets name it: the outer end first.
+fn cable_words(plan: &Plan, cable: &model::design::Cable) -> [String; 2] {
+    let design = &plan.design;
+    let (outer, inner) = index::outer_first(design, cable);
+    [outer, inner].map(|end| {
+        let device = &design.devices[end.device.index()];
+        format!("{} {}", device.name, design.models[device.model.index()].ports[end.port.index()])
+    })
+}
+
+#[test]
+fn pull_lists_and_labels_have_each_cable() {
+    for name in EXAMPLES {
+        let plan = example(name);
+        let all = Places::of(&plan, &[]).unwrap();
+        let pulls = Pulls::of(&plan, &all);
+        let cables = || plan.design.cables.iter().map(|cable| cable_words(&plan, cable));
+        for paper in PAPERS.into_iter().take(if name == "ten-thousand" { 1 } else { 4 }) {
+            let sheets = pulls.sheets(paper);
+            good(&sheets);
+            once("cable", &sheets, cables().map(|ends| ends.join(" ")));
+        }
+        assert_eq!(pulls.csv().lines().count(), plan.design.cables.len() + 1);
+        assert_eq!(
+            pulls.text().lines().filter(|line| line.starts_with("[ ]")).count(),
+            plan.design.cables.len()
+        );
+        for (stock, cable, skip) in
+            [(Stock::A4_48, 3.0, 0), (Stock::A4_24, 6.0, 5), (Stock::LETTER_30, 4.0, 29)]
+        {
+            let sheets = labels(&pulls, Labels { stock, cable, skip });
+            good(&sheets);
+            once("label", &sheets, cables().flat_map(|[a, b]| [format!("{a} {b}"), format!("{b} {a}")]));
+            if name == "ten-thousand" {
+                break;
+            }
+        }
+        assert_eq!(labels_csv(&pulls).lines().count(), 2 * plan.design.cables.len() + 1);
+    }
+}
+
+#[test]
+fn a_pull_list_as_text() {
+    let plan = example("pocket");
+    let pulls = Pulls::of(&plan, &Places::of(&plan, &["p01/r1".into()]).unwrap());
+    expect_test::expect![[r#"
+        p01/r1: 15 cables
+        [ ]  core-c1        swp1  p01-r1-leaf-a  swp32  –
+        [ ]  core-c1        swp2  p01-r1-leaf-b  swp32  –
+        [ ]  core-c1        swp3  p01-r1-lom     swp32  –
+        [ ]  p01-r1-leaf-a  swp1  hv-p01-r1-u01  eno1   1.5 m
+        [ ]  p01-r1-leaf-a  swp2  hv-p01-r1-u02  eno1   1.5 m
+        [ ]  p01-r1-leaf-a  swp3  hv-p01-r1-u03  eno1   1.5 m
+        [ ]  p01-r1-leaf-a  swp4  hv-p01-r1-u04  eno1   1.5 m
+        [ ]  p01-r1-leaf-b  swp1  hv-p01-r1-u01  eno2   1.5 m
+        [ ]  p01-r1-leaf-b  swp2  hv-p01-r1-u02  eno2   1.5 m
+        [ ]  p01-r1-leaf-b  swp3  hv-p01-r1-u03  eno2   1.5 m
+        [ ]  p01-r1-leaf-b  swp4  hv-p01-r1-u04  eno2   1.5 m
+        [ ]  p01-r1-lom     swp1  hv-p01-r1-u01  bmc    1.5 m
+        [ ]  p01-r1-lom     swp2  hv-p01-r1-u02  bmc    1.5 m
+        [ ]  p01-r1-lom     swp3  hv-p01-r1-u03  bmc    1.5 m
+        [ ]  p01-r1-lom     swp4  hv-p01-r1-u04  bmc    1.5 m
+    "#]]
+    .assert_eq(&pulls.text());
+    expect_test::expect![[r#"
+        Place,ToDevice,ToPort,FromDevice,FromPort,FromUnit,LengthM,BandWidth,VlanID,Done
+        p01/r1,core-c1,swp1,p01-r1-leaf-a,swp32,,,,,
+        p01/r1,core-c1,swp2,p01-r1-leaf-b,swp32,,,,,
+        p01/r1,core-c1,swp3,p01-r1-lom,swp32,,,,,"#]]
+    .assert_eq(&pulls.csv().lines().take(4).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn cabling_shows_each_cable_once_port_by_port_and_all_of_them_in_tiers() {
+    for name in EXAMPLES {
+        let plan = example(name);
+        let all = Places::of(&plan, &[]).unwrap();
+        for paper in PAPERS.into_iter().take(if name == "ten-thousand" { 1 } else { 4 }) {
+            let sheets = cabling(&plan, &all, paper);
+            good(&sheets);
+            let design = &plan.design;
+            let end = |end: model::design::PortRef| &design.devices[end.device.index()];
+            once("cable", &sheets, design.cables.iter().map(|cable| cable_words(&plan, cable).join(" ")));
+            let counted = |start: &str| -> usize {
+                let sheets = sheets
+                    .iter()
+                    .filter(|sheet| sheet.name == start || sheet.name.starts_with(&format!("{start}-part")));
+                sheets
+                    .flat_map(|sheet| reader::values(&sheet.svg, "bundle"))
+                    .map(|count| count.parse::<usize>().unwrap())
+                    .sum()
+            };
+            // From afar: every cable that leaves its box.
+            let far = |cable: &&model::design::Cable| {
+                let (a, b) = (end(cable.a), end(cable.b));
+                (a.pod.is_none() || a.pod != b.pod) && a.location != b.location
+            };
+            assert_eq!(
+                counted(&format!("cabling-{}", design.zone.name)),
+                design.cables.iter().filter(far).count(),
+                "{name}"
+            );
+            for (number, pod) in design.pods.iter().enumerate() {
+                let near = |cable: &&model::design::Cable| {
+                    let (a, b) = (end(cable.a), end(cable.b));
+                    [a, b].iter().any(|it| it.pod.is_some_and(|it| it.index() == number))
+                        && a.location != b.location
+                };
+                let expected = design.cables.iter().filter(near).count();
+                assert_eq!(
+                    counted(&format!("cabling-{}", pod.location.leaf())),
+                    expected,
+                    "{name} {}",
+                    pod.location
+                );
+            }
+        }
+    }
+}

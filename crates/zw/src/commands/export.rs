@@ -43,6 +43,8 @@ enum Form {
     /// A graph for Graphviz.
     Dot(Design),
     Svg(pictures::SvgArgs),
+    Labels(pictures::LabelsArgs),
+    Pulls(pictures::PullsArgs),
 }
 
 #[derive(ClapArgs)]
@@ -70,6 +72,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Form::Cables(design) => told(design, export::cables),
         Form::Dot(design) => told(design, export::dot),
         Form::Svg(args) => pictures::svg(args),
+        Form::Labels(args) => pictures::labels(args),
+        Form::Pulls(args) => pictures::pulls(args),
     }
 }
 

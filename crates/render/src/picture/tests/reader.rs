@@ -93,6 +93,7 @@ pub(super) fn values(document: &str, what: &str) -> Vec<String> {
 
 /// Where a text stands: left, top, right, bottom.
 #[derive(Debug)]
+#[expect(dead_code, reason = "its words are for whoever reads why it failed")]
 struct Box {
     left: f64,
     top: f64,

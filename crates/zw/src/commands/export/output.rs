@@ -42,24 +42,32 @@ impl Output {
         }
     }
 
+    /// Whether somebody said where.
+    pub(super) fn is_given(&self) -> bool {
+        self.output.is_some()
+    }
+
     /// Writes the sheets.
     pub(super) fn write(&self, title: &str, sheets: &[Sheet]) -> ExitCode {
-        let ends = |with: &str| {
-            self.output.as_deref().and_then(Path::extension).is_some_and(|it| it.eq_ignore_ascii_case(with))
-        };
-        let [first, ..] = sheets else { return usage("there is nothing to draw there") };
-        let is_single = sheets.len() == 1;
-        match self.output.as_deref() {
-            Some(path) if ends("html") => file(path, &picture::html(title, sheets)),
-            Some(path) if ends("svg") && is_single => file(path, &first.svg),
-            None if is_single => print(&first.svg),
-            Some(path) if path == Path::new("-") && is_single => print(&first.svg),
-            Some(path) if path != Path::new("-") && !ends("svg") => directory(path, sheets),
-            _ => usage(&format!(
-                "there are {} sheets: name a directory or a file FILE.html with --output, or fewer places",
-                sheets.len()
-            )),
-        }
+        write(self.output.as_deref(), title, sheets)
+    }
+}
+
+/// Writes sheets where they should go.
+pub(super) fn write(to: Option<&Path>, title: &str, sheets: &[Sheet]) -> ExitCode {
+    let ends = |with: &str| to.and_then(Path::extension).is_some_and(|it| it.eq_ignore_ascii_case(with));
+    let [first, ..] = sheets else { return usage("there is nothing to draw there") };
+    let is_single = sheets.len() == 1;
+    match to {
+        Some(path) if ends("html") => file(path, &picture::html(title, sheets)),
+        Some(path) if ends("svg") && is_single => file(path, &first.svg),
+        None if is_single => print(&first.svg),
+        Some(path) if path == Path::new("-") && is_single => print(&first.svg),
+        Some(path) if path != Path::new("-") && !ends("svg") => directory(path, sheets),
+        _ => usage(&format!(
+            "there are {} sheets: name a directory or a file FILE.html with --output, or fewer places",
+            sheets.len()
+        )),
     }
 }
 

@@ -1,10 +1,10 @@
-//! `zw export svg`: drawings of the plan, for paper and for the wall.
+//! `zw export svg`, `labels`, `pulls`: drawings and lists of the plan, for the wall, the aisle and the cable.
 
-use super::output::{Output, usage};
+use super::output::{Output, print, usage};
 use super::plan;
-use clap::{Args as ClapArgs, Subcommand};
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use model::Plan;
-use render::picture::{self, Elevations, Places, Sheet};
+use render::picture::{self, Elevations, Labels, Places, Pulls, Sheet, Stock};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -25,6 +25,7 @@ pub(crate) struct SvgArgs {
 #[derive(Subcommand)]
 enum Drawing {
     Elevations(ElevationsArgs),
+    Cabling(SheetArgs),
 }
 
 /// Which part of which design.
@@ -50,22 +51,132 @@ struct ElevationsArgs {
     output: Output,
 }
 
-/// Runs the command.
+/// How everything is cabled: the zone and its pods in tiers, with counts; each rack port by port.
+#[derive(ClapArgs)]
+struct SheetArgs {
+    #[command(flatten)]
+    part: Part,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Cable labels, one for each end: flags that say on both halves which end this is and where the other one is.
+#[derive(ClapArgs)]
+#[command(
+    after_help = "Print in actual size (100 %), not fitted to the page.\n\nExamples:\n  zw export labels my-zone p01/r1 -o p01-r1.html\n  \
+                        zw export labels my-zone p01 --stock letter-30 --skip 12 -o p01.html\n  zw export labels my-zone --csv > labels.csv"
+)]
+pub(crate) struct LabelsArgs {
+    #[command(flatten)]
+    part: Part,
+    /// The sheets of labels.
+    #[arg(long, value_enum, default_value_t = Sheets::A4_48)]
+    stock: Sheets,
+    /// The thickest cable, in millimetres: the middle of a label goes around it.
+    #[arg(long, value_name = "MM", default_value_t = 3.0)]
+    cable: f64,
+    /// How many labels of the first sheet are used up.
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    skip: usize,
+    /// A line of CSV for each label, for a label printer, to standard output.
+    #[arg(long, conflicts_with_all = ["output", "stock", "skip", "cable"])]
+    csv: bool,
+    /// Where the sheets go: a directory; FILE.html, all of them, for a browser to print; FILE.svg or `-`, where there is one.
+    #[arg(short, long, value_name = "PATH")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Sheets {
+    /// A4, 4 × 12 labels of 45.7 × 21.2 mm (as Avery L4778)
+    #[value(name = "a4-48")]
+    A4_48,
+    /// A4, 3 × 8 labels of 63.5 × 33.9 mm (as Avery L4773)
+    #[value(name = "a4-24")]
+    A4_24,
+    /// Letter, 3 × 10 labels of 2⅝ × 1 inches (as Avery 5520)
+    #[value(name = "letter-30")]
+    Letter30,
+}
+
+/// Cable pull lists: the cables of each rack by where they lead, with both ends, a length, and a box to tick.
+///
+/// Text to standard output; sheets of paper with --output.
+#[derive(ClapArgs)]
+#[command(
+    after_help = "Examples:\n  zw export pulls my-zone p01/r1\n  zw export pulls my-zone p01 -o p01.html\n  \
+                        zw export pulls my-zone --csv > cables.csv"
+)]
+pub(crate) struct PullsArgs {
+    #[command(flatten)]
+    part: Part,
+    /// A line of CSV for each cable, for a spreadsheet, to standard output.
+    #[arg(long, conflicts_with_all = ["output", "paper"])]
+    csv: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Runs `zw export labels`.
+pub(super) fn labels(args: &LabelsArgs) -> ExitCode {
+    let stock = match args.stock {
+        Sheets::A4_48 => Stock::A4_48,
+        Sheets::A4_24 => Stock::A4_24,
+        Sheets::Letter30 => Stock::LETTER_30,
+    };
+    if !(0.5..=30.0).contains(&args.cable) {
+        return usage("--cable is a cable's thickness in millimetres, 0.5 to 30");
+    }
+    with(&args.part, |plan, places| {
+        let pulls = Pulls::of(plan, places);
+        if args.csv {
+            return print(&picture::labels_csv(&pulls));
+        }
+        let sheets = picture::labels(&pulls, Labels { stock, cable: args.cable, skip: args.skip });
+        super::output::write(args.output.as_deref(), &plan.design.zone.name, &sheets)
+    })
+}
+
+/// Runs `zw export pulls`.
+pub(super) fn pulls(args: &PullsArgs) -> ExitCode {
+    with(&args.part, |plan, places| {
+        let pulls = Pulls::of(plan, places);
+        if pulls.is_empty() {
+            usage("there is no cable to pull there")
+        } else if args.csv {
+            print(&pulls.csv())
+        } else if args.output.is_given() {
+            args.output.write(&plan.design.zone.name, &pulls.sheets(args.output.paper()))
+        } else {
+            print(&pulls.text())
+        }
+    })
+}
+
+/// Runs `zw export svg`.
 pub(super) fn svg(args: &SvgArgs) -> ExitCode {
     match &args.sheet {
         Drawing::Elevations(args) => draw(&args.part, &args.output, |plan, places| {
             picture::elevations(plan, places, Elevations { paper: args.output.paper(), row: args.row })
         }),
+        Drawing::Cabling(args) => {
+            draw(&args.part, &args.output, |plan, places| picture::cabling(plan, places, args.output.paper()))
+        }
     }
 }
 
 fn draw(part: &Part, output: &Output, sheets: impl Fn(&Plan, &Places) -> Vec<Sheet>) -> ExitCode {
+    with(part, |plan, places| output.write(&plan.design.zone.name, &sheets(plan, places)))
+}
+
+/// The plan, and the places of it that are wanted.
+fn with(part: &Part, work: impl Fn(&Plan, &Places) -> ExitCode) -> ExitCode {
     let plan = match plan(&part.directory) {
         Ok(plan) => plan,
         Err(status) => return status,
     };
     match Places::of(&plan, &part.places) {
-        Ok(places) => output.write(&plan.design.zone.name, &sheets(&plan, &places)),
+        Ok(places) => work(&plan, &places),
         Err(sentence) => usage(&sentence),
     }
 }
