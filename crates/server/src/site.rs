@@ -31,6 +31,7 @@ pub(crate) struct Gatherer {
     pub(crate) agent: Option<PathBuf>,
     pub(crate) proxy: Option<String>,
     pub(crate) controllers: Vec<IpAddr>,
+    is_shared: bool,
     pub(crate) ports: Ports,
     pub(crate) ca_sha256: [u8; 32],
     /// Where the zone's edges are, which others find out.
@@ -60,10 +61,24 @@ impl Gatherer {
         ports: Ports,
         ca_sha256: [u8; 32],
     ) -> Self {
-        let Options { design, loaders, agent, proxy, .. } = options.clone();
+        let Options { design, loaders, agent, proxy, store, .. } = options.clone();
+        let is_shared = store.is_some();
         let (known, unread, found) = (HashMap::new(), Vec::new(), Vec::new());
         let edges = Arc::default();
-        Self { design, loaders, agent, proxy, controllers, ports, ca_sha256, edges, known, unread, found }
+        Self {
+            design,
+            loaders,
+            agent,
+            proxy,
+            controllers,
+            is_shared,
+            ports,
+            ca_sha256,
+            edges,
+            known,
+            unread,
+            found,
+        }
     }
 
     /// The site as it is now, and what is missing from it, a sentence each. Reads little: what is new and large has no
@@ -152,6 +167,7 @@ impl Gatherer {
             own: Vec::new(),
             edges: self.edges.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             elsewhere: Vec::new(),
+            is_shared: self.is_shared,
             ports: self.ports,
             ca_sha256: self.ca_sha256,
             proxy: self.proxy.clone(),

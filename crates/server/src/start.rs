@@ -122,7 +122,7 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
         Some(published) => shared::plan_in_force(&options, published, &drawn, &journal)?,
         None => first_plan(&options, &mut store, &loaded, drawn, &journal)?,
     };
-    is_this_host(&options, &first.plan)?;
+    let own = addresses_of_this_host(&options, &first.plan)?;
     let (bound, beside) = bind(&options, &first.plan)?;
     let api_listeners = listen_for_api(&options)?;
     let (authority, secret) = Authority::open_or_found(
@@ -136,7 +136,9 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     }
     let authority = Arc::new(authority);
     let ports = Ports { boot: bound.ports.boot, boot_tls: bound.ports.boot_tls, agents: bound.ports.agents };
-    let controllers = options.address.into_iter().collect();
+    // Of several, each is its own clients' first.
+    let own = own.into_iter().filter(|_| options.store.is_some());
+    let controllers = options.address.map_or_else(|| own.collect(), |address| vec![address]);
     let mut gatherer = Gatherer::new(&options, controllers, ports, authority.sha256());
     let edges = Arc::clone(&gatherer.edges);
     let history = store.history().map_err(StartError::State)?;
@@ -405,9 +407,9 @@ fn not_at_start(facts: &Facts, effects: &crate::keeper::Effects) -> Option<Strin
     (!touched.is_empty()).then(|| reload::unapplied(&touched))
 }
 
-/// Without an address given, this host must have one that the plan gives to a controller: else machines would be
+/// Those that the plan gives to a controller. Without an address given, this host must have one: else machines would be
 /// told of a controller that is not there.
-fn is_this_host(options: &Options, plan: &Plan) -> Result<(), StartError> {
+fn addresses_of_this_host(options: &Options, plan: &Plan) -> Result<Vec<IpAddr>, StartError> {
     let design = &plan.design;
     let controllers =
         design.devices.iter().enumerate().filter(|(_, device)| device.kind == DeviceKind::Controller);
@@ -429,7 +431,7 @@ fn is_this_host(options: &Options, plan: &Plan) -> Result<(), StartError> {
         )));
     }
     if options.address.is_some() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let own: HashSet<IpAddr> = nix::ifaddrs::getifaddrs()
         .into_iter()
@@ -446,8 +448,9 @@ fn is_this_host(options: &Options, plan: &Plan) -> Result<(), StartError> {
         .flat_map(|interface| [interface.v4.map(IpAddr::V4), interface.v6.map(IpAddr::V6)])
         .flatten()
         .collect();
-    if planned.iter().any(|address| own.contains(address)) {
-        return Ok(());
+    let here: Vec<_> = planned.iter().copied().filter(|address| own.contains(address)).collect();
+    if !here.is_empty() {
+        return Ok(here);
     }
     let names: Vec<_> = meant.iter().map(|(_, device)| device.name.as_str()).collect();
     let planned: Vec<_> = planned.iter().map(IpAddr::to_string).collect();

@@ -12,6 +12,8 @@ use std::path::PathBuf;
 pub struct Site {
     /// Where machines reach the controllers. Empty: at the addresses that the plan gives the zone's controllers.
     pub controllers: Vec<IpAddr>,
+    /// These are one controller's, and the plan's other controllers know what it knows: machines are told of all, these first.
+    pub is_shared: bool,
     /// Where machines reach who answers from this view, if that is an edge and no controller: they fetch there first. What only a
     /// controller can do they ask of a controller all the same.
     pub own: Vec<IpAddr>,

@@ -43,16 +43,22 @@ pub(super) fn places(plan: &Plan) -> Places {
     Places { machines4, machines6, by_location }
 }
 
-/// The controllers' addresses: those of the site, or else those the plan gives them.
+/// The controllers' addresses.
 fn controllers(plan: &Plan, site: &Site) -> Vec<IpAddr> {
-    if !site.controllers.is_empty() {
-        return site.controllers.clone();
-    }
     let of_audience = plan.interfaces.iter().filter(|interface| interface.audience == Audience::Controller);
-    of_audience
-        .flat_map(|interface| [interface.v4.map(IpAddr::V4), interface.v6.map(IpAddr::V6)])
-        .flatten()
-        .collect()
+    let both = of_audience.flat_map(|it| [it.v4.map(IpAddr::V4), it.v6.map(IpAddr::V6)]);
+    reached_at(&site.controllers, both.flatten().collect(), site.is_shared)
+}
+
+/// Those of the site, or else those the plan gives them. Where they share what they know, both: the plan's only if the site's are among
+/// them, since whoever serves at an address of its own has others that do so too.
+fn reached_at(own: &[IpAddr], planned: Vec<IpAddr>, is_shared: bool) -> Vec<IpAddr> {
+    let is_of_plan = own.iter().any(|address| planned.contains(address));
+    let mut all = own.to_vec();
+    if own.is_empty() || is_shared && is_of_plan {
+        all.extend(planned.into_iter().filter(|address| !own.contains(address)));
+    }
+    all
 }
 
 fn boot_image(image: &model::design::Image, files: &HashMap<String, FileId>, site: &Site) -> BootImage {
@@ -118,4 +124,24 @@ fn installer(plan: &Plan, image: ImageId, machine: Option<&Machine>) -> Boot {
         return Boot::LocalDisk;
     }
     Boot::NotArmed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn controllers_that_share_what_they_know_are_all_told_of() {
+        let check = |own: &[&str], is_shared: bool, expected: &[&str]| {
+            let addresses =
+                |all: &[&str]| all.iter().map(|it| it.parse().expect("an address")).collect::<Vec<IpAddr>>();
+            let planned = addresses(&["10.0.0.1", "10.0.0.2"]);
+            assert_eq!(reached_at(&addresses(own), planned, is_shared), addresses(expected), "{own:?}");
+        };
+        check(&[], false, &["10.0.0.1", "10.0.0.2"]);
+        check(&["10.0.0.2"], false, &["10.0.0.2"]);
+        check(&["10.0.0.2"], true, &["10.0.0.2", "10.0.0.1"]);
+        // At an address of its own: where the others are is not the plan's to say.
+        check(&["192.0.2.2"], true, &["192.0.2.2"]);
+    }
 }
