@@ -93,7 +93,7 @@ pub(crate) async fn run(
         reported: None,
         reported_skew_ms: 0,
         checked: None,
-        skew_ms: skew_ms(now, asked.elapsed() / 2),
+        skew_ms: skew_ms(own_time(), now, asked.elapsed()),
         said_all: false,
     };
     session.order(Some((generation, checks, check_seconds)));
@@ -130,7 +130,7 @@ impl Session<'_> {
                             if self.said_all && self.agent.options.once {
                                 return Ok(());
                             }
-                            self.skew_ms = skew_ms(now, Duration::ZERO);
+                            self.skew_ms = skew_ms(own_time(), now, Duration::ZERO);
                             if self.skew_ms.abs_diff(self.reported_skew_ms) > SKEW_STEP_MS {
                                 self.reported = None;
                                 observed.mark_changed();
@@ -297,14 +297,35 @@ impl Session<'_> {
     }
 }
 
-/// This machine's clock minus the controller's, which said `now` this long ago.
 fn own_time() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-fn skew_ms(now: Time, ago: Duration) -> i64 {
-    let own = i64::try_from(own_time().0).unwrap_or(i64::MAX);
-    let theirs = i64::try_from((now + ago).0).unwrap_or(i64::MAX);
-    own.saturating_sub(theirs)
+/// This machine's clock minus the controller's, which said `now` at some time of the `waited` that its answer took: a controller that
+/// waits for another to lead takes seconds. Of what it may be, the least; the next heartbeat says it exactly.
+fn skew_ms(own: Time, now: Time, waited: Duration) -> i64 {
+    let milliseconds = |it: Time| i64::try_from(it.0).unwrap_or(i64::MAX);
+    let most = milliseconds(own).saturating_sub(milliseconds(now));
+    let least = most.saturating_sub(i64::try_from(waited.as_millis()).unwrap_or(i64::MAX));
+    0.clamp(least, most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_controller_that_took_its_time_makes_no_clock_wrong() {
+        let check = |own: u64, now: u64, waited_ms: u64, expected: i64| {
+            assert_eq!(skew_ms(Time(own), Time(now), Duration::from_millis(waited_ms)), expected);
+        };
+        // It said so as it began to wait, at the end, or in between.
+        check(20_000, 11_000, 9_000, 0);
+        check(20_000, 20_000, 9_000, 0);
+        check(20_000, 14_000, 9_000, 0);
+        check(20_000, 17_000, 0, 3_000);
+        check(20_000, 23_000, 2, -3_000);
+        check(30_000, 11_000, 9_000, 10_000);
+    }
 }

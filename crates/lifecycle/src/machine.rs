@@ -15,11 +15,14 @@ use model::install::{Progress, Running};
 use model::{DeviceId, Event, Generation, Plan, Roster, Time};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The most sentences kept of why a machine failed.
 pub const REASONS_MAX: usize = 32;
 /// The most conflicts kept for a machine: its own addresses are few, so more is a forger's work.
 pub const CONFLICTS_MAX: usize = 8;
+/// What was seen earlier than what is known, but by no more than this, was told late. By more, a clock was wrong.
+const LATE_MAX: Duration = Duration::from_secs(120);
 
 /// What an event did.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -228,6 +231,12 @@ pub fn judged(
 fn asked(machine: &mut Machine, interface: &str, sighting: Sighting, is_anothers: bool) -> Step {
     let (now, stage, mac) = (sighting.at, sighting.stage, sighting.mac);
     let before = machine.sightings.get(interface);
+    // Each of several controllers hears the same request, and what the others heard is told after what came of it.
+    let is_late = |since: Time| now < since && since.since(now) < LATE_MAX;
+    let is_past = is_late(machine.since);
+    if before.is_some_and(|before| is_late(before.at)) {
+        return Step::default();
+    }
     let mut step = Step {
         // A renewal that shows nothing new is not worth a write.
         changed: before.is_none_or(|before| {
@@ -240,7 +249,7 @@ fn asked(machine: &mut Machine, interface: &str, sighting: Sighting, is_anothers
         .uuid
         .or_else(|| before.filter(|before| before.mac == sighting.mac).and_then(|before| before.uuid));
     machine.sightings.insert(interface.to_owned(), Sighting { uuid, ..sighting });
-    if stage == Stage::Bmc {
+    if stage == Stage::Bmc || is_past {
         return step;
     }
     if let Some(own) = machine.accepted.get(interface) {

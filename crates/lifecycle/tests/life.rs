@@ -114,6 +114,36 @@ fn as_drawn() -> Hardware {
     }
 }
 
+/// With several controllers each hears a request, and those that do not decide tell of it later than of what followed.
+#[test]
+fn what_another_controller_heard_of_a_boot_does_not_begin_it_again() {
+    let mut told = pocket();
+    told.becomes_ready(1, 1);
+    let again = |told: &mut Told, stage: Stage, earlier: u64| {
+        let what = What::Asked {
+            interface: "eno1".into(),
+            mac: mac(1, 1),
+            uuid: Some(uuid(1)),
+            stage,
+            port: "p01-r1-leaf-x swp1".into(),
+        };
+        let at = Time(told.now.0 - earlier);
+        told.zone.apply(&Event { at, location: Told::location(1), what })
+    };
+    for stage in [Stage::BiosPxe, Stage::Ipxe, Stage::Os] {
+        assert!(again(&mut told, stage, 5_000).changed.is_empty(), "{stage:?}");
+        assert_eq!(told.state(1), "ready");
+    }
+    let before = told.machine(1).clone();
+    assert_eq!((before.boots_in_vain, before.sightings["eno1"].stage), (0, Stage::Ipxe));
+    // A machine that really boots does so later; and what is too early to be late was told by a clock that is wrong.
+    again(&mut told, Stage::BiosPxe, 0);
+    assert_eq!(told.state(1), "seen");
+    told.becomes_ready(1, 1);
+    again(&mut told, Stage::BiosPxe, 600_000);
+    assert_eq!(told.state(1), "seen");
+}
+
 #[test]
 fn a_machine_goes_from_expected_to_ready() {
     let mut told = pocket();

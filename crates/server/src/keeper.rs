@@ -111,6 +111,8 @@ struct Keeper {
     /// What is to be said to agents when what it follows from is stored; with several controllers.
     actions: Vec<(Location, Action)>,
     check_again: following::CheckAgain,
+    /// It was said that the host's clock was set.
+    clock_was_set: bool,
 }
 
 /// Until its queue is closed or it is told to stop.
@@ -130,11 +132,13 @@ pub(crate) fn run(controller: Arc<Controller>, store: Store, site: Arc<Site>, qu
         sharing: Sharing::new(),
         actions: Vec::new(),
         check_again: following::CheckAgain::new(),
+        clock_was_set: false,
     };
     keeper.watch_others();
     loop {
         let first = queue.wait(keeper.patience());
         let mut stop = first.is_err();
+        keeper.hold_the_clock();
         keeper.attend();
         keeper.hear_all(queue);
         for message in first.into_iter().chain(queue.messages()).take(BATCH_MAX) {
@@ -155,6 +159,17 @@ pub(crate) fn run(controller: Arc<Controller>, store: Store, site: Arc<Site>, qu
 }
 
 impl Keeper {
+    /// While a change is under way, deadlines count by the clock as it was.
+    fn hold_the_clock(&mut self) {
+        let set = clock::hold(self.is_changing());
+        if let Some(seconds) = set.filter(|_| !self.clock_was_set) {
+            self.controller.say(&format!(
+                "the clock of this host was set by {seconds:+} s; it counts when no change is under way any more"
+            ));
+        }
+        self.clock_was_set = set.is_some();
+    }
+
     /// How long to wait for the next event: no longer than something is due.
     fn patience(&self) -> Option<Duration> {
         let view = self.view_is_old.then(|| VIEW_GAP.saturating_sub(self.view_made.elapsed()));
@@ -226,7 +241,9 @@ impl Keeper {
     }
 
     /// Applies an event; gives why it was refused.
-    fn apply(&mut self, event: Event) -> Option<Cow<'static, str>> {
+    fn apply(&mut self, mut event: Event) -> Option<Cow<'static, str>> {
+        // Another controller's clock may be ahead: what happened is not yet to come, and came after nothing that is.
+        event.at = event.at.min(clock::now());
         let (mut applied, state) = {
             let mut zone = self.controller.zone.write().unwrap_or_else(PoisonError::into_inner);
             let applied = zone.apply(&event);

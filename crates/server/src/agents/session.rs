@@ -126,6 +126,11 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<(), End> {
     let connected = What::Connected { running: running.clone(), burns_in };
     agents.tell(agents.event(&certificate.location, connected)).await?;
+    let mut welcome = welcome;
+    if let FromController::Welcome { now, .. } = &mut welcome {
+        // While nobody leads, it takes until somebody does.
+        *now = (agents.now)();
+    }
     stream.send(&welcome).await?;
     let reports = Allowance { left: REPORTS_AT_ONCE, since: Instant::now() };
     let told = told(&welcome);

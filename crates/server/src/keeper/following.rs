@@ -339,12 +339,12 @@ impl Keeper {
     }
 
     fn tell_who_leads(&self, is_reached: bool) {
+        let own = self.controller.condition().sharing.map(|sharing| sharing.name);
         let leads = match &self.sharing.standing {
             _ if !is_reached && !self.store.is_leading() => None,
-            Standing::Follows(leader) => leader.clone(),
-            Standing::Leads | Standing::Sole => {
-                self.controller.condition().sharing.map(|sharing| sharing.name)
-            }
+            // What it was before it was started anew is no more, though the lease is not over yet.
+            Standing::Follows(leader) => leader.clone().filter(|leader| Some(leader) != own.as_ref()),
+            Standing::Leads | Standing::Sole => own,
         };
         let is_deciding = self.is_deciding();
         let controllers = self.sharing.controllers.clone();
