@@ -69,11 +69,24 @@ pub enum Request {
     Break {
         /// A location or name.
         target: String,
-        /// `memory=256GiB`, `cpus=8`, `disks=0`, `firmware=2.1`, `rtc=2060-01-01`.
+        /// `memory=256GiB`, `cpus=8`, `disks=0`, `firmware=2.1`, `rtc=2060-01-01`; of a controller `clock=+86400`.
         what: String,
     },
-    /// Kills the controller; it is started again at once, on the same state.
-    CrashController,
+    /// Kills a controller, or what several share; it is started again at once, on the same state.
+    Crash {
+        /// A location or name, `etcd`, or `controller`: the one that decides.
+        target: String,
+    },
+    /// Stops a controller, or what several share, where it is.
+    Pause {
+        /// As in `Crash`.
+        target: String,
+    },
+    /// Lets it go on.
+    Resume {
+        /// As in `Crash`.
+        target: String,
+    },
     /// The namespaces of a target, to run a program in.
     Enter {
         /// A location, a name, or `location:bmc`.
@@ -138,8 +151,25 @@ pub struct Progress {
     pub machines: Vec<Machine>,
     /// BMCs that hold their address, of how many.
     pub bmcs: (usize, usize),
+    /// Those that serve, in the design's order.
+    #[serde(default)]
+    pub controllers: Vec<Controller>,
+    /// How the etcd is that several controllers share: `runs`, `off` or `paused`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
     /// Milliseconds since the lab was started.
     pub elapsed_ms: u64,
+}
+
+/// A controller as the lab sees it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Controller {
+    /// Its name.
+    pub name: String,
+    /// Its IPv4 address, if the plan gives it one.
+    pub address: Option<String>,
+    /// `off`, `paused`, `starts`, `serves`; of several `leads`, `follows`, or `does not answer`.
+    pub state: String,
 }
 
 /// The phases of a lab.

@@ -80,6 +80,20 @@ impl Directory {
         self.path.join("api.sock")
     }
 
+    /// Where the API of one of several listens; [`Directory::api`] leads to that of the one that decides.
+    pub fn api_of(&self, controller: &str) -> PathBuf {
+        self.path.join(format!("api-{controller}.sock"))
+    }
+
+    /// The log of one of so many controllers.
+    pub fn log_of(&self, controller: &str, count: usize) -> PathBuf {
+        self.path.join(if count == 1 {
+            "controller.log".to_owned()
+        } else {
+            format!("controller-{controller}.log")
+        })
+    }
+
     /// Where the URL of the controller's page is written.
     pub fn page(&self) -> PathBuf {
         self.path.join("page.url")

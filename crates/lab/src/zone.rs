@@ -12,6 +12,8 @@ mod changes;
 mod controller;
 mod listen;
 mod observe;
+mod program;
+mod store;
 
 use crate::control::{self, Phase, Progress};
 use crate::directory::Directory;
@@ -55,6 +57,10 @@ pub struct Start {
     pub ovmf: PathBuf,
     /// What the zone's installers may fetch of the world.
     pub mirrors: Vec<mirror::Mirror>,
+    /// How many controllers serve: more than one share an etcd.
+    pub controllers: usize,
+    /// Each has a clock that can be set.
+    pub clocks: bool,
 }
 
 /// A lab that is being built or runs.
@@ -75,8 +81,8 @@ pub(crate) struct Zone {
     /// To each machine and BMC.
     reach: Mutex<HashMap<topology::HostId, Reach>>,
     progress: watch::Sender<Progress>,
-    /// What the controller's process is told.
-    crash: mpsc::Sender<()>,
+    /// The controllers, and what several share.
+    programs: OnceLock<Vec<program::Program>>,
     power: Mutex<Power>,
     /// The socket that browsers of this machine come to, for each controller process in turn.
     page: OwnedFd,
@@ -115,6 +121,7 @@ fn enter(start: Start) -> Result<(), Error> {
     let (plan, _, _) = load::load(&start.design).map_err(|error| Error::new(error.line()))?;
     let topology = topology::topology(&plan);
     check(&plan, &topology)?;
+    check_controllers(&start, &plan)?;
     let mut real = vm::chosen(&plan, &topology, &start.real)?;
     for (host, choice) in &mut real {
         let device = topology.hosts[*host].device;
@@ -165,6 +172,21 @@ fn check(plan: &Plan, topology: &Topology) -> Result<(), Error> {
     Ok(())
 }
 
+/// What is needed for as many controllers as are asked for.
+fn check_controllers(start: &Start, plan: &Plan) -> Result<(), Error> {
+    let drawn = plan.design.devices.iter().filter(|device| device.kind == DeviceKind::Controller).count();
+    if start.controllers == 0 || start.controllers > drawn {
+        return Err(Error::new(format!(
+            "start {} controllers: the design draws {drawn}; draw as many as are to serve",
+            start.controllers
+        )));
+    }
+    if start.clocks && controller::faketime().is_none() {
+        return Err(Error::new("give each controller a clock of its own: that needs Debian's libfaketime"));
+    }
+    Ok(())
+}
+
 async fn live(
     start: Start,
     plan: Plan,
@@ -172,11 +194,10 @@ async fn live(
     real: HashMap<topology::HostId, vm::Choice>,
     page: OwnedFd,
 ) -> Result<(), Error> {
-    let (crash, crashes) = mpsc::channel(1);
     let zone = Arc::new(Zone {
         began: Instant::now(),
         roster: Roster::of(&plan),
-        progress: watch::Sender::new(first_progress(&plan, &topology)),
+        progress: watch::Sender::new(first_progress(&plan, &topology, start.controllers)),
         real,
         taps: Mutex::default(),
         believed: Believed::default(),
@@ -184,7 +205,7 @@ async fn live(
         wires: Mutex::new(topology.wires.clone()),
         reach: Mutex::default(),
         power: Mutex::default(),
-        crash,
+        programs: OnceLock::new(),
         page,
         start,
         plan,
@@ -193,7 +214,7 @@ async fn live(
     let listener = listen::bind(&zone.start.directory)?;
     supervisor::say_listening(&zone.start.directory.log())?;
     tokio::spawn(listen::serve(Arc::clone(&zone), listener));
-    if let Err(error) = zone.power_on(crashes).await {
+    if let Err(error) = zone.power_on().await {
         let words = error.chain();
         let _ = writeln!(io::stderr(), "failed to {words}");
         zone.progress.send_modify(|progress| progress.phase = Phase::Failed { words });
@@ -202,12 +223,14 @@ async fn live(
     std::future::pending().await
 }
 
-fn first_progress(plan: &Plan, topology: &Topology) -> Progress {
+fn first_progress(plan: &Plan, topology: &Topology, controllers: usize) -> Progress {
     let machines = topology.hosts.iter().filter(|host| host.kind == Kind::Machine);
     Progress {
         zone: plan.design.zone.name.clone(),
         built: (0, topology.hosts.len()),
         bmcs: (0, topology.hosts.iter().filter(|host| host.kind == Kind::Bmc).count()),
+        controllers: controller::shown(plan, controllers_of(plan).take(controllers)),
+        store: (controllers > 1).then(|| "runs".to_owned()),
         machines: machines
             .map(|host| {
                 let device = &plan.design.devices[host.device.index()];
@@ -253,7 +276,7 @@ fn boots_own_disk(plan: &Plan, device: DeviceId) -> bool {
 
 impl Zone {
     /// Builds, starts the controller, powers on.
-    async fn power_on(self: &Arc<Self>, crashes: mpsc::Receiver<()>) -> Result<(), Error> {
+    async fn power_on(self: &Arc<Self>) -> Result<(), Error> {
         let namespaces = build::build(self).await?;
         let _ = self.namespaces.set(namespaces);
         for (id, host) in self.topology.hosts.iter().enumerate() {
@@ -262,7 +285,8 @@ impl Zone {
             }
         }
         self.progress.send_modify(|progress| progress.phase = Phase::Starting);
-        controller::start(self, crashes).await?;
+        let programs = controller::start(self).await?;
+        let _ = self.programs.set(programs);
         authority::learn(self).await?;
         for host in self.real.keys() {
             let design = &self.plan.design;
@@ -503,11 +527,15 @@ impl Zone {
 
     /// The devices that run `zw serve`.
     fn controllers(&self) -> impl Iterator<Item = DeviceId> + '_ {
-        let devices = self.plan.design.devices.iter().enumerate();
-        devices
-            .filter(|(_, device)| device.kind == DeviceKind::Controller)
-            .map(|(index, _)| DeviceId::from_index(index))
+        controllers_of(&self.plan)
     }
+}
+
+fn controllers_of(plan: &Plan) -> impl Iterator<Item = DeviceId> + '_ {
+    let devices = plan.design.devices.iter().enumerate();
+    devices
+        .filter(|(_, device)| device.kind == DeviceKind::Controller)
+        .map(|(index, _)| DeviceId::from_index(index))
 }
 
 fn milliseconds(time: Duration) -> u64 {

@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 #[path = "lab/changes.rs"]
 mod changes;
+#[path = "lab/leaders.rs"]
+mod leaders;
 
 const ZW: &str = env!("CARGO_BIN_EXE_zw");
 /// The longest wait for anything. A busy machine of two cores needs a tenth of it.
@@ -69,7 +71,12 @@ impl Zone {
 
     /// Powers the zone on. `None`: this machine lets nobody.
     fn up(&self) -> Option<String> {
-        let output = self.zw(&["up", self.design.to_str().expect("a plain path")]);
+        self.up_with(&[])
+    }
+
+    fn up_with(&self, options: &[&str]) -> Option<String> {
+        let design = self.design.to_str().expect("a plain path");
+        let output = self.zw(&[&["up", design], options].concat());
         let said = both(&output);
         if output.status.code() == Some(3) && said.contains("this machine allows neither") {
             say(&format!("passed over: {said}"));

@@ -7,6 +7,7 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::Duration;
 use tokio::net::UnixStream;
 
@@ -25,6 +26,14 @@ pub(super) async fn get(zone: &Zone, path: &str) -> Result<Value, Error> {
     ask(zone, Request::get(path), Bytes::new()).await
 }
 
+/// Asks one of several controllers.
+///
+/// # Errors
+/// If it is down, or says no.
+pub(super) async fn get_at(socket: &Path, path: &str) -> Result<Value, Error> {
+    answer(socket, Request::get(path), Bytes::new()).await
+}
+
 /// Lets a machine be installed. Nothing is on its disks that anybody would miss: the lab has just made them.
 ///
 /// # Errors
@@ -39,14 +48,13 @@ pub(super) async fn arm(zone: &Zone, location: &str) -> Result<(), Error> {
 }
 
 async fn ask(zone: &Zone, request: hyper::http::request::Builder, body: Bytes) -> Result<Value, Error> {
-    tokio::time::timeout(ANSWER_TIME_MAX, answer(zone, request, body))
+    tokio::time::timeout(ANSWER_TIME_MAX, answer(&zone.start.directory.api(), request, body))
         .await
         .doing(|| "hear from the controller")?
 }
 
-async fn answer(zone: &Zone, request: hyper::http::request::Builder, body: Bytes) -> Result<Value, Error> {
-    let path = zone.start.directory.api();
-    let stream = UnixStream::connect(&path).await.doing(|| format!("reach {}", path.display()))?;
+async fn answer(path: &Path, request: hyper::http::request::Builder, body: Bytes) -> Result<Value, Error> {
+    let stream = UnixStream::connect(path).await.doing(|| format!("reach {}", path.display()))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .doing(|| "speak to the controller")?;

@@ -1,6 +1,7 @@
-//! What people do to a lab: cut, mend, swap, replace, power-cycle, break, crash. Each answers a sentence.
+//! What people do to a lab: cut, mend, swap, replace, power-cycle, break, crash, pause. Each answers a sentence.
 
-use super::{Zone, build};
+use super::program::{Order, Program};
+use super::{Zone, build, controller, store};
 use crate::control::Power;
 use crate::error::{Doing, Error};
 use crate::hardware::Fault;
@@ -60,6 +61,14 @@ pub(super) fn host(zone: &Zone, text: &str) -> Result<HostId, Error> {
 /// # Errors
 /// If there is no such target, or it has no cable.
 pub(super) async fn cut(zone: &Zone, text: &str, up: bool) -> Result<String, Error> {
+    let what = if up { "mended" } else { "cut" };
+    if let Some(name) = text.strip_suffix(":etcd") {
+        let aim = aim(zone, name)?;
+        return match cut_from_store(zone, aim.device, up).await? {
+            0 => Err(Error::new(format!("find a cable at {text}"))),
+            _ => Ok(format!("{what} the cable from {} to etcd", self::name(zone, aim.device))),
+        };
+    }
     let aim = aim(zone, text)?;
     let is_of = |end: &topology::End| {
         let host = &zone.topology.hosts[end.host];
@@ -72,7 +81,10 @@ pub(super) async fn cut(zone: &Zone, text: &str, up: bool) -> Result<String, Err
         let drawn = zone.plan.design.cables.iter().enumerate();
         cables.extend(drawn.filter(|(_, cable)| cable.a == port || cable.b == port).map(|(index, _)| index));
     }
-    let mut count = 0;
+    let mut count = match aim.port {
+        None => cut_from_store(zone, aim.device, up).await?,
+        Some(_) => 0,
+    };
     for wire in &wires {
         let is_meant =
             is_of(&wire.near) || is_of(&wire.far) || wire.cable.is_some_and(|cable| cables.contains(&cable));
@@ -92,8 +104,19 @@ pub(super) async fn cut(zone: &Zone, text: &str, up: bool) -> Result<String, Err
     if count == 0 {
         return Err(Error::new(format!("find a cable at {text}")));
     }
-    let (cables, what) = (if count == 1 { "cable" } else { "cables" }, if up { "mended" } else { "cut" });
+    let cables = if count == 1 { "cable" } else { "cables" };
     Ok(format!("{what} {count} {cables} of {}", name(zone, aim.device)))
+}
+
+/// The cable of a controller to what several share: how many there are.
+async fn cut_from_store(zone: &Zone, device: DeviceId, up: bool) -> Result<usize, Error> {
+    let mut serving = zone.controllers().take(zone.start.controllers);
+    let Some(host) = zone.topology.host_of(device) else { return Ok(0) };
+    if zone.start.controllers < 2 || !serving.any(|serving| serving == device) {
+        return Ok(0);
+    }
+    Links::open(zone.namespace(host)?)?.set_up(store::INDEX, up).await?;
+    Ok(1)
 }
 
 /// Swaps the cables of two targets at the machines' end: one interface each, or every port of the same name. Both are
@@ -199,6 +222,17 @@ pub(super) fn power_cycle(zone: &Zone, text: &str) -> Result<String, Error> {
 /// # Errors
 /// If the target is no machine.
 pub(super) fn power(zone: &Zone, text: &str, power: Power) -> Result<String, Error> {
+    if program(zone, text).is_some() {
+        return order(
+            zone,
+            text,
+            match power {
+                Power::On => Order::On,
+                Power::Off => Order::Off,
+                Power::Reset => Order::Crash,
+            },
+        );
+    }
     let aim = aim(zone, text)?;
     let (told, words) = match power {
         Power::On => (Command::PowerOn, "is on"),
@@ -219,6 +253,16 @@ fn power_cycle_device(zone: &Zone, device: DeviceId) -> Result<(), Error> {
 /// # Errors
 /// If the fault is not understood or the target is no machine.
 pub(super) fn break_machine(zone: &Zone, text: &str, what: &str) -> Result<String, Error> {
+    if let Some(clock) = what.strip_prefix("clock=") {
+        let seconds = if clock == "right" { Ok(0) } else { clock.parse() };
+        let seconds = seconds.doing(|| format!("understand {what}: write clock=+SECONDS or clock=right"))?;
+        let aim = aim(zone, text)?;
+        controller::wrong_clock(zone, name(zone, aim.device), seconds)?;
+        return Ok(match seconds {
+            0 => format!("the clock of {} is right", name(zone, aim.device)),
+            _ => format!("the clock of {} is {seconds:+} s wrong", name(zone, aim.device)),
+        });
+    }
     let fault: Fault = what.parse().doing(|| format!("understand {what}"))?;
     let aim = aim(zone, text)?;
     command(zone, aim.device, &Command::Break(fault))?;
@@ -248,11 +292,41 @@ fn tell(zone: &Zone, device: DeviceId, hosts: &[HostId], command: &Command) -> R
     Ok(())
 }
 
-/// Kills the controller's process; it is started again.
+/// A controller, or what several share; `None`: it is something else.
+fn program<'a>(zone: &'a Zone, text: &str) -> Option<&'a Program> {
+    let programs = zone.programs.get()?;
+    let of = |name: &str| programs.iter().find(|program| program.name == name);
+    let aimed = || aim(zone, text).ok().filter(|aim| !aim.is_bmc).and_then(|aim| of(name(zone, aim.device)));
+    of(text).or_else(aimed).or_else(|| {
+        let progress = zone.progress.borrow();
+        let leads = progress.controllers.iter().find(|shown| shown.state == "leads");
+        let first = || progress.controllers.first().filter(|_| progress.controllers.len() == 1);
+        (text == "controller").then(|| leads.or_else(first)).flatten().and_then(|shown| of(&shown.name))
+    })
+}
+
+/// Kills a controller, or what several share, and starts it again; or stops it, or lets it go on.
 ///
 /// # Errors
-/// If it is being crashed already.
-pub(super) fn crash_controller(zone: &Zone) -> Result<String, Error> {
-    zone.crash.try_send(()).doing(|| "crash the controller")?;
-    Ok("the controller was killed and starts again on the same state".to_owned())
+/// If it is neither, or has not done what it was told before.
+pub(super) fn order(zone: &Zone, text: &str, order: Order) -> Result<String, Error> {
+    let unknown = || {
+        let why = match text {
+            "controller" => "none of several decides at this moment; name one".to_owned(),
+            _ => format!("{text} is no controller that serves, nor the etcd of several"),
+        };
+        Error::new(format!("find it: {why}"))
+    };
+    let program = program(zone, text).ok_or_else(unknown)?;
+    program.order(order)?;
+    let words = match order {
+        Order::Crash => "was killed and starts again on the same state",
+        Order::Off => "was killed, and stays away until it is turned on",
+        Order::On => "is on",
+        Order::Pause => "is stopped where it is",
+        Order::Resume => "goes on",
+    };
+    let who =
+        if text == "controller" && zone.start.controllers == 1 { "the controller" } else { &program.name };
+    Ok(format!("{who} {words}"))
 }

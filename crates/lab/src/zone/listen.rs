@@ -1,5 +1,6 @@
 //! The control socket's end in the lab.
 
+use super::program::Order;
 use super::{Zone, changes};
 use crate::control::{Reply, Request};
 use crate::directory::Directory;
@@ -87,7 +88,9 @@ async fn answer(zone: &Arc<Zone>, request: Request) -> Result<Reply, Error> {
         Request::Console { target } => return console(zone, &target),
         Request::PowerCycle { target } => changes::power_cycle(zone, &target)?,
         Request::Break { target, what } => changes::break_machine(zone, &target, &what)?,
-        Request::CrashController => changes::crash_controller(zone)?,
+        Request::Crash { target } => changes::order(zone, &target, Order::Crash)?,
+        Request::Pause { target } => changes::order(zone, &target, Order::Pause)?,
+        Request::Resume { target } => changes::order(zone, &target, Order::Resume)?,
     };
     Ok(Reply::Done { words })
 }

@@ -66,6 +66,12 @@ enum Command {
         /// 3142, is an HTTP proxy for it, and for nothing else; templates know it as `proxy`. May be repeated.
         #[arg(long, value_name = "URL")]
         mirror: Vec<Mirror>,
+        /// How many controllers serve: the first ones drawn. More than one share an etcd (Debian's `etcd-server`).
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=7))]
+        controllers: u8,
+        /// Give each controller a clock that can be set (`zw lab break ctl1 clock=+86400`), by Debian's `libfaketime`.
+        #[arg(long)]
+        clocks: bool,
         /// Seconds without any change after which it stops waiting and says who waits for what [default: 90, with --vm
         /// 600].
         #[arg(long, value_name = "SECONDS")]
@@ -110,7 +116,7 @@ enum Command {
         /// A location, name or address, or `all`.
         target: String,
     },
-    /// Turn a machine on or off, or reset it. Its BMC stays as it is.
+    /// Turn a machine on or off, or reset it. Its BMC stays as it is. A controller that is off was killed, as `etcd` may be.
     Power {
         /// What to do with it.
         power: PowerWord,
@@ -125,7 +131,7 @@ enum Command {
         #[arg(long)]
         log: bool,
     },
-    /// Make a machine differ from its model, and power it off and on.
+    /// Make a machine differ from its model, and power it off and on; or set a controller's clock (`clock=+86400`, `clock=right`).
     Break {
         /// A location, name or address.
         target: String,
@@ -135,8 +141,18 @@ enum Command {
     },
     /// Kill the controller; it starts again on its state.
     Crash {
-        /// What to kill.
-        what: Crash,
+        /// `controller`: of several, the one that decides; or one by name, or the `etcd` that they share.
+        what: String,
+    },
+    /// Stop a controller where it is: it is there, and does nothing.
+    Pause {
+        /// A controller's name, `controller` for the one that decides, or `etcd`.
+        target: String,
+    },
+    /// Let a controller that was stopped go on, as if nothing had been.
+    Resume {
+        /// A controller's name, or `etcd`.
+        target: String,
     },
     /// Run a program in the namespace of a machine, switch, controller or BMC (`p01/r1/u01:bmc`).
     Exec {
@@ -171,12 +187,6 @@ enum PowerWord {
     Reset,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Crash {
-    /// The process that runs `zw serve`.
-    Controller,
-}
-
 /// The processes that hold a lab; started by `zw lab up`.
 #[derive(ClapArgs)]
 pub(crate) struct SupervisorArgs {
@@ -198,6 +208,12 @@ pub(crate) struct SupervisorArgs {
     /// What the zone may fetch of the world.
     #[arg(long)]
     mirror: Vec<Mirror>,
+    /// How many controllers serve.
+    #[arg(long, default_value_t = 1)]
+    controllers: u8,
+    /// Each has a clock that can be set.
+    #[arg(long)]
+    clocks: bool,
     /// The inner of the two processes.
     #[arg(long)]
     inner: bool,
@@ -212,7 +228,17 @@ pub(crate) fn supervise(args: &SupervisorArgs) -> ExitCode {
     if args.inner {
         let (design, real, loaders) = (args.design.clone(), args.vm.clone(), args.loaders.clone());
         let (mirrors, ovmf) = (args.mirror.clone(), args.ovmf.clone());
-        return ExitCode::from(zone::run(zone::Start { design, directory, real, loaders, ovmf, mirrors }));
+        let (controllers, clocks) = (usize::from(args.controllers), args.clocks);
+        return ExitCode::from(zone::run(zone::Start {
+            design,
+            directory,
+            real,
+            loaders,
+            ovmf,
+            mirrors,
+            controllers,
+            clocks,
+        }));
     }
     if args.fetcher {
         let fetched = mirror::fetch(&directory, args.mirror.clone());
@@ -223,6 +249,8 @@ pub(crate) fn supervise(args: &SupervisorArgs) -> ExitCode {
         loaders: args.loaders.as_deref(),
         ovmf: &args.ovmf,
         mirrors: &args.mirror,
+        controllers: args.controllers,
+        clocks: args.clocks,
     };
     let as_the = |process: &str| {
         let mut words = arguments(&args.design, &directory, real);
@@ -238,13 +266,15 @@ pub(crate) fn supervise(args: &SupervisorArgs) -> ExitCode {
     }))
 }
 
-/// What is real in a lab.
+/// What is real in a lab, and how many controllers serve.
 #[derive(Clone, Copy)]
 struct Real<'a> {
     machines: &'a [vm::Choice],
     loaders: Option<&'a Path>,
     ovmf: &'a Path,
     mirrors: &'a [Mirror],
+    controllers: u8,
+    clocks: bool,
 }
 
 fn arguments(design: &Path, directory: &Directory, real: Real<'_>) -> Vec<String> {
@@ -255,17 +285,19 @@ fn arguments(design: &Path, directory: &Directory, real: Real<'_>) -> Vec<String
     words.extend(real.machines.iter().flat_map(|choice| ["--vm".to_owned(), choice.to_string()]));
     words.extend(real.mirrors.iter().flat_map(|mirror| ["--mirror".to_owned(), mirror.to_string()]));
     words.extend(real.loaders.into_iter().flat_map(|path| ["--loaders".to_owned(), text(path)]));
-    words.extend(["--ovmf".to_owned(), text(real.ovmf)]);
+    words.extend(["--ovmf".to_owned(), text(real.ovmf), format!("--controllers={}", real.controllers)]);
+    words.extend(real.clocks.then(|| "--clocks".to_owned()));
     words
 }
 
 /// Runs the command. Call it while the process has one thread.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let outcome = match &args.command {
-        Command::Up { design, vm, loaders, ovmf, mirror, patience } => {
+        Command::Up { design, vm, loaders, ovmf, mirror, controllers, clocks, patience } => {
             let patience =
                 patience.map_or(if vm.is_empty() { PATIENCE } else { PATIENCE_REAL }, Duration::from_secs);
-            let real = Real { machines: vm, loaders: loaders.as_deref(), ovmf, mirrors: mirror };
+            let (loaders, controllers, clocks) = (loaders.as_deref(), *controllers, *clocks);
+            let real = Real { machines: vm, loaders, ovmf, mirrors: mirror, controllers, clocks };
             return up(design, real, patience);
         }
         Command::Console { target, log: true } => chosen(args.zone.as_deref())
@@ -307,7 +339,9 @@ fn request(command: &Command) -> Request {
             Request::Power { target: clone(target), power: Power::Reset }
         }
         Command::Break { target, fault } => Request::Break { target: clone(target), what: clone(fault) },
-        Command::Crash { what: Crash::Controller } => Request::CrashController,
+        Command::Crash { what } => Request::Crash { target: clone(what) },
+        Command::Pause { target } => Request::Pause { target: clone(target) },
+        Command::Resume { target } => Request::Resume { target: clone(target) },
         Command::Exec { .. }
         | Command::Console { .. }
         | Command::Capture { .. }
@@ -368,6 +402,7 @@ fn status(zone: Option<&str>, json: bool) -> Result<ExitCode, Error> {
         say(&format!("{text}\n"));
     } else {
         say(&progress::table(&progress, &progress::everyone));
+        say(&progress::controllers(&progress));
         say(&progress::summary(&progress));
     }
     Ok(ExitCode::SUCCESS)
@@ -462,7 +497,7 @@ fn bring_up(design: &Path, lab: &Directory, real: Real<'_>, patience: Duration) 
     })?;
     let start = || {
         lab.create()?;
-        if !real.machines.is_empty() {
+        if !real.machines.is_empty() || real.controllers > 1 {
             lab.make_room()?;
         }
         supervisor::start(&arguments(design, lab, real), lab)

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 impl Zone {
     /// A command that asks the lab's controller.
-    fn ask(&self, words: &[&str]) -> Output {
+    pub(super) fn ask(&self, words: &[&str]) -> Output {
         let server = self.lab.api().display().to_string();
         let mut command = Command::new(ZW);
         command.args(words).args(["--server", &server]).stdin(Stdio::null());
@@ -16,19 +16,19 @@ impl Zone {
     }
 
     /// What it says; it must succeed.
-    fn told(&self, words: &[&str]) -> String {
+    pub(super) fn told(&self, words: &[&str]) -> String {
         let output = self.ask(words);
         assert!(output.status.success(), "zw {words:?}: {}\n{}", both(&output), self.logs());
         both(&output)
     }
 
     /// The same as JSON; `None` while the controller is not there.
-    fn json(&self, words: &[&str]) -> Option<Value> {
+    pub(super) fn json(&self, words: &[&str]) -> Option<Value> {
         let output = self.ask(&[words, &["--json"]].concat());
         serde_json::from_slice(&output.stdout).ok().filter(|_| output.status.success())
     }
 
-    fn change(&self, id: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(super) fn change(&self, id: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let began = Instant::now();
         loop {
             let change = self.json(&["change", id]);
@@ -40,7 +40,7 @@ impl Zone {
     }
 
     /// Waves that are watched for a second, and images beside the one that there is.
-    fn prepare(&self) {
+    pub(super) fn prepare(&self) {
         let file = self.design.join("zone.hcl");
         let text = fs::read_to_string(&file).expect("a design");
         fs::write(&file, text + "\nrollout {\n  bake = \"1s\"\n}\n").expect("written");
@@ -52,7 +52,7 @@ impl Zone {
         }
     }
 
-    fn draw_image(&self, from: &str, to: &str) {
+    pub(super) fn draw_image(&self, from: &str, to: &str) {
         let file = self.design.join("zone.hcl");
         let text = fs::read_to_string(&file).expect("a design");
         fs::write(&file, text.replace(&format!("images/{from}/"), &format!("images/{to}/")))

@@ -166,6 +166,24 @@ pub(crate) fn table(progress: &Progress, is_listed: &dyn Fn(&Machine) -> bool) -
     text
 }
 
+/// Of several controllers, how each is; nothing of a single one.
+pub(crate) fn controllers(progress: &Progress) -> String {
+    if progress.controllers.len() < 2 {
+        return String::new();
+    }
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(["CONTROLLER", "ADDRESS", "STATE"]);
+    for controller in &progress.controllers {
+        let address = controller.address.clone().unwrap_or_default();
+        table.add_row([controller.name.as_str(), address.as_str(), controller.state.as_str()]);
+    }
+    if let Some(store) = &progress.store {
+        table.add_row(["etcd", "", store]);
+    }
+    let lines: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    format!("\n{lines}")
+}
+
 /// One line: how many are ready, and how long it took.
 pub(crate) fn summary(progress: &Progress) -> String {
     let (ready, all) = amount(&Progress { phase: Phase::Running, ..progress.clone() });
