@@ -131,11 +131,12 @@ fn what_another_controller_heard_of_a_boot_does_not_begin_it_again() {
         told.zone.apply(&Event { at, location: Told::location(1), what })
     };
     for stage in [Stage::BiosPxe, Stage::Ipxe, Stage::Os] {
-        assert!(again(&mut told, stage, 5_000).changed.is_empty(), "{stage:?}");
-        assert_eq!(told.state(1), "ready");
+        again(&mut told, stage, 500);
+        assert_eq!(told.state(1), "ready", "{stage:?}");
     }
-    let before = told.machine(1).clone();
-    assert_eq!((before.boots_in_vain, before.sightings["eno1"].stage), (0, Stage::Ipxe));
+    assert_eq!(told.machine(1).boots_in_vain, 0);
+    // What is older than what was seen on this port says nothing.
+    assert!(again(&mut told, Stage::BiosPxe, 20_000).changed.is_empty());
     // A machine that really boots does so later; and what is too early to be late was told by a clock that is wrong.
     again(&mut told, Stage::BiosPxe, 0);
     assert_eq!(told.state(1), "seen");
