@@ -164,6 +164,8 @@ impl Keeper {
         let boot = if boot == 0 { *boot_port } else { boot };
         Site {
             controllers: controllers.clone(),
+            // A controller told it of all.
+            is_shared: false,
             own: own.clone(),
             edges: edges.clone(),
             ports: Ports { boot, boot_tls, agents: *agents_port },
