@@ -24,7 +24,7 @@ mod leaders;
 
 const ZW: &str = env!("CARGO_BIN_EXE_zw");
 /// The longest wait for anything. A busy machine of two cores needs a tenth of it.
-const WAIT_MAX: Duration = Duration::from_secs(120);
+const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// A design of a test's own, and its lab. Dropped, both are gone.
 struct Zone {
