@@ -172,9 +172,12 @@ pub fn predict(zone: &Zone, change: &Change) -> Vec<Predicted> {
         let ids: Vec<DeviceId> =
             members.iter().filter_map(|(location, _)| zone.roster().device_at(location)).collect();
         let at_once = budgets.at_once(ids.iter().copied()).max(1);
-        let rounds = u32::try_from(members.len().div_ceil(at_once)).unwrap_or(u32::MAX);
-        let slowest = members.iter().map(|(location, member)| takes(zone, location, member.effect)).max();
-        let takes = slowest.unwrap_or_default().saturating_mul(rounds) + bake;
+        let each = members.iter().map(|(location, member)| takes(zone, location, member.effect));
+        let (slowest, all) = each.fold((Duration::ZERO, Duration::ZERO), |(slowest, all), takes| {
+            (slowest.max(takes), all.saturating_add(takes))
+        });
+        // Whoever is back makes room for the next at once.
+        let takes = slowest.max(all / u32::try_from(at_once).unwrap_or(u32::MAX)) + bake;
         Predicted { reach: *reach, machines: members.len(), at_once, takes }
     });
     waves.collect()
