@@ -23,6 +23,7 @@
 //! | `dhcp`       | DHCP clients of both families: packets and times in and out                  |
 //! | `ramdisk`    | from a kernel with nothing to an agent with a network                        |
 //! | `install`    | carries out orders: disks become a system; trial, confirmation, restart       |
+//! | `hold`       | somebody on the machine lets nobody restart it                              |
 //! | `burn_in`    | CPUs, memory and disks under load, read only                                |
 //! | `checks`     | the role's checks: read, run                                                |
 //! | `fuzzing`    | what always holds of what the installer reads; no part of the product          |
@@ -37,6 +38,7 @@ mod enrolment;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod hardware;
+pub mod hold;
 mod identity;
 mod install;
 pub mod lldp;

@@ -3,7 +3,7 @@
 
 use agent::DRIVES;
 use agent::options::{CommandLine, TPM};
-use agent::{Notice, Options, ramdisk};
+use agent::{Notice, Options, hold, ramdisk};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,6 +12,8 @@ use std::sync::Arc;
 const USAGE: &str =
     "usage: zw-agent [--controller https://ADDRESS:PORT]... [--ca-pin sha256:HEX] [--location L]
                 [--state DIR] [--hardware FILE] [--tpm DEVICE] [--once] [--ramdisk]
+       zw-agent hold [--state DIR] WHY...    nobody restarts this machine from here on
+       zw-agent release [--state DIR]        they may again
 what is not given is read from the kernel's command line (zw.controller, zw.ca, zw.location);
 DIR is /var/lib/zonewright-agent unless given, DEVICE /dev/tpmrm0
 as the first process of a machine (/init of an initramfs) it mounts what is needed and starts itself with --ramdisk:
@@ -21,7 +23,13 @@ fn main() -> ExitCode {
     if std::process::id() == 1 {
         ramdisk::first_process(say);
     }
-    let (options, is_ramdisk) = match options(std::env::args().skip(1)) {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((command @ ("hold" | "release"), rest)) =
+        words.split_first().map(|(first, rest)| (first.as_str(), rest))
+    {
+        return hold_or_release(command == "hold", rest);
+    }
+    let (options, is_ramdisk) = match options(words.into_iter()) {
         Ok(given) => given,
         Err(error) => {
             say(&format!("{error}\n{USAGE}"));
@@ -50,6 +58,35 @@ fn main() -> ExitCode {
             let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
             say(&format!("{error}{cause}"));
             ExitCode::from(3)
+        }
+    }
+}
+
+/// Somebody on the machine lets nobody restart it, or lets go of it.
+fn hold_or_release(is_hold: bool, words: &[String]) -> ExitCode {
+    let (state_dir, words) = match words {
+        [flag, directory, rest @ ..] if flag == "--state" => (PathBuf::from(directory), rest),
+        words => (ramdisk::state_dir_here(), words),
+    };
+    let why = words.join(" ");
+    if is_hold == why.trim().is_empty() {
+        let sentence = if is_hold { "say why, in a few words" } else { "release takes no reason" };
+        say(&format!("{sentence}\n{USAGE}"));
+        return ExitCode::from(2);
+    }
+    let outcome = match is_hold {
+        true => hold::hold(&state_dir, &why).map(|()| "nobody restarts this machine from here on"),
+        false => hold::release(&state_dir)
+            .map(|was_held| if was_held { "it may be restarted again" } else { "it was not held" }),
+    };
+    match outcome {
+        Ok(sentence) => {
+            say(sentence);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            say(&format!("{}: {error}", state_dir.display()));
+            ExitCode::from(1)
         }
     }
 }

@@ -25,6 +25,12 @@ pub fn state_dir(is_ramdisk: bool) -> PathBuf {
     PathBuf::from(if is_ramdisk { "/run/zonewright-agent" } else { "/var/lib/zonewright-agent" })
 }
 
+/// Where the agent that runs on this machine keeps them, if nobody told it another place.
+pub fn state_dir_here() -> PathBuf {
+    let in_memory = state_dir(true);
+    if in_memory.is_dir() { in_memory } else { state_dir(false) }
+}
+
 /// A second process that ran that long and ended is started anew at once.
 const LONG: Duration = Duration::from_secs(60);
 /// The pause before it is started anew grows to this.

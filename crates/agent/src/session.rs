@@ -8,6 +8,7 @@ use crate::backoff::{Jitter, scaled};
 use crate::burn_in;
 use crate::connection::{Connection, Lost, REPLY_TIME_MAX};
 use crate::enrolment::renewal;
+use crate::hold;
 use crate::identity::Orders;
 use crate::install::Said;
 use crate::observer::Observed;
@@ -36,6 +37,9 @@ const HEARTBEAT_MIN: Duration = Duration::from_secs(1);
 /// How long a renewal that was not answered waits for the next try.
 const RENEWAL_RETRY: Duration = Duration::from_secs(300);
 
+/// How soon a controller hears that somebody holds the machine. What is refused meanwhile is refused all the same.
+const HOLD_EVERY: Duration = Duration::from_secs(2);
+
 struct Session<'a> {
     agent: &'a mut Agent,
     connection: &'a mut Connection,
@@ -45,6 +49,8 @@ struct Session<'a> {
     reported: Option<Arc<Hardware>>,
     reported_skew_ms: i64,
     checked: Option<(Generation, Arc<Vec<CheckResult>>)>,
+    /// Why nobody may restart the machine, as it was last told.
+    held: Option<String>,
     /// This machine's clock minus the controller's.
     skew_ms: i64,
     /// Everything is said; the next heartbeat's answer proves that it was taken.
@@ -65,6 +71,11 @@ pub(crate) async fn run(
         running: agent.installer.running(),
         // One that ends soon would leave it unfinished.
         burns_in: !agent.options.once,
+        held: hold::held(&agent.options.state_dir),
+    };
+    let held = match &hello {
+        FromAgent::Hello { held, .. } => held.clone(),
+        _ => None,
     };
     let asked = Instant::now();
     let FromController::Welcome {
@@ -93,6 +104,7 @@ pub(crate) async fn run(
         reported: None,
         reported_skew_ms: 0,
         checked: None,
+        held,
         skew_ms: skew_ms(own_time(), now, asked.elapsed()),
         said_all: false,
     };
@@ -107,6 +119,7 @@ impl Session<'_> {
         let patience = heartbeat * HEARTBEATS_MISSED_MAX;
         let mut silent_at = Instant::now() + patience.max(REPLY_TIME_MAX);
         let mut beat_at = Instant::now() + scaled(heartbeat, self.agent.jitter.next());
+        let mut hold_at = Instant::now();
         let mut renew_at = self.renewal_due(now);
         let mut observed = self.agent.observed.clone();
         observed.mark_changed();
@@ -208,6 +221,14 @@ impl Session<'_> {
                         "failed to look for dhcp servers, other than ours stay unknown: {error}"
                     ))),
                 },
+                () = tokio::time::sleep_until(hold_at) => {
+                    let held = hold::held(&self.agent.options.state_dir);
+                    if held != self.held {
+                        self.connection.send(&FromAgent::Held { why: held.clone() }).await?;
+                        self.held = held;
+                    }
+                    hold_at = Instant::now() + HOLD_EVERY;
+                }
                 () = tokio::time::sleep_until(beat_at) => {
                     self.connection.send(&FromAgent::Heartbeat).await?;
                     beats += 1;

@@ -96,6 +96,14 @@ pub enum FromAgent {
         /// It knows [`FromController::BurnIn`], and goes on long enough to do it. One that does not is never sent it.
         #[serde(default)]
         burns_in: bool,
+        /// Why somebody on the machine lets nobody restart it; `None`: nobody holds it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        held: Option<String>,
+    },
+    /// Somebody on the machine lets nobody restart it any more, for this reason, or lets go of it.
+    Held {
+        /// Why; `None`: nobody holds it.
+        why: Option<String>,
     },
     /// What is in the box and at the other end of its cables.
     Report {
@@ -489,6 +497,9 @@ pub fn within_limits(frame: &FromAgent) -> Result<(), BadFrame> {
             Err(BadFrame::TooMuch("many DHCP servers"))
         }
         FromAgent::Servers { servers } if servers.iter().any(|server| long(&server.interface)) => {
+            Err(BadFrame::TooMuch("long a text"))
+        }
+        FromAgent::Hello { held: Some(why), .. } | FromAgent::Held { why: Some(why) } if long(why) => {
             Err(BadFrame::TooMuch("long a text"))
         }
         FromAgent::Hello { running: Some(Running::Disk { image, .. }), .. }

@@ -251,6 +251,9 @@ pub struct Machine {
     pub interfaces: Vec<Interface>,
     /// Its cables.
     pub cables: Vec<Cable>,
+    /// Why somebody on it lets nobody restart it.
+    #[serde(default)]
+    pub held: Option<String>,
     /// What alone proves who stands there.
     pub proof: Proof,
     /// The TPM that it proves itself by.

@@ -106,12 +106,20 @@ fn steps(zone: &Zone, change: &Change, budgets: &mut Budgets<'_>, now: Time) -> 
             continue;
         }
         let Some(device) = zone.roster().device_at(location) else { continue };
-        if order.is_before(device).is_none() && budgets.may_take(device, &holder).is_ok() {
+        if held(zone, location).is_none()
+            && order.is_before(device).is_none()
+            && budgets.may_take(device, &holder).is_ok()
+        {
             budgets.take(device);
             taken.push(ChangeStep::Take { machine: location.clone() });
         }
     }
     taken
+}
+
+/// Why somebody on a machine itself lets nobody restart it.
+fn held<'a>(zone: &'a Zone, location: &Location) -> Option<&'a str> {
+    zone.facts().machines.get(location)?.held.as_deref()
 }
 
 /// Which roles of a wave are not through yet: those that start after them wait.
@@ -169,6 +177,10 @@ pub fn waits_for(zone: &Zone, change: &Change, now: Time) -> Option<String> {
     change.of_wave(change.wave).filter(|(_, member)| member.step == Step::Waiting).find_map(
         |(location, _)| {
             let device = zone.roster().device_at(location)?;
+            if let Some(why) = held(zone, location) {
+                let place = location.within_zone();
+                return Some(format!("its turn with {place}: somebody holds it there ({why})"));
+            }
             if let Some(role) = order.is_before(device) {
                 return Some(format!("its turn with {}: those of {role} go first", location.within_zone()));
             }
@@ -204,7 +216,8 @@ pub fn undoes(change: &Change) -> Option<ChangeId> {
 fn judge(machine: Option<&Machine>, member: &Member, now: Time) -> Option<Settled> {
     let Step::Taken { at, deadline, was_ready } = member.step else { return None };
     let Some(machine) = machine else { return Some(Settled::Absent) };
-    let wrong = |why: String| match was_ready {
+    // That somebody holds it says nothing against the change.
+    let wrong = |why: String| match was_ready && machine.held.is_none() {
         true => Some(Settled::Wrong { why }),
         false => Some(Settled::Absent),
     };

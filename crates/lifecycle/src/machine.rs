@@ -77,6 +77,7 @@ pub fn expected(now: Time) -> Machine {
         conflicts: BTreeMap::new(),
         lease: None,
         foreign_servers: Vec::new(),
+        held: None,
         miscabled: None,
     }
 }
@@ -181,6 +182,13 @@ pub fn step(
             let changed = machine.foreign_servers != *servers;
             machine.foreign_servers.clone_from(servers);
             Step { changed, ..Step::default() }
+        }
+        What::Held { why } => {
+            let changed = machine.held != *why;
+            machine.held.clone_from(why);
+            // What was refused meanwhile is asked again.
+            let actions = if changed { vec![Action::TellAgent] } else { Vec::new() };
+            Step { changed, actions, ..Step::default() }
         }
         What::Operator { by, wish, .. } => operator(machine, by, wish, now),
         What::Leased { .. } => Step::default(),

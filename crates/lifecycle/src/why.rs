@@ -73,6 +73,10 @@ fn life(zone: &Zone, id: DeviceId, now: Time, sentences: &mut Vec<String>) {
         let late = if wait.overdue(now) { ", longer than is ordinary" } else { "" };
         sentences.push(format!("it waits for {}{late}", wait.on));
     }
+    if let Some(why) = &machine.held {
+        sentences
+            .push(format!("somebody on it lets nobody restart it ({why}); `zw-agent release` there lets go"));
+    }
     changes(zone, &device.location, machine, now, sentences);
     troubles(machine, now, sentences);
 }

@@ -447,6 +447,41 @@ fn a_pause_lets_what_is_under_way_come_back_and_nothing_new_begin() {
 }
 
 #[test]
+fn a_machine_that_somebody_holds_is_waited_for_and_is_no_evidence() {
+    let mut world = World::new();
+    let id = world.publish(&next_kernel(), None);
+    let [first, second] = ["t1/p1/r1/u1", "t1/p1/r1/u2"].map(Location::new);
+    let held = |why: Option<&str>| What::Held { why: why.map(str::to_owned) };
+    world.tell(&second, held(Some("a long reckoning")));
+    world.run(600);
+    assert_eq!(
+        waits_for(&world.zone, world.change(id), world.now).as_deref(),
+        Some("its turn with p1/r1/u2: somebody holds it there (a long reckoning)")
+    );
+    let sentences = why(&world.zone, "p1/r1/u2", world.now).expect("a machine").sentences;
+    assert!(sentences.iter().any(|sentence| sentence.contains("lets nobody restart it (a long reckoning)")));
+    assert_eq!((world.kernel(&first), world.kernel(&second)), ("vmlinuz-2", "vmlinuz-1"));
+    assert!(!world.steps.iter().any(|step| step.contains("u2") || step.contains("p2")), "{:?}", world.steps);
+
+    // It is let go, and another is held when its turn has come: that one is passed over in the end.
+    world.tell(&second, held(None));
+    world.boots = |location| if location.as_str() == "t1/p1/r2/u1" { Boots::Silent } else { Boots::Right };
+    let other = Location::new("t1/p1/r2/u1");
+    while !world.steps.iter().any(|step| step == "take p1/r2/u1") {
+        if !world.round() {
+            world.pass(1);
+        }
+    }
+    world.tell(&other, held(Some("not now")));
+    world.run(1200);
+    assert!(world.steps.iter().any(|step| step == "absent p1/r2/u1"), "{:?}", world.steps);
+    assert_eq!(
+        world.change(id).ended.as_ref().map(|ended| ended.sentence.as_str()),
+        Some("15 machines done, 1 not in service")
+    );
+}
+
+#[test]
 fn all_kinds_of_change_spend_the_same_budget() {
     let mut world = World::new();
     let at = |place: &str| Location::new(&format!("t1/{place}"));

@@ -154,6 +154,11 @@ pub enum What {
         /// All that it heard the last time.
         servers: Vec<DhcpServer>,
     },
+    /// Somebody on the machine itself lets nobody restart it any more, or lets go of it.
+    Held {
+        /// Why, in their words; `None`: nobody holds it.
+        why: Option<String>,
+    },
     /// An operator asked for something.
     Operator {
         /// Who.

@@ -107,6 +107,9 @@ pub struct Machine {
     /// DHCP servers that its agent last heard and that are not the zone's.
     #[serde(default)]
     pub foreign_servers: Vec<DhcpServer>,
+    /// Why somebody on the machine itself lets nobody restart it: its agent refuses, whoever asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
     /// Why its cabling is doubted, in plain words, with the finding's code; it is not ready while this stands.
     pub miscabled: Option<(crate::finding::Code, String)>,
 }

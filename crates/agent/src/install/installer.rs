@@ -6,8 +6,8 @@
 use super::running::{self, Here};
 use super::watchdog::Watchdog;
 use super::write;
-use crate::hardware;
 use crate::options::{Notice, Options};
+use crate::{hardware, hold};
 use api::agent::{FromAgent, Lease, TEXT_MAX};
 use api::install::{Order, Progress, Running, Slot};
 use model::{Generation, Time};
@@ -36,9 +36,6 @@ pub(crate) struct Outcome {
     /// Sessions that said it.
     sessions: u32,
 }
-
-/// While this file is in the state directory, no restart is begun; its first line says why.
-const HOLD: &str = "hold";
 
 /// A controller that closed so many connections after it heard an outcome does not want it.
 const SESSIONS_MAX: u32 = 3;
@@ -161,10 +158,10 @@ impl Installer {
     /// Restarts the machine, if that is not refused here.
     pub(crate) fn restart(&self, sentence: &str, lease: Option<&Lease>, now: Time) {
         let (here, tell) = (Arc::clone(&self.here), Arc::clone(&self.tell));
-        let held = std::fs::read_to_string(self.state_dir.join(HOLD)).ok();
-        let held = held.as_deref().map(|why| why.lines().next().unwrap_or("no reason is given"));
-        if let Err(why) = running::may_restart(lease, self.current.is_some(), held, now) {
-            tell(&Notice::Trouble(format!("a restart was refused ({}): {why}", sentence.escape_debug())));
+        let held = hold::held(&self.state_dir);
+        if let Err(why) = running::may_restart(lease, self.current.is_some(), held.as_deref(), now) {
+            let (sentence, why) = (sentence.escape_debug(), why.escape_debug());
+            tell(&Notice::Trouble(format!("a restart was refused ({sentence}): {why}")));
             return;
         }
         tell(&Notice::Restart(sentence.escape_debug().to_string()));

@@ -44,12 +44,13 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     let outcome = match tokio::time::timeout(patience, stream.receive()).await {
         Err(_) => Err(End::Gone),
         Ok(Err(ended)) => Err(End::from(ended)),
-        Ok(Ok(FromAgent::Hello { version, location, running, burns_in, .. })) => {
+        Ok(Ok(FromAgent::Hello { version, location, running, burns_in, held, .. })) => {
             match welcome(agents, version, &location, running.as_ref(), source, certificate) {
                 Ok(welcome) => {
                     let (id, pushes) = agents.present.enter(&location);
                     entered = Some((location, id));
-                    talk(agents, stream, source, certificate, welcome, (running, burns_in), pushes).await
+                    talk(agents, stream, source, certificate, welcome, (running, burns_in, held), pushes)
+                        .await
                 }
                 Err(refused) => Err(End::Refused(refused)),
             }
@@ -121,11 +122,16 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     source: IpAddr,
     certificate: &Certificate,
     welcome: FromController,
-    (running, burns_in): (Option<Running>, bool),
+    (running, burns_in, held): (Option<Running>, bool, Option<String>),
     pushes: mpsc::Receiver<Push>,
 ) -> Result<(), End> {
     let connected = What::Connected { running: running.clone(), burns_in };
     agents.tell(agents.event(&certificate.location, connected)).await?;
+    // News only where it is any: before anything can be asked of it.
+    let known = (agents.look)(&certificate.location).machine.and_then(|machine| machine.held.clone());
+    if known != held {
+        agents.tell(agents.event(&certificate.location, What::Held { why: held })).await?;
+    }
     let mut welcome = welcome;
     if let FromController::Welcome { now, .. } = &mut welcome {
         // While nobody leads, it takes until somebody does.
@@ -223,6 +229,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 if machine.is_none_or(|machine| machine.foreign_servers != servers) {
                     self.report(What::ServersHeard { servers }).await?;
                 }
+            }
+            FromAgent::Held { why } => {
+                self.reports.take().await;
+                // What it refused meanwhile is news to it again.
+                self.ordered = None;
+                self.report(What::Held { why }).await?;
             }
             FromAgent::Heartbeat => {
                 // Retired, moved or enrolled anew since: the heartbeat is where an idle agent hears of it.

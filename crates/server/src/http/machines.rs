@@ -328,6 +328,7 @@ pub(crate) fn whole(controller: &Controller, id: DeviceId, target: &str) -> Opti
         row: row(&zone, id, device, now),
         interfaces: plan.interfaces_of(id).iter().map(|planned| interface(plan, planned, machine)).collect(),
         cables: cables(plan, id),
+        held: machine.and_then(|machine| machine.held.clone()),
         proof: match enrolment::proof(plan, id, machine) {
             enrolment::Proof::Port => Proof::Port,
             enrolment::Proof::Bmc => Proof::Bmc,

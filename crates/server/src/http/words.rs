@@ -105,6 +105,8 @@ fn told(what: &What, at: Time) -> (&'static str, String) {
             let servers: Vec<String> = servers.iter().map(lifecycle::probe::in_words).collect();
             ("servers-heard", servers.join("; "))
         }
+        What::Held { why: Some(why) } => ("held", format!("somebody on it lets nobody restart it: {why}")),
+        What::Held { why: None } => ("held", "nobody on it holds it any more".to_owned()),
         What::Operator { by, wish, beyond_budget } => {
             let beyond = if *beyond_budget { ", whatever the budgets allow" } else { "" };
             ("operator", format!("{by} asked: {}{beyond}", wish_in_words(wish, at)))

@@ -20,7 +20,10 @@ use std::sync::Arc;
                         Example:\n  zw agent --controller https://10.32.0.10:8443 --ca-pin sha256:5f2c... \\\n           \
                         --location ams1/p01/r1/u01 --state /var/lib/zonewright-agent"
 )]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// A controller; more are tried in turn.
     #[arg(long = "controller", value_name = "URL")]
     controllers: Vec<Controller>,
@@ -55,8 +58,66 @@ pub(crate) struct Args {
     once: bool,
 }
 
+/// What somebody on the machine can say.
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Let nobody restart this machine from here on, with or without a controller: changes wait for it, and say why.
+    #[command(after_help = "Example:\n  zw agent hold -m 'a long reckoning, until Friday'")]
+    Hold {
+        /// Why, for everybody who asks.
+        #[arg(long, short = 'm', value_name = "WORDS")]
+        reason: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Let go: it may be restarted again.
+    Release {
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Which agent.
+#[derive(ClapArgs)]
+struct Place {
+    /// Its state directory [default: that of the agent on this machine].
+    #[arg(long, value_name = "DIRECTORY")]
+    state: Option<PathBuf>,
+}
+
+impl Command {
+    fn run(&self) -> ExitCode {
+        let (Self::Hold { place, .. } | Self::Release { place }) = self;
+        let state_dir = place.state.clone().unwrap_or_else(agent::ramdisk::state_dir_here);
+        let outcome = match self {
+            Self::Hold { reason, .. } if reason.trim().is_empty() => {
+                say("say why, in a few words");
+                return ExitCode::from(2);
+            }
+            Self::Hold { reason, .. } => {
+                agent::hold::hold(&state_dir, reason).map(|()| "nobody restarts this machine from here on")
+            }
+            Self::Release { .. } => agent::hold::release(&state_dir)
+                .map(|was_held| if was_held { "it may be restarted again" } else { "it was not held" }),
+        };
+        match outcome {
+            Ok(sentence) => {
+                say(sentence);
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                say(&format!("failed: {}: {error}", state_dir.display()));
+                ExitCode::from(1)
+            }
+        }
+    }
+}
+
 /// Runs the command; ends only with `--once`, on a signal, or when it cannot start.
 pub(crate) fn run(args: &Args) -> ExitCode {
+    if let Some(command) = &args.command {
+        return command.run();
+    }
     let given = CommandLine {
         controllers: args.controllers.clone(),
         ca_pin: args.ca_pin,

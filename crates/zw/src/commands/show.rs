@@ -125,6 +125,9 @@ fn machine(machine: &Machine, now: Time) -> String {
         line("last boot", format!("{} from its first packet to ready", times::took(took)));
     }
     line("agent", if row.connected { "connected" } else { "not connected" }.to_owned());
+    if let Some(why) = &machine.held {
+        line("held", format!("nobody may restart it: {why}"));
+    }
     if machine.proof == Proof::Bmc {
         line("proof", "a key that its BMC hands it".to_owned());
     }

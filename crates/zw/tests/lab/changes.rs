@@ -164,3 +164,31 @@ fn a_bad_image_stops_at_one_machine_and_is_taken_back_while_another_change_waits
     let history = zone.told(&["history"]);
     assert!(history.contains("zonewright change 1 is taken back"), "{history}");
 }
+
+#[test]
+fn whoever_is_on_a_machine_keeps_it_from_being_restarted() {
+    let zone = Zone::new("hold");
+    zone.prepare();
+    if zone.up().is_none() {
+        return;
+    }
+    let state = zone.lab.path.join("machines/hv-p01-r1-u02/state");
+    let on_it = |words: &[&str]| {
+        let output = Command::new(ZW).arg("agent").args(words).arg("--state").arg(&state).output();
+        let output = output.expect("zw runs");
+        assert!(output.status.success(), "{}", both(&output));
+        both(&output)
+    };
+    on_it(&["hold", "-m", "a long reckoning"]);
+    let began = Instant::now();
+    while !zone.told(&["why", "p01/r1/u02"]).contains("lets nobody restart it (a long reckoning)") {
+        assert!(began.elapsed() < WAIT_MAX, "{}", zone.told(&["why", "p01/r1/u02"]));
+    }
+    zone.told(&["restart", "p01/r1/u02", "-m", "microcode", "--yes"]);
+    let waits = zone.change("1", "wait", |change| change["waits_for"].is_string());
+    assert_eq!(waits["waits_for"], "its turn with p01/r1/u02: somebody holds it there (a long reckoning)");
+    assert_eq!(zone.boots("p01/r1/u02"), 1);
+    assert!(on_it(&["release"]).contains("it may be restarted again"));
+    zone.change("1", "restart", |change| change["state"] == "done");
+    assert_eq!(zone.boots("p01/r1/u02"), 2);
+}
