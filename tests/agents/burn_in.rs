@@ -77,7 +77,14 @@ async fn it_goes_on_while_its_controller_is_away() {
 async fn validated(bench: &Bench, identity: &Identity, burns_in: bool) -> (Client, Option<FromController>) {
     let mut client = Client::connect(bench, U01, Some(identity)).await.expect("connected");
     let location = u01();
-    let hello = FromAgent::Hello { version: VERSION, location, generation: None, running: None, burns_in };
+    let hello = FromAgent::Hello {
+        version: VERSION,
+        location,
+        generation: None,
+        running: None,
+        burns_in,
+        held: None,
+    };
     assert!(matches!(client.ask(&hello).await, Some(FromController::Welcome { .. })));
     client.send(&FromAgent::Report { hardware: Box::new(Hardware::default()) }).await;
     let told = client.ask(&FromAgent::Heartbeat).await;

@@ -151,6 +151,7 @@ pub(crate) fn hello(location: &Location) -> FromAgent {
         generation: None,
         running: None,
         burns_in: true,
+        held: None,
     }
 }
 

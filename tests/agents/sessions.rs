@@ -193,6 +193,7 @@ async fn agents_of_other_versions_are_answered_or_told_why_not() {
                 generation: None,
                 running: None,
                 burns_in: true,
+                held: None,
             })
             .await
     };

@@ -428,6 +428,7 @@ fn role(name: &str, boot: Option<ImageId>) -> Role {
         burn_in: Default::default(),
         services: Vec::new(),
         guest_ouis: vec![GUEST_OUI],
+        after: Vec::new(),
         trust: Default::default(),
         https: false,
         source: Source::default(),

@@ -126,7 +126,13 @@ fn an_image_without_its_files_is_waited_for() {
 fn a_machine_that_nobody_brought_to_its_installer_in_time_boots_what_is_on_its_disks() {
     let view = zone::view_with("ams1/p1/r1/u2", |machine| {
         let generation = Generation(7);
-        machine.armed = Some(Armed { generation, until: NOW, since: Time(0), purpose: Purpose::Install });
+        machine.armed = Some(Armed {
+            generation,
+            until: NOW,
+            since: Time(0),
+            purpose: Purpose::Install,
+            undo_until: None,
+        });
         machine.installed = Some(Installed { image: None, slot: None, generation, at: Time(0) });
     });
     let reply = get(&view, "/boot/auto.ipxe", "st-2").unwrap();
@@ -143,6 +149,7 @@ fn an_installer_runs_only_while_it_is_armed_for_this_plan() {
                 until: Time(until),
                 since: NOW,
                 purpose: Purpose::Install,
+                undo_until: None,
             });
         })
     };
@@ -173,6 +180,7 @@ fn what_is_installed_boots_its_disk_again_and_is_never_installed_twice() {
                 until: Time(NOW.0 + 1),
                 since: NOW,
                 purpose: Purpose::Upgrade,
+                undo_until: None,
             });
         }));
         assert!(!script(&|machine| machine.state = state.clone()));
@@ -389,7 +397,8 @@ fn refusals_are_told_with_a_status_and_a_length() {
 fn a_template_is_rendered_for_the_machine_that_asks() {
     let armed = zone::view_with("ams1/p1/r1/u2", |machine| {
         let (generation, until) = (Generation(7), Time(NOW.0 + 1));
-        machine.armed = Some(Armed { generation, until, since: NOW, purpose: Purpose::Install });
+        machine.armed =
+            Some(Armed { generation, until, since: NOW, purpose: Purpose::Install, undo_until: None });
     });
     let reply = get(&armed, "/boot/template/meta-data", "st-2").unwrap();
     assert_eq!((reply.status, reply.refused, &reply.tells), (200, None, &None));
@@ -419,7 +428,8 @@ fn an_installer_says_that_it_is_done_once_it_was_allowed() {
     use model::event::What;
     let armed = zone::view_with("ams1/p1/r1/u2", |machine| {
         let (generation, until) = (Generation(7), Time(NOW.0));
-        machine.armed = Some(Armed { generation, until, since: NOW, purpose: Purpose::Install });
+        machine.armed =
+            Some(Armed { generation, until, since: NOW, purpose: Purpose::Install, undo_until: None });
     });
     let own = zone::v4(&armed.plan, "st-2").into();
     let done = |view: &View, method, client| {

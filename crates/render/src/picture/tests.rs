@@ -24,7 +24,7 @@ fn collect(root: &std::path::Path, directory: &std::path::Path, files: &mut Vec<
         } else if ["hcl", "csv", "yaml"].iter().any(|kind| name.ends_with(kind)) {
             #[expect(clippy::disallowed_methods, reason = "a test reads the examples")]
             let text = std::fs::read_to_string(&path).unwrap();
-            files.push(File { path: name.into(), text: text.into() });
+            files.push(File { path: name, text: text.into() });
         }
     }
 }
