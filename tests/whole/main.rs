@@ -13,6 +13,7 @@
 //! | `bmc`      | a BMC that others play, adopted and worked with                                     |
 //! | `boot`     | TFTP and HTTP clients                                                                |
 //! | `perf`     | `perfdhcp` as a judge                                                                |
+//! | `pictures` | libxml2, librsvg and a browser on what we draw                                      |
 //! | `judges`   | Ansible, Prometheus and Graphviz on what we export; the API by its own document      |
 //! | `image`    | `cpio`, `zstd` and `depmod` on the installer, made twice                            |
 //! | `install`  | the installer on a machine with real firmware: power cuts, upgrades, falling back   |
@@ -50,6 +51,7 @@ mod metal;
 mod network;
 mod os;
 mod perf;
+mod pictures;
 mod served;
 mod templates;
 mod zw;

@@ -55,6 +55,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("nginx-light", "a web server to measure beside ours"),
     ("nsd", "a DNS server to measure beside ours"),
     ("ovmf", "UEFI of real machines of the lab"),
+    ("poppler-utils", "pdfinfo counts the pages that a browser printed"),
     ("procps", "pkill ends a lab the hard way"),
     ("prometheus", "promtool reads our metrics and targets"),
     ("python3", "sends what no decent client would"),

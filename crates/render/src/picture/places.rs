@@ -77,6 +77,13 @@ impl Places {
         &self.list
     }
 
+    /// The pods that any of them is in.
+    pub(super) fn pods(&self, design: &Design) -> Vec<PodId> {
+        let mut pods: Vec<PodId> = self.list.iter().filter_map(|place| pod_of(design, *place)).collect();
+        pods.dedup();
+        pods
+    }
+
     pub(super) fn has_zone(&self) -> bool {
         self.list.contains(&Place::Zone)
     }

@@ -52,6 +52,11 @@ impl Area {
     pub(super) fn bottom(self) -> f64 {
         self.y + self.height
     }
+
+    /// The same, smaller on every side.
+    pub(super) fn inset(self, by: f64) -> Self {
+        Self::new(self.x + by, self.y + by, self.width - 2.0 * by, self.height - 2.0 * by)
+    }
 }
 
 /// Where in its area a text stands.
@@ -154,6 +159,22 @@ impl Canvas {
     pub(super) fn thick(&mut self, from: (f64, f64), to: (f64, f64), width: f64) {
         let [a, b, c, d, w] = [from.0, from.1, to.0, to.1, width].map(number);
         self.push(format_args!("<path class=\"line\" style=\"stroke-width:{w}\" d=\"M{a} {b}L{c} {d}\"/>\n"));
+    }
+
+    /// A surface within these points, in one of the fills or in light grey.
+    pub(super) fn surface(&mut self, points: &[(f64, f64)], fill: Option<usize>) {
+        let Some(((x, y), rest)) = points.split_first() else { return };
+        let mut path = format!("M{} {}", number(*x), number(*y));
+        for (x, y) in rest {
+            // Writing to a String cannot fail.
+            let _ = write!(path, "L{} {}", number(*x), number(*y));
+        }
+        match fill.map(|fill| fill % FILLS) {
+            Some(fill) => {
+                self.push(format_args!("<path class=\"edge\" fill=\"url(#f{fill})\" d=\"{path}Z\"/>\n"))
+            }
+            None => self.push(format_args!("<path class=\"soft edge\" d=\"{path}Z\"/>\n")),
+        }
     }
 
     /// A bow from one point to another, its belly so far below.

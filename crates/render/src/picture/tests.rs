@@ -137,6 +137,32 @@ fn pull_lists_and_labels_have_each_cable() {
 }
 
 #[test]
+fn the_address_plan_has_each_block_once() {
+    for name in EXAMPLES {
+        let plan = example(name);
+        let all = Places::of(&plan, &[]).unwrap();
+        for paper in PAPERS.into_iter().take(if name == "ten-thousand" { 1 } else { 4 }) {
+            let sheets = addresses(&plan, &all, paper);
+            good(&sheets);
+            let mut shown: Vec<String> =
+                sheets.iter().flat_map(|it| reader::values(&it.svg, "block")).collect();
+            let blocks = plan
+                .aggregates
+                .iter()
+                .flat_map(|it| [it.v4.map(|it| it.to_string()), it.v6.map(|it| it.to_string())]);
+            let nets = plan
+                .subnets
+                .iter()
+                .flat_map(|it| [it.v4.map(|it| it.to_string()), it.v6.map(|it| it.to_string())]);
+            let mut expected: Vec<String> = blocks.chain(nets).flatten().collect();
+            shown.sort();
+            expected.sort();
+            assert!(shown == expected, "{name}: {} of {}", shown.len(), expected.len());
+        }
+    }
+}
+
+#[test]
 fn a_pull_list_as_text() {
     let plan = example("pocket");
     let pulls = Pulls::of(&plan, &Places::of(&plan, &["p01/r1".into()]).unwrap());
@@ -213,4 +239,105 @@ fn cabling_shows_each_cable_once_port_by_port_and_all_of_them_in_tiers() {
             }
         }
     }
+}
+
+/// Boots of so many machines, a few per rack, as a seed says: some slow, some not there yet, one of long ago.
+fn storm(machines: u64) -> Vec<Booted> {
+    let mut seed = 1_u64;
+    let mut random = move |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below
+    };
+    let begin = 1_795_243_503_000;
+    let machine = |number: u64| {
+        let mut at = if number == 7 { 1_000 } else { begin + random(20_000) };
+        let mut events = Vec::new();
+        let script = [
+            ("seen", false),
+            ("seen", false),
+            ("booting", false),
+            ("booting", true),
+            ("booting", true),
+            ("validating", false),
+            ("ready", false),
+        ];
+        let kept = if number % 50 == 13 { 4 } else { script.len() };
+        for (state, fetched) in script.into_iter().take(kept) {
+            events.push(Happened { at, fetched, state: state.into() });
+            at += 500 + random(9_000) * if number % 40 == 3 { 9 } else { 1 };
+        }
+        let (pod, rack, unit) = (number / 252 + 1, number / 36 % 7 + 1, number % 36 + 1);
+        let location = model::Location::new(&format!("z/p{pod:02}/r{rack}/u{unit:02}"));
+        Booted { name: format!("hv-p{pod:02}-r{rack}-u{unit:02}"), location, events }
+    };
+    (0..machines).map(machine).collect()
+}
+
+#[test]
+fn a_storm_has_a_line_for_each_machine_and_a_large_one_for_each_rack() {
+    for (machines, paper) in [(1, Paper::A4), (200, Paper::A4), (200, Paper::Letter), (10_080, Paper::A3)] {
+        let storm = storm(machines);
+        let sheets = boot("z", &storm, paper);
+        good(&sheets);
+        // The one of long ago is another storm.
+        let here = storm.iter().enumerate().filter(|(number, _)| *number != 7).map(|(_, machine)| machine);
+        if machines <= 400 {
+            once("device", &sheets, here.map(|machine| machine.location.to_string()));
+        } else {
+            let mut racks: Vec<String> =
+                here.map(|it| it.location.as_str().rsplit_once('/').unwrap().0.to_owned()).collect();
+            racks.dedup();
+            once("rack", &sheets, racks.into_iter());
+        }
+    }
+    assert_eq!(boot("z", &[], Paper::A4), []);
+}
+
+/// The pictures of the guide. `UPDATE_EXPECT=1 cargo test -p render picture` draws them anew.
+#[test]
+fn the_guide_shows_what_is_drawn() {
+    let plan = example("pocket");
+    let places = Places::of(&plan, &["p01".into()]).unwrap();
+    let sheets = [
+        elevations(&plan, &places, Elevations { paper: Paper::A4, row: false }),
+        cabling(&plan, &places, Paper::A4),
+    ]
+    .concat();
+    let drawn = |name: &str| &sheets.iter().find(|sheet| sheet.name == name).unwrap().svg;
+    expect_test::expect_file!["../../../../docs/guides/pictures/elevation-p01-r1.svg"]
+        .assert_eq(drawn("elevation-p01-r1"));
+    expect_test::expect_file!["../../../../docs/guides/pictures/cabling-p01.svg"]
+        .assert_eq(drawn("cabling-p01"));
+}
+
+/// What is written by hand in a design is text on a sheet, whatever it is.
+#[test]
+fn a_design_s_names_cannot_draw() {
+    let evil = "</text><script>alert(1)</script>&\" onload='x' \u{202e}";
+    let mut plan = example("pocket");
+    let design = std::sync::Arc::make_mut(&mut plan.design);
+    design.zone.name = evil.into();
+    design.devices.iter_mut().for_each(|device| device.name = format!("{}{evil}", device.name));
+    design.models.iter_mut().for_each(|model| {
+        model.name = evil.into();
+        model.ports.iter_mut().for_each(|port| *port = format!("{port}{evil}"));
+    });
+    design.roles.iter_mut().for_each(|role| role.name = evil.into());
+    design.networks.iter_mut().for_each(|network| network.name = evil.into());
+    let all = Places::of(&plan, &[]).unwrap();
+    let pulls = Pulls::of(&plan, &all);
+    let sheets = [
+        elevations(&plan, &all, Elevations { paper: Paper::A4, row: false }),
+        elevations(&plan, &all, Elevations { paper: Paper::A4, row: true }),
+        cabling(&plan, &all, Paper::A4),
+        addresses(&plan, &all, Paper::A4),
+        labels(&pulls, Labels { stock: Stock::A4_48, cable: 3.0, skip: 0 }),
+        pulls.sheets(Paper::A4),
+    ];
+    for sheet in sheets.iter().flatten() {
+        reader::check(&sheet.name, &sheet.svg);
+        assert!(!sheet.svg.contains("<script") && !sheet.svg.contains(" onload='"), "{}", sheet.name);
+        assert!(!sheet.name.contains(['/', '<', '"']), "{}", sheet.name);
+    }
+    assert!(!html(evil, &sheets.concat()).contains("<script"));
 }

@@ -2,6 +2,7 @@
 
 mod output;
 mod pictures;
+mod storm;
 
 use super::check::{compiled, failed};
 use crate::findings;

@@ -25,7 +25,11 @@ pub(crate) struct SvgArgs {
 #[derive(Subcommand)]
 enum Drawing {
     Elevations(ElevationsArgs),
+    /// How everything is cabled: the zone and its pods in tiers, with counts; each rack port by port.
     Cabling(SheetArgs),
+    /// The address plan: pods, racks and subnets to scale, with what is in use and what growth has.
+    Addresses(SheetArgs),
+    Boot(super::storm::Args),
 }
 
 /// Which part of which design.
@@ -51,7 +55,6 @@ struct ElevationsArgs {
     output: Output,
 }
 
-/// How everything is cabled: the zone and its pods in tiers, with counts; each rack port by port.
 #[derive(ClapArgs)]
 struct SheetArgs {
     #[command(flatten)]
@@ -159,9 +162,13 @@ pub(super) fn svg(args: &SvgArgs) -> ExitCode {
         Drawing::Elevations(args) => draw(&args.part, &args.output, |plan, places| {
             picture::elevations(plan, places, Elevations { paper: args.output.paper(), row: args.row })
         }),
+        Drawing::Boot(args) => super::storm::run(args),
         Drawing::Cabling(args) => {
             draw(&args.part, &args.output, |plan, places| picture::cabling(plan, places, args.output.paper()))
         }
+        Drawing::Addresses(args) => draw(&args.part, &args.output, |plan, places| {
+            picture::addresses(plan, places, args.output.paper())
+        }),
     }
 }
 
