@@ -104,6 +104,7 @@ impl Relay {
     pub(crate) fn new(plan: &Plan, topology: &Topology, switch: HostId) -> Self {
         let controllers = crate::topology::controllers(plan, Family::V4).into_iter().filter_map(v4).collect();
         let mut relay = Self { controllers, ..Self::default() };
+        relay.controllers.extend(topology.edge.and_then(|(_, address)| v4(address)));
         for Hung { end, bridge, address, binding } in hung(plan, topology, switch, Family::V4) {
             let Some(giaddr) = v4(address) else { continue };
             let (circuit_id, remote_id) = (binding.circuit_id.clone(), binding.remote_id.clone());

@@ -28,6 +28,8 @@ pub(crate) struct Topology {
     pub hosts: Vec<Host>,
     /// One veth pair each.
     pub wires: Vec<Wire>,
+    /// The edge, which no design draws, and its address.
+    pub edge: Option<(HostId, IpAddr)>,
 }
 
 /// What a namespace stands for.
@@ -37,6 +39,8 @@ pub(crate) enum Kind {
     Switch,
     /// A machine that runs the controller.
     Controller,
+    /// A host beside the controller that runs an edge. It has the controller's device, for want of one of its own.
+    Edge,
     /// A machine that boots.
     Machine,
     /// The BMC of a machine or controller.
@@ -177,6 +181,15 @@ impl Host {
 
 /// Works out what to build.
 pub(crate) fn topology(plan: &Plan) -> Topology {
+    built(plan, false)
+}
+
+/// The same with an edge beside the controller, on a cable of its own. Without room for its address there is none.
+pub(crate) fn topology_with_edge(plan: &Plan) -> Topology {
+    built(plan, true)
+}
+
+fn built(plan: &Plan, has_edge: bool) -> Topology {
     let mut topology = Topology::default();
     let mut hosts = HashMap::new();
     for kind in [Kind::Switch, Kind::Controller, Kind::Machine, Kind::Bmc] {
@@ -193,6 +206,9 @@ pub(crate) fn topology(plan: &Plan) -> Topology {
     add_machine_wires(plan, &mut topology, &hosts, &access);
     add_stars(plan, &mut topology, &hosts);
     add_controller_addresses(plan, &mut topology);
+    if has_edge {
+        topology.edge = add_edge(plan, &mut topology);
+    }
     add_routes(plan, &mut topology);
     topology
 }
@@ -201,6 +217,7 @@ fn stands_for(plan: &Plan, id: DeviceId, device: DeviceKind, kind: Kind) -> bool
     match kind {
         Kind::Switch => device.is_switch(),
         Kind::Controller => device == DeviceKind::Controller,
+        Kind::Edge => false,
         Kind::Machine => device == DeviceKind::Machine,
         Kind::Bmc => {
             matches!(device, DeviceKind::Machine | DeviceKind::Controller)
@@ -349,7 +366,7 @@ fn end(plan: &Plan, topology: &mut Topology, host: HostId, port: PortRef, bridge
     let label = match kind {
         Kind::Bmc => "bmc",
         Kind::Switch => &name,
-        Kind::Controller | Kind::Machine => called,
+        Kind::Controller | Kind::Edge | Kind::Machine => called,
     };
     let mac = identity::mac(device.location.as_str(), 0, label);
     End { host, index, name, mac, bridge, port: Some(port) }
@@ -436,9 +453,41 @@ fn add_controller_addresses(plan: &Plan, topology: &mut Topology) {
     }
 }
 
-/// Routes of switches and controllers: every subnet by way of a router with which they share another subnet.
+/// Puts an edge on the controller's switch, in the controller's subnet, at its last address that is nobody's.
+fn add_edge(plan: &Plan, topology: &mut Topology) -> Option<(HostId, IpAddr)> {
+    let is_controllers = |wire: &&Wire| topology.hosts[wire.far.host].kind == Kind::Controller;
+    let beside = topology.wires.iter().find(is_controllers)?.clone();
+    let controller = topology.hosts[beside.far.host].device;
+    let subnet = plan
+        .interfaces_of(controller)
+        .iter()
+        .find(|interface| interface.audience == Audience::Controller && interface.v4.is_some())
+        .map(|interface| plan.subnet(interface.subnet))?;
+    let prefix = subnet.v4?;
+    let planned = plan.interfaces.iter().filter_map(|interface| interface.v4);
+    let feet = subnet.routers.iter().filter_map(|router| router.v4);
+    let taken: BTreeSet<_> = planned.chain(feet).chain(subnet.gateway4).collect();
+    let address = prefix.hosts().rfind(|address| !taken.contains(address))?;
+    let id = topology.hosts.len();
+    topology.hosts.push(Host::new(controller, Kind::Edge));
+    let location = plan.design.devices[controller.index()].location.clone();
+    let mut end = |host: HostId, name: &str, bridge| End {
+        host,
+        index: topology.hosts[host].take_index(),
+        name: name.to_owned(),
+        mac: identity::mac(location.as_str(), 0, &format!("edge-{name}")),
+        bridge,
+        port: None,
+    };
+    let (near, far) = (end(beside.near.host, "to-edge", beside.near.bridge), end(id, "eth0", None));
+    topology.hosts[id].addresses.push((far.index, IpAddr::V4(address), prefix.prefix_len()));
+    topology.wires.push(Wire { near, far, cable: None });
+    Some((id, IpAddr::V4(address)))
+}
+
+/// Routes of switches, controllers and edges: every subnet by way of a router with which they share another subnet.
 ///
-/// Controllers also get a route to each relay's own address by way of that very switch, so that a request is answered
+/// Controllers and edges also get a route to each relay's own address by way of that very switch, so that a request is answered
 /// to the switch that asked, also while its neighbour is down.
 fn add_routes(plan: &Plan, topology: &mut Topology) {
     add_routes_of(plan, topology, Family::V4);
@@ -473,7 +522,7 @@ fn add_routes_of(plan: &Plan, topology: &mut Topology, family: Family) {
     };
     let mut routes = Vec::new();
     for (id, host) in topology.hosts.iter().enumerate() {
-        if !matches!(host.kind, Kind::Switch | Kind::Controller) {
+        if !matches!(host.kind, Kind::Switch | Kind::Controller | Kind::Edge) {
             continue;
         }
         for (index, subnet) in plan.subnets.iter().enumerate() {
@@ -486,7 +535,7 @@ fn add_routes_of(plan: &Plan, topology: &mut Topology, family: Family) {
                 if position == 0 && !attached {
                     routes.push((id, prefix, gateway));
                 }
-                if host.kind == Kind::Controller && !attached {
+                if matches!(host.kind, Kind::Controller | Kind::Edge) && !attached {
                     routes.extend(family.foot(router).map(|own| (id, IpNet::from(own), gateway)));
                 }
             }

@@ -10,6 +10,7 @@ mod authority;
 mod build;
 mod changes;
 mod controller;
+mod edge;
 mod listen;
 mod observe;
 mod program;
@@ -57,6 +58,8 @@ pub struct Start {
     pub ovmf: PathBuf,
     /// What the zone's installers may fetch of the world.
     pub mirrors: Vec<mirror::Mirror>,
+    /// An edge answers beside the controllers.
+    pub edge: bool,
     /// How many controllers serve: more than one share an etcd.
     pub controllers: usize,
     /// Each has a clock that can be set.
@@ -119,7 +122,13 @@ pub fn run(start: Start) -> u8 {
 fn enter(start: Start) -> Result<(), Error> {
     let page = supervisor::settle()?;
     let (plan, _, _) = load::load(&start.design).map_err(|error| Error::new(error.line()))?;
-    let topology = topology::topology(&plan);
+    let topology = match start.edge {
+        true => topology::topology_with_edge(&plan),
+        false => topology::topology(&plan),
+    };
+    if start.edge && topology.edge.is_none() {
+        return Err(Error::new("put an edge beside the controllers: their network has no IPv4 address left"));
+    }
     check(&plan, &topology)?;
     check_controllers(&start, &plan)?;
     let mut real = vm::chosen(&plan, &topology, &start.real)?;
@@ -285,7 +294,10 @@ impl Zone {
             }
         }
         self.progress.send_modify(|progress| progress.phase = Phase::Starting);
-        let programs = controller::start(self).await?;
+        let mut programs = controller::start(self).await?;
+        if let Some((host, address)) = self.topology.edge {
+            programs.push(edge::start(self, host, address).await?);
+        }
         let _ = self.programs.set(programs);
         authority::learn(self).await?;
         for host in self.real.keys() {

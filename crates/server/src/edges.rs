@@ -28,12 +28,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// What an edge's secret is called, before its name.
 const PREFIX: &str = "edge/";
 /// Edges of a zone at most: one for each pod of the largest, and some.
 pub(crate) const EDGES_MAX: usize = 1024;
+/// How often it is looked what other controllers did to edges.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// A ticket is good for so long.
 pub(crate) const TICKET_LIFE: Duration = Duration::from_secs(24 * 3600);
 
@@ -82,6 +84,18 @@ impl Edges {
 pub(crate) fn addresses(history: &store::History) -> Result<Vec<IpAddr>, String> {
     let all = all(history)?;
     Ok(all.values().filter(|kept| !kept.is_removed).flat_map(|kept| kept.addresses.clone()).collect())
+}
+
+/// Looks now and then where edges are: another controller may have added one. Until it is time to stop.
+pub(crate) async fn watch(controller: Arc<Controller>, mut stopping: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            _ = stopping.wait_for(|stop| *stop) => return,
+        }
+        // It is looked again.
+        let _ = controller.look_at_edges().await;
+    }
 }
 
 fn all(history: &store::History) -> Result<BTreeMap<String, Kept>, String> {

@@ -158,6 +158,7 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     };
     let (site, site_troubles) = gatherer.gather(&plan.design);
     let site = Arc::new(site);
+    let store_is_shared = store.is_shared();
     let sharing = store.is_shared().then(|| Leading { name: shared::name(&options), ..Leading::default() });
     let condition = Condition { site_troubles, clock_behind, sharing, ..first.condition };
     let began = Instant::now();
@@ -218,6 +219,9 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
         Err(why) => controller.say(&why),
     }
     serve_agents(&mut tasks, &controller, Arc::clone(&authority), beside.agents, &is_stopping)?;
+    if store_is_shared {
+        tasks.spawn(edges::watch(Arc::clone(&controller), is_stopping.clone()));
+    }
     tasks.spawn(bmc::start_armed(Arc::clone(&controller), is_stopping.clone()));
     tasks.spawn(changes::run(Arc::clone(&controller), Arc::clone(&reloader), is_stopping.clone()));
     tasks.spawn(Arc::clone(&reloader).watch(Arc::clone(&controller), is_stopping.clone()));

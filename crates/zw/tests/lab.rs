@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 #[path = "lab/changes.rs"]
 mod changes;
+#[path = "lab/edge.rs"]
+mod edge;
 #[path = "lab/leaders.rs"]
 mod leaders;
 
@@ -116,7 +118,8 @@ impl Zone {
 
     fn logs(&self) -> String {
         let read = |name: &str| fs::read_to_string(self.lab.path.join(name)).unwrap_or_default();
-        format!("lab.log:\n{}\ncontroller.log:\n{}", read("lab.log"), read("controller.log"))
+        let logs = ["lab.log", "controller.log", "edge.log"].map(|name| format!("{name}:\n{}", read(name)));
+        logs.join("\n")
     }
 
     /// Processes that belong to this zone's lab.

@@ -7,6 +7,7 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 use tokio::net::UnixStream;
@@ -45,6 +46,18 @@ pub(super) async fn arm(zone: &Zone, location: &str) -> Result<(), Error> {
         .header("Content-Type", "application/json");
     ask(zone, request, wish.to_string().into()).await?;
     Ok(())
+}
+
+/// Adds an edge; gives its ticket.
+///
+/// # Errors
+/// If the controller is down, or says no.
+pub(super) async fn add_edge(zone: &Zone, name: &str, address: IpAddr) -> Result<String, Error> {
+    let wish = json!({ "wish": "add", "name": name, "addresses": [address] });
+    let request = Request::post("/v1/edges").header("Content-Type", "application/json");
+    let answer = ask(zone, request, wish.to_string().into()).await?;
+    let ticket = answer["ticket"].as_str().map(str::to_owned);
+    ticket.ok_or_else(|| Error::new("understand the controller: it gave no ticket"))
 }
 
 async fn ask(zone: &Zone, request: hyper::http::request::Builder, body: Bytes) -> Result<Value, Error> {

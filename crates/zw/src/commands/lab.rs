@@ -66,6 +66,9 @@ enum Command {
         /// 3142, is an HTTP proxy for it, and for nothing else; templates know it as `proxy`. May be repeated.
         #[arg(long, value_name = "URL")]
         mirror: Vec<Mirror>,
+        /// Put an edge (`zw edge`) beside the controllers: the relays know it too, and `zw lab power off ctl1` leaves it alone.
+        #[arg(long)]
+        edge: bool,
         /// How many controllers serve: the first ones drawn. More than one share an etcd (Debian's `etcd-server`).
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=7))]
         controllers: u8,
@@ -214,6 +217,9 @@ pub(crate) struct SupervisorArgs {
     /// Each has a clock that can be set.
     #[arg(long)]
     clocks: bool,
+    /// An edge answers beside the controllers.
+    #[arg(long)]
+    edge: bool,
     /// The inner of the two processes.
     #[arg(long)]
     inner: bool,
@@ -238,6 +244,7 @@ pub(crate) fn supervise(args: &SupervisorArgs) -> ExitCode {
             mirrors,
             controllers,
             clocks,
+            edge: args.edge,
         }));
     }
     if args.fetcher {
@@ -251,6 +258,7 @@ pub(crate) fn supervise(args: &SupervisorArgs) -> ExitCode {
         mirrors: &args.mirror,
         controllers: args.controllers,
         clocks: args.clocks,
+        edge: args.edge,
     };
     let as_the = |process: &str| {
         let mut words = arguments(&args.design, &directory, real);
@@ -275,6 +283,7 @@ struct Real<'a> {
     mirrors: &'a [Mirror],
     controllers: u8,
     clocks: bool,
+    edge: bool,
 }
 
 fn arguments(design: &Path, directory: &Directory, real: Real<'_>) -> Vec<String> {
@@ -287,17 +296,19 @@ fn arguments(design: &Path, directory: &Directory, real: Real<'_>) -> Vec<String
     words.extend(real.loaders.into_iter().flat_map(|path| ["--loaders".to_owned(), text(path)]));
     words.extend(["--ovmf".to_owned(), text(real.ovmf), format!("--controllers={}", real.controllers)]);
     words.extend(real.clocks.then(|| "--clocks".to_owned()));
+    words.extend(real.edge.then(|| "--edge".to_owned()));
     words
 }
 
 /// Runs the command. Call it while the process has one thread.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let outcome = match &args.command {
-        Command::Up { design, vm, loaders, ovmf, mirror, controllers, clocks, patience } => {
+        Command::Up { design, vm, loaders, ovmf, mirror, controllers, clocks, edge, patience } => {
             let patience =
                 patience.map_or(if vm.is_empty() { PATIENCE } else { PATIENCE_REAL }, Duration::from_secs);
             let (loaders, controllers, clocks) = (loaders.as_deref(), *controllers, *clocks);
-            let real = Real { machines: vm, loaders, ovmf, mirrors: mirror, controllers, clocks };
+            let real =
+                Real { machines: vm, loaders, ovmf, mirrors: mirror, controllers, clocks, edge: *edge };
             return up(design, real, patience);
         }
         Command::Console { target, log: true } => chosen(args.zone.as_deref())
