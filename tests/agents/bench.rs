@@ -399,6 +399,7 @@ fn plan(generation: u64, checks: &str, machines: u16) -> Plan {
         bmc: None,
         bmc_shares: None,
         bmc_vendor_class: Vec::new(),
+        height: 1,
         expect: Default::default(),
         source: Source::default(),
     };

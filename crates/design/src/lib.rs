@@ -50,6 +50,7 @@ mod tables;
 mod template;
 mod tokens;
 mod trust;
+mod units;
 mod value;
 mod wiring;
 
@@ -89,6 +90,7 @@ impl Drawn {
         let blocks = blocks(files, report)?;
         let tables = tables::read(report, &blocks, files);
         let drawing = draw::draw(report, &blocks, &tables);
+        units::check(report, &tables, &drawing);
         Some(Self { blocks, tables, drawing })
     }
 

@@ -15,6 +15,8 @@ use std::collections::HashMap;
 
 /// The port of a server's BMC when the model does not name it.
 const BMC: &str = "bmc";
+/// The highest a device can be, in rack units: a whole rack.
+const HEIGHT_MAX: i64 = 60;
 
 /// Reads a model. The flag is true if there is a mistake in it, so that what it lacks is not held against its users.
 pub(crate) fn read(report: &mut Report, block: &Block, name: String) -> (Model, bool) {
@@ -30,6 +32,7 @@ pub(crate) fn read(report: &mut Report, block: &Block, name: String) -> (Model, 
         bmc: None,
         bmc_shares: None,
         bmc_vendor_class: Vec::new(),
+        height: 1,
         expect: Expect::default(),
         source: block.head,
     };
@@ -91,6 +94,9 @@ fn fill(report: &mut Report, block: &Block, model: &mut Model) -> Option<()> {
             let written = value::text(report, attribute)?;
             *place = Some(template::identity(report, &written)?);
         }
+    }
+    if let Some(height) = block.get("height") {
+        model.height = value::integer(report, height, 1..=HEIGHT_MAX)? as u32;
     }
     if let Some(expect) = block.get("expect") {
         read_expect(report, expect, &mut model.expect);

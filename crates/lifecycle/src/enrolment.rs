@@ -232,6 +232,7 @@ mod tests {
             bmc: None,
             bmc_shares: None,
             bmc_vendor_class: Vec::new(),
+            height: 1,
             expect: Default::default(),
             source: Source::default(),
         };

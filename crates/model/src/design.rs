@@ -181,6 +181,8 @@ pub struct Model {
     pub bmc_shares: Option<PortIndex>,
     /// Prefixes of Option 60 by which the BMC of this model is known on a shared port.
     pub bmc_vendor_class: Vec<String>,
+    /// How many rack units it is high; a machine's number is its lowest. For elevations and lengths of cables.
+    pub height: u32,
     /// What validation compares the discovered hardware with.
     pub expect: Expect,
     /// Where the block stands.

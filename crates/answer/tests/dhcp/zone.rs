@@ -377,6 +377,7 @@ fn models() -> Vec<Model> {
         bmc: None,
         bmc_shares: None,
         bmc_vendor_class: Vec::new(),
+        height: 1,
         expect: Expect::default(),
         source: Source::default(),
     };

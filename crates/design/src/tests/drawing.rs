@@ -322,6 +322,7 @@ fn a_model_in_full() {
             bmc_vendor_class: [
                 "udhcp",
             ],
+            height: 1,
             expect: Expect {
                 cpus: Some(
                     64,

@@ -177,6 +177,21 @@ fn nothing_here() {
 }
 
 #[test]
+fn machines_that_reach_into_each_other_are_named() {
+    let rack = "model \"high\" {\n  kind   = \"server\"\n  nics   = \"eno1\"\n  height = 2\n}\npod \"p1\" {\n  rack \"r1\" {\n    \
+                leaf \"a\" { model = \"sw\" }\n    machine \"u1\" { model = \"high\" }\n    machine \"u2\" { model = \"high\" }\n    \
+                machine \"u4\" { model = \"high\" }\n  }\n}\n";
+    added(
+        rack,
+        expect![[r#"
+        a.hcl:9:5 "machine \"u1\"" warning[ZW0316] `z/p1/r1/u1` is 2 units high, and reaches into `z/p1/r1/u2`
+          a.hcl:10:5 "machine \"u2\"": this one
+        a.hcl:11:5 "machine \"u4\"" warning[ZW0316] `z/p1/r1/u4` is 2 units high, and reaches above the 4 units of its rack
+    "#]],
+    );
+}
+
+#[test]
 fn words() {
     added(
         "modle \"x\" {}\nrack \"r1\" {}\npod \"p1\" {\n  core \"c\" {}\n}\n",

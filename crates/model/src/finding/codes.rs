@@ -132,6 +132,9 @@ codes! {
     "ZW0315" StartsInACircle
         "Roles are to start after each other in a circle, so that none of them could ever start."
         "Take one of the words out of an `after`: what needs least comes first."
+    "ZW0316" UnitsMeet
+        "A machine's model is so many units high (`height`) that it reaches into the unit of another, or above the rack."
+        "Mend the `height`, or the number of one of them; addresses do not depend on it, elevations and cable lengths do."
 
     "ZW0401" BadWiringHeader
         "A wiring file's first line lacks a column that is needed."

@@ -505,7 +505,7 @@ fn took(milliseconds: u64) -> String {
     match milliseconds {
         0 => "0".into(),
         1..1_000 => format!("{milliseconds} ms"),
-        1_000..100_000 if tenths % 10 == 0 => format!("{} s", tenths / 10),
+        1_000..100_000 if tenths.is_multiple_of(10) => format!("{} s", tenths / 10),
         1_000..100_000 => format!("{}.{} s", tenths / 10, tenths % 10),
         100_000..3_600_000 => format!("{} m {:02} s", milliseconds / 60_000, milliseconds / 1_000 % 60),
         _ => format!("{} h {:02} m", milliseconds / 3_600_000, milliseconds / 60_000 % 60),

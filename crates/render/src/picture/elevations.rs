@@ -196,18 +196,22 @@ fn rows(index: &Index<'_>, place: Place) -> Vec<Row> {
     let (first, mut top) = (zone.count_from, zone.count_from + zone.capacity.units.max(1) - 1);
     standing.sort_unstable();
     top = standing.last().map_or(top, |(unit, _)| top.max(*unit));
-    let mut standing = standing.into_iter().peekable();
+    let highest = standing.last().map_or(0, |(unit, id)| unit + index.model(*id).height - 1);
+    top = top.max(highest);
     let mut upwards = Vec::new();
-    for unit in first..=top {
-        let mut is_free = true;
-        // Two machines of one unit do not come out of a design; if they did, both would be shown.
-        while let Some((_, id)) = standing.next_if(|(at, _)| *at == unit) {
-            upwards.push(Row { unit: Some(unit), device: Some(id), height: 1 });
-            is_free = false;
-        }
-        if is_free {
+    let mut unit = first;
+    let mut standing = standing.into_iter().peekable();
+    while unit <= top {
+        let Some((_, id)) = standing.next_if(|(at, _)| *at <= unit) else {
             upwards.push(Row { unit: Some(unit), device: None, height: 1 });
-        }
+            unit += 1;
+            continue;
+        };
+        // What reaches into the next is drawn up to there; the design was warned of.
+        let room = standing.peek().map_or(u32::MAX, |(next, _)| next.saturating_sub(unit).max(1));
+        let height = index.model(id).height.min(room);
+        upwards.push(Row { unit: Some(unit), device: Some(id), height });
+        unit += height;
     }
     rows.extend(upwards.into_iter().rev());
     rows
@@ -215,10 +219,23 @@ fn rows(index: &Index<'_>, place: Place) -> Vec<Row> {
 
 /// As many sheets as are needed for rows of at least this height.
 fn split(rows: Vec<Row>, height: f64, least: f64) -> Vec<Vec<Row>> {
-    let most = ((height / least).floor() as usize).max(1);
-    let parts = rows.len().div_ceil(most).max(1);
-    let each = rows.len().div_ceil(parts);
-    rows.chunks(each.max(1)).map(<[Row]>::to_vec).collect()
+    let most = (height / least).floor().max(1.0);
+    let parts = (units(&rows) / most).ceil().max(1.0);
+    let each = (units(&rows) / parts).ceil();
+    let mut sheets: Vec<Vec<Row>> = Vec::new();
+    let mut left = 0.0;
+    for row in rows {
+        let takes = f64::from(row.height);
+        match sheets.last_mut().filter(|_| takes <= left) {
+            Some(sheet) => sheet.push(row),
+            None => {
+                sheets.push(vec![row]);
+                left = each;
+            }
+        }
+        left -= takes;
+    }
+    sheets
 }
 
 fn units(rows: &[Row]) -> f64 {

@@ -86,7 +86,9 @@ impl<'p> Index<'p> {
             Some(role) => self.design().roles[role.index()].name.as_str(),
             None => kind_word(device.kind),
         };
-        format!("{what} · {}", self.model(id).name)
+        let model = self.model(id);
+        let height = if model.height > 1 { format!(" · {}U", model.height) } else { String::new() };
+        format!("{what} · {}{height}", model.name)
     }
 }
 

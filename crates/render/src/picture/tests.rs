@@ -74,6 +74,32 @@ fn elevations_show_each_device_once() {
     }
 }
 
+/// Machines that are two and three units high take so many, and those that would reach into others what is left.
+#[test]
+fn high_machines_take_their_units() {
+    let check = |height: u32, rows: usize| {
+        let mut plan = example("pocket");
+        let design = std::sync::Arc::make_mut(&mut plan.design);
+        design.models.iter_mut().for_each(|model| model.height = height);
+        // u01 and u04 are left: three units for the one, and as many as it wants for the other.
+        for device in &mut design.devices {
+            if device.location.leaf() == "u02" || device.location.leaf() == "u03" {
+                device.slot += 8;
+            }
+        }
+        let places = Places::of(&plan, &["p01/r1".into()]).unwrap();
+        for row in [false, true] {
+            let sheets = elevations(&plan, &places, Elevations { paper: Paper::A4, row });
+            good(&sheets);
+            let dashed = sheets[0].svg.matches("class=\"free\"").count();
+            assert_eq!(dashed, rows, "{height}");
+        }
+    };
+    check(1, 16 - 4);
+    check(2, 16 - 7);
+    check(3, 16 - 3 - 3 - 1 - 3);
+}
+
 #[test]
 fn a_place_that_is_not_there_is_named_with_what_was_meant() {
     let plan = example("pocket");
