@@ -34,6 +34,8 @@ pub(crate) struct Sharing {
     /// What is known here may not be what is stored.
     pub(crate) is_out_of_step: bool,
     pub(crate) looked: Option<Instant>,
+    /// When etcd last refused a write, as one that is full does; until one is taken.
+    pub(crate) refused: Option<Instant>,
     pub(crate) reread: Instant,
     pub(crate) hints: Hints,
     /// Applied, and not stored yet.
@@ -64,6 +66,7 @@ impl Sharing {
             controllers: Vec::new(),
             is_out_of_step: false,
             looked: None,
+            refused: None,
             reread: Instant::now(),
             hints: Hints::default(),
             applied: Vec::new(),
@@ -81,6 +84,17 @@ impl Sharing {
         let written = self.hints.written.swap(false, SeqCst) && self.standing != Standing::Leads;
         let asked = self.hints.asked.swap(false, SeqCst) && self.standing == Standing::Leads;
         written || asked || self.patience().is_zero()
+    }
+
+    /// Whether a write was refused just now: at once it would be again.
+    pub(crate) fn rests(&self) -> bool {
+        self.refused.is_some_and(|at| at.elapsed() < LOOK_EVERY)
+    }
+
+    /// What was applied is not stored, and will not be soon: who waits hears so, and what was only heard is tried again.
+    pub(crate) fn refuse(&mut self) {
+        self.refused = Some(Instant::now());
+        self.applied.retain(|(_, asker)| asker.is_none());
     }
 
     /// How long until it is time to look.

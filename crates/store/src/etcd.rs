@@ -194,6 +194,11 @@ impl From<NoAnswer> for Failure {
             NoAnswer::Refused(why) if why.contains("permission denied") => FailureKind::ReadOnly,
             NoAnswer::Refused(_) => FailureKind::Other,
         };
-        Self { kind, detail: no.to_string() }
+        let detail = match kind {
+            // Deleting alone helps nobody: the alarm stays until it is taken back.
+            FailureKind::Full => format!("{no}; of etcd: etcdctl compact, defrag, alarm disarm"),
+            _ => no.to_string(),
+        };
+        Self { kind, detail }
     }
 }

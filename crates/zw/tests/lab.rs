@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 mod changes;
 #[path = "lab/edge.rs"]
 mod edge;
+#[path = "lab/etcd.rs"]
+mod etcd;
 #[path = "lab/leaders.rs"]
 mod leaders;
 

@@ -60,7 +60,10 @@ impl Keeper {
 
     /// Looks at what others did, if it is time.
     pub(super) fn attend(&mut self) {
-        if !self.store.is_shared() || !(self.sharing.is_due() || self.sharing.is_out_of_step) {
+        if !self.store.is_shared()
+            || self.sharing.rests()
+            || !(self.sharing.is_due() || self.sharing.is_out_of_step)
+        {
             return;
         }
         self.sharing.looked = Some(Instant::now());
@@ -71,7 +74,7 @@ impl Keeper {
             self.sharing.is_out_of_step |=
                 self.sharing.standing == Standing::Leads && !self.store.is_leading();
             self.controller.set_store_trouble(Some(failure.to_string()));
-        } else if !self.sharing.is_out_of_step {
+        } else if !self.sharing.is_out_of_step && self.sharing.refused.is_none() {
             self.controller.set_store_trouble(None);
         }
         self.tell_who_leads(outcome.is_ok());
@@ -164,6 +167,7 @@ impl Keeper {
         let answers = std::mem::take(&mut self.sharing.answers);
         let is_nothing = self.records.is_empty() && self.machines.is_empty() && self.changes.is_empty();
         if is_nothing && answers.is_empty() {
+            self.sharing.refused = None;
             // It changed nothing.
             Sharing::tell_stored(self.sharing.applied.drain(..));
             return;
@@ -182,6 +186,7 @@ impl Keeper {
                 self.records.clear();
                 self.machines.clear();
                 self.changes.clear();
+                self.sharing.refused = None;
                 self.controller.set_store_trouble(None);
                 self.controller.news.send_modify(|news| news.seq = seq);
                 self.act();
@@ -191,7 +196,11 @@ impl Keeper {
             Err(failure) => {
                 self.controller.counters.store_failures.one();
                 self.controller.set_store_trouble(Some(failure.to_string()));
-                self.fall_out_of_step(true);
+                let is_refused = matches!(failure.kind, FailureKind::Full | FailureKind::ReadOnly);
+                if is_refused {
+                    self.sharing.refuse();
+                }
+                self.fall_out_of_step(!is_refused);
             }
         }
     }

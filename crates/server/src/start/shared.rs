@@ -8,14 +8,18 @@ use crate::options::{Journal, Options, StartError};
 use crate::reload::{self, Words};
 use model::Plan;
 use model::finding::File;
+use std::error::Error;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::time::Duration;
 use store::etcd::{Access, Address};
-use store::{Loaded, OpenError, Published, Store};
+use store::{FailureKind, Loaded, OpenError, Published, Store};
 
 /// How often it is looked whether another has founded the zone.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How often an etcd that does not answer is tried.
+const TRY_EVERY: Duration = Duration::from_secs(1);
 
 /// What this controller is called.
 pub(crate) fn name(options: &Options) -> String {
@@ -28,15 +32,57 @@ pub(crate) fn name(options: &Options) -> String {
         .unwrap_or_else(|| "controller".to_owned())
 }
 
-/// The store with the zone in it; or, with nothing in it, as the one that is to found it.
+/// The store with the zone in it; or, with nothing in it, as the one that is to found it. An etcd that does not answer is waited for: it
+/// may start after us, and machines are not to wait for whoever would start us again.
 pub(super) fn open(
     options: &Options,
-    (address, access): &(Address, Access),
+    store: &(Address, Access),
     journal: &Journal,
 ) -> Result<(Store, Loaded), StartError> {
     let directory = &options.state;
     let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
     made.map_err(|source| StartError::Store(OpenError::Directory { path: directory.clone(), source }))?;
+    let mut has_said = false;
+    loop {
+        let failed = match open_now(options, store, journal) {
+            Err(failed) if is_unreachable(&failed) => failed,
+            Ok(opened) if has_said => {
+                journal("etcd answers");
+                return Ok(opened);
+            }
+            outcome => return outcome,
+        };
+        if !std::mem::replace(&mut has_said, true) {
+            journal(&format!("nothing is answered yet, and etcd is waited for: {}", chain(&failed)));
+        }
+        std::thread::sleep(TRY_EVERY);
+    }
+}
+
+fn is_unreachable(failed: &StartError) -> bool {
+    match failed {
+        StartError::Store(OpenError::Failed { source, .. }) | StartError::State(source) => {
+            source.kind == FailureKind::Unreachable
+        }
+        _ => false,
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn Error) -> String {
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+fn open_now(
+    options: &Options,
+    (address, access): &(Address, Access),
+    journal: &Journal,
+) -> Result<(Store, Loaded), StartError> {
     let mut store = Store::open_etcd(address, access, &name(options)).map_err(StartError::Store)?;
     let mut has_said = false;
     loop {

@@ -205,7 +205,14 @@ async fn serve(args: &Args, options: Options) -> ExitCode {
     let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = signals else {
         return failed(&StartError::Bind("signals cannot be waited for".to_owned()));
     };
-    let running = match server::start(options, Arc::new(say)).await {
+    // It may wait for an etcd, on a thread of its own.
+    let starting = tokio::spawn(server::start(options, Arc::new(say)));
+    let started = tokio::select! {
+        started = starting => started.unwrap_or_else(|bug| std::panic::resume_unwind(bug.into_panic())),
+        _ = terminate.recv() => not_started(),
+        _ = interrupt.recv() => not_started(),
+    };
+    let running = match started {
         Ok(running) => running,
         Err(StartError::Findings { findings, files }) => {
             let text = findings::rendered(&args.design, &files, &findings);
@@ -232,6 +239,12 @@ async fn serve(args: &Args, options: Options) -> ExitCode {
     running.stop().await;
     say("ended; everything is stored");
     ExitCode::SUCCESS
+}
+
+/// Ends a process that serves nothing and has nothing to store. What starts may wait, and nobody waits for that.
+fn not_started() -> ! {
+    say("ended before anything was served");
+    std::process::exit(0)
 }
 
 fn announce(running: &Running) {
