@@ -319,6 +319,127 @@ fn kept(told: &PlanNews, at: Time) -> Published {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::read_design;
+    use api::edge::Stream;
+    use model::facts::{Armed, Installed, Purpose};
+    use std::path::{Path, PathBuf};
+
+    /// The pocket zone, as a controller tells of it; the text is its first file's, with this behind it.
+    fn told(generation: u64, more: &str) -> PlanNews {
+        let pocket = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/pocket");
+        let mut files: Vec<(String, String)> = read_design(&pocket)
+            .expect("an example")
+            .iter()
+            .map(|file| (file.path.clone(), file.text.to_string()))
+            .collect();
+        files.iter_mut().filter(|(path, _)| path == "zone.hcl").for_each(|(_, text)| text.push_str(more));
+        let mut told = PlanNews { generation: Generation(generation), files, ..PlanNews::default() };
+        let published = kept(&told, Time(0));
+        told.design = reload::digest(&changes::as_files(&published));
+        told.document = document(&changes::compiled(&published).expect("a plan"));
+        told
+    }
+
+    fn news(plan: PlanNews, seq: u64) -> News {
+        let design = plan.design.clone();
+        News {
+            position: Position { generation: plan.generation, design, seq },
+            release: "9.9.9".into(),
+            stream: Stream { epoch: 7, revision: seq },
+            plan: Some(plan),
+            held: Some(Held::default()),
+            site: Some(SiteNews { boot_port: 80, ..SiteNews::default() }),
+            ..News::default()
+        }
+    }
+
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("zonewright-edge-{name}-{}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&path);
+            Mirror::open(&path).expect("opened").found(b"{}").expect("founded");
+            Self(path)
+        }
+
+        fn keeper(&self) -> Keeper {
+            let cache = Cache::open(&self.0, 1 << 20).expect("a cache");
+            Keeper::open(Mirror::open(&self.0).expect("opened"), cache).expect("as it was")
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn generation(keeper: &Keeper) -> Option<u64> {
+        keeper.view().map(|view| view.generation.0)
+    }
+
+    #[test]
+    fn what_cannot_be_taken_whole_changes_nothing_and_what_was_is_there_after_a_start() {
+        let place = Place::new("taken");
+        let mut keeper = place.keeper();
+        assert_eq!(generation(&keeper), None, "nothing is answered before the first plan");
+        assert_eq!(keeper.take(news(told(5, ""), 100), Time(1)), Ok(true));
+        assert_eq!(generation(&keeper), Some(5));
+        let next = || news(told(6, "\n# another\n"), 101);
+        let refuse = |keeper: &mut Keeper, news: News, words: &str| {
+            let why = keeper.take(news, Time(2)).expect_err("refused");
+            assert!(why.contains(words), "{why}");
+            assert_eq!((generation(keeper), keeper.stands.have.position.seq), (Some(5), 100), "{words}");
+        };
+        let mut other = next();
+        other.plan.as_mut().expect("a plan").document = "0".repeat(64);
+        refuse(&mut keeper, other, "comes out otherwise here than there");
+        let mut broken = next();
+        broken.plan.as_mut().expect("a plan").files[0].1.push('x');
+        refuse(&mut keeper, broken, "did not arrive as they were");
+        let mut without = next();
+        without.plan = None;
+        refuse(&mut keeper, without, "another plan than the one that it has");
+        refuse(&mut keeper, news(told(4, ""), 500), "it has plan #4, and this edge plan #5");
+        drop(keeper);
+        let mut keeper = place.keeper();
+        assert_eq!(generation(&keeper), Some(5));
+        refuse(&mut keeper, news(told(5, "\n# a fork\n"), 500), "is another than this edge's");
+        keeper.accepts_older = true;
+        assert_eq!(keeper.take(news(told(4, ""), 90), Time(3)), Ok(true));
+        assert_eq!((generation(&keeper), keeper.accepts_older), (Some(4), false), "once");
+        assert_eq!(keeper.take(next(), Time(4)), Ok(true));
+        drop(keeper);
+        assert_eq!(generation(&place.keeper()), Some(6));
+    }
+
+    #[test]
+    fn nobody_is_installed_without_word_of_a_controller() {
+        let place = Place::new("installs");
+        let mut keeper = place.keeper();
+        let here = Location::new("lab1/p01/r1/u01");
+        let armed = Armed {
+            generation: Generation(5),
+            until: Time(99),
+            since: Time(1),
+            purpose: Purpose::Install,
+            undo_until: None,
+        };
+        let installed = Installed { image: None, slot: None, generation: Generation(5), at: Time(0) };
+        let machine = Machine { armed: Some(armed), installed: Some(installed), ..Machine::default() };
+        let mut all = news(told(5, ""), 1);
+        all.are_all = true;
+        all.machines.insert(here.clone(), Some(machine));
+        assert_eq!(keeper.take(all, Time(1)), Ok(true));
+        let seen =
+            |keeper: &Keeper| keeper.shown().machines.get(&here).map(|it| (it.armed, it.installed.is_some()));
+        assert_eq!(seen(&keeper), Some((None, true)));
+        keeper.installs = true;
+        assert_eq!(seen(&keeper), Some((Some(armed), true)));
+        drop(keeper);
+        assert_eq!(seen(&place.keeper()), Some((None, true)), "a start is no word");
+    }
 
     #[test]
     fn a_zone_does_not_go_back() {
