@@ -2,9 +2,13 @@
 //!
 //! It stands at the leaf, on a cable of its own; the leaf's relay names both servers.
 
-use crate::network::{Running, have, until};
+use crate::network::{Network, Running, copy_folder, have, until};
 use crate::served::{DESIGN, LOADERS, STATE, ZW, Zone, noise};
+use crate::zw;
 use serde_json::Value;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
 
 const PLACE: &str = "edge";
 const ADDRESS: &str = "10.99.0.2";
@@ -338,4 +342,87 @@ fn without_anything_and_without_a_controller_it_says_so() {
         ["edge", "enrol", "--state", "/run/nothing", "--controller", "127.0.0.1", "--ticket", "/run/ticket"];
     let told = network.run(Some(PLACE), &[&[ZW], &words[..]].concat());
     assert!(told.status == 3 && told.err.contains("failed to enrol: 127.0.0.1:8443: "), "{told}");
+}
+
+/// One wish of a machine, by the controller's socket.
+fn wish(network: &Network, location: &str, body: &str) {
+    let mut stream = UnixStream::connect(network.outside("/run/zonewright/api.sock")).expect("a controller");
+    let (path, length) = (location.replace('/', "%2F"), body.len());
+    write!(
+        stream,
+        "POST /v1/machines/{path}/wish HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .expect("asked");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    assert!(answer.starts_with("HTTP/1.0 200") || answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+/// For people to read: `ZW_MEASURE=1 cargo test --release -p zw --test whole how_long -- --nocapture`.
+#[test]
+fn how_long_it_takes_with_ten_thousand_machines() {
+    const WISHES: usize = 1000;
+    if std::env::var_os("ZW_MEASURE").is_none() || !have(&["dig", "sqlite3"]) {
+        return;
+    }
+    let Some(network) = Network::new() else { return };
+    copy_folder(&zw::root().join("tests/cases/ten-thousand/ten-thousand"), &network.outside(DESIGN));
+    network.write(&format!("{LOADERS}/ipxe.efi"), noise(1, 1000));
+    network.add_place("server");
+    network.add_place(PLACE);
+    network.add_cable(("server", "eth0"), (PLACE, "eth0"));
+    network.sh(Some("server"), "ip address add 10.9.0.1/24 dev eth0");
+    network.sh(Some(PLACE), "ip address add 10.9.0.2/24 dev eth0");
+    let words = [ZW, "serve", DESIGN, "--state", STATE, "--loaders", LOADERS, "--address", "10.9.0.1"];
+    let mut server = network.start("server", &words);
+    server.wait_for("the API is at");
+    let ticket = network.run(Some("server"), &[ZW, "edge", "add", "p01", "--address", "10.9.0.2"]).fine();
+    network.write("/run/ticket", ticket);
+    let words =
+        ["edge", "enrol", "--state", EDGE_STATE, "--controller", "10.9.0.1", "--ticket", "/run/ticket"];
+    network.run(Some(PLACE), &[&[ZW], &words[..]].concat()).fine();
+    let start = || (Instant::now(), network.start(PLACE, &[ZW, "edge", "--state", EDGE_STATE]));
+
+    let (began, mut edge) = start();
+    edge.wait_for("is served:");
+    println!("with nothing, from its start until it answers: {:?}", began.elapsed());
+    let plan = network.run(None, &[ZW, "plan", DESIGN, "--json"]).fine();
+    let plan: Value = serde_json::from_str(&plan).expect("JSON");
+    let rows = plan["machines"].as_array().into_iter().flatten();
+    let rows: Vec<&Value> = rows.filter(|row| row["kind"] == "machine").collect();
+    let text = |row: &Value, key: &str| row[key].as_str().expect("a text").to_owned();
+    let places: Vec<String> = rows.iter().take(WISHES).map(|row| text(row, "location")).collect();
+    let kept = || {
+        let database = format!("{EDGE_STATE}/zonewright.db");
+        let words = ["sqlite3", "-readonly", &database, "select count(*) from machines"];
+        network.run(None, &words).out.trim().parse::<usize>().unwrap_or_default()
+    };
+    let began = Instant::now();
+    places.iter().for_each(|place| wish(&network, place, r#"{"wish":"maintain","reason":"measured"}"#));
+    let asked = began.elapsed();
+    until("the edge to have them", || (kept() == WISHES).then_some(()));
+    println!(
+        "{WISHES} wishes, each stored, took {asked:?}; the edge had all {:?} later",
+        began.elapsed() - asked
+    );
+    edge.signal("KILL");
+    edge.wait();
+    places.iter().for_each(|place| wish(&network, place, r#"{"wish":"return"}"#));
+    let (began, mut edge) = start();
+    edge.wait_for("following the controller");
+    println!("after {WISHES} batches without it, from its start until it has them: {:?}", began.elapsed());
+    for running in [&mut server, &mut edge] {
+        running.signal("KILL");
+        running.wait();
+    }
+    let name = format!("{}.{}", text(rows[0], "name"), text(&plan["zone"], "domain"));
+    let (began, mut edge) = start();
+    until("an answer", || {
+        let words = ["dig", "@10.9.0.2", "+short", "+tries=1", "+time=1", &name];
+        let told = network.run(Some(PLACE), &words);
+        told.out.trim().starts_with("10.").then_some(())
+    });
+    println!("with the controller gone, from its start until its first answer: {:?}", began.elapsed());
+    edge.signal("KILL");
+    edge.wait();
 }

@@ -46,3 +46,32 @@ fn the_edge_serves_a_reboot_with_every_controller_down() {
     }
     zone.await_edge("following", |edge| edge["trouble"].is_null() && edge["unsaid"] == 0);
 }
+
+#[test]
+fn an_edge_goes_on_to_the_next_controller_and_on_without_any() {
+    if !["etcd", "etcdctl"].iter().all(|name| std::path::Path::new("/usr/bin").join(name).exists()) {
+        return;
+    }
+    let zone = Zone::trio("edges");
+    let Some(_) = zone.up_with(&["--controllers", "3", "--edge"]) else { return };
+    let followed = || zone.edge()["controller"].as_str().unwrap_or_default().to_owned();
+    let names = zone.edge();
+    assert!(names["trouble"].is_null(), "{names}");
+    for _ in 0..2 {
+        let before = followed();
+        let address = before.rsplit_once(':').map_or("", |(host, _)| host).to_owned();
+        zone.say(&["power", "off", &address]);
+        zone.await_edge("next controller", |edge| {
+            edge["trouble"].is_null() && edge["controller"].as_str() != Some(&before)
+        });
+    }
+    let last = followed();
+    zone.say(&["power", "off", last.rsplit_once(':').map_or("", |(host, _)| host)]);
+    zone.await_edge("controllers gone", |edge| edge["trouble"].is_string());
+    zone.say(&["power", "off", "p01/r1/u01"]);
+    zone.machine("machine off", "p01/r1/u01", |machine| machine.state == "off");
+    zone.say(&["power", "on", "p01/r1/u01"]);
+    zone.machine("system", "p01/r1/u01", |machine| {
+        machine.state != "off" && machine.doing == "system runs, agent started"
+    });
+}
