@@ -22,19 +22,19 @@ fn check(example: &str, expected: &Expect) {
 fn every_example_compiles_to_the_bytes_it_compiled_to() {
     check(
         "pocket",
-        &expect!["2e55dd3d8d60ded51d6f542e2412a4450e04fd56d47c55f2beb199323fd408cd of 31376 bytes"],
+        &expect!["7d68f72de2cdc37f915ebf21549e701039d838f9afa1523d70de38e179dcd207 of 31387 bytes"],
     );
     check(
         "metal",
-        &expect!["5af989b3f63eb5720db93186847c70b942b8874b6b2acfe4400ecf1f5477f333 of 8477 bytes"],
+        &expect!["7b119a9351a02967c774b5be54f65f90d70f7e821d3ad17f016da78221f3e7c6 of 8488 bytes"],
     );
     check(
         "hundred",
-        &expect!["0a1e1e9a98a52da2ae3be03b19f100f4938b3cf3d9846c83ef5b119a7157cf83 of 330871 bytes"],
+        &expect!["51ca4f36b778a23171493826d8a5a9ad165333ea383fdf5c002d96cdf99fc371 of 330893 bytes"],
     );
     check(
         "ten-thousand",
-        &expect!["c112ef637a5a4c379d2c0b82e3c177bc04b6f43689371497aec9cf8e268c30c3 of 33381851 bytes"],
+        &expect!["f4bc53852e318fe603c7bde8f89f916b05b66cbeb26cc6f76f898bd098bc8c5f of 33381862 bytes"],
     );
     check(
         "wiring",
