@@ -416,7 +416,6 @@ fn plan(generation: u64, checks: &str, machines: u16) -> Plan {
         burn_in: Default::default(),
         services: Vec::new(),
         guest_ouis: Vec::new(),
-        after: Vec::new(),
         trust: Trust::Port,
         https: false,
         source: Source::default(),
