@@ -5,7 +5,7 @@
 
 use crate::enrolment::Proof;
 use crate::{attestation, burn_in, enrolment, installing, starting, validate};
-use model::change::Holder;
+use model::change::{Holder, Lease};
 use model::event::{Started, What, Wish};
 use model::facts::{
     Armed, Attested, ByBmc, CheckResult, Conflict, Hardware, Machine, Purpose, Rejected, Sighting, Stage,
@@ -516,8 +516,14 @@ fn settle(plan: &Plan, roster: &Roster, device: DeviceId, machine: &mut Machine,
     }
     reasons.truncate(REASONS_MAX);
     if !reasons.is_empty() {
+        // What an operator took it for came to this: its state tells that it is out, and a change that mends it may take it.
+        let (since, is_armed) = (machine.since, machine.armed.is_some());
+        let is_over = |lease: &mut Lease| {
+            matches!(lease.holder, Holder::Operator { .. }) && since > lease.since && !is_armed
+        };
+        let changed = machine.lease.take_if(is_over).is_some();
         return match &machine.state {
-            State::Failed { reasons: known } if *known == reasons => Step::default(),
+            State::Failed { reasons: known } if *known == reasons => Step { changed, ..Step::default() },
             _ => enter(machine, State::Failed { reasons }, now),
         };
     }

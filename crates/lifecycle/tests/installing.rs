@@ -318,6 +318,31 @@ fn a_reinstallation_restarts_once_and_costs_the_role_a_machine() {
     assert_eq!(told.wish(2, again), None);
 }
 
+/// An installation that ends in a machine that fails leaves no lease behind: a change that mends it may take it.
+#[test]
+fn a_machine_that_fails_after_it_was_installed_anew_is_nobodys() {
+    let mut told = Told::new();
+    installed(&mut told, 1);
+    let again =
+        |generation, until| Wish::Reinstall { generation, until, bmc: ByBmc::Allowed, undo_until: None };
+    assert_eq!(told.wish(1, again), None);
+    told.boots(1, Some(Running::Memory));
+    assert!(told.machine(1).lease.is_some());
+    told.is_written(1, OLD, Slot::A);
+    told.boots(1, from(Slot::A, OLD, false));
+    assert_eq!(told.machine(1).lease, None, "it is ready");
+    assert_eq!(told.wish(1, again), None);
+    told.boots(1, Some(Running::Memory));
+    told.is_written(1, OLD, Slot::A);
+    told.asks(1, Stage::UefiPxe);
+    told.tell(1, What::Connected { running: from(Slot::A, OLD, false), burns_in: true });
+    assert!(told.machine(1).lease.is_some(), "it has not said what it is");
+    let results = vec![CheckResult { name: "disk".into(), passed: false, detail: "broken".into() }];
+    told.tell(1, What::Checked { results });
+    told.tell(1, What::Reported { hardware: Box::new(Hardware::default()) });
+    assert_eq!((told.machine(1).state.name(), &told.machine(1).lease), ("failed", &None));
+}
+
 /// For a while a machine that is to be wiped is left as it is, and its role's budget is spent: nobody else is taken meanwhile.
 #[test]
 fn a_reinstallation_can_be_taken_back_until_it_begins() {
