@@ -24,6 +24,8 @@ usage: cargo xtask COMMAND
               (limit, dhcp, dhcp6, dns, storm, memory, change, plan, lab), `--smoke`, `--rounds N` or `--only SERVER` it only prints
   sim         the deciding code with everything around it played, in virtual time, by seeds: `--seed N`, `--seeds A..B`,
               `--machines N`, `--hours H`, `--trace FILE`, `--no-troubles`
+  rehearsal   a lab of 200 machines (or so many) in which everything goes wrong that changes, controllers and edges are to survive;
+              it prints what each took
   agent       build zw-agent as a static program, for the installer: `zw image build installer` finds it
   firmware    unpack a newer OVMF and iPXE beside what cargo builds, for the tests of HTTPS boot
   packages    install the Debian packages and Python programs that the tests use, or name them
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         ["reference", "--check"] => reference::check(),
         ["bench", words @ ..] => bench(words),
         ["sim", words @ ..] => sim(words),
+        ["rehearsal"] => rehearsal("200"),
+        ["rehearsal", machines] => rehearsal(machines),
         ["agent"] => agent::build(),
         ["packages"] => packages::install(),
         ["firmware"] => {
@@ -88,6 +92,19 @@ fn bench(words: &[&str]) -> Result<(), String> {
 fn sim(words: &[&str]) -> Result<(), String> {
     run::cargo(&["build", "--quiet", "--release", "--package", "sim"])?;
     release("sim", words)
+}
+
+/// A lab with everything in it, and all of its troubles.
+fn rehearsal(machines: &str) -> Result<(), String> {
+    let is_round =
+        machines.parse().is_ok_and(|machines: usize| (20..=500).contains(&machines) && machines % 10 == 0);
+    if !is_round {
+        return Err(format!("a rehearsal has 20 to 500 machines, ten at a time, not {machines}"));
+    }
+    packages::install()?;
+    run::cargo(&["build", "--quiet", "--package", "zw"])?;
+    let arguments = ["test", "--quiet", "--package", "zw", "--test", "lab", "--", "rehearsal", "--nocapture"];
+    run::cargo_with(&arguments, &[("ZW_REHEARSAL", machines)])
 }
 
 /// Runs a program that was built for release.

@@ -25,6 +25,8 @@ mod edge;
 mod etcd;
 #[path = "lab/leaders.rs"]
 mod leaders;
+#[path = "lab/rehearsal.rs"]
+mod rehearsal;
 
 const ZW: &str = env!("CARGO_BIN_EXE_zw");
 /// The longest wait for anything. A busy machine of two cores needs a tenth of it.

@@ -60,7 +60,7 @@ impl Zone {
     }
 
     /// How often a machine booted, by what it knows itself: what a controller heard just before it was killed is not kept.
-    fn boots(&self, place: &str) -> usize {
+    pub(super) fn boots(&self, place: &str) -> usize {
         let machine =
             self.lab.path.join("machines").join(format!("hv-{}", place.replace('/', "-"))).join("boot");
         let told =
