@@ -13,6 +13,7 @@ mod controller;
 mod edge;
 mod listen;
 mod observe;
+mod page;
 mod program;
 mod store;
 

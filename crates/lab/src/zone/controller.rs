@@ -1,7 +1,7 @@
 //! The controllers: the very program that serves a real zone, in its machine's namespace. One, or several that share an etcd.
 
 use super::program::{Program, State};
-use super::{Zone, api, store};
+use super::{Zone, api, page, store};
 use crate::control;
 use crate::error::{Doing, Error};
 use crate::mirror;
@@ -118,6 +118,7 @@ pub(super) async fn start(zone: &Arc<Zone>) -> Result<Vec<Program>, Error> {
         programs.push(start_one(zone, seat).await?);
     }
     if seats.len() > 1 {
+        page::carry(zone, seats.clone())?;
         for seat in seats {
             tokio::spawn(look(Arc::clone(zone), seat));
         }
@@ -256,7 +257,8 @@ fn spawn(zone: &Zone, seat: &Seat) -> Result<Child, Error> {
     let log =
         File::options().create(true).append(true).open(&path).doing(|| format!("open {}", path.display()))?;
     let errors = log.try_clone().doing(|| "share a log")?;
-    let page = if seat.place == 0 {
+    let is_alone = zone.start.controllers == 1;
+    let page = if is_alone {
         Stdio::from(zone.page.try_clone().doing(|| "share the page's socket")?)
     } else {
         Stdio::null()
@@ -290,7 +292,7 @@ fn spawn(zone: &Zone, seat: &Seat) -> Result<Child, Error> {
         .arg(loaders)
         .arg("--api-socket")
         .arg(&seat.api)
-        .args((seat.place == 0).then_some("--api-inherited"))
+        .args(is_alone.then_some("--api-inherited"))
         .args(store)
         .args(proxy)
         .stdin(page)
