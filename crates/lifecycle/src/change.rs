@@ -25,7 +25,7 @@ use crate::budget::Budgets;
 use crate::zone::Zone;
 use model::change::{Change, Effect, Holder, Kind, Member, Outcome, Step};
 use model::event::{ChangeStep, Settled, What};
-use model::facts::{Machine, State};
+use model::facts::{Machine, Rejected, State};
 use model::{ChangeId, DeviceId, Event, Generation, Location, Time};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -100,6 +100,7 @@ fn steps(zone: &Zone, change: &Change, budgets: &mut Budgets<'_>, now: Time) -> 
     }
     let holder = holder(change);
     let order = Order::of(zone, change);
+    let mut unproven = Unproven::of(zone, change);
     let mut taken = Vec::new();
     for (location, member) in change.of_wave(change.wave) {
         if member.step != Step::Waiting || taken.len() >= TAKEN_AT_ONCE_MAX {
@@ -108,8 +109,10 @@ fn steps(zone: &Zone, change: &Change, budgets: &mut Budgets<'_>, now: Time) -> 
         let Some(device) = zone.roster().device_at(location) else { continue };
         if held(zone, location).is_none()
             && order.is_before(device).is_none()
+            && unproven.may_take(device)
             && budgets.may_take(device, &holder).is_ok()
         {
+            unproven.take(device);
             budgets.take(device);
             taken.push(ChangeStep::Take { machine: location.clone() });
         }
@@ -120,6 +123,43 @@ fn steps(zone: &Zone, change: &Change, budgets: &mut Budgets<'_>, now: Time) -> 
 /// Why somebody on a machine itself lets nobody restart it.
 fn held<'a>(zone: &'a Zone, location: &Location) -> Option<&'a str> {
     zone.facts().machines.get(location)?.held.as_deref()
+}
+
+/// Roles of which no machine has proved the change yet: one is taken at a time. The first of a role may have been out of service when its
+/// turn came, and then the first wave has proved nothing.
+struct Unproven<'a> {
+    design: &'a model::Design,
+    /// It takes another back: what it leads to was there before.
+    is_undoing: bool,
+    proven: BTreeSet<&'a str>,
+    /// With a machine that is at it.
+    busy: BTreeSet<&'a str>,
+}
+
+impl<'a> Unproven<'a> {
+    fn of(zone: &'a Zone, change: &Change) -> Self {
+        let design = &zone.plan().design;
+        let roles = |is_it: fn(&Step) -> bool| {
+            let members = change.machines.iter().filter(|(_, member)| is_it(&member.step));
+            let devices = members.filter_map(|(location, _)| zone.roster().device_at(location));
+            devices.filter_map(|device| design.role_name(device)).collect()
+        };
+        Self {
+            design,
+            is_undoing: undoes(change).is_some(),
+            proven: roles(|step| matches!(step, Step::Done { .. })),
+            busy: roles(|step| matches!(step, Step::Taken { .. })),
+        }
+    }
+
+    fn may_take(&self, device: DeviceId) -> bool {
+        let role = self.design.role_name(device).filter(|_| !self.is_undoing);
+        role.is_none_or(|role| self.proven.contains(role) || !self.busy.contains(role))
+    }
+
+    fn take(&mut self, device: DeviceId) {
+        self.busy.extend(self.design.role_name(device));
+    }
 }
 
 /// Which roles of a wave are not through yet: those that start after them wait.
@@ -214,26 +254,30 @@ pub fn undoes(change: &Change) -> Option<ChangeId> {
 
 /// What a machine that was taken is found to be; `None`: not known yet.
 fn judge(machine: Option<&Machine>, member: &Member, now: Time) -> Option<Settled> {
-    let Step::Taken { at, deadline, was_ready } = member.step else { return None };
+    let Step::Taken { at, deadline, was_ready, boots } = member.step else { return None };
     let Some(machine) = machine else { return Some(Settled::Absent) };
     // That somebody holds it says nothing against the change.
     let wrong = |why: String| match was_ready && machine.held.is_none() {
         true => Some(Settled::Wrong { why }),
         false => Some(Settled::Absent),
     };
+    // Not by the clock, which may have been set since: what it was when it was taken, it cannot be without having done what it was taken for.
     let has_changed = match member.effect {
-        Effect::Check => machine.since >= at,
-        Effect::Restart => machine.boot_began.is_some_and(|began| began >= at),
-        Effect::Upgrade | Effect::Reinstall => {
-            machine.installed.as_ref().is_some_and(|installed| installed.at >= at)
-        }
+        // Taken, it was told to look again, and is validating until it has.
+        Effect::Check => true,
+        Effect::Restart => machine.boots > boots,
+        // Taken, it was allowed to write its other slot, which is spent when it has.
+        Effect::Upgrade => machine.armed.is_none(),
+        // Not by the change.
+        Effect::Reinstall => machine.installed.as_ref().is_some_and(|installed| installed.at >= at),
     };
-    if let Some(rejected) = machine.rejected.as_ref().filter(|rejected| rejected.at >= at) {
+    let is_its = |rejected: &&Rejected| member.effect == Effect::Upgrade || rejected.at >= at;
+    if let Some(rejected) = machine.rejected.as_ref().filter(is_its) {
         return wrong(format!("it did not take its system: {}", rejected.sentence));
     }
     match &machine.state {
         State::Ready if has_changed => return Some(Settled::Right),
-        State::Failed { reasons } if has_changed && machine.since >= at => {
+        State::Failed { reasons } if has_changed => {
             return wrong(reasons.first().cloned().unwrap_or_default());
         }
         State::Maintenance { .. } | State::Draining { .. } | State::Retired { .. } => {
@@ -259,9 +303,7 @@ fn judge(machine: Option<&Machine>, member: &Member, now: Time) -> Option<Settle
 /// Whether the agent of a machine is to restart it: who has its lease wants that, it has not booted since, and it is the machine that was there.
 pub fn is_to_restart(machine: &Machine) -> bool {
     machine.lease.as_ref().is_some_and(|lease| {
-        lease.restarts
-            && lease.key_sha256 == machine.key_sha256
-            && machine.boot_began.is_none_or(|began| began < lease.since)
+        lease.restarts && lease.key_sha256 == machine.key_sha256 && machine.boots == lease.boots
     })
 }
 

@@ -54,6 +54,7 @@ pub fn expected(now: Time) -> Machine {
         state: State::Expected,
         since: now,
         boot_began: None,
+        boots: 0,
         boot_took_ms: None,
         sightings: BTreeMap::new(),
         accepted: BTreeMap::new(),
@@ -330,6 +331,7 @@ fn begin_boot(machine: &mut Machine, now: Time) {
         machine.boots_in_vain = machine.boots_in_vain.saturating_add(1);
     }
     machine.boot_began = Some(now);
+    machine.boots += 1;
     machine.boot_took_ms = None;
     machine.running = None;
     machine.token = Token::None;

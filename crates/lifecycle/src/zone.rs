@@ -265,8 +265,18 @@ impl Zone {
             Budgets::of(self).may_take(device, &holder)?;
         }
         let location = &self.plan.design.devices[device.index()].location;
-        let key_sha256 = self.facts.machines.get(location).and_then(|machine| machine.key_sha256);
-        Ok(is_kept.then_some(Lease { holder, reason, since: now, deadline, key_sha256, restarts: false }))
+        let machine = self.facts.machines.get(location);
+        let key_sha256 = machine.and_then(|machine| machine.key_sha256);
+        let boots = machine.map_or(0, |machine| machine.boots);
+        Ok(is_kept.then_some(Lease {
+            holder,
+            reason,
+            since: now,
+            deadline,
+            key_sha256,
+            restarts: false,
+            boots,
+        }))
     }
 
     /// An address is where it was seen last.

@@ -446,6 +446,41 @@ fn a_pause_lets_what_is_under_way_come_back_and_nothing_new_begin() {
     assert!(world.locations().iter().all(|location| world.kernel(location) == "vmlinuz-1"));
 }
 
+/// The clock of whoever decides is set back an hour, in the midst of it: a boot of before is not taken for one that followed.
+#[test]
+fn a_clock_that_is_set_back_skips_nobody() {
+    let mut world = World::new();
+    world.boots = |_| Boots::Silent;
+    let id = world.publish(&next_kernel(), None);
+    world.now = Time(world.now.0 - 900_000);
+    world.round();
+    assert_eq!(world.steps, ["take p1/r1/u1"]);
+    world.now = Time(world.now.0 - 60_000);
+    world.round();
+    assert_eq!(world.steps.len(), 1, "it has not been back: {:?}", world.steps);
+    let first = Location::new("t1/p1/r1/u1");
+    world.boot(&first, Boots::Right);
+    world.boots = |_| Boots::Right;
+    world.run(900);
+    assert_eq!(world.change(id).ended.as_ref().map(|ended| ended.how), Some(Outcome::Done));
+    assert!(world.zone.facts().machines.values().all(|machine| machine.boots == 2), "each once");
+}
+
+/// The machine that was to be first is out of service when its turn comes: the next ones are tried one at a time.
+#[test]
+fn where_the_first_wave_proves_nothing_the_next_one_begins_with_one_machine() {
+    let mut world = World::new();
+    world.boots = |_| Boots::Wrong;
+    let id = world.publish(&next_kernel(), None);
+    let first = Location::new("t1/p1/r1/u1");
+    let wish = Wish::Maintain { reason: "a fan".into() };
+    world.tell(&first, What::Operator { by: "bob".into(), wish, beyond_budget: false });
+    world.run(600);
+    let taken: Vec<&String> = world.steps.iter().filter(|step| step.starts_with("take")).collect();
+    assert_eq!(taken, ["take p1/r1/u1", "take p1/r1/u2"], "and nobody else gets what is bad");
+    assert_eq!(world.change(id).ended.as_ref().map(|ended| ended.how), Some(Outcome::Halted));
+}
+
 #[test]
 fn a_machine_that_somebody_holds_is_waited_for_and_is_no_evidence() {
     let mut world = World::new();

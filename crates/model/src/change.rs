@@ -156,6 +156,9 @@ pub enum Step {
         deadline: Time,
         /// It was in service: if it does not come back right, that is the change's doing.
         was_ready: bool,
+        /// How often it had been seen to boot. Clocks are set; what is counted is not.
+        #[serde(default)]
+        boots: u64,
     },
     /// It was not in service when its turn came: it has the new row, and takes it up when it comes back by itself.
     Passed {
@@ -322,6 +325,9 @@ pub struct Lease {
     /// The agent is to restart its machine.
     #[serde(default)]
     pub restarts: bool,
+    /// How often the machine had been seen to boot.
+    #[serde(default)]
+    pub boots: u64,
 }
 
 /// Who holds a lease.

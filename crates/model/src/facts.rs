@@ -45,6 +45,9 @@ pub struct Machine {
     pub since: Time,
     /// When its first packet of this boot came; what "time taken" counts from.
     pub boot_began: Option<Time>,
+    /// How often it was seen to boot.
+    #[serde(default)]
+    pub boots: u64,
     /// How long it took from its first packet to ready, the last time, in milliseconds.
     pub boot_took_ms: Option<u64>,
     /// What each of its ports last showed, by port name (see [`crate::event::What::Asked`]).

@@ -256,9 +256,19 @@ impl World<'_> {
         let is_bad = drawing
             .is_some_and(|system| self.bad_systems.contains(&system) || self.dead_systems.contains(&system));
         let mut upgraded = change.machines.iter().filter(|(_, member)| member.effect == Effect::Upgrade);
-        let spread = upgraded.find(|(_, member)| match member.step {
+        let role = |location| {
+            let device = zone.roster().device_at(location)?;
+            zone.plan().design.role_name(device)
+        };
+        // Where the first of a role was out of service, the next one is the first to show it.
+        let tried = change.machines.iter().filter(|(_, member)| {
+            member.effect == Effect::Upgrade && matches!(member.step, Step::Done { .. } | Step::Failed { .. })
+        });
+        let tried: Vec<_> = tried.map(|(location, _)| role(location)).collect();
+        let is_alone = |location| tried.iter().filter(|other| **other == role(location)).count() <= 1;
+        let spread = upgraded.find(|(location, member)| match member.step {
             Step::Done { .. } => how == Outcome::Done,
-            Step::Failed { .. } => how == Outcome::Done || member.wave > 0,
+            Step::Failed { .. } => how == Outcome::Done || member.wave > 0 && !is_alone(location),
             _ => false,
         });
         let spread = spread.filter(|_| is_bad && how != Outcome::Aborted).map(|(location, member)| {

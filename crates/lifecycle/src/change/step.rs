@@ -125,10 +125,11 @@ fn take(
         let was_ready = machine.state == State::Ready;
         let restarts = effect == Effect::Restart;
         let key_sha256 = machine.key_sha256;
-        machine.lease = Some(Lease { holder, reason, since: now, deadline, key_sha256, restarts });
+        let boots = machine.boots;
+        machine.lease = Some(Lease { holder, reason, since: now, deadline, key_sha256, restarts, boots });
         machine.boots_in_vain = 0;
         actions.extend(act(&plan, machine, effect, deadline, now));
-        Step::Taken { at: now, deadline, was_ready }
+        Step::Taken { at: now, deadline, was_ready, boots }
     };
     applied.actions.extend(actions.into_iter().map(|action| (location.clone(), action)));
     applied.changed.push(location.clone());

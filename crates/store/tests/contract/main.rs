@@ -373,7 +373,7 @@ fn a_change_is_kept_with_its_plan_and_then_step_by_step() {
         // A step changes the change, and one of its machines.
         let at = Time(7);
         expected.machines.get_mut(&unit(1)).unwrap().step =
-            Reached::Taken { at, deadline: Time(9), was_ready: true };
+            Reached::Taken { at, deadline: Time(9), was_ready: true, boots: 3 };
         expected.note(at, "begun".into());
         let machines = [unit(1)].into();
         store

@@ -179,7 +179,7 @@ fn a_rehearsal_of_everything() {
     // Nobody leads, nobody answers but the edge.
     zone.say(&["power", "off", &second]);
     figures.0 = Instant::now();
-    let restarted = ["p01/r1/u01", "p03/r2/u02", "p05/r1/u03"];
+    let restarted = ["p01/r1/u01", "p03/r2/u02", "p05/r1/u02"];
     for unit in restarted {
         zone.say(&["power", "off", unit]);
         zone.machine("machine off", unit, |machine| machine.state == "off");
