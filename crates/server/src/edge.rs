@@ -16,12 +16,14 @@
 //! | `follow`   | its connections to controllers                                              |
 //! | `client`   | one of them                                                                  |
 //! | `cache`    | boot files by digest                                                         |
+//! | `files`    | those files, read and fetched                                                |
 //! | `heard`    | what it heard, until a controller knows                                       |
 //! | `identity` | its name, key and certificate; enrolment                                     |
 //! | `local`    | how it is, for whoever asks on this host                                      |
 
 mod cache;
 mod client;
+mod files;
 mod follow;
 mod heard;
 mod identity;
@@ -32,22 +34,19 @@ pub use identity::enrol;
 
 use crate::answering::Answering;
 use crate::clock;
-use crate::counters::Protocol;
 use crate::inbox::{Queue, inbox};
 use crate::keeper::Message;
 use crate::options::{BindPorts, Journal, StartError};
-use crate::sockets::{self, Purpose};
 use crate::start::{self, Bound, Places};
 use crate::udp::Stop;
-use api::edge::{Have, News, Report, Status};
-use cache::{AT_ONCE_MAX, Cache, Found, Part, Wanted};
+use api::edge::{Have, News, Status};
+use cache::{AT_ONCE_MAX, Cache};
 use heard::Unsaid;
 use identity::Identity;
 use keeper::Keeper;
 use model::Time;
 use rustls::ClientConfig;
 use std::collections::BTreeMap;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -505,166 +504,5 @@ impl Edge {
         if let Some(answering) = self.answering.get() {
             keeper.show(answering);
         }
-    }
-
-    /// Reads what lies in the cache and is not known, up to so many octets, and what was read long ago; shows each.
-    fn read_files(&self, octets_max: u64) {
-        let (wanted, old) = {
-            let keeper = self.keeper();
-            (keeper.cache.wanted(&keeper.stands.site), keeper.cache.old(&keeper.stands.site))
-        };
-        let mut left = octets_max;
-        for file in wanted.into_iter().chain(old) {
-            let Some(less) = left.checked_sub(file.size) else { continue };
-            let found = follow::look(self, &file);
-            if found == Found::Nothing {
-                continue;
-            }
-            left = less;
-            if found == Found::Wrong {
-                self.say(&format!(
-                    "{} on this edge's disk is not what it was, and is not served: it is fetched anew",
-                    file.name
-                ));
-            }
-            self.learn(&file, &found);
-        }
-    }
-
-    fn learn(&self, file: &Wanted, found: &Found) {
-        let mut keeper = self.keeper();
-        keeper.cache.learn(file, found);
-        if let Some(answering) = self.answering.get() {
-            keeper.show(answering);
-        }
-    }
-
-    fn wanted(&self) -> Vec<Wanted> {
-        let keeper = self.keeper();
-        keeper.cache.wanted(&keeper.stands.site)
-    }
-
-    fn place(&self, sha256: &str) -> PathBuf {
-        self.keeper().cache.path(sha256)
-    }
-
-    fn part(&self, sha256: &str) -> PathBuf {
-        self.keeper().cache.part(sha256)
-    }
-
-    fn make_room(&self, octets: u64) -> io::Result<()> {
-        let mut keeper = self.keeper();
-        let site = keeper.stands.site.clone();
-        keeper.cache.make_room(&site, octets)
-    }
-
-    fn finish(&self, part: Part, file: &Wanted) -> io::Result<Found> {
-        let found = part.finish(&self.place(&file.sha256), file)?;
-        self.learn(file, &found);
-        Ok(found)
-    }
-
-    /// What came of fetching a file; said once.
-    fn fetched(&self, file: &Wanted, trouble: Option<String>) {
-        let mut link = self.link();
-        match trouble {
-            None => drop(link.said.remove(&file.name)),
-            Some(why) => {
-                let is_news = link.said.insert(file.name.clone(), why.clone()).as_ref() != Some(&why);
-                drop(link);
-                if is_news {
-                    self.say(&format!("{} is not fetched yet: {why}", file.name));
-                }
-            }
-        }
-    }
-
-    /// From whom files come.
-    fn sources(&self) -> Vec<SocketAddr> {
-        let followed = self.followed();
-        let keeper = self.keeper();
-        let site = &keeper.stands.site;
-        follow::sources(followed, &site.controllers, site.boot_port)
-    }
-
-    fn report(&self) -> Report {
-        let refused = self.link().refused.clone();
-        let (_, dropped) = self.unsaid.count();
-        let keeper = self.keeper();
-        let (files, elsewhere) = keeper.cache.offered(&keeper.stands.site);
-        let is_missing = |name: &String| elsewhere.binary_search(name).is_ok();
-        let missing = keeper.stands.site.files.iter().filter(|file| is_missing(&file.name));
-        let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-        Report {
-            files: count(files.len()),
-            missing: count(elsewhere.len()),
-            missing_bytes: missing.map(|file| file.size).sum(),
-            dropped: dropped
-                + self.answering.get().map_or(0, |answering| answering.counters.events_dropped.get()),
-            refused,
-        }
-    }
-
-    fn status(&self) -> Status {
-        let report = self.report();
-        let controller = {
-            let link = self.link();
-            let troubles = link.troubles.iter().map(|(controller, why)| format!("{controller}: {why}"));
-            let troubles: Vec<String> = troubles.collect();
-            let is_followed = link.followed.is_some();
-            let trouble = (!is_followed).then(|| match troubles[..] {
-                [] => "no controller has answered yet".to_owned(),
-                _ => troubles.join("; "),
-            });
-            (link.followed.or(link.asks), link.heard, trouble)
-        };
-        let (asks, contact, trouble) = controller;
-        let traffic = self.answering.get().map(|answering| {
-            let of = |protocol: Protocol| answering.counters.of(protocol);
-            let answered = Protocol::ALL.map(|protocol| of(protocol).answered.get());
-            let refused = Protocol::ALL.map(|it| of(it).refused.iter().map(|count| count.get()).sum::<u64>());
-            [answered.iter().sum::<u64>(), refused.iter().sum()]
-        });
-        let [answered, refused_packets] = traffic.unwrap_or_default();
-        let identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let keeper = self.keeper();
-        let (_, mut missing) = keeper.cache.offered(&keeper.stands.site);
-        missing.truncate(NAMES_MAX);
-        Status {
-            name: identity.name,
-            release: env!("CARGO_PKG_VERSION").to_owned(),
-            zone: identity.zone,
-            generation: keeper.plan().map(|plan| plan.generation.0),
-            addresses: keeper.stands.site.own.clone(),
-            now: clock::now(),
-            started: self.started,
-            contact,
-            installs: keeper.installs,
-            controller: asks.map(|controller| controller.to_string()).unwrap_or_default(),
-            trouble,
-            report,
-            missing,
-            unsaid: self.unsaid.count().0,
-            answered,
-            refused_packets,
-            ports: self.ports.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        }
-    }
-
-    /// Tells how it is, on TCP.
-    fn serve_status(
-        self: &Arc<Self>,
-        tasks: &mut JoinSet<()>,
-        stopping: &watch::Receiver<bool>,
-    ) -> Result<Option<SocketAddr>, StartError> {
-        let Some(address) = self.options.api_tcp else { return Ok(None) };
-        let purpose = Purpose { service: "the edge's status", transport: "tcp" };
-        let mut bound = None;
-        for socket in sockets::tcp(&[address.ip()], address.port(), purpose)? {
-            let listener = start::listener(socket)?;
-            bound = listener.local_addr().ok();
-            tasks.spawn(local::run(Arc::clone(self), listener, stopping.clone()));
-        }
-        Ok(bound)
     }
 }
