@@ -420,7 +420,6 @@ fn network(name: &str, scope: Scope, audience: Audience, mtu: Option<u16>) -> Ne
 
 fn role(name: &str, boot: Option<ImageId>) -> Role {
     Role {
-        after: Vec::new(),
         name: name.to_owned(),
         boot,
         os: None,

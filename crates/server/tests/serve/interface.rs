@@ -19,7 +19,7 @@ fn every_path_without_parameters_answers_and_the_description_names_it() {
         assert_eq!(status, 200, "{path}: {body}");
         asked += 1;
     }
-    assert_eq!(asked, 16);
+    assert_eq!(asked, 17);
     let zone: Zone = server.get("/v1/zone");
     assert_eq!((zone.name.as_str(), zone.counts.machines, zone.ports.dhcp), ("lab1", 8, server.ports().dhcp));
     let plan: serde_json::Value = server.get("/v1/plan");
