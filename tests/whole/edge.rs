@@ -360,6 +360,7 @@ fn wish(network: &Network, location: &str, body: &str) {
 
 /// For people to read: `ZW_MEASURE=1 cargo test --release -p zw --test whole how_long -- --nocapture`.
 #[test]
+#[expect(clippy::print_stdout, reason = "figures for people, who ask for them")]
 fn how_long_it_takes_with_ten_thousand_machines() {
     const WISHES: usize = 1000;
     if std::env::var_os("ZW_MEASURE").is_none() || !have(&["dig", "sqlite3"]) {
