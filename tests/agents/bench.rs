@@ -405,6 +405,7 @@ fn plan(generation: u64, checks: &str, machines: u16) -> Plan {
     };
     let role = Role {
         name: "hypervisor".into(),
+        after: Vec::new(),
         boot: None,
         os: None,
         disks: None,
