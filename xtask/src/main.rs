@@ -96,8 +96,9 @@ fn sim(words: &[&str]) -> Result<(), String> {
 
 /// A lab with everything in it, and all of its troubles.
 fn rehearsal(machines: &str) -> Result<(), String> {
-    let is_round =
-        machines.parse().is_ok_and(|machines: usize| (20..=500).contains(&machines) && machines % 10 == 0);
+    let is_round = machines
+        .parse()
+        .is_ok_and(|machines: usize| (20..=500).contains(&machines) && machines.is_multiple_of(10));
     if !is_round {
         return Err(format!("a rehearsal has 20 to 500 machines, ten at a time, not {machines}"));
     }

@@ -316,6 +316,8 @@ fn lost(machine: &mut Machine, now: Time) -> Step {
     let seen = strange.map(|(_, seen)| seen.at).min().unwrap_or(now);
     match machine.state {
         State::Draining { .. } | State::Maintenance { .. } | State::Retired { .. } => Step::default(),
+        // Its own boot is under way already, by another of its ports: the neighbour's voids neither that nor its token.
+        State::Seen { .. } | State::Booting { .. } | State::Installing { .. } => Step::default(),
         _ => {
             // Since it was seen, by whichever of its ports: that the other's connection ended may be heard after the
             // newcomer's whole boot, and what was seen of it would then count for nothing.

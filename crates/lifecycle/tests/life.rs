@@ -372,6 +372,22 @@ fn a_neighbours_machine_on_one_port_does_not_void_the_boot_by_another() {
     assert_eq!(told.state(1), "seen");
 }
 
+/// The end of the last connection is heard late: after the machine's own new boot, and its neighbour's on its other port.
+#[test]
+fn a_connection_that_ends_late_does_not_void_the_boot_that_followed() {
+    let mut told = pocket();
+    for unit in 1..=2 {
+        told.asks(unit, "eno2", mac(unit, 2), uuid(unit), Stage::Os);
+        told.becomes_ready(unit, unit);
+    }
+    told.asks(2, "eno2", mac(2, 2), uuid(2), Stage::BiosPxe);
+    let own = told.machine(2).sightings["eno2"].at;
+    told.now = told.now + Duration::from_millis(11);
+    told.asks(2, "eno1", mac(1, 1), uuid(1), Stage::BiosPxe);
+    told.tell(2, What::Lost);
+    assert_eq!((told.state(2), told.machine(2).boot_began), ("seen", Some(own)), "a token would be given");
+}
+
 #[test]
 fn a_run_shifted_by_one_is_named_as_a_run() {
     let mut told = pocket();
