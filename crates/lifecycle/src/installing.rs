@@ -304,9 +304,21 @@ pub(crate) fn arm(machine: &mut Machine, armed: Armed) -> Result<(), &'static st
     if armed.purpose == Purpose::Upgrade && !matches!(machine.running, Some(Running::Disk { .. })) {
         return Err("it runs no system of ours whose other slot could be written");
     }
+    if machine.armed.is_some_and(|known| known.generation == armed.generation && armed.since < known.until)
+        && has_order(machine)
+    {
+        return Err("its agent has the order already");
+    }
     machine.rejected = None;
     machine.armed = Some(armed);
     Ok(())
+}
+
+/// Whether its agent has its order in hand: another one would only be in its way.
+fn has_order(machine: &Machine) -> bool {
+    let is_to_wipe = |armed: Armed| armed.undo_until.is_none() && armed.purpose == Purpose::Install;
+    let is_there = starting::is_there(machine) && machine.state == State::Validating { hardware_fits: true };
+    is_there && machine.armed.is_some_and(is_to_wipe) || matches!(machine.state, State::Installing { .. })
 }
 
 /// Takes an allowance back. What has an agent's hand on it already is not stopped half-way.
@@ -314,12 +326,10 @@ pub(crate) fn arm(machine: &mut Machine, armed: Armed) -> Result<(), &'static st
 /// # Errors
 /// Why not.
 pub(crate) fn disarm(machine: &mut Machine) -> Result<(), &'static str> {
-    let Some(armed) = machine.armed else { return Err("it is not armed") };
-    let has_order = match armed.purpose {
-        Purpose::Install => starting::is_there(machine),
-        Purpose::Upgrade => machine.connected,
-    };
-    if matches!(machine.state, State::Installing { .. }) || armed.undo_until.is_none() && has_order {
+    if machine.armed.is_none() {
+        return Err("it is not armed");
+    }
+    if has_order(machine) {
         return Err("its agent has the order already: a system that is half written is worth nothing");
     }
     (machine.armed, machine.start) = (None, None);

@@ -316,12 +316,13 @@ fn lost(machine: &mut Machine, now: Time) -> Step {
     let seen = strange.map(|(_, seen)| seen.at).min().unwrap_or(now);
     match machine.state {
         State::Draining { .. } | State::Maintenance { .. } | State::Retired { .. } => Step::default(),
-        // Its own boot is under way already, by another of its ports: the neighbour's voids neither that nor its token.
-        State::Seen { .. } | State::Booting { .. } | State::Installing { .. } => Step::default(),
         _ => {
             // Since it was seen, by whichever of its ports: that the other's connection ended may be heard after the
             // newcomer's whole boot, and what was seen of it would then count for nothing.
-            begin_boot(machine, seen);
+            // And if its own boot is under way by another of its ports, since that began.
+            let is_under_way = matches!(machine.state, State::Seen { .. } | State::Booting { .. });
+            let own = machine.boot_began.filter(|_| is_under_way);
+            begin_boot(machine, own.map_or(seen, |own| own.min(seen)));
             enter(machine, State::Seen { stage }, now)
         }
     }

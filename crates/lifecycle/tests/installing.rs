@@ -382,6 +382,7 @@ fn a_reinstallation_can_be_taken_back_until_it_begins() {
     told.boots(2, Some(Running::Memory));
     assert!(matches!(told.duty(2, OLD), Duty::Install { disks: Some(_), .. }));
     assert!(told.wish(2, |_, _| Wish::Disarm).is_some_and(|why| why.contains("has the order")));
+    assert_eq!(told.wish(2, wiped), Some("its agent has the order already"), "once is enough");
 }
 
 #[test]
