@@ -63,7 +63,7 @@ fn the_same_seed_gives_the_same_trace() {
 
 /// Some seed finds a bug that the world was given, by the checker whose matter it is.
 fn check(planted: Planted, checker: &str) {
-    let reports = (1..200).map(|seed| run(&Settings { planted: Some(planted), ..of(seed) }, None));
+    let reports = (1..600).map(|seed| run(&Settings { planted: Some(planted), ..of(seed) }, None));
     let mut found = reports.filter_map(|report| report.violation).map(|violation| violation.checker);
     assert!(found.any(|name| name == checker), "no seed found {planted:?} by {checker}");
 }

@@ -401,7 +401,7 @@ mod tests {
         let text = told(&status);
         for words in [
             "plan #5",
-            "heard 60 s ago",
+            "heard 1 min 0 s ago",
             "nobody is installed",
             "7 octets to fetch: loader/x",
             "3 events wait",
