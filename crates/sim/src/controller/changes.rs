@@ -1,6 +1,7 @@
 //! Publications, and the changes that bring them to machines: begun with a plan, stepped, taken back.
 
-use super::{Asker, Message, Reply, Step, Write, Writing};
+use super::saving::{Write, Writing};
+use super::{Asker, Message, Reply, Step};
 use crate::drawing::Drawing;
 use crate::store::Published;
 use crate::world::World;
@@ -24,9 +25,8 @@ impl World<'_> {
         let is_changing = zone.facts().changes.values().any(model::Change::is_under_way);
         if let Some((id, _)) = undo {
             self.take(controller, Message::Undo(id), 1);
-        } else if is_changing && !self.controllers[controller].is_pumping {
-            self.controllers[controller].is_pumping = true;
-            self.after(controller, 1, Step::Pump);
+        } else if is_changing {
+            self.pump_within(controller, 1);
         }
     }
 
@@ -48,10 +48,7 @@ impl World<'_> {
             if applied.refused.is_some() {
                 continue;
             }
-            for location in &applied.changed {
-                *of.versions.entry(location.clone()).or_insert(0) += 1;
-                of.unsaved.insert(location.clone());
-            }
+            of.must_save(&applied.changed);
             of.unsaved_changes.insert(*id);
             of.view_is_old |= applied.view_changed;
             of.later.extend(applied.actions);
