@@ -19,12 +19,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("render", &["model", "design", "plan"]),
     ("api", &["model"]),
     ("store", &["model", "design", "plan"]),
-    ("agent", &["model", "lifecycle", "wire", "api"]),
+    ("agent", &["model", "lifecycle", "wire", "api", "tpm"]),
+    ("tpm", &[]),
     ("image", &["api"]),
     ("bmc", &[]),
     (
         "server",
-        &["model", "design", "plan", "lifecycle", "wire", "answer", "render", "api", "store", "bmc", "agent"],
+        &["model", "design", "plan", "lifecycle", "wire", "answer", "render", "api", "store", "bmc", "tpm"],
     ),
     (
         "lab",
@@ -56,6 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
             "server",
             "agent",
+            "tpm",
             "image",
             "lab",
         ],
@@ -64,6 +66,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sim", &["model", "design", "plan", "lifecycle", "wire", "answer", "render"]),
     // It measures the program from outside; what one packet takes, from inside.
     ("bench", &["model", "design", "plan", "wire", "answer"]),
+    ("xtask", &["model"]),
 ];
 
 /// Uses that are for tests and benches alone.
@@ -77,7 +80,7 @@ const DEVELOPMENT_ONLY: &[(&str, &str)] = &[
     ("render", "plan"),
     ("store", "design"),
     ("store", "plan"),
-    ("server", "agent"),
+    ("zw", "tpm"),
 ];
 
 /// Crates that decide: none of these may be among their dependencies, however far down they would use them themselves.
@@ -131,16 +134,20 @@ fn text(value: &Value) -> String {
 }
 
 fn dependencies_between(uses: &Uses) -> Vec<String> {
-    let mut wrong = Vec::new();
+    let is_ours = |name: &str| MAY_USE.iter().any(|(ours, _)| *ours == name);
+    let unlisted = uses.keys().filter(|name| !is_ours(name));
+    let mut wrong: Vec<String> =
+        unlisted.map(|name| format!("the crate {name} is not in the table of who may use whom")).collect();
     for (name, may_use) in MAY_USE {
         let Some(dependencies) = uses.get(*name) else {
             wrong.push(format!("the crate {name} of the table is not in the workspace"));
             continue;
         };
         for (dependency, development) in dependencies {
-            let ours = MAY_USE.iter().any(|(ours, _)| ours == dependency);
             let development_only = DEVELOPMENT_ONLY.contains(&(name, dependency.as_str()));
-            if ours && (!may_use.contains(&dependency.as_str()) || development_only && !development) {
+            if is_ours(dependency)
+                && (!may_use.contains(&dependency.as_str()) || development_only && !development)
+            {
                 wrong.push(format!("{name} may not use {dependency}"));
             }
         }
@@ -247,6 +254,14 @@ mod tests {
         assert_eq!(dependencies_between(&planted("wire", &[("model", false)])), ["wire may not use model"]);
         assert_eq!(dependencies_between(&planted("plan", &[("design", true), ("model", false)])), [""; 0]);
         assert_eq!(dependencies_between(&planted("plan", &[("design", false)])), ["plan may not use design"]);
+    }
+
+    #[test]
+    fn a_crate_that_the_table_does_not_know_is_named() {
+        assert_eq!(
+            dependencies_between(&planted("clock", &[("tokio", false)])),
+            ["the crate clock is not in the table of who may use whom"]
+        );
     }
 
     #[test]
