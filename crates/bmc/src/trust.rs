@@ -4,10 +4,8 @@
 //! RSA keys below 2048 bits, certificates of version 1 and TLS below 1.2 are not taken: the TLS library does not know them. A BMC that
 //! has such a one needs a new certificate, or a newer firmware.
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
+use pin::Judge;
+use rustls::{CertificateError, ClientConfig};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -38,65 +36,28 @@ pub(crate) type Shown = Arc<Mutex<Option<Fingerprint>>>;
 
 /// TLS that takes what `trust` says, and tells what was shown.
 pub(crate) fn client(trust: Trust) -> Result<(Arc<ClientConfig>, Shown), rustls::Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let shown = Shown::default();
-    let judge = Arc::new(Judge { trust, shown: Arc::clone(&shown), provider: Arc::clone(&provider) });
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(judge)
-        .with_no_client_auth();
+    let judge = Certificate { trust, shown: Arc::clone(&shown) };
+    let config = pin::client(judge, rustls::DEFAULT_VERSIONS)?.with_no_client_auth();
     Ok((Arc::new(config), shown))
 }
 
 #[derive(Debug)]
-struct Judge {
+struct Certificate {
     trust: Trust,
     shown: Shown,
-    provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Judge {
-    /// By the SHA-256 alone. That the peer holds the certificate's key is proved by the signatures below.
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let shown = Fingerprint(Sha256::digest(end_entity).into());
+impl Judge for Certificate {
+    /// By the SHA-256 alone.
+    fn judge(&self, server: &pin::Shown<'_>) -> Result<(), rustls::Error> {
+        let shown = Fingerprint(Sha256::digest(server.certificate).into());
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
         match self.trust {
             Trust::Pinned(known) if known != shown => {
                 Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
             }
-            _ => Ok(ServerCertVerified::assertion()),
+            _ => Ok(()),
         }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -8,14 +8,10 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -146,87 +142,8 @@ async fn in_time<T>(limit: Duration, work: impl Future<Output = std::io::Result<
 }
 
 /// TLS towards controllers, showing a certificate if there is one.
-pub(super) fn tls(
-    pin: &Octets,
-    own: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
-) -> Result<Arc<ClientConfig>, String> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = Arc::new(Pinned { pin: pin.clone(), provider: Arc::clone(&provider) });
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|error| error.to_string())?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier);
-    let mut config = match own {
-        Some((certificate, key)) => config
-            .with_client_auth_cert(vec![certificate], key)
-            .map_err(|_| "the edge's key and certificate cannot be used".to_owned())?,
-        None => config.with_no_client_auth(),
-    };
-    config.alpn_protocols = vec![api::edge::ALPN.to_vec()];
-    config.resumption = Resumption::disabled();
-    Ok(Arc::new(config))
-}
-
-/// Judges a controller by the pin, as agents do: the authority's certificate comes along and counts if its SHA-256 is the pin.
-#[derive(Debug)]
-struct Pinned {
-    pin: Octets,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let unknown = || rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
-        let is_it = |certificate: &&CertificateDer<'_>| Sha256::digest(certificate)[..] == self.pin.0;
-        let authority = intermediates.iter().find(is_it).ok_or_else(unknown)?;
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.clone().into_owned())?;
-        let provider = Arc::clone(&self.provider);
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-            .build()
-            .map_err(|_| unknown())?;
-        let judge = |at| verifier.verify_server_cert(end_entity, &[], server_name, ocsp_response, at);
-        // A switch with an empty clock battery believes that it is 1970; the pin is what counts.
-        match judge(now) {
-            Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
-                not_after, ..
-            })) => judge(not_after),
-            Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext {
-                not_before,
-                ..
-            })) => judge(not_before),
-            judged => judged,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("only TLS 1.3 is spoken".into()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+pub(super) fn tls(pin: &Octets, own: Option<pin::Own>) -> Result<Arc<ClientConfig>, String> {
+    let pin = <[u8; 32]>::try_from(&pin.0[..]).map_err(|_| "the pin is no SHA-256".to_owned())?;
+    pin::to_controller(pin, own, api::edge::ALPN)
+        .map_err(|_| "the edge's key and certificate cannot be used".to_owned())
 }
