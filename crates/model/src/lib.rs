@@ -9,7 +9,7 @@
 //! | `ids`       | indices into the tables of a Design or a Plan, and generations           |
 //! | `location`  | where a thing stands (`ams1/p07/r2/u14`), the primary key everywhere      |
 //! | `mac`       | a hardware address                                                        |
-//! | `time`      | seconds since the epoch, always passed in                                 |
+//! | `time`      | milliseconds since the epoch, always passed in                            |
 //! | `design`    | the drawing, expanded: every device and cable, no addresses yet           |
 //! | `plan`      | the drawing, decided: every name, prefix, address, binding and boot       |
 //! | `roster`    | who is who in a plan: by location, by name, by address                     |

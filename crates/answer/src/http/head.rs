@@ -5,6 +5,7 @@
 
 use crate::http::{Body, Method, Reply};
 use model::Time;
+use model::time::Civil;
 use std::fmt::Write;
 
 /// The longest head of a request, in octets; firmware stays below 1 KiB.
@@ -158,23 +159,13 @@ struct Date(Time);
 
 impl std::fmt::Display for Date {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+        const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
         const MONTHS: [&str; 12] =
             ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-        let seconds = self.0.0 / 1000;
-        let (days, second) = (seconds / 86_400, seconds % 86_400);
-        // Years that begin in March end with the day that may be missing; 719,468 days lie before 1970.
-        let day = days + 719_468;
-        let (era, of_era) = (day / 146_097, day % 146_097);
-        let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-        let of_year = of_era - (365 * year + year / 4 - year / 100);
-        let month = (5 * of_year + 2) / 153;
-        let of_month = of_year - (153 * month + 2) / 5 + 1;
-        let (name, year) = (MONTHS[usize::try_from((month + 2) % 12).unwrap_or(0)], year + era * 400);
-        let year = year + u64::from(month >= 10);
-        let weekday = DAYS[usize::try_from(days % 7).unwrap_or(0)];
-        let (hours, minutes, seconds) = (second / 3600, second / 60 % 60, second % 60);
-        write!(f, "{weekday}, {of_month:02} {name} {year:04} {hours:02}:{minutes:02}:{seconds:02} GMT")
+        let Civil { year, month, day, weekday, hour, minute, second, .. } = self.0.civil();
+        let name = |of: &[&'static str], at: u64| of[usize::try_from(at).unwrap_or(0)];
+        let (weekday, month) = (name(&DAYS, weekday), name(&MONTHS, month - 1));
+        write!(f, "{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
     }
 }
 

@@ -8,7 +8,8 @@ use super::index::count;
 use super::letters::{self, Face};
 use super::page::{Head, Page, Paper, Sheet, body};
 use super::svg::{Align, Area, Canvas, Type};
-use model::Location;
+use model::time::Civil;
+use model::{Location, Time};
 use std::collections::BTreeMap;
 
 /// So many machines get a line each; a rack's get one together beyond.
@@ -512,24 +513,10 @@ fn took(milliseconds: u64) -> String {
     }
 }
 
-/// The time of day, with the date: `2026-11-21 06:45:03` (civil from days, as in the Gregorian calendar).
+/// The time of day, with the date: `2026-11-21 06:45:03`.
 fn clock(milliseconds: u64) -> String {
-    let (days, seconds) = (milliseconds / 86_400_000, milliseconds / 1_000 % 86_400);
-    // Days since 0000-03-01: years that begin in March have their leap day at the end.
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = year + era * 400 + later;
-    format!(
-        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}",
-        seconds / 3_600,
-        seconds / 60 % 60,
-        seconds % 60
-    )
+    let Civil { year, month, day, hour, minute, second, .. } = Time(milliseconds).civil();
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
 }
 
 #[cfg(test)]
