@@ -402,7 +402,7 @@ fn the_map(
             let is_free = !blocks.iter().any(|other| {
                 other.depth == 1
                     && contains(block.net, other.net)
-                    && meets(corner, placed(area, whole, other.net, &halvings))
+                    && corner.meets(placed(area, whole, other.net, &halvings))
             });
             if is_free {
                 written(canvas, corner, block);
@@ -411,10 +411,6 @@ fn the_map(
         canvas.close();
     }
     canvas.rect(area, "frame");
-}
-
-fn meets(a: Area, b: Area) -> bool {
-    a.x < b.right() && b.x < a.right() && a.y < b.bottom() && b.y < a.bottom()
 }
 
 fn contains(outer: IpNet, inner: IpNet) -> bool {
@@ -503,7 +499,7 @@ mod tests {
         for (at, (net, place)) in nets.iter().zip(&places).enumerate() {
             let share = f64::from(1_u32 << (net.prefix_len() - 16)).recip();
             assert!((place.width * place.height - share * 16000.0).abs() < 1e-6, "{net}");
-            assert!(!places[..at].iter().any(|other| meets(*place, *other)), "{net}");
+            assert!(!places[..at].iter().any(|other| place.meets(*other)), "{net}");
         }
         assert_eq!(placed(area, whole, whole, &halvings), area);
         assert_eq!(shifted(nets[0], 3), Some("10.0.48.0/20".parse().unwrap()));

@@ -4,7 +4,7 @@
 //! the other one is.
 
 use super::letters::Face;
-use super::page::Sheet;
+use super::page::{Paper, Sheet};
 use super::pulls::{Pulls, cell};
 use super::svg::{Align, Area, Canvas, Type};
 use std::fmt::Write;
@@ -12,7 +12,7 @@ use std::fmt::Write;
 /// A sheet of labels, in millimetres.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Stock {
-    sheet: (f64, f64),
+    paper: Paper,
     columns: usize,
     rows: usize,
     label: (f64, f64),
@@ -25,7 +25,7 @@ pub struct Stock {
 impl Stock {
     /// A4, 4 × 12 labels of 45.7 × 21.2 mm.
     pub const A4_48: Self = Self {
-        sheet: (210.0, 297.0),
+        paper: Paper::A4,
         columns: 4,
         rows: 12,
         label: (45.7, 21.2),
@@ -34,7 +34,7 @@ impl Stock {
     };
     /// A4, 3 × 8 labels of 63.5 × 33.9 mm.
     pub const A4_24: Self = Self {
-        sheet: (210.0, 297.0),
+        paper: Paper::A4,
         columns: 3,
         rows: 8,
         label: (63.5, 33.9),
@@ -43,7 +43,7 @@ impl Stock {
     };
     /// Letter, 3 × 10 labels of 2⅝ × 1 inches.
     pub const LETTER_30: Self = Self {
-        sheet: (215.9, 279.4),
+        paper: Paper::Letter,
         columns: 3,
         rows: 10,
         label: (66.675, 25.4),
@@ -70,15 +70,16 @@ pub fn labels(pulls: &Pulls<'_>, how: Labels) -> Vec<Sheet> {
     for (outer, inner, _) in pulls.ends() {
         ends.extend([(outer, inner), (inner, outer)]);
     }
-    let Stock { columns, rows, label, first, step, sheet } = how.stock;
+    let Stock { paper, columns, rows, label, first, step } = how.stock;
+    let (width, height) = paper.size();
     let each = columns * rows;
     let skip = how.skip % each;
     let of = (ends.len() + skip).div_ceil(each);
     let mut sheets = Vec::new();
     for part in 0..of {
         let mut canvas = Canvas::new(
-            sheet.0,
-            sheet.1,
+            width,
+            height,
             &format!("Cable labels of {}, sheet {} of {of}", index.design().zone.name, part + 1),
         );
         for at in 0..each {

@@ -53,6 +53,11 @@ impl Area {
         self.y + self.height
     }
 
+    /// Whether the two have more than an edge in common.
+    pub(super) fn meets(self, other: Self) -> bool {
+        self.x < other.right() && other.x < self.right() && self.y < other.bottom() && other.y < self.bottom()
+    }
+
     /// The same, smaller on every side.
     pub(super) fn inset(self, by: f64) -> Self {
         Self::new(self.x + by, self.y + by, self.width - 2.0 * by, self.height - 2.0 * by)

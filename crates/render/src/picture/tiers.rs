@@ -334,8 +334,7 @@ fn lines(
                     let (x, y) = (from.0 + (to.0 - from.0) * part, from.1 + (to.1 - from.1) * part);
                     Area::new(x - wide / 2.0, y - high / 2.0, wide, high)
                 });
-                if let Some(spot) = spots.iter().find(|spot| !taken.iter().any(|other| meets(**spot, *other)))
-                {
+                if let Some(spot) = spots.iter().find(|spot| !taken.iter().any(|other| spot.meets(*other))) {
                     taken.push(*spot);
                     words.push((*spot, said));
                 }
@@ -428,10 +427,6 @@ fn usual(all: &[Line<'_>]) -> BTreeMap<(usize, usize), String> {
         said.into_iter().max_by_key(|(_, count)| *count).map(|(said, _)| said)
     };
     counts.into_iter().filter_map(|(tiers, said)| Some((tiers, most(said)?))).collect()
-}
-
-fn meets(a: Area, b: Area) -> bool {
-    a.x < b.right() && b.x < a.right() && a.y < b.bottom() && b.y < a.bottom()
 }
 
 /// ` · 25G`, ` · 1G, 10G`, or nothing.
