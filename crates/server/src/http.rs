@@ -20,7 +20,9 @@
 //! | `edges`    | `/v1/edges`                                                    |
 //! | `people`   | `/v1/accounts`, `/v1/audit`                                    |
 //! | `words`    | events and findings in words                                   |
+//! | `asked`    | bodies, and who asks                                           |
 
+pub(crate) mod asked;
 mod authority;
 mod bmc;
 pub(crate) mod changes;
@@ -50,6 +52,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
+use serde::Serialize;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 use utoipa::OpenApi;
@@ -204,6 +207,13 @@ pub(crate) fn router(api: Api) -> Router {
 #[derive(Clone)]
 pub(crate) struct Did(pub(crate) String);
 
+impl Did {
+    fn with(self, mut response: Response) -> Response {
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
 /// Who asks, whether they may, and the record of it.
 async fn guard(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().cloned().unwrap_or(Peer::Address([0, 0, 0, 0].into()));
@@ -275,6 +285,14 @@ fn refused(no: No, visitor: &persons::Visitor, path: &str, headers: &axum::http:
         No::Socket => {
             failed(StatusCode::FORBIDDEN, "on TCP this API is for reading only; use the unix socket")
         }
+    }
+}
+
+/// What was found or done; else why not, and as what.
+fn told<T: Serialize>(done: Result<T, String>, otherwise: StatusCode) -> Response {
+    match done {
+        Ok(done) => Json(done).into_response(),
+        Err(sentence) => failed(otherwise, sentence),
     }
 }
 

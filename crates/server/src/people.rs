@@ -91,7 +91,7 @@ impl People {
     pub(crate) fn visitor(&self, controller: &Controller, peer: &Peer, headers: &HeaderMap) -> Visitor {
         let identity = match peer {
             Peer::User(user) => {
-                let name = crate::http::machines::user_name(*user).into();
+                let name = crate::http::asked::user_name(*user).into();
                 Some(Identity { name, role: Role::Administer, has_account: false })
             }
             Peer::Address(address) if !address.is_loopback() => None,

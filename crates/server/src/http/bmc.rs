@@ -1,10 +1,9 @@
 //! What operators ask of BMCs: done beside the request, told line by line.
 
-use super::{Api, failed};
+use super::Api;
+use super::asked::{By, not_understood};
 use crate::bmc;
-use crate::connections::Peer;
 use api::bmc::{Ask, Word};
-use axum::Extension;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::JsonRejection;
@@ -35,25 +34,18 @@ const WORDS_MAX: usize = 64;
 pub(super) async fn ask(
     State(api): State<Api>,
     Path(target): Path<String>,
-    peer: Option<Extension<Peer>>,
+    By(by): By,
     ask: Result<Json<Ask>, JsonRejection>,
 ) -> Response {
     let ask = match ask {
         Ok(Json(ask)) => ask,
-        // The sentence names what is wrong about the body, and never what is in it: a password may be.
-        Err(rejection) => {
-            return failed(
-                rejection.status(),
-                "the body is not understood; /openapi.json says what it may be",
-            );
-        }
+        Err(rejection) => return not_understood(rejection.status()),
     };
     let controller = Arc::clone(&api.controller);
     let Some(id) = super::machines::find(&controller, &target) else {
         return super::machines::unknown(&controller, &target);
     };
     let location = controller.zone().plan().design.devices[id.index()].location.clone();
-    let by = super::machines::asker(peer);
     let (words, mut told) = tokio::sync::mpsc::channel(WORDS_MAX);
     // Not ended with the request: what was begun is brought to its end.
     let work =

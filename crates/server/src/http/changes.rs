@@ -1,19 +1,18 @@
 //! Plans of before, changes under way, and what is asked of them.
 
-use super::{Api, Did, failed, machines, words};
+use super::asked::{Asked, By};
+use super::{Api, Did, failed, words};
 use crate::changes::{self, Draft};
 use crate::clock;
-use crate::connections::Peer;
 use crate::reload::{Intent, Reloaded, Source, Words};
 use api::change::{
     Applied, Apply, ChangeDetail, ChangeRow, ChangeWish, DesignFile, Margin, MemberRow, Note, Origin,
     PlanFiles, PlanRow, Predicted, Restart, Rollback, Wave,
 };
-use axum::extract::rejection::JsonRejection;
+use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use lifecycle::Zone;
 use lifecycle::budget::Budgets;
 use model::change::{Change, Effect, Kind, Member, Step};
@@ -78,7 +77,7 @@ pub(super) async fn diff(State(api): State<Api>, Path((from, to)): Path<(u64, u6
 
 /// Of which value the origin is asked.
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(super) struct Whose {
     #[serde(default)]
     of: String,
 }
@@ -90,7 +89,7 @@ pub(super) struct Asked {
     params(("of" = String, Query, description = "An address, a name or a location; without one, nothing")),
     responses((status = 200, body = [Origin]), (status = 404, body = api::http::Error))
 )]
-pub(super) async fn origins(State(api): State<Api>, Query(Asked { of }): Query<Asked>) -> Response {
+pub(super) async fn origins(State(api): State<Api>, Query(Whose { of }): Query<Whose>) -> Response {
     let looked = tokio::task::spawn_blocking(move || {
         let plans = changes::plans(&api.controller)?;
         let mut found: Vec<Origin> = Vec::new();
@@ -155,15 +154,7 @@ fn said_of(plan: &model::Plan, of: &str) -> String {
     request_body = Apply,
     responses((status = 200, description = "What came of it; `refused` says why nothing did", body = Applied))
 )]
-pub(super) async fn apply(
-    State(api): State<Api>,
-    peer: Option<Extension<Peer>>,
-    asked: Result<Json<Apply>, JsonRejection>,
-) -> Response {
-    let asked = match asked {
-        Ok(Json(asked)) => asked,
-        Err(rejection) => return failed(rejection.status(), rejection.body_text()),
-    };
+pub(super) async fn apply(State(api): State<Api>, By(by): By, Asked(asked): Asked<Apply>) -> Response {
     let words = Words { renumber: asked.renumber, remove: asked.remove, grow: asked.grow };
     let source = Source::Directory { known: None };
     let draft = changes::preview(&api.controller, &api.reloader, source, words).await;
@@ -175,7 +166,6 @@ pub(super) async fn apply(
         Ok(reason) => reason,
         Err(why) => return failed(StatusCode::BAD_REQUEST, why),
     };
-    let by = machines::asker(peer);
     let intent = Intent { author: &by, reason: &reason, words, begins: true, undoes: None };
     let reloaded = api.reloader.reload(&api.controller, intent).await;
     shown(&api, draft, Some(reloaded), None)
@@ -191,15 +181,7 @@ pub(super) async fn apply(
         (status = 404, body = api::http::Error)
     )
 )]
-pub(super) async fn rollback(
-    State(api): State<Api>,
-    peer: Option<Extension<Peer>>,
-    asked: Result<Json<Rollback>, JsonRejection>,
-) -> Response {
-    let asked = match asked {
-        Ok(Json(asked)) => asked,
-        Err(rejection) => return failed(rejection.status(), rejection.body_text()),
-    };
+pub(super) async fn rollback(State(api): State<Api>, By(by): By, Asked(asked): Asked<Rollback>) -> Response {
     let current = api.controller.zone().whole().generation;
     let to = if asked.to == 0 { Generation(current.0.saturating_sub(1)) } else { Generation(asked.to) };
     let published = match changes::files_of(&api.controller, to) {
@@ -212,7 +194,6 @@ pub(super) async fn rollback(
     if asked.dry_run || draft.is_err() {
         return shown(&api, draft, None, None);
     }
-    let by = machines::asker(peer);
     let reason = match bounded(&asked.reason) {
         Ok(reason) => format!("back to plan {to}: {reason}"),
         Err(why) => return failed(StatusCode::BAD_REQUEST, why),
@@ -260,22 +241,16 @@ pub(super) async fn change(State(api): State<Api>, Path(id): Path<u64>) -> Respo
 pub(super) async fn steer(
     State(api): State<Api>,
     Path(id): Path<u64>,
-    peer: Option<Extension<Peer>>,
-    wish: Result<Json<ChangeWish>, JsonRejection>,
+    By(by): By,
+    Asked(wish): Asked<ChangeWish>,
 ) -> Response {
-    let wish = match wish {
-        Ok(Json(wish)) => wish,
-        Err(rejection) => return failed(rejection.status(), rejection.body_text()),
-    };
-    let (id, by) = (ChangeId(id), machines::asker(peer));
-    let did = match &wish {
+    let id = ChangeId(id);
+    let did = Did(match &wish {
         ChangeWish::Pause { reason } => format!("{id}: pause ({reason})"),
         ChangeWish::Resume => format!("{id}: resume"),
         ChangeWish::Abort { reason } => format!("{id}: abort ({reason})"),
-    };
-    let mut response = asked_of(&api, id, by, wish).await;
-    response.extensions_mut().insert(Did(did));
-    response
+    });
+    did.with(asked_of(&api, id, by, wish).await)
 }
 
 async fn asked_of(api: &Api, id: ChangeId, by: String, wish: ChangeWish) -> Response {
@@ -312,15 +287,7 @@ async fn asked_of(api: &Api, id: ChangeId, by: String, wish: ChangeWish) -> Resp
         (status = 409, body = api::http::Error)
     )
 )]
-pub(super) async fn restart(
-    State(api): State<Api>,
-    peer: Option<Extension<Peer>>,
-    asked: Result<Json<Restart>, JsonRejection>,
-) -> Response {
-    let asked = match asked {
-        Ok(Json(asked)) => asked,
-        Err(rejection) => return failed(rejection.status(), rejection.body_text()),
-    };
+pub(super) async fn restart(State(api): State<Api>, By(by): By, Asked(asked): Asked<Restart>) -> Response {
     let mut chosen = BTreeSet::new();
     for target in &asked.targets {
         let zone = api.controller.zone();
@@ -336,7 +303,7 @@ pub(super) async fn restart(
     if chosen.is_empty() {
         return failed(StatusCode::BAD_REQUEST, "name the machines that are to restart");
     }
-    let (by, now) = (machines::asker(peer), clock::now());
+    let now = clock::now();
     if asked.dry_run {
         let change = changes::draft_restart(&api.controller, chosen, &by, &asked.reason, now);
         return Json(detail(&api.controller.zone(), &change, now)).into_response();

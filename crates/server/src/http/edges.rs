@@ -1,13 +1,11 @@
 //! The zone's edges.
 
-use super::{Api, Did, failed};
-use crate::connections::Peer;
+use super::asked::{Asked, By};
+use super::{Api, Did, told};
 use api::edge::{EdgeWish, EdgeWished, Edges};
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
+use axum::response::Response;
 
 /// The zone's edges, and how each was when this controller last heard of it.
 #[utoipa::path(
@@ -16,10 +14,8 @@ use axum::{Extension, Json};
     responses((status = 200, body = Edges), (status = 500, body = api::http::Error))
 )]
 pub(super) async fn edges(State(api): State<Api>) -> Response {
-    match api.controller.list_edges().await {
-        Ok(edges) => Json(Edges { edges }).into_response(),
-        Err(sentence) => failed(StatusCode::INTERNAL_SERVER_ERROR, sentence),
-    }
+    let edges = api.controller.list_edges().await;
+    told(edges.map(|edges| Edges { edges }), StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// Adds an edge, or removes one. For administrators. It is stored when this answers.
@@ -32,20 +28,11 @@ pub(super) async fn edges(State(api): State<Api>) -> Response {
         (status = 409, description = "It is not done; the sentence says why", body = api::http::Error),
     )
 )]
-pub(super) async fn edge(
-    State(api): State<Api>,
-    peer: Option<Extension<Peer>>,
-    wish: Result<Json<EdgeWish>, JsonRejection>,
-) -> Response {
-    let wish = match wish {
-        Ok(Json(wish)) => wish,
-        Err(rejection) => return failed(rejection.status(), rejection.body_text()),
-    };
+pub(super) async fn edge(State(api): State<Api>, By(by): By, Asked(wish): Asked<EdgeWish>) -> Response {
     let did = Did(match &wish {
         EdgeWish::Add { name, .. } => format!("edge: add {name}"),
         EdgeWish::Remove { name } => format!("edge: remove {name}"),
     });
-    let by = super::machines::asker(peer);
     let done = match wish {
         EdgeWish::Add { name, addresses } => {
             let ticket = api.controller.add_edge(&name, addresses, &by, &api.authority.sha256).await;
@@ -55,10 +42,5 @@ pub(super) async fn edge(
             api.controller.remove_edge(&name).await.map(|()| EdgeWished { ticket: None })
         }
     };
-    let mut response = match done {
-        Ok(wished) => Json(wished).into_response(),
-        Err(sentence) => failed(StatusCode::CONFLICT, sentence),
-    };
-    response.extensions_mut().insert(did);
-    response
+    did.with(told(done, StatusCode::CONFLICT))
 }

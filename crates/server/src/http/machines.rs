@@ -1,20 +1,19 @@
 //! Machines: all of them in a line each, one of them whole, and what operators wish of them.
 
+use super::asked::{Asked, By};
 use super::{Api, Did, failed, why, words};
 use crate::agents::Verdict;
 use crate::clock;
-use crate::connections::Peer;
 use crate::controller::{Condition, Controller};
 use api::agent::Octets;
 use api::http::{
     Armed, BurnIn, BurningIn, Cable, Check, Disk, Done, Hardware, Interface, Machine, MachineRow, Machines,
     Nic, Progress, Proof, Register, Sighting, System, Tpm, Wait, Wish,
 };
-use axum::extract::rejection::JsonRejection;
+use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use ipnet::IpNet;
 use lifecycle::{Zone, enrolment};
 use model::design::{Device, DeviceKind};
@@ -95,8 +94,8 @@ pub(crate) async fn machine(State(api): State<Api>, Path(target): Path<String>) 
 pub(crate) async fn wish(
     State(api): State<Api>,
     Path(target): Path<String>,
-    peer: Option<Extension<Peer>>,
-    wish: Result<Json<Wish>, JsonRejection>,
+    By(by): By,
+    wish: Result<Asked<Wish>, Response>,
 ) -> Response {
     // A location has slashes, so that the route ends in it.
     let Some(target) = target.strip_suffix("/wish") else {
@@ -106,8 +105,8 @@ pub(crate) async fn wish(
         );
     };
     let wish = match wish {
-        Ok(Json(wish)) => wish,
-        Err(rejection) => return failed(rejection.status(), rejection.body_text()),
+        Ok(Asked(wish)) => wish,
+        Err(response) => return response,
     };
     let controller = &api.controller;
     let Some(id) = find(controller, target) else { return unknown(controller, target) };
@@ -122,7 +121,6 @@ pub(crate) async fn wish(
             format!("{location} is drawn, not booted: there is nothing to ask of it"),
         );
     }
-    let by = asker(peer);
     let now = clock::now();
     let by_bmc = match wish {
         Wish::Arm { no_bmc: false, .. } | Wish::Reinstall { no_bmc: false, .. } => {
@@ -140,7 +138,7 @@ pub(crate) async fn wish(
         location: location.clone(),
         what: What::Operator { by, wish, beyond_budget: false },
     };
-    let mut response = match controller.ask(event).await {
+    did.with(match controller.ask(event).await {
         Some(Verdict::Stored) => {
             let zone = controller.zone();
             let machine = zone.facts().machines.get(&location);
@@ -168,9 +166,7 @@ pub(crate) async fn wish(
                 ),
             },
         ),
-    };
-    response.extensions_mut().insert(did);
-    response
+    })
 }
 
 /// A wish as the facts know it.
@@ -210,20 +206,6 @@ fn in_facts(wish: Wish, bmc: ByBmc, now: Time) -> Result<model::event::Wish, Str
             until: now + Duration::from_secs(seconds.into()),
         },
     })
-}
-
-/// Who asks, for the history.
-pub(crate) fn asker(peer: Option<Extension<Peer>>) -> String {
-    match peer {
-        Some(Extension(Peer::User(user))) => user_name(user),
-        Some(Extension(Peer::Signed(name))) => name.to_string(),
-        _ => "somebody".to_owned(),
-    }
-}
-
-pub(crate) fn user_name(user: u32) -> String {
-    let entry = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(user)).ok().flatten();
-    entry.map_or_else(|| format!("uid {user}"), |entry| entry.name)
 }
 
 /// The device that a target means.

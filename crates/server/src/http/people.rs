@@ -1,13 +1,13 @@
 //! Accounts, and what people did.
 
-use super::{Api, Did, failed};
-use crate::connections::Peer;
+use super::asked::{By, not_understood};
+use super::{Api, Did, failed, told};
 use api::people::{AccountWish, Accounts, Audit};
+use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::IntoParams;
@@ -24,11 +24,9 @@ const LAST_MAX: usize = 10_000;
     responses((status = 200, body = Accounts), (status = 500, body = api::http::Error))
 )]
 pub(super) async fn accounts(State(api): State<Api>) -> Response {
-    match api.people.accounts.all(&api.controller) {
-        Ok(accounts) => Json(Accounts { accounts: accounts.iter().map(|account| account.shown()).collect() })
-            .into_response(),
-        Err(sentence) => failed(StatusCode::INTERNAL_SERVER_ERROR, sentence),
-    }
+    let accounts = api.people.accounts.all(&api.controller);
+    let accounts = accounts.map(|all| Accounts { accounts: all.iter().map(|one| one.shown()).collect() });
+    told(accounts, StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// Makes, changes or removes an account. For administrators. It is stored when this answers.
@@ -43,31 +41,23 @@ pub(super) async fn accounts(State(api): State<Api>) -> Response {
 )]
 pub(super) async fn account(
     State(api): State<Api>,
-    peer: Option<Extension<Peer>>,
+    By(by): By,
     wish: Result<Json<AccountWish>, JsonRejection>,
 ) -> Response {
-    // The sentence names what is wrong about the body, and never what is in it: a password is.
-    let Ok(Json(wish)) = wish else {
-        return failed(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "the body is not understood; /openapi.json says what it may be",
-        );
-    };
+    let Ok(Json(wish)) = wish else { return not_understood(StatusCode::UNPROCESSABLE_ENTITY) };
     let did = Did(format!("account: {wish:?}"));
     let is_out = match &wish {
         AccountWish::Add { .. } | AccountWish::Role { .. } => None,
         AccountWish::Remove { name } | AccountWish::Password { name, .. } => Some(name.clone()),
     };
-    let by = super::machines::asker(peer);
-    let mut response = match api.people.accounts.change(&api.controller, wish, &by).await {
+    let response = match api.people.accounts.change(&api.controller, wish, &by).await {
         Ok(()) => accounts(State(api.clone())).await,
         Err(sentence) => failed(StatusCode::CONFLICT, sentence),
     };
     if let Some(name) = is_out.filter(|_| response.status().is_success()) {
         api.people.sessions.close_all_of(&name);
     }
-    response.extensions_mut().insert(did);
-    response
+    did.with(response)
 }
 
 /// How much.

@@ -1,14 +1,14 @@
 //! The design, read again now.
 
-use super::{Api, failed, machines, words};
-use crate::connections::Peer;
+use super::asked::By;
+use super::{Api, failed, words};
 use crate::reload::{Intent, Words};
 use api::http::{Reload, Reloaded};
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 
 /// Reads the design now, and makes it current if nothing stands in the way. The body may be left out.
 #[utoipa::path(
@@ -17,7 +17,7 @@ use axum::{Extension, Json};
     request_body = Reload,
     responses((status = 200, description = "Whether it is in force; `refused` says why it is not", body = Reloaded))
 )]
-pub(super) async fn reload(State(api): State<Api>, peer: Option<Extension<Peer>>, body: Bytes) -> Response {
+pub(super) async fn reload(State(api): State<Api>, By(by): By, body: Bytes) -> Response {
     let asked = match body.is_empty() {
         true => Ok(Reload::default()),
         false => serde_json::from_slice(&body),
@@ -27,7 +27,6 @@ pub(super) async fn reload(State(api): State<Api>, peer: Option<Extension<Peer>>
         Err(error) => return failed(StatusCode::BAD_REQUEST, format!("the body is not understood: {error}")),
     };
     let words = Words { renumber: asked.renumber, remove: asked.remove, grow: asked.grow };
-    let by = machines::asker(peer);
     let intent = Intent { author: &by, reason: "asked to reload", words, begins: false, undoes: None };
     let reloaded = api.reloader.reload(&api.controller, intent).await;
     let condition = api.controller.condition();

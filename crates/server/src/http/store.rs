@@ -1,12 +1,12 @@
 //! The zone, moved to another store.
 
+use super::asked::Asked;
 use super::{Api, failed};
 use crate::keeper::{Message, Target};
 use crate::start;
 use api::http::{MoveStore, Moved};
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use std::path::PathBuf;
@@ -32,14 +32,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
         (status = 409, description = "It is where it was; the sentence says why", body = api::http::Error),
     )
 )]
-pub(super) async fn move_store(
-    State(api): State<Api>,
-    asked: Result<Json<MoveStore>, JsonRejection>,
-) -> Response {
-    let asked = match asked {
-        Ok(Json(asked)) => asked,
-        Err(rejection) => return failed(rejection.status(), rejection.body_text()),
-    };
+pub(super) async fn move_store(State(api): State<Api>, Asked(asked): Asked<MoveStore>) -> Response {
     let controller = Arc::clone(&api.controller);
     let opened = tokio::task::spawn_blocking(move || open(&controller.options, asked)).await;
     let target = match opened {
