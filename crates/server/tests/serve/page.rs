@@ -9,12 +9,35 @@ use model::{Facts, Location};
 use std::path::Path;
 use store::Store;
 
-/// Letters of the map's units, as its script holds them, by state.
+/// How many units the legend counts of each state.
 const COUNTED: &str =
     "[...document.querySelectorAll('#legend button')].map((b) => b.dataset.only + b.dataset.count).join(' ')";
 
 fn page(server: &Server, path: &str) -> String {
     format!("http://{}{path}", server.api_tcp())
+}
+
+/// Goes to a page, and waits until its heading is there.
+fn see(browser: &Browser, server: &Server, path: &str) {
+    browser.go(&page(server, path));
+    browser.until("document.querySelector('h1')");
+}
+
+/// Waits until the map's legend counts so many machines as ready.
+fn until_ready(browser: &Browser, machines: u32) {
+    let count = "document.querySelector('#legend [data-only=ready]').dataset.count";
+    browser.until(&format!("{count} === '{machines}'"));
+}
+
+/// None of these pages is wider than a telephone.
+fn on_a_narrow_screen(browser: &Browser, server: &Server, paths: &[&str]) {
+    browser.resize(360, 740);
+    for path in paths {
+        see(browser, server, path);
+        let wide = browser.run("return [document.documentElement.scrollWidth, innerWidth]");
+        assert!(wide[0].as_u64() <= wide[1].as_u64(), "{path} is wider than the screen: {wide}");
+        browser.shoot(&format!("narrow{}", path.replace('/', "-")));
+    }
 }
 
 fn wish(server: &Server, machine: &str, wish: &str) {
@@ -72,7 +95,7 @@ fn the_map_shows_every_state_and_stays_current() {
     let server = seasoned();
     let Some(browser) = Browser::start() else { return };
     browser.go(&page(&server, "/"));
-    browser.until("document.querySelector('#legend [data-only=ready]').dataset.count === '1'");
+    until_ready(&browser, 1);
     let counted = browser.text(COUNTED);
     assert_eq!(
         counted,
@@ -97,7 +120,7 @@ fn the_keyboard_moves_and_opens_a_machine() {
     let server = seasoned();
     let Some(browser) = Browser::start() else { return };
     browser.go(&page(&server, "/"));
-    browser.until("document.querySelector('#legend [data-only=ready]').dataset.count === '1'");
+    until_ready(&browser, 1);
     browser.run("document.getElementById('map').focus()");
     let here =
         |text: &str| browser.until(&format!("document.getElementById('here').textContent === '{text}'"));
@@ -145,8 +168,7 @@ fn the_search_finds_by_name_location_address_and_serial() {
 fn a_machines_page_stays_current_and_what_others_wrote_is_only_text() {
     let server = seasoned();
     let Some(browser) = Browser::start() else { return };
-    browser.go(&page(&server, "/machines/p01/r1/u02"));
-    browser.until("document.querySelector('h1')");
+    see(&browser, &server, "/machines/p01/r1/u02");
     browser.run("window.isSame = true; window.alert = () => { window.isAttacked = true; }");
     assert!(browser.text("document.body.innerText").contains("fans <b>loud</b> (ada)"));
     wish(&server, "p01/r1/u02", r#"{"wish": "maintain", "reason": "<img src=x onerror=alert(1)>"}"#);
@@ -158,8 +180,7 @@ fn a_machines_page_stays_current_and_what_others_wrote_is_only_text() {
         browser.run("return [window.isSame, window.isAttacked ?? false]"),
         serde_json::json!([true, false])
     );
-    browser.go(&page(&server, "/machines/p01/r1/u01"));
-    browser.until("document.querySelector('h1')");
+    see(&browser, &server, "/machines/p01/r1/u01");
     assert!(browser.text("document.body.innerText").contains("<script>alert(1)</script>"));
     browser.shoot("machine-light");
     assert_eq!(browser.complaints(), [""; 0]);
@@ -197,7 +218,7 @@ fn dark_and_light_and_a_narrow_screen() {
     let ground = "getComputedStyle(document.documentElement).backgroundColor";
     browser.prefer("dark");
     browser.go(&page(&server, "/"));
-    browser.until("document.querySelector('#legend [data-only=ready]').dataset.count === '1'");
+    until_ready(&browser, 1);
     let dark = browser.text(ground);
     browser.shoot("map-dark");
     browser.prefer("light");
@@ -209,14 +230,8 @@ fn dark_and_light_and_a_narrow_screen() {
     browser.go(&page(&server, "/machines/p01/r1/u01"));
     assert_eq!(browser.text(ground), dark);
     browser.shoot("machine-dark");
-    browser.resize(360, 740);
-    for path in ["/", "/machines", "/machines/p01/r1/u01", "/findings", "/refusals", "/sign-in"] {
-        browser.go(&page(&server, path));
-        browser.until("document.querySelector('h1')");
-        let wide = browser.run("return [document.documentElement.scrollWidth, innerWidth]");
-        assert!(wide[0].as_u64() <= wide[1].as_u64(), "{path} is wider than the screen: {wide}");
-        browser.shoot(&format!("narrow{}", path.replace('/', "-")));
-    }
+    let paths = ["/", "/machines", "/machines/p01/r1/u01", "/findings", "/refusals", "/sign-in"];
+    on_a_narrow_screen(&browser, &server, &paths);
     assert_eq!(browser.complaints(), [""; 0]);
 }
 
@@ -225,8 +240,7 @@ fn nothing_is_fetched_from_elsewhere_and_the_policy_holds() {
     let server = seasoned();
     let Some(browser) = Browser::start() else { return };
     for path in ["/", "/machines/p01/r1/u01", "/findings", "/sign-in"] {
-        browser.go(&page(&server, path));
-        browser.until("document.querySelector('h1')");
+        see(&browser, &server, path);
     }
     let own = format!("http://{}/", server.api_tcp());
     let fetched = browser.fetched();
@@ -346,8 +360,7 @@ fn somebody_signs_in_asks_for_something_and_is_signed_out() {
     let Some(browser) = Browser::start() else { return };
     people::add(&server, "ada", "operate");
     people::add(&server, "root", "administer");
-    browser.go(&page(&server, "/machines/p01/r1/u01"));
-    browser.until("document.querySelector('h1')");
+    see(&browser, &server, "/machines/p01/r1/u01");
     assert_eq!(
         browser.run("return document.querySelector('form.wishes') === null"),
         true,
@@ -497,14 +510,7 @@ fn a_change_is_followed_paused_and_aborted() {
     browser.until("document.body.innerText.includes('Appear · ')");
     assert!(browser.text("document.body.innerText").contains("hv-p01-r1-u05"));
     browser.shoot("diff");
-    browser.resize(360, 740);
-    for path in ["/changes", &path, "/plans/1/to/2"] {
-        browser.go(&page(&server, path));
-        browser.until("document.querySelector('h1')");
-        let wide = browser.run("return [document.documentElement.scrollWidth, innerWidth]");
-        assert!(wide[0].as_u64() <= wide[1].as_u64(), "{path} is wider than the screen: {wide}");
-        browser.shoot(&format!("narrow{}", path.replace('/', "-")));
-    }
+    on_a_narrow_screen(&browser, &server, &["/changes", &path, "/plans/1/to/2"]);
     assert_eq!(browser.complaints(), [""; 0]);
 }
 
@@ -513,8 +519,7 @@ fn a_page_that_is_open_outlasts_a_restart_of_the_controller() {
     let mut server = seasoned();
     let Some(browser) = Browser::start() else { return };
     browser.go(&page(&server, "/"));
-    let ready = "document.querySelector('#legend [data-only=ready]').dataset.count === '1'";
-    browser.until(ready);
+    until_ready(&browser, 1);
     browser.run("window.isSame = true");
     // The same port again.
     server.options.api_tcp = Some(server.api_tcp());
@@ -524,6 +529,6 @@ fn a_page_that_is_open_outlasts_a_restart_of_the_controller() {
     server.again();
     browser.until("document.getElementById('away').hidden");
     wish(&server, "p01/r1/u01", r#"{"wish": "maintain", "reason": "after it"}"#);
-    browser.until("document.querySelector('#legend [data-only=ready]').dataset.count === '0'");
+    until_ready(&browser, 0);
     assert_eq!(browser.run("return window.isSame"), true);
 }
