@@ -1,6 +1,7 @@
 //! The start of one of several controllers: it takes what the zone has, and only the first one founds it.
 
-use super::{AUTHORITY_SECRET, Drawn, First};
+use super::AUTHORITY_SECRET;
+use super::first::{Drawn, First};
 use crate::clock;
 use crate::controller::Condition;
 use crate::files::ReadError;
