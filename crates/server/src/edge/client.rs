@@ -16,6 +16,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -60,25 +61,24 @@ impl Line {
             if socket.get_ref().1.alpn_protocol() != Some(api::edge::ALPN) {
                 return Err(std::io::Error::other("it does not speak with edges: it is of an older release"));
             }
-            let (sender, connection) =
-                handshake(TokioIo::new(socket)).await.map_err(std::io::Error::other)?;
-            // It ends with the connection.
-            tokio::spawn(connection);
-            Ok(Self { sender, to })
+            Self::over(socket, to).await
         };
         in_time(CONNECT_MAX, opening).await
     }
 
     /// The same in plain, to a port of boot files.
     pub(super) async fn open_plain(to: SocketAddr) -> Result<Self, String> {
-        let opening = async {
-            let socket = TcpStream::connect(to).await?;
-            let (sender, connection) =
-                handshake(TokioIo::new(socket)).await.map_err(std::io::Error::other)?;
-            tokio::spawn(connection);
-            Ok(Self { sender, to })
-        };
-        in_time(CONNECT_MAX, opening).await
+        in_time(CONNECT_MAX, async { Self::over(TcpStream::connect(to).await?, to).await }).await
+    }
+
+    async fn over(
+        socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        to: SocketAddr,
+    ) -> std::io::Result<Self> {
+        let (sender, connection) = handshake(TokioIo::new(socket)).await.map_err(std::io::Error::other)?;
+        // It ends with the connection.
+        tokio::spawn(connection);
+        Ok(Self { sender, to })
     }
 
     /// Asks, and waits so long for the answer.
