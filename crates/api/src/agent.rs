@@ -11,6 +11,7 @@ use crate::install::{Order, Progress, Running, Slot};
 use model::burn_in;
 use model::design::CheckFile;
 use model::facts::{CheckResult, DhcpServer, Hardware};
+use model::octets::hexadecimal;
 use model::{Generation, Location, Mac, Time};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -346,7 +347,7 @@ pub struct Octets(pub Vec<u8>);
 
 impl fmt::Display for Octets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+        f.write_str(&hexadecimal(&self.0))
     }
 }
 

@@ -19,6 +19,7 @@
 //! | `burn_in`   | how a machine is tried out under load                                      |
 //! | `install`   | how a system is written to disks                                          |
 //! | `event`     | what happened, as it is stored and as it drives the machines' life         |
+//! | `octets`    | octets as text                                                             |
 //! | `size`      | octets in words                                                            |
 //! | `view`      | plan and facts, prepared so that a packet is answered by look-ups          |
 //! | `refusal`   | why a packet was not answered                                             |
@@ -34,6 +35,7 @@ pub mod ids;
 pub mod install;
 pub mod location;
 pub mod mac;
+pub mod octets;
 pub mod plan;
 pub mod quick;
 pub mod refusal;

@@ -5,6 +5,7 @@
 //! machine, so that a zone that lost its power does not come back in step.
 
 use model::Generation;
+use model::octets::hexadecimal;
 use model::view::{BootImage, Ports};
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -165,7 +166,7 @@ fn agent_arguments(machine: &Machine<'_>, controllers: &[IpAddr], ca_sha256: &[u
     for controller in controllers {
         let _ = write!(line, "zw.controller=https://{}:{} ", host(*controller), machine.ports.agents);
     }
-    let _ = write!(line, "zw.ca=sha256:{} zw.location={}", hex(ca_sha256), plain(machine.location));
+    let _ = write!(line, "zw.ca=sha256:{} zw.location={}", hexadecimal(ca_sha256), plain(machine.location));
     line
 }
 
@@ -175,12 +176,8 @@ pub(crate) fn agent_flags(machine: &Machine<'_>, ca_sha256: &[u8; 32]) -> String
     for controller in in_turn(machine) {
         let _ = write!(line, "--controller https://{}:{} ", host(controller), machine.ports.agents);
     }
-    let _ = write!(line, "--ca-pin sha256:{} --location {}", hex(ca_sha256), plain(machine.location));
+    let _ = write!(line, "--ca-pin sha256:{} --location {}", hexadecimal(ca_sha256), plain(machine.location));
     line
-}
-
-pub(crate) fn hex(octets: &[u8; 32]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 /// The controllers, each machine starting with another one.

@@ -17,6 +17,7 @@ use crate::site::{self, Gatherer};
 use lifecycle::Zone;
 use model::design::DeviceKind;
 use model::finding::{Code, Files, Severity};
+use model::octets::hexadecimal;
 use model::view::Site;
 use model::{Change, ChangeId, Finding, Generation, Plan};
 use sha2::{Digest, Sha256};
@@ -195,7 +196,7 @@ pub(crate) fn digest(files: &Files) -> String {
             hasher.update(part);
         }
     }
-    hasher.finalize().iter().fold(String::with_capacity(64), |text, octet| text + &format!("{octet:02x}"))
+    hexadecimal(&hasher.finalize())
 }
 
 /// A read error as a sentence with its cause.

@@ -4,6 +4,7 @@ use crate::boot_file::is_out_of_descriptors;
 use crate::options::Options;
 use api::image::{self as manifest, Manifest};
 use model::Design;
+use model::octets::hexadecimal;
 use model::view::{Ports, Site, SiteFile};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
@@ -220,10 +221,7 @@ fn system(directory: &Path, pinned: Option<&str>) -> Result<(String, Vec<String>
     let file = File::open(&path).map_err(|error| failed(&error))?;
     file.take(manifest::TEXT_MAX as u64).read_to_end(&mut text).map_err(|error| failed(&error))?;
     let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| failed(&error))?;
-    let mut digest = "sha256:".to_owned();
-    for octet in Sha256::digest(&text) {
-        digest += &format!("{octet:02x}");
-    }
+    let digest = format!("sha256:{}", hexadecimal(&Sha256::digest(&text)));
     if let Some(pinned) = pinned.filter(|pinned| *pinned != digest) {
         return Err(format!("the design names {pinned}, in {} lies {digest}", directory.display()));
     }

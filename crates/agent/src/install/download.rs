@@ -6,8 +6,8 @@
 use super::http;
 use api::image::{self, CHUNK, File, Manifest, ROOT, TEXT_MAX};
 use api::install::OsImage;
+use model::octets::hexadecimal;
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ pub(super) fn manifest(image: &OsImage) -> Result<(Manifest, File), String> {
     let mut problems = Vec::new();
     for source in &image.sources {
         match fetch(&format!("{source}{}", image::FILE)) {
-            Ok(text) if hex(&Sha256::digest(&text)) == wanted => return judge(&text),
+            Ok(text) if hexadecimal(&Sha256::digest(&text)) == wanted => return judge(&text),
             Ok(_) => problems.push(format!("{source} has another image")),
             Err(error) => problems.push(error),
         }
@@ -75,14 +75,6 @@ fn judge(text: &[u8]) -> Result<(Manifest, File), String> {
 
 fn is_digest(digits: &str) -> bool {
     digits.len() == 64 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-pub(super) fn hex(octets: &[u8]) -> String {
-    octets.iter().fold(String::new(), |mut text, octet| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{octet:02x}");
-        text
-    })
 }
 
 /// Opens a source from an octet on: the number of the source, and the octet.
@@ -139,7 +131,7 @@ impl Archive<'_> {
         let (began, mut wrong) = (Instant::now(), 0);
         for turn in 0_usize.. {
             let problem = match self.fetch(from, length) {
-                Ok(()) if hex(&Sha256::digest(&self.chunk)) == self.file.chunks[self.proved] => {
+                Ok(()) if hexadecimal(&Sha256::digest(&self.chunk)) == self.file.chunks[self.proved] => {
                     self.proved += 1;
                     self.given = 0;
                     (self.tell)(from + length as u64, None);
@@ -213,8 +205,8 @@ mod tests {
         File {
             name: ROOT.into(),
             size: content.len() as u64,
-            sha256: hex(&Sha256::digest(content)),
-            chunks: content.chunks(CHUNK as usize).map(|chunk| hex(&Sha256::digest(chunk))).collect(),
+            sha256: hexadecimal(&Sha256::digest(content)),
+            chunks: content.chunks(CHUNK as usize).map(|chunk| hexadecimal(&Sha256::digest(chunk))).collect(),
         }
     }
 

@@ -1,8 +1,8 @@
 //! EFI system partitions: found, mounted, and written so that a power cut leaves the old file or the new one.
 
-use super::download::hex;
 use super::grub::{self, Environment};
 use api::install::{ESP_LABEL, Slot};
+use model::octets::hexadecimal;
 use model::{Generation, Time};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde::{Deserialize, Serialize};
@@ -135,7 +135,7 @@ pub(super) fn digest(content: &mut dyn Read) -> io::Result<String> {
     let mut buffer = vec![0; 256 << 10];
     loop {
         match content.read(&mut buffer)? {
-            0 => return Ok(hex(&digest.finalize())),
+            0 => return Ok(hexadecimal(&digest.finalize())),
             read => digest.update(&buffer[..read]),
         }
     }

@@ -121,7 +121,7 @@ fn id(value: &[u8], address: &[u8], network: &[u8]) -> Result<(String, bool), Ba
                 Ok(v6) => std::net::Ipv6Addr::from(v6).to_string(),
                 Err(_) => return Err(BadPdu::Length),
             },
-            other => other.iter().map(|octet| format!("{octet:02x}")).collect(),
+            other => model::octets::hexadecimal(other),
         };
         return Ok((words, false));
     }

@@ -6,6 +6,7 @@
 use super::Asking;
 use crate::{ipxe, system};
 use model::design::{Audience, Image};
+use model::octets::hexadecimal;
 use model::plan::Interface;
 use model::view::SiteFile;
 use serde_json::{Value, json};
@@ -80,7 +81,7 @@ pub(super) fn tree(asking: &Asking<'_>, image: &Image) -> Value {
         "agent_args": ipxe::disk_arguments(&speak, asking.ca_sha256, ""),
         "agent": asking.agent_sha256.map(|sha256| json!({
             "url": format!("{base}/{}", SiteFile::AGENT),
-            "sha256": ipxe::hex(sha256),
+            "sha256": hexadecimal(sha256),
             "path": system::AGENT,
             "directory": system::AGENT.rsplit_once('/').map_or("", |(directory, _)| directory),
             "service_path": system::AGENT_UNIT,

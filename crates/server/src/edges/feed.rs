@@ -6,10 +6,10 @@
 
 use crate::changes;
 use crate::controller::Controller;
-use api::agent::Octets;
 use api::edge::{FileNews, Follow, Held, News, PlanNews, Position, SiteNews, Stream};
 use lifecycle::Zone;
 use model::facts::Machine;
+use model::octets::hexadecimal;
 use model::view::Site;
 use model::{Generation, Location, Plan};
 use serde::Serialize;
@@ -156,15 +156,14 @@ pub(crate) fn document(plan: &Plan) -> String {
 pub(crate) fn digest(value: &impl Serialize) -> String {
     // Every value that is asked about has a JSON form.
     let text = serde_json::to_vec(value).unwrap_or_default();
-    Octets(Sha256::digest(text).to_vec()).to_string()
+    hexadecimal(&Sha256::digest(text))
 }
 
 fn site(site: &Site, controllers: &[IpAddr], own: &[IpAddr]) -> SiteNews {
-    let hex = |sha256: &[u8; 32]| Octets(sha256.to_vec()).to_string();
     let file = |file: &model::view::SiteFile| FileNews {
         name: file.name.clone(),
         size: file.size,
-        sha256: file.sha256.as_ref().map(hex),
+        sha256: file.sha256.as_ref().map(|sha256| hexadecimal(sha256)),
     };
     SiteNews {
         controllers: controllers.to_vec(),
@@ -172,7 +171,7 @@ fn site(site: &Site, controllers: &[IpAddr], own: &[IpAddr]) -> SiteNews {
         edges: site.edges.clone(),
         boot_port: site.ports.boot,
         agents_port: site.ports.agents,
-        ca_sha256: hex(&site.ca_sha256),
+        ca_sha256: hexadecimal(&site.ca_sha256),
         proxy: site.proxy.clone(),
         systems: site.systems.clone(),
         files: site.files.iter().map(file).collect(),

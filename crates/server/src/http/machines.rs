@@ -5,7 +5,6 @@ use super::{Api, Did, failed, why, words};
 use crate::agents::Verdict;
 use crate::clock;
 use crate::controller::{Condition, Controller};
-use api::agent::Octets;
 use api::http::{
     Armed, BurnIn, BurningIn, Cable, Check, Disk, Done, Hardware, Interface, Machine, MachineRow, Machines,
     Nic, Progress, Proof, Register, Sighting, System, Tpm, Wait, Wish,
@@ -20,6 +19,7 @@ use model::design::{Device, DeviceKind};
 use model::event::What;
 use model::facts::{self, ByBmc};
 use model::install::Running;
+use model::octets::hexadecimal;
 use model::roster::Target;
 use model::view::Site;
 use model::{DeviceId, Event, Generation, Plan, Time};
@@ -327,7 +327,6 @@ pub(crate) fn whole(controller: &Controller, id: DeviceId, target: &str) -> Opti
 }
 
 fn tpm(known: &facts::Attested) -> Tpm {
-    let hexadecimal = |octets: &[u8; 32]| Octets(octets.to_vec()).to_string();
     let registers =
         known.pcrs.iter().map(|(pcr, value)| Register { pcr: *pcr, sha256: hexadecimal(value) }).collect();
     Tpm { ek_sha256: hexadecimal(&known.ek_sha256), registers }

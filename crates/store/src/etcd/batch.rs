@@ -8,6 +8,7 @@ use crate::schema::{EVENTS_PER_MACHINE_MAX, EVENTS_PER_MACHINE_SLACK};
 use aws_lc_rs::digest::{SHA256, digest};
 use model::change::CHANGES_MAX;
 use model::facts::Machine;
+use model::octets::hexadecimal;
 use model::{Change, ChangeId, Event, Generation, Location, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,7 +113,7 @@ impl Pieces {
 }
 
 fn hex(octets: &[u8]) -> String {
-    digest(&SHA256, octets).as_ref().iter().fold(String::new(), |text, octet| text + &format!("{octet:02x}"))
+    hexadecimal(digest(&SHA256, octets).as_ref())
 }
 
 /// The last batch, and what follows from it.

@@ -82,7 +82,7 @@ fn sha256(path: &Path) -> Option<String> {
             read => hasher.update(&octets[..read]),
         }
     }
-    Some(hasher.finalize().iter().map(|octet| format!("{octet:02x}")).collect())
+    Some(model::octets::hexadecimal(&hasher.finalize()))
 }
 
 pub(super) fn kernel_param(name: &str) -> Found {
