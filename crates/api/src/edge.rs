@@ -332,6 +332,28 @@ pub struct Edge {
     pub report: Option<Report>,
 }
 
+impl Edge {
+    /// The files that it has, of those that it should have; `None`: it has not said.
+    pub fn files(&self) -> Option<String> {
+        let report = self.report.as_ref()?;
+        Some(match report.missing {
+            0 => format!("all {}", report.files),
+            missing => format!("{} of {}", report.files, report.files + missing),
+        })
+    }
+
+    /// What is in its way, if anything is known to be.
+    pub fn obstacle(&self) -> Option<String> {
+        let refused = self.report.as_ref().and_then(|report| report.refused.as_ref());
+        match refused {
+            _ if !self.enrolled => Some("its ticket is not spent yet".to_owned()),
+            Some(why) => Some(why.clone()),
+            None if self.heard.is_none() => Some("not heard here since this controller started".to_owned()),
+            None => None,
+        }
+    }
+}
+
 /// How an edge itself is: what its own interface tells.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Status {
@@ -374,6 +396,32 @@ pub struct Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_edge_says_what_is_in_its_way() {
+        let mut edge = Edge {
+            name: "p01".into(),
+            addresses: Vec::new(),
+            added: Time(1),
+            by: "ada".into(),
+            enrolled: false,
+            heard: None,
+            generation: None,
+            release: None,
+            report: None,
+        };
+        let said = |edge: &Edge| (edge.files(), edge.obstacle().unwrap_or_default());
+        assert_eq!(said(&edge), (None, "its ticket is not spent yet".to_owned()));
+        edge.enrolled = true;
+        assert_eq!(said(&edge), (None, "not heard here since this controller started".to_owned()));
+        edge.heard = Some(Time(2));
+        edge.report = Some(Report { files: 23, ..Report::default() });
+        assert_eq!(said(&edge), (Some("all 23".to_owned()), String::new()));
+        let refused = "plan #42 comes out otherwise here than there".to_owned();
+        edge.report =
+            Some(Report { files: 20, missing: 3, refused: Some(refused.clone()), ..Report::default() });
+        assert_eq!(said(&edge), (Some("20 of 23".to_owned()), refused));
+    }
 
     #[test]
     fn a_ticket_is_one_word_and_read_back() {

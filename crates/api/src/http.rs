@@ -117,6 +117,9 @@ pub struct Status {
     pub pods: Vec<PodMap>,
     /// What an operator should look at, the worst first.
     pub troubles: Vec<Trouble>,
+    /// How much more there is to look at.
+    #[serde(default)]
+    pub more_troubles: usize,
     /// Packets that were not answered since the start.
     pub refused: u64,
     /// Packets and requests that were answered since the start.
@@ -170,11 +173,14 @@ pub struct UnitMap {
 /// Something an operator should look at.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Trouble {
-    /// What it is about: `store`, `design`, `boot-files`, `machine`, `cabling`, `clock`, `packets`.
+    /// What it is about: `store`, `design`, `boot-files`, `clock`, `packets`, `edge`, `change`, `dhcp`, `machine`, `cabling`.
     pub about: String,
     /// The machine, if it is about one.
     #[schema(value_type = Option<String>)]
     pub location: Option<Location>,
+    /// The change, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<u64>,
     /// The finding's code, if it has one.
     pub code: Option<String>,
     /// One sentence.
@@ -586,8 +592,11 @@ pub struct Findings {
     pub read: Time,
     /// Of the newest reading of the design.
     pub findings: Vec<Finding>,
-    /// Everything else that an operator should look at.
+    /// Everything else that an operator should look at, the worst first.
     pub troubles: Vec<Trouble>,
+    /// How much more there is to look at.
+    #[serde(default)]
+    pub more_troubles: usize,
 }
 
 /// A mistake in the design.

@@ -47,6 +47,11 @@ pub fn outcome(how: Outcome) -> &'static str {
     }
 }
 
+/// How many of something, in words: `1 machine`, `12 machines`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Where events of changes happen.
 pub fn place(zone: &Zone) -> Location {
     Location::new(&zone.plan().design.zone.name)

@@ -19,8 +19,10 @@
 //! | `attestation` | is its TPM this machine's, and what it was?                               |
 //! | `select`   | which machines does a person mean?                                            |
 //! | `wait`     | what does a machine wait for, since when, until when?                          |
+//! | `attention` | which machines and changes should somebody look at, and why?                |
 //! | `why`      | all of that in sentences                                                      |
 
+pub mod attention;
 pub mod attestation;
 pub mod budget;
 pub mod burn_in;
@@ -37,6 +39,7 @@ pub mod wait;
 pub mod why;
 pub mod zone;
 
+pub use attention::Attention;
 pub use select::select;
 pub use wait::{Wait, wait};
 pub use why::why;

@@ -2,7 +2,7 @@
 
 use lifecycle::budget::Budgets;
 use lifecycle::change::{self, Held, begin, next, to_undo, touched, waits_for};
-use lifecycle::{Applied, Zone, select, why};
+use lifecycle::{Applied, Zone, attention, select, why};
 use model::change::{Change, Effect, Holder, Kind, Outcome, Reach};
 use model::event::{ChangeStep, Settled, What, Wish};
 use model::facts::{CheckResult, Hardware, Stage, State};
@@ -280,6 +280,22 @@ fn a_change_goes_from_one_machine_to_its_rack_its_pod_and_the_zone() {
     assert_eq!(to_undo(&world.zone), None);
 }
 
+#[test]
+fn one_machine_is_not_called_machines() {
+    let mut world = World::new();
+    let at = |place: &str| Location::new(&format!("t1/{place}"));
+    let touched = ["p1/r1/u1", "p2/r1/u1"].map(|place| (at(place), Effect::Restart, String::new()));
+    let change = begin(&world.zone, Kind::Restart, touched.into(), "bob", "microcode", world.now);
+    let id = change.id;
+    assert_eq!(world.wish(id, ChangeStep::Begin { change: Box::new(change) }), None);
+    world.run(600);
+    let notes: Vec<&str> = world.change(id).notes.iter().map(|note| note.sentence.as_str()).collect();
+    assert_eq!(
+        notes,
+        ["bob began it: 2 machines in 2 waves", "the zone wave begins: 1 machine", "2 machines done"]
+    );
+}
+
 /// Of two roles in one wave, the one that the other starts after is through first.
 #[test]
 fn a_role_is_reached_after_those_that_it_starts_after() {
@@ -327,9 +343,12 @@ fn a_bad_image_stops_at_the_first_machine_and_is_taken_back() {
         );
         assert_eq!(world.steps.iter().filter(|step| step.starts_with("take")).count(), 1, "nobody else");
         assert_eq!(to_undo(&world.zone), Some((id, Generation(1))));
+        let halted = [(id, format!("change 1 was halted: {}", ended.sentence))];
+        assert_eq!(attention::of_changes(&world.zone, world.now), halted);
         let undo = world.publish(ZONE, Some(id));
         assert_eq!(to_undo(&world.zone), None);
         assert_eq!(world.change(undo).machines.len(), 1, "only what it reached");
+        assert_eq!(world.change(undo).notes[0].sentence, "zonewright takes change 1 back: 1 machine");
         let first = Location::new("t1/p1/r1/u1");
         if boots != Boots::Wrong {
             // It is on its way by itself, or somebody cycles its power: what it fetches now is the old one.
@@ -342,6 +361,11 @@ fn a_bad_image_stops_at_the_first_machine_and_is_taken_back() {
         assert_eq!(world.change(undo).ended.as_ref().map(|ended| ended.how), Some(Outcome::Done));
         assert_eq!(world.zone.facts().machines[&first].state, State::Ready);
         assert!(world.locations().iter().all(|location| world.kernel(location) == "vmlinuz-1"));
+        // Who begins another one has seen it.
+        assert_eq!(attention::of_changes(&world.zone, world.now), halted);
+        world.boots = |_| Boots::Right;
+        world.publish(&next_kernel(), None);
+        assert_eq!(attention::of_changes(&world.zone, world.now), []);
     }
 }
 
@@ -410,6 +434,7 @@ fn what_fails_everywhere_is_not_the_changes_doing() {
     );
     let waits = waits_for(&world.zone, world.change(id), world.now).expect("it waits");
     assert!(waits.starts_with("somebody to resume it: zonewright paused it ("), "{waits}");
+    assert_eq!(attention::of_changes(&world.zone, world.now), [(id, format!("change 1 waits for {waits}"))]);
     assert_eq!(to_undo(&world.zone), None);
     // Mended, and resumed, it goes on to its end.
     for location in world.locations() {

@@ -99,6 +99,15 @@ impl Told {
         self.machine(unit).miscabled.as_ref().map(|(code, _)| *code)
     }
 
+    /// Why this machine wants attention.
+    fn attention(&self, unit: u8) -> Option<String> {
+        let zone = &self.zone;
+        let device = zone.roster().device_at(&Self::location(unit)).expect("a machine");
+        let machine = self.machine(unit);
+        lifecycle::attention::of_machine(zone.plan(), zone.roster(), device, machine, self.now)
+            .map(|attention| attention.in_words("it"))
+    }
+
     fn why(&self, target: &str) -> String {
         why(&self.zone, target, self.now).map_or_else(|| "nothing".to_owned(), |why| why.sentences.join("\n"))
     }
@@ -234,6 +243,24 @@ fn a_failed_check_is_named() {
     );
     assert_eq!(told.state(1), "failed");
     assert!(told.why("p01/r1/u01").contains("check file:/dev/kvm failed: should exist, does not"));
+    assert_eq!(
+        told.attention(1).as_deref(),
+        Some("it failed: check file:/dev/kvm failed: should exist, does not")
+    );
+}
+
+#[test]
+fn what_takes_longer_than_is_ordinary_wants_attention() {
+    let mut told = pocket();
+    told.boots(1, 1);
+    assert_eq!(told.attention(1), None);
+    told.now = told.now + lifecycle::wait::BOOTING_ORDINARY + Duration::from_secs(1);
+    let overdue = "it waits longer than is ordinary for its kernel to start and its agent to enrol";
+    assert_eq!(told.attention(1).as_deref(), Some(overdue));
+    // Somebody has it in hand.
+    let maintain = Wish::Maintain { reason: "a fan".to_owned() };
+    told.tell(1, What::Operator { by: "root".to_owned(), wish: maintain, beyond_budget: false });
+    assert_eq!(told.attention(1), None);
 }
 
 #[test]
@@ -333,6 +360,7 @@ fn two_swapped_machines_are_named_from_dhcp_alone_and_put_back_are_ready_again()
     told.asks(2, "eno1", mac(1, 1), uuid(1), Stage::BiosPxe);
     assert_eq!((told.doubt(1), told.doubt(2)), (Some(Code::Swapped), Some(Code::Swapped)));
     let (_, sentence) = told.machine(1).miscabled.clone().expect("a doubt");
+    assert_eq!(told.attention(1).as_ref(), Some(&sentence));
     assert_eq!(
         sentence,
         "p01/r1/u01 (hv-p01-r1-u01) and p01/r1/u02 (hv-p01-r1-u02) are swapped: the machine of p01/r1/u02 is on \
@@ -470,8 +498,10 @@ fn a_conflict_is_kept_until_somebody_says_it_is_over() {
         "{}",
         told.why("p01/r1/u01")
     );
+    assert_eq!(told.attention(1).as_deref(), Some("10.64.4.21 of it is used by somebody else"));
     told.tell(1, What::Operator { by: "root".to_owned(), wish: Wish::Return, beyond_budget: false });
     assert_eq!(told.machine(1).conflicts.len(), 0);
+    assert_eq!(told.attention(1), None);
 }
 
 #[test]

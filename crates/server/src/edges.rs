@@ -217,8 +217,13 @@ impl Controller {
     /// All edges, as they are kept and as this controller heard of them.
     pub(crate) async fn list_edges(self: &Arc<Self>) -> Result<Vec<Edge>, String> {
         let controller = Arc::clone(self);
-        let read = move || all(&controller.history.lock().unwrap_or_else(PoisonError::into_inner));
-        let all = tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())??;
+        let list = move || controller.read_edges();
+        tokio::task::spawn_blocking(list).await.map_err(|error| error.to_string())?
+    }
+
+    /// The same, from the store: not on a thread that others wait for.
+    pub(crate) fn read_edges(&self) -> Result<Vec<Edge>, String> {
+        let all = all(&self.history.lock().unwrap_or_else(PoisonError::into_inner))?;
         let seen = self.edges.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let there = all.into_iter().filter(|(_, kept)| !kept.is_removed);
         let listed = there.map(|(name, kept)| {

@@ -8,6 +8,7 @@
 //! |-----------|-----------------------------------------------------------|
 //! | `frame`   | what every page has around it, and its headers             |
 //! | `layout`, `board` | the map: where machines stand, and their states    |
+//! | `beside`  | beside the map: what wants attention, controllers, edges   |
 //! | `content` | which page a path is                                       |
 //! | `machine`, `lists` | a machine; findings, refusals, machines, audit    |
 //! | `changes` | changes and their waves, plans and what they changed, budgets |
@@ -15,6 +16,7 @@
 //! | `search`  | by name, location, address, serial                         |
 //! | `sign_in` | in and out                                                 |
 
+mod beside;
 mod board;
 mod changes;
 mod content;
@@ -65,6 +67,7 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/changes", get(content::page))
         .route("/changes/{id}", get(content::page))
         .route("/plans/{from}/to/{to}", get(content::page))
+        .route("/edges", get(content::page))
         .route("/findings", get(content::page))
         .route("/refusals", get(content::page))
         .route("/audit", get(content::page))

@@ -216,7 +216,10 @@ pub(super) fn power_cycle(zone: &Zone, text: &str) -> Result<String, Error> {
         for host in &machines {
             power_cycle_device(zone, host.device)?;
         }
-        return Ok(format!("{} machines boot again", machines.len()));
+        return Ok(match machines.len() {
+            1 => "1 machine boots again".to_owned(),
+            count => format!("{count} machines boot again"),
+        });
     }
     let aim = aim(zone, text)?;
     power_cycle_device(zone, aim.device)?;

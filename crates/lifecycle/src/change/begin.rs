@@ -1,6 +1,6 @@
 //! A change before its first step: machines, waves, and how long it will take.
 
-use super::{CONTROLLER, undoes};
+use super::{CONTROLLER, counted, undoes};
 use crate::budget::Budgets;
 use crate::zone::Zone;
 use model::change::{Change, Effect, Kind, Member, Note, Policy, Reach, Step};
@@ -73,9 +73,10 @@ pub fn begin(
         ended: None,
         notes: Vec::new(),
     };
+    let (machines, waves) = (counted(change.machines.len(), "machine"), counted(change.waves.len(), "wave"));
     let sentence = match undoes(&change) {
-        Some(undone) => format!("{CONTROLLER} takes {undone} back: {} machines", change.machines.len()),
-        None => format!("{by} began it: {} machines in {} waves", change.machines.len(), change.waves.len()),
+        Some(undone) => format!("{CONTROLLER} takes {undone} back: {machines}"),
+        None => format!("{by} began it: {machines} in {waves}"),
     };
     change.notes.push(Note { at: now, sentence });
     change

@@ -1,6 +1,6 @@
 //! What a step of a change does to the facts.
 
-use super::{holder, patience};
+use super::{counted, holder, patience};
 use crate::budget::Budgets;
 use crate::machine::{self, Action};
 use crate::zone::{Applied, Zone};
@@ -70,8 +70,8 @@ fn go(
             }
             change.wave += 1;
             let reach = change.waves[change.wave as usize].name();
-            let machines = change.of_wave(change.wave).count();
-            change.note(now, format!("the {reach} wave begins: {machines} machines"));
+            let machines = counted(change.of_wave(change.wave).count(), "machine");
+            change.note(now, format!("the {reach} wave begins: {machines}"));
         }
         ChangeStep::Pause { by, reason } => {
             if change.paused.is_some() {

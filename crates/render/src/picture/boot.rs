@@ -114,9 +114,11 @@ pub fn boot(zone: &str, machines: &[Booted], paper: Paper) -> Vec<Sheet> {
         }
         first = before;
     }
-    let boots = &boots[first..];
+    let boots = &mut boots[first..];
     let Some(start) = boots.first().map(|boot| boot.from) else { return Vec::new() };
     let end = boots.iter().map(|boot| boot.to).max().unwrap_or(start);
+    boots.iter_mut().for_each(|boot| boot.last_until(end));
+    let boots = &*boots;
     let span = (end - start).max(1);
     let is = |end: End| boots.iter().filter(|boot| boot.end == end).count();
     let under = format!(
@@ -133,6 +135,24 @@ pub fn boot(zone: &str, machines: &[Booted], paper: Paper) -> Vec<Sheet> {
     let mut sheets = vec![storm.whole(boots)];
     sheets.extend(if boots.len() <= LINES_MAX { storm.machines(boots) } else { storm.racks(boots) });
     sheets
+}
+
+impl Boot<'_> {
+    /// What is not over lasts until the last that is known of anybody: that nothing was heard of it does not mean that it ended.
+    fn last_until(&mut self, end: u64) {
+        if self.end == End::NotYet {
+            self.to = end;
+            if let Some(last) = self.stretches.last_mut() {
+                last.2 = end;
+            }
+        }
+    }
+
+    /// The stretches that are over: how long the others take nobody knows yet.
+    fn over(&self) -> &[(Phase, u64, u64)] {
+        let is_last_over = self.end != End::NotYet;
+        &self.stretches[..self.stretches.len() - usize::from(!is_last_over && !self.stretches.is_empty())]
+    }
 }
 
 /// From the last event that brought it into `seen` out of another state.
@@ -178,14 +198,12 @@ struct Storm<'a> {
 }
 
 impl Storm<'_> {
-    fn page(&self, name: &str, title: &str, part: (usize, usize)) -> Page {
-        let head = Head {
-            name: name.to_owned(),
-            title,
-            under: self.under,
-            foot: "A machine's last boot, from its first packet. Times are the controller's.",
-            part: Some(part),
-        };
+    fn page(&self, name: &str, title: &str, foot: &str, part: (usize, usize)) -> Page {
+        let foot = format!(
+            "A machine's last boot, from its first packet. {foot}{}Times are the controller's.",
+            if foot.is_empty() { "" } else { " " }
+        );
+        let head = Head { name: name.to_owned(), title, under: self.under, foot: &foot, part: Some(part) };
         Page::new(self.paper, true, self.zone, head)
     }
 
@@ -195,7 +213,9 @@ impl Storm<'_> {
 
     /// How many are in which phase, how long phases take, and the slowest.
     fn whole(&self, boots: &[Boot<'_>]) -> Sheet {
-        let mut page = self.page(&format!("boot-{}", self.zone), &format!("Boot of {}", self.zone), (1, 1));
+        let title = format!("Boot of {}", self.zone);
+        let foot = "White, above: not begun, or out of it and not well. Figures: of phases that are over.";
+        let mut page = self.page(&format!("boot-{}", self.zone), &title, foot, (1, 1));
         let body = page.body;
         let canvas = &mut page.canvas;
         let slow = SLOWEST.min(boots.len()) as f64 * 4.0 + AXIS;
@@ -319,11 +339,16 @@ impl Storm<'_> {
         let room = body(self.paper, true);
         let most = (((room.height - AXIS - 6.0) / LINE).floor() as usize).max(1);
         let of = boots.len().div_ceil(most);
+        // The same on each sheet: those that any machine went through.
+        let went_through =
+            |phase: &Phase| boots.iter().flat_map(|boot| &boot.stretches).any(|stretch| stretch.0 == *phase);
+        let phases: Vec<Phase> = Phase::ALL.into_iter().filter(went_through).collect();
         let sheet = |(part, boots): (usize, &[Boot<'_>])| {
             let title = format!("Boot of {}, machine by machine", self.zone);
-            let mut page = self.page(&format!("boot-{}-machines", self.zone), &title, (part + 1, of));
+            let foot = "In the order of their first packets.";
+            let mut page = self.page(&format!("boot-{}-machines", self.zone), &title, foot, (part + 1, of));
             let body = page.body;
-            legend(&mut page.canvas, Area::new(body.x, body.y, body.width, 4.0));
+            legend(&mut page.canvas, Area::new(body.x, body.y, body.width, 4.0), &phases);
             let top = body.y + 6.0;
             for (at, boot) in boots.iter().enumerate() {
                 let area = Area::new(body.x, top + at as f64 * LINE, body.width, LINE);
@@ -377,7 +402,7 @@ impl Storm<'_> {
         let mut sheets = Vec::new();
         for (part, racks) in racks.chunks(most).enumerate() {
             let title = format!("Boot of {}, rack by rack", self.zone);
-            let mut page = self.page(&format!("boot-{}-racks", self.zone), &title, (part + 1, of));
+            let mut page = self.page(&format!("boot-{}-racks", self.zone), &title, "", (part + 1, of));
             let body = page.body;
             let words = "thin: from the first packet of the rack to its last event; thick: the middle half of its machines became ready; stroke: half of them were";
             page.canvas.text(Area::new(body.x, body.y, body.width, 4.0), Type::new(Face::Sans, 2.5), words);
@@ -430,7 +455,7 @@ fn nth(sorted: &[u64], percent: usize) -> Option<u64> {
     sorted.get(rank - 1).copied()
 }
 
-/// How long each phase takes: half of the machines, nine in ten, ninety-nine in a hundred, the longest.
+/// How long each phase takes, where it is over: half of the machines, nine in ten, ninety-nine in a hundred, the longest.
 fn figures(canvas: &mut Canvas, area: Area, boots: &[Boot<'_>]) {
     let widths = [0.42, 0.145, 0.145, 0.145, 0.145];
     let row = |canvas: &mut Canvas, y: f64, cells: [&str; 5], face: Face, fill: Option<usize>| {
@@ -458,7 +483,7 @@ fn figures(canvas: &mut Canvas, area: Area, boots: &[Boot<'_>]) {
     let mut lines: Vec<(&str, Option<usize>, Vec<u64>)> = Vec::new();
     for phase in Phase::ALL {
         let of = |boot: &Boot<'_>| {
-            let all = boot.stretches.iter().filter(|stretch| stretch.0 == phase);
+            let all = boot.over().iter().filter(|stretch| stretch.0 == phase);
             let sum: u64 = all.clone().map(|stretch| stretch.2 - stretch.1).sum();
             (all.count() > 0).then_some(sum)
         };
@@ -477,9 +502,9 @@ fn figures(canvas: &mut Canvas, area: Area, boots: &[Boot<'_>]) {
     }
 }
 
-fn legend(canvas: &mut Canvas, area: Area) {
+fn legend(canvas: &mut Canvas, area: Area, phases: &[Phase]) {
     let mut x = area.x;
-    for phase in Phase::ALL {
+    for phase in phases {
         let width = letters::width(phase.words(), Face::Sans) * 2.5 + 1.0;
         canvas.fill(Area::new(x, area.y + 0.6, 5.0, 2.8), phase.fill());
         canvas.text(
@@ -552,6 +577,42 @@ mod tests {
             (boot.stretches.as_slice(), boot.from, boot.to, boot.end),
             (&stretches[..], 1_000, 9_500, End::Ready)
         );
+    }
+
+    /// Of two machines the one is ready, and the other was last heard of before.
+    #[test]
+    fn what_is_not_over_lasts_and_is_not_counted_as_short() {
+        let machine = |unit: &str, events: Vec<Happened>| Booted {
+            location: Location::new(&format!("z/p/r/{unit}")),
+            name: unit.to_owned(),
+            events,
+        };
+        let ready = vec![
+            happened(0, "seen", false),
+            happened(3_000, "booting", false),
+            happened(9_000, "validating", false),
+            happened(10_000, "ready", false),
+        ];
+        let machines = [
+            machine("u1", ready),
+            machine("u2", vec![happened(100, "seen", false)]),
+            // Nothing was ever heard of it.
+            machine("u3", Vec::new()),
+        ];
+        let sheets = boot("z", &machines, Paper::A4);
+        let texts: Vec<&str> = sheets.iter().map(|sheet| sheet.svg.as_str()).collect();
+        assert_eq!(texts.len(), 2);
+        assert!(texts[0].contains("2 of 3 machines since"), "{}", texts[0]);
+        assert!(texts[0].contains("9.9 s not yet"), "{}", texts[0]);
+        assert_eq!(texts[0].matches("9.9 s").count(), 1, "not among the figures: {}", texts[0]);
+        let mut other = last_boot(&machines[1]).unwrap();
+        other.last_until(10_000);
+        assert_eq!(
+            (other.stretches.as_slice(), other.over().len()),
+            (&[(Phase::Firmware, 100, 10_000)][..], 0)
+        );
+        // No machine was installed, and none is said to have been.
+        assert!(!texts[1].contains("installing"), "{}", texts[1]);
     }
 
     #[test]

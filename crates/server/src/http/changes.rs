@@ -24,6 +24,8 @@ use store::Published;
 
 /// The longest reason, in characters.
 const REASON_MAX: usize = 500;
+/// Targets that the audit log names.
+const NAMED_MAX: usize = 8;
 
 /// Every plan that is kept, newest first.
 #[utoipa::path(get, path = "/v1/plans", responses((status = 200, body = [PlanRow])))]
@@ -288,6 +290,25 @@ async fn asked_of(api: &Api, id: ChangeId, by: String, wish: ChangeWish) -> Resp
     )
 )]
 pub(super) async fn restart(State(api): State<Api>, By(by): By, Asked(asked): Asked<Restart>) -> Response {
+    let did = Did(restart_in_words(&asked));
+    let mut response = restarted(&api, by, asked).await;
+    response.extensions_mut().insert(did);
+    response
+}
+
+/// What was asked for, as the audit log has it.
+fn restart_in_words(asked: &Restart) -> String {
+    let Restart { targets, reason, dry_run } = asked;
+    let more = match targets.len().saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let named = targets.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(" ");
+    let what = if *dry_run { "restart, only to see what would happen" } else { "restart" };
+    format!("{what}: {named}{more} ({reason})")
+}
+
+async fn restarted(api: &Api, by: String, asked: Restart) -> Response {
     let mut chosen = BTreeSet::new();
     for target in &asked.targets {
         let zone = api.controller.zone();

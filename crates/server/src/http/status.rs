@@ -7,14 +7,74 @@ use crate::counters::Protocol;
 use api::http::{Controllers, Findings, PodMap, RackMap, Status, Trouble, UnitMap};
 use axum::Json;
 use axum::extract::State;
-use lifecycle::Zone;
 use lifecycle::probe::Heard;
-use model::facts;
-use model::{Code, Reason, Time};
+use lifecycle::{Attention, Zone, attention};
+use model::design::Device;
+use model::{Code, DeviceId, Reason, Time};
 use std::collections::BTreeMap;
 
-/// Troubles that are listed; the map shows the rest.
+/// Troubles that are listed; the rest is counted, and the map shows it.
 const TROUBLES_MAX: usize = 100;
+/// What stands before troubles of machines in a list: the controller's own, changes, networks.
+const RANKS_BEFORE_MACHINES: u8 = 3;
+
+/// What there is to look at, the worst first: as much as is listed, and how much there is.
+#[derive(Default)]
+pub(crate) struct Troubles {
+    /// By how bad it is; of each as much as is listed at most, since nobody knows yet what is worse.
+    by_rank: BTreeMap<u8, Vec<Trouble>>,
+    count: usize,
+}
+
+impl Troubles {
+    /// All but those of machines.
+    pub(crate) fn of_zone(controller: &Controller, condition: &Condition, zone: &Zone, now: Time) -> Self {
+        let mut troubles = Self::default();
+        for trouble in of_controller(controller, condition, now) {
+            troubles.add(0, || trouble);
+        }
+        for (id, sentence) in attention::of_changes(zone, now) {
+            let about = || "change".to_owned();
+            let trouble =
+                || Trouble { about: about(), location: None, change: Some(id.0), code: None, sentence };
+            troubles.add(1, trouble);
+        }
+        for heard in lifecycle::probe::heard(zone) {
+            troubles.add(2, || foreign_server(heard));
+        }
+        troubles
+    }
+
+    /// One machine's, if it has one; why it wants attention.
+    pub(crate) fn add_machine<'a>(
+        &mut self,
+        zone: &'a Zone,
+        id: DeviceId,
+        device: &Device,
+        now: Time,
+    ) -> Option<Attention<'a>> {
+        let machine = zone.facts().machines.get(&device.location)?;
+        let attention = attention::of_machine(zone.plan(), zone.roster(), id, machine, now)?;
+        self.add(RANKS_BEFORE_MACHINES + attention.rank(), || trouble(device, &attention));
+        Some(attention)
+    }
+
+    fn add(&mut self, rank: u8, trouble: impl FnOnce() -> Trouble) {
+        self.count += 1;
+        let alike = self.by_rank.entry(rank).or_default();
+        if alike.len() < TROUBLES_MAX {
+            alike.push(trouble());
+        }
+    }
+
+    /// So many of them at most, and how many more there are.
+    pub(crate) fn listed(self, most: usize) -> (Vec<Trouble>, usize) {
+        let listed: Vec<Trouble> =
+            self.by_rank.into_values().flatten().take(most.min(TROUBLES_MAX)).collect();
+        let more = self.count - listed.len();
+        (listed, more)
+    }
+}
 
 /// How the zone is: machines by state, a map of them, and what to look at.
 #[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Status)))]
@@ -27,7 +87,7 @@ pub(crate) async fn status(State(api): State<Api>) -> Json<Status> {
     let mut states = BTreeMap::new();
     let mut overdue = 0;
     let mut pods: Vec<PodMap> = Vec::new();
-    let mut of_machines = Vec::new();
+    let mut troubles = Troubles::of_zone(controller, &condition, &zone, now);
     for (id, device) in machines::booted(plan) {
         let row = machines::row(&zone, id, device, now);
         *states.entry(row.state.clone()).or_default() += 1;
@@ -37,7 +97,7 @@ pub(crate) async fn status(State(api): State<Api>) -> Json<Status> {
         let unit = UnitMap {
             unit: device.location.leaf().to_owned(),
             state: row.state.clone(),
-            attention: is_overdue || row.miscabled.is_some(),
+            attention: troubles.add_machine(&zone, id, device, now).is_some(),
         };
         // A machine follows its neighbours in the design, but for those that an `at` block moved.
         let at = pods.iter().rposition(|known| known.pod == pod).unwrap_or_else(|| {
@@ -50,14 +110,8 @@ pub(crate) async fn status(State(api): State<Api>) -> Json<Status> {
             racks.len() - 1
         });
         racks[at].units.push(unit);
-        if of_machines.len() < TROUBLES_MAX {
-            of_machines.extend(trouble(&zone, &row));
-        }
     }
-    let mut troubles = troubles(controller, &condition, now);
-    troubles.extend(lifecycle::probe::heard(&zone).into_iter().map(foreign_server));
-    troubles.extend(of_machines);
-    troubles.truncate(TROUBLES_MAX);
+    let (troubles, more_troubles) = troubles.listed(TROUBLES_MAX);
     let traffic = Protocol::ALL.map(|protocol| controller.counters.of(protocol));
     Json(Status {
         zone: plan.design.zone.name.clone(),
@@ -70,6 +124,7 @@ pub(crate) async fn status(State(api): State<Api>) -> Json<Status> {
         agents: controller.present.count(),
         pods,
         troubles,
+        more_troubles,
         refused: traffic.iter().flat_map(|traffic| &traffic.refused).map(|count| count.get()).sum(),
         answered: traffic.iter().map(|traffic| traffic.answered.get()).sum(),
         controllers: condition.sharing.map(|sharing| Controllers {
@@ -85,17 +140,19 @@ pub(crate) async fn status(State(api): State<Api>) -> Json<Status> {
 pub(crate) async fn findings(State(api): State<Api>) -> Json<Findings> {
     let condition = api.controller.condition();
     let now = clock::now();
-    let mut troubles = troubles(&api.controller, &condition, now);
     let zone = api.controller.zone();
-    troubles.extend(lifecycle::probe::heard(&zone).into_iter().map(foreign_server));
-    let rows = machines::booted(zone.plan()).map(|(id, device)| machines::row(&zone, id, device, now));
-    troubles.extend(rows.filter_map(|row| trouble(&zone, &row)).take(TROUBLES_MAX));
+    let mut troubles = Troubles::of_zone(&api.controller, &condition, &zone, now);
+    for (id, device) in machines::booted(zone.plan()) {
+        troubles.add_machine(&zone, id, device, now);
+    }
+    let (troubles, more_troubles) = troubles.listed(TROUBLES_MAX);
     Json(Findings {
         in_force: condition.design_refused.is_none(),
         refused: condition.design_refused,
         read: condition.design_read,
         findings: words::findings(&condition.files, &condition.findings),
         troubles,
+        more_troubles,
     })
 }
 
@@ -109,35 +166,38 @@ fn foreign_server(heard: Heard) -> Trouble {
     Trouble {
         about: "dhcp".to_owned(),
         location: Some(heard.by),
+        change: None,
         code: Some(Code::ForeignServer.to_string()),
         sentence: lifecycle::probe::in_words(&heard.server) + &others,
     }
 }
 
-/// Of one machine, if it has one.
-fn trouble(zone: &Zone, row: &api::http::MachineRow) -> Option<Trouble> {
-    let machine = zone.facts().machines.get(&row.location)?;
-    let about = |about: &str, code: Option<String>, sentence: String| {
-        Some(Trouble { about: about.to_owned(), location: Some(row.location.clone()), code, sentence })
+/// Of one machine.
+fn trouble(device: &Device, attention: &Attention<'_>) -> Trouble {
+    let (about, code) = match attention {
+        Attention::Miscabled(code, _) => ("cabling", Some(code.to_string())),
+        _ => ("machine", None),
     };
-    if let Some((code, doubt)) = &machine.miscabled {
-        return about("cabling", Some(code.to_string()), doubt.clone());
+    Trouble {
+        about: about.to_owned(),
+        location: Some(device.location.clone()),
+        change: None,
+        code,
+        sentence: attention.in_words(&device.name),
     }
-    if let facts::State::Failed { reasons } = &machine.state {
-        return about("machine", None, format!("{} failed: {}", row.name, reasons.join("; ")));
-    }
-    if let Some(address) = machine.conflicts.keys().next() {
-        return about("machine", None, format!("{address} of {} is used by somebody else", row.name));
-    }
-    let wait = row.wait.as_ref().filter(|wait| wait.overdue)?;
-    about("machine", None, format!("{} waits longer than is ordinary for {}", row.name, wait.on))
 }
 
 /// Of the controller itself.
-fn troubles(controller: &Controller, condition: &Condition, now: Time) -> Vec<Trouble> {
+fn of_controller(controller: &Controller, condition: &Condition, now: Time) -> Vec<Trouble> {
     let mut troubles = Vec::new();
     let mut add = |about: &str, sentence: String| {
-        troubles.push(Trouble { about: about.to_owned(), location: None, code: None, sentence });
+        troubles.push(Trouble {
+            about: about.to_owned(),
+            location: None,
+            change: None,
+            code: None,
+            sentence,
+        });
     };
     if let Some(trouble) = &condition.store_trouble {
         add("store", format!("nothing is stored: {trouble}"));

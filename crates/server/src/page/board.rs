@@ -1,17 +1,20 @@
 //! The states of all machines as the map shows them: one octet each, worked out once for all who look.
 //!
 //! In: the zone, looked at while somebody watches and something changed. Out: the whole to whoever comes, and then what
-//! differs, to all alike. A letter stands for a state, a capital one for a machine that wants attention. The zone's lock
+//! differs, to all alike; with it what stands beside the map, as HTML. A letter stands for a state, a capital one for a machine that wants attention. The zone's lock
 //! is taken for some hundred machines at a time, so that the keeper never waits for the map.
 
+use super::beside;
 use super::layout::Layout;
 use crate::clock;
 use crate::controller::Controller;
+use crate::http::status::Troubles;
+use api::edge::Edge;
 use lifecycle::Zone;
 use model::{DeviceId, Time};
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, watch};
 
 /// The states in the order of their letters; the page's script has the same.
@@ -31,6 +34,8 @@ pub(super) const STATES: [&str; 10] = [
 const GAP: Duration = Duration::from_millis(200);
 /// A machine becomes overdue by nothing but time.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Edges are in the store, which is not asked each time.
+const EDGES_EVERY: Duration = Duration::from_secs(3);
 /// Machines that are looked at under one lock.
 const AT_ONCE: usize = 512;
 /// Differences that wait for a slow reader; one that is further behind begins anew.
@@ -47,6 +52,10 @@ struct Standing {
     layout: Arc<Layout>,
     /// In the layout's order.
     letters: Vec<u8>,
+    /// What stands beside the map: HTML, as a string of JSON.
+    beside: String,
+    edges: Vec<Edge>,
+    edges_read: Option<Instant>,
 }
 
 /// What changed.
@@ -67,7 +76,7 @@ impl Board {
     pub(super) fn watch(&self, controller: &Controller) -> (String, broadcast::Receiver<Arc<str>>) {
         let mut standing = self.lock();
         self.look(&mut standing, controller);
-        (standing.whole(), self.told.subscribe())
+        (standing.whole() + &standing.beside(), self.told.subscribe())
     }
 
     /// The map of the plan in force.
@@ -79,15 +88,21 @@ impl Board {
 
     /// Brings it up to date, and tells those who watch.
     fn look(&self, standing: &mut Standing, controller: &Controller) {
-        let text = match standing.look(controller) {
-            Change::Nothing => return,
+        let (change, is_beside_another) = standing.look(controller);
+        let mut text = match change {
+            Change::Nothing => String::new(),
             // Most of it changed: the whole is shorter.
             Change::Some(changed) if changed.len() * 4 > standing.letters.len() => standing.whole(),
             Change::Some(changed) => standing.some(&changed),
             Change::All => standing.whole(),
         };
-        // Nobody may be watching.
-        let _ = self.told.send(text.into());
+        if is_beside_another {
+            text += &standing.beside();
+        }
+        if !text.is_empty() {
+            // Nobody may be watching.
+            let _ = self.told.send(text.into());
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Standing> {
@@ -121,22 +136,54 @@ pub(crate) async fn run(board: Arc<Board>, controller: Arc<Controller>, mut stop
 }
 
 impl Standing {
-    fn look(&mut self, controller: &Controller) -> Change {
+    /// What changed on the map, and whether anything did beside it.
+    fn look(&mut self, controller: &Controller) -> (Change, bool) {
+        self.look_at_edges(controller);
         loop {
             let plan = Arc::clone(controller.zone().plan());
             let is_another = plan.generation != self.layout.generation;
             if is_another {
                 self.layout = Arc::new(Layout::of(&plan));
             }
-            let Some(letters) = read(&self.layout, controller) else { continue };
+            let Some((letters, troubles)) = read(&self.layout, controller) else { continue };
+            let is_beside_another = self.write_beside(controller, troubles);
             let before = std::mem::replace(&mut self.letters, letters);
             if is_another || before.len() != self.letters.len() {
-                return Change::All;
+                return (Change::All, is_beside_another);
             }
             let changed: Vec<usize> =
                 (0..before.len()).filter(|at| before[*at] != self.letters[*at]).collect();
-            return if changed.is_empty() { Change::Nothing } else { Change::Some(changed) };
+            let change = if changed.is_empty() { Change::Nothing } else { Change::Some(changed) };
+            return (change, is_beside_another);
         }
+    }
+
+    fn look_at_edges(&mut self, controller: &Controller) {
+        if self.edges_read.is_some_and(|read| read.elapsed() < EDGES_EVERY) {
+            return;
+        }
+        self.edges_read = Some(Instant::now());
+        // While the store cannot be read, what was read stays: that it cannot is among what wants attention.
+        if let Ok(edges) = controller.read_edges() {
+            self.edges = edges;
+        }
+    }
+
+    /// Whether it is another than before.
+    fn write_beside(&mut self, controller: &Controller, troubles: Troubles) -> bool {
+        let generation = controller.zone().whole().generation.0;
+        let sharing = controller.condition().sharing;
+        let listed = troubles.listed(beside::TROUBLES_MAX);
+        let html = beside::beside(&listed, sharing.as_ref(), &self.edges, generation).into_string();
+        // Text always has a JSON form.
+        let beside = serde_json::to_string(&html).unwrap_or_default();
+        let is_another = beside != self.beside;
+        self.beside = beside;
+        is_another
+    }
+
+    fn beside(&self) -> String {
+        format!("event: beside\ndata: {}\n\n", self.beside)
     }
 
     fn whole(&self) -> String {
@@ -157,8 +204,10 @@ impl Standing {
     }
 }
 
-/// Every machine's letter; `None` if the plan changed meanwhile.
-fn read(layout: &Layout, controller: &Controller) -> Option<Vec<u8>> {
+/// Every machine's letter, and what wants attention; `None` if the plan changed meanwhile.
+fn read(layout: &Layout, controller: &Controller) -> Option<(Vec<u8>, Troubles)> {
+    let condition = controller.condition();
+    let mut troubles = Troubles::of_zone(controller, &condition, &controller.zone(), clock::now());
     let mut letters = Vec::with_capacity(layout.order.len());
     for machines in layout.order.chunks(AT_ONCE) {
         let zone = controller.zone();
@@ -166,20 +215,21 @@ fn read(layout: &Layout, controller: &Controller) -> Option<Vec<u8>> {
             return None;
         }
         let now = clock::now();
-        letters.extend(machines.iter().map(|id| letter(&zone, *id, now)));
+        letters.extend(machines.iter().map(|id| letter(&zone, *id, &mut troubles, now)));
     }
-    Some(letters)
+    Some((letters, troubles))
 }
 
-fn letter(zone: &Zone, id: DeviceId, now: Time) -> u8 {
-    let plan = zone.plan();
-    let Some(machine) = zone.facts().machines.get(&plan.design.devices[id.index()].location) else {
+fn letter(zone: &Zone, id: DeviceId, troubles: &mut Troubles, now: Time) -> u8 {
+    let device = &zone.plan().design.devices[id.index()];
+    let Some(machine) = zone.facts().machines.get(&device.location) else {
         return b'a';
     };
     let name = machine.state.name();
     let state =
         STATES.iter().zip(b'a'..).find(|(known, _)| **known == name).map_or(b'a', |(_, letter)| letter);
-    let is_overdue =
-        || lifecycle::wait(plan, zone.roster(), id, machine, now).is_some_and(|wait| wait.overdue(now));
-    if machine.miscabled.is_some() || is_overdue() { state.to_ascii_uppercase() } else { state }
+    match troubles.add_machine(zone, id, device, now) {
+        Some(_) => state.to_ascii_uppercase(),
+        None => state,
+    }
 }

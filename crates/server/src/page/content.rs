@@ -1,7 +1,7 @@
 //! Which page a path is. The same function makes it for a browser that comes, and for the stream that keeps it current.
 
 use super::frame::{self, Live};
-use super::{changes, lists, machine};
+use super::{beside, changes, lists, machine};
 use crate::http::Api;
 use crate::http::machines::find;
 use crate::people::Visitor;
@@ -46,6 +46,7 @@ pub(super) async fn content(api: &Api, visitor: &Visitor, path: &str) -> Option<
     match path {
         "/" => content("Map", "/", map(api), Live::Map),
         "/machines" => content("Machines", "/machines", lists::machines(api).await, Live::Content),
+        "/edges" => content("Edges", "/edges", beside::edges(api).await, Live::Content),
         "/findings" => content("Findings", "/findings", lists::findings(api).await, Live::Content),
         "/refusals" => content("Refusals", "/refusals", lists::refusals(api).await, Live::Content),
         "/changes" => content("Changes", "/changes", changes::list(api).await, Live::Content),
@@ -79,8 +80,12 @@ fn map(api: &Api) -> Markup {
             p #counts { "Plan " (view.plan.generation) }
         }
         ul #legend aria-label="States; press one to see it alone" {}
-        div #map role="application" tabindex="0" aria-label="The zone: arrow keys move, Enter opens, N goes to the next that wants attention"
-            aria-describedby="here" {}
+        div.zone {
+            // Its own HTML comes by the map's stream.
+            aside #beside aria-label="What wants attention, controllers and edges" {}
+            div #map role="application" tabindex="0" aria-label="The zone: arrow keys move, Enter opens, N goes to the next that wants attention"
+                aria-describedby="here" {}
+        }
         p #here role="status" aria-live="polite" { "Loading the zone …" }
         noscript { p { "The map needs scripts. " a href="/machines" { "All machines as a list" } "." } }
     }

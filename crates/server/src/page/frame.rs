@@ -23,10 +23,11 @@ pub(super) enum Live {
 }
 
 /// The places that the head of each page leads to.
-const PLACES: [(&str, &str, Role); 6] = [
+const PLACES: [(&str, &str, Role); 7] = [
     ("/", "Map", Role::View),
     ("/machines", "Machines", Role::View),
     ("/changes", "Changes", Role::View),
+    ("/edges", "Edges", Role::View),
     ("/findings", "Findings", Role::View),
     ("/refusals", "Refusals", Role::View),
     ("/audit", "Audit", Role::Administer),

@@ -4,6 +4,7 @@ use super::frame::{machine, state, time};
 use crate::clock;
 use crate::http::{Api, machines, status, why};
 use axum::extract::State;
+use lifecycle::attention;
 use maud::{Markup, html};
 use std::sync::Arc;
 
@@ -28,11 +29,15 @@ pub(super) async fn findings(api: &Api) -> Markup {
                 thead { tr { th { "About" } th { "Where" } th { "What" } th { "Code" } } }
                 tbody { @for trouble in &found.troubles { tr {
                     td { (trouble.about) }
-                    td { @if let Some(location) = &trouble.location { (machine(location)) } }
+                    td {
+                        @if let Some(location) = &trouble.location { (machine(location)) }
+                        @else if let Some(id) = trouble.change { a href={ "/changes/" (id) } { "change " (id) } }
+                    }
                     td { (trouble.sentence) }
                     td { @if let Some(code) = &trouble.code { code { (code) } } }
                 } } }
             } }
+            @if found.more_troubles > 0 { p.faint { "and " (found.more_troubles) " more; the list of machines has them first" } }
         }
         h2 { "In the design" }
         @if found.findings.is_empty() { p.none { "The design has no mistakes." } }
@@ -89,17 +94,15 @@ pub(super) async fn machines(api: &Api) -> Markup {
     let rows = tokio::task::spawn_blocking(move || {
         let zone = controller.zone();
         let now = clock::now();
-        let rows = machines::booted(zone.plan()).map(|(id, device)| machines::row(&zone, id, device, now));
-        let mut rows: Vec<_> = rows.collect();
-        let is_fine = |row: &api::http::MachineRow| {
-            row.miscabled.is_none()
-                && row.state != "failed"
-                && row.wait.as_ref().is_none_or(|wait| !wait.overdue)
-        };
-        rows.sort_by_key(is_fine);
-        let count = rows.len();
-        rows.truncate(MACHINES_MAX);
-        (rows, count)
+        let mut devices: Vec<_> = machines::booted(zone.plan()).collect();
+        devices.sort_by_cached_key(|(id, device)| {
+            let machine = zone.facts().machines.get(&device.location);
+            let attention = |machine| attention::of_machine(zone.plan(), zone.roster(), *id, machine, now);
+            machine.and_then(attention).map_or(u8::MAX, |attention| attention.rank())
+        });
+        let shown = devices.iter().take(MACHINES_MAX);
+        let rows: Vec<_> = shown.map(|(id, device)| machines::row(&zone, *id, device, now)).collect();
+        (rows, devices.len())
     });
     let Ok((rows, count)) = rows.await else {
         return html! { p.alarm { "The machines cannot be listed now." } };
@@ -118,7 +121,7 @@ pub(super) async fn machines(api: &Api) -> Markup {
                 td { @if let Some(address) = &row.address { code { (address) } } }
                 td {
                     @if let Some(miscabled) = &row.miscabled { span.alarm { (miscabled) } }
-                    @else if let Some(wait) = &row.wait { span.alarm[wait.overdue] { (wait.on) } }
+                    @else if let Some(wait) = &row.wait { span.alarm[wait.overdue || row.state == "failed"] { (wait.on) } }
                 }
             } } }
         } }

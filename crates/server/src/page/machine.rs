@@ -108,18 +108,23 @@ fn shown(machine: &Machine, visitor: &Visitor) -> Markup {
     }
 }
 
-/// What may be asked of it.
+/// What may be asked of it. What wipes disks, or sends a machine away, is typed: nobody does that by a slip of the hand.
 fn wishes(row: &api::http::MachineRow) -> Markup {
-    let path = format!("/v1/machines/{}/wish", encoded(row.location.within_zone()));
+    let place = row.location.within_zone();
+    let path = format!("/v1/machines/{}/wish", encoded(place));
     html! {
         form.wishes data-wish=(path) aria-label="Ask something of this machine" {
             label for="reason" { "Reason" }
-            input #reason name="reason" maxlength="500" placeholder="for drain, maintain and retire" spellcheck="false";
-            @for (wish, words, needs_reason) in [("drain", "Drain", true), ("maintain", "Maintain", true), ("return", "Return", false),
-                ("accept", "Accept hardware", false), ("retire", "Retire", true)] {
+            input #reason name="reason" maxlength="500" placeholder="for drain, maintenance and restart" spellcheck="false";
+            @for (wish, words, needs_reason) in [("drain", "Drain", true), ("maintain", "Maintenance", true),
+                ("return", "Return to service", false), ("accept", "Accept hardware", false)] {
                 button type="submit" name="wish" value=(wish) data-reason=[needs_reason.then_some("")] { (words) }
             }
+            // A change of one machine: it waits for its budget like any other.
+            button type="submit" name="restart" value=(place) data-reason { "Restart" }
             output #said aria-live="polite" {}
+            p.typed { "At a controller's command line alone: " code { "zw reinstall " (place) } ", "
+                code { "zw retire " (place) " --reason WORDS" } "." }
         }
     }
 }

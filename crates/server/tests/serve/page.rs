@@ -1,12 +1,15 @@
 //! The page, in a real browser.
 
 use crate::browser::{Browser, ENTER, RIGHT, TAB, UP};
+use crate::etcd::Member;
 use crate::people;
 use crate::support::{Client, Server};
 use api::http::Done;
 use model::facts::{Hardware, Machine, State};
 use model::{Facts, Location};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use store::Store;
 
 /// How many units the legend counts of each state.
@@ -99,7 +102,7 @@ fn the_map_shows_every_state_and_stays_current() {
     let counted = browser.text(COUNTED);
     assert_eq!(
         counted,
-        "expected2 seen0 booting0 installing0 validating1 ready1 draining1 maintenance1 failed1 retired1 attention1"
+        "expected2 seen0 booting0 installing0 validating1 ready1 draining1 maintenance1 failed1 retired1 attention2"
     );
     browser.run("window.isSame = true");
     browser.shoot("map-light");
@@ -112,6 +115,52 @@ fn the_map_shows_every_state_and_stays_current() {
     server.edit("machines \"u{01..04}\"", "machines \"u{01..06}\"");
     browser.until("document.querySelector('#counts').textContent.includes('Plan #2 · 12 machines')");
     assert_eq!(browser.run("return window.isSame"), true, "all of it without loading the page again");
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+/// Lines of what stands beside the map.
+const BESIDE: &str = "document.getElementById('beside').innerText";
+
+#[test]
+fn what_wants_attention_stands_beside_the_map_with_its_reason() {
+    let server = seasoned();
+    let Some(browser) = Browser::start() else { return };
+    browser.go(&page(&server, "/"));
+    browser.until(&format!("{BESIDE}.includes('Wants attention · 2')"));
+    let lines =
+        browser.text("[...document.querySelectorAll('#beside li')].map((li) => li.innerText).join('\\n')");
+    assert_eq!(
+        lines,
+        "p01/r1/u03 hv-p01-r1-u03 failed: 1 of 2 CPUs is missing\np02/r1/u01 eno1 and eno2 are swapped ZW0801"
+    );
+    browser.run("window.isSame = true");
+    // A change that somebody paused waits for somebody.
+    let begun: api::change::ChangeDetail =
+        server.post("/v1/restart", r#"{"targets": ["p01/r1/u01"], "reason": "a new kernel"}"#);
+    let path = format!("/v1/changes/{}", begun.row.id);
+    let _: api::change::ChangeDetail =
+        server.post(&path, r#"{"wish": "pause", "reason": "lunch <i>now</i>"}"#);
+    let paused = "change 1 waits for somebody to resume it: ";
+    browser.until(&format!("{BESIDE}.includes('{paused}')"));
+    assert!(browser.text(BESIDE).contains("paused it (lunch <i>now</i>)"));
+    let first = browser.text("document.querySelector('#beside li a').getAttribute('href')");
+    assert_eq!(first, "/changes/1", "what stops more than one machine is first");
+    browser.shoot("beside");
+    let status: api::http::Status = server.get("/v1/status");
+    assert_eq!((status.troubles[0].change, status.more_troubles), (Some(1), 0));
+    // Whoever has a machine in hand needs no telling.
+    wish(&server, "p01/r1/u03", r#"{"wish": "maintain", "reason": "a new CPU"}"#);
+    browser.until(&format!("{BESIDE}.includes('Wants attention · 2')"));
+    assert!(!browser.text(BESIDE).contains("p01/r1/u03"));
+    for (scheme, width) in [("dark", 1280), ("light", 360)] {
+        browser.prefer(scheme);
+        browser.resize(width, 900);
+        let wide = browser.run("return [document.documentElement.scrollWidth, innerWidth]");
+        assert!(wide[0].as_u64() <= wide[1].as_u64(), "wider than the screen: {wide}");
+        browser.shoot(&format!("beside-{scheme}-{width}"));
+    }
+    browser.click("#beside li a");
+    browser.until("location.pathname === '/changes/1'");
     assert_eq!(browser.complaints(), [""; 0]);
 }
 
@@ -130,6 +179,8 @@ fn the_keyboard_moves_and_opens_a_machine() {
     here("p01/r1/u02: draining");
     browser.press(&[RIGHT]);
     here("p02/r1/u02: maintenance");
+    browser.press(&["n"]);
+    here("p01/r1/u03: failed, wants attention");
     browser.press(&["n"]);
     here("p02/r1/u01: validating, wants attention");
     browser.shoot("map-keyboard");
@@ -203,7 +254,7 @@ fn findings_refusals_and_machines_are_shown() {
     browser.go(&page(&server, "/machines"));
     browser.until("document.querySelectorAll('tbody tr').length === 8");
     let first = browser.text("document.querySelector('tbody td').innerText");
-    assert!(["p01/r1/u03", "p02/r1/u01"].contains(&first.as_str()), "what wants attention is first: {first}");
+    assert_eq!(first, "p01/r1/u03", "what wants attention is first, and what failed before that");
     browser.shoot("machines");
     browser.go(&page(&server, "/machines/p09/r9/u99"));
     assert!(browser.text("document.body.innerText").contains("Not in this zone"));
@@ -230,7 +281,7 @@ fn dark_and_light_and_a_narrow_screen() {
     browser.go(&page(&server, "/machines/p01/r1/u01"));
     assert_eq!(browser.text(ground), dark);
     browser.shoot("machine-dark");
-    let paths = ["/", "/machines", "/machines/p01/r1/u01", "/findings", "/refusals", "/sign-in"];
+    let paths = ["/", "/machines", "/machines/p01/r1/u01", "/edges", "/findings", "/refusals", "/sign-in"];
     on_a_narrow_screen(&browser, &server, &paths);
     assert_eq!(browser.complaints(), [""; 0]);
 }
@@ -295,6 +346,12 @@ fn ten_thousand_machines_are_on_the_map_and_change_a_thousand_a_second() {
     browser.until("performance.getEntriesByName('zw-first-map').length === 1");
     let first = browser.text("performance.getEntriesByName('zw-first-map')[0].startTime.toFixed(0)");
     browser.shoot("ten-thousand");
+    // Most are counted, and not listed.
+    let failed =
+        facts.machines.values().filter(|machine| matches!(machine.state, State::Failed { .. })).count();
+    browser.until(&format!("parseInt({BESIDE}.split('Wants attention · ')[1]) >= {failed}"));
+    assert_eq!(browser.text("document.querySelectorAll('#beside li').length"), "12");
+    assert!(browser.text(BESIDE).contains(" more: Findings"));
     let drawn = browser.text(COUNTED);
     assert_eq!(
         drawn
@@ -387,6 +444,25 @@ fn somebody_signs_in_asks_for_something_and_is_signed_out() {
     browser.until("document.getElementById('said').textContent === 'Done: it is draining.'");
     browser.until("document.body.innerText.includes('ada asked: drain (a loud fan)')");
     browser.shoot("machine-operate");
+    // A restart is a change; what cannot be taken back is typed.
+    browser.write("#reason", "a new kernel");
+    browser.click("form.wishes [name=restart]");
+    browser.until("document.querySelector('#said a')?.getAttribute('href') === '/changes/1'");
+    let wishes = "[...document.querySelectorAll('form.wishes button')].map((b) => b.value).join(' ')";
+    assert_eq!(browser.text(wishes), "drain maintain return accept p01/r1/u01");
+    let typed = browser.text("document.querySelector('.typed').innerText");
+    assert!(
+        typed.contains("zw reinstall p01/r1/u01") && typed.contains("zw retire p01/r1/u01 --reason"),
+        "{typed}"
+    );
+    browser.click("form.wishes [value=return]");
+    browser.until("document.getElementById('said').textContent.startsWith('Done: it is ')");
+    browser.write("#reason", "a new fan");
+    browser.click("form.wishes [value=maintain]");
+    browser.until("document.getElementById('said').textContent === 'Done: it is maintenance.'");
+    browser.shoot("machine-restart");
+    browser.click("form.wishes [value=accept]");
+    browser.until("document.body.innerText.includes('ada asked: accept')");
     // Not for this role; the page says so and names the one that it needs.
     browser.go(&page(&server, "/audit"));
     assert!(browser.text("document.body.innerText").contains("This needs the role administer"));
@@ -401,6 +477,8 @@ fn somebody_signs_in_asks_for_something_and_is_signed_out() {
         "sign in as ada",
         "refused: wrong name or password",
         "lab1/p01/r1/u01: drain (a loud fan)",
+        "restart: p01/r1/u01 (a new kernel)",
+        "lab1/p01/r1/u01: maintain (a new fan)",
         "sign out",
     ] {
         assert!(audit.contains(told), "no {told:?} in {audit}");
@@ -531,4 +609,71 @@ fn a_page_that_is_open_outlasts_a_restart_of_the_controller() {
     wish(&server, "p01/r1/u01", r#"{"wish": "maintain", "reason": "after it"}"#);
     until_ready(&browser, 0);
     assert_eq!(browser.run("return window.isSame"), true);
+}
+
+/// An edge on this host that was added with this ticket.
+fn start_edge(server: &Server, ticket: &str) -> server::EdgeRunning {
+    let state = server.scratch.0.join("edge");
+    let agents = SocketAddr::from(([127, 0, 0, 1], server.ports().agents));
+    let mut options = server::EdgeOptions::new(&state);
+    options.address = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    options.ports = server::BindPorts::ANY;
+    options.boot_as_controllers = false;
+    options.api_tcp = None;
+    server.runtime.block_on(async {
+        server::enrol(&state, &[agents], ticket).await.unwrap();
+        server::start_edge(options, Arc::new(|_: &str| {})).await.unwrap()
+    })
+}
+
+#[test]
+fn edges_are_shown_as_they_are_heard_of() {
+    let server = Server::start();
+    let Some(browser) = Browser::start() else { return };
+    browser.go(&page(&server, "/edges"));
+    browser.until("document.body.innerText.includes('zw edge add NAME --address ADDRESS')");
+    browser.run("window.isSame = true");
+    let wished: api::edge::EdgeWished =
+        server.post("/v1/edges", r#"{"wish": "add", "name": "p01", "addresses": ["10.32.4.2", "fd00::2"]}"#);
+    browser.until("document.querySelector('tbody td')?.innerText === 'p01'");
+    let row = "document.querySelector('tbody tr').innerText";
+    assert!(browser.text(row).contains("10.32.4.2 fd00::2"));
+    assert!(browser.text(row).contains("its ticket is not spent yet"));
+    let edge = start_edge(&server, &wished.ticket.unwrap());
+    browser.until(&format!("/plan #1\\s.* ago\\s+all [1-9]/.test({row})"));
+    browser.shoot("edges");
+    // It hears of no other plan.
+    server.runtime.block_on(edge.stop());
+    server.edit("machines \"u{01..04}\"", "machines \"u{01..05}\"");
+    browser.until(&format!("{row}.includes('plan #1, not #2')"));
+    assert_eq!(browser.run("return window.isSame"), true);
+    browser.go(&page(&server, "/"));
+    browser.until(&format!("{BESIDE}.includes('Edges · 1')"));
+    browser.until(&format!("{BESIDE}.includes('p01 plan #1, not #2, all ')"));
+    browser.shoot("beside-edges");
+    let _: api::edge::EdgeWished = server.post("/v1/edges", r#"{"wish": "remove", "name": "p01"}"#);
+    browser.until("document.querySelector('#beside').childNodes.length === 0");
+    browser.resize(360, 740);
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
+fn who_leads_of_several_controllers_is_said_beside_the_map() {
+    let Some(member) = Member::start() else { return };
+    let controller = |name: &str| {
+        let (address, name) = (member.address("zone"), name.to_owned());
+        Server::start_with(move |options| {
+            options.store = Some((address, store::etcd::Access::default()));
+            options.name = Some(name);
+        })
+    };
+    let mut a = controller("a");
+    let b = controller("b");
+    let Some(browser) = Browser::start() else { return };
+    browser.go(&page(&b, "/"));
+    browser.until(&format!("{BESIDE}.includes('a leads; there are a, b; this is b.')"));
+    browser.shoot("beside-controllers");
+    a.stop();
+    browser.until(&format!("{BESIDE}.includes('b leads; ')"));
+    assert_eq!(browser.complaints(), [""; 0]);
 }

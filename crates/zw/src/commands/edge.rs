@@ -194,26 +194,15 @@ fn list(json: bool, which: &Which) -> Result<String, Failure> {
 
 fn row(edge: &Edge) -> Vec<String> {
     let addresses: Vec<String> = edge.addresses.iter().map(ToString::to_string).collect();
-    let files = edge.report.as_ref().map(|report| match report.missing {
-        0 => format!("all {}", report.files),
-        missing => format!("{} of {}", report.files, report.files + missing),
-    });
-    let refused = edge.report.as_ref().and_then(|report| report.refused.clone());
-    let note = match (edge.enrolled, refused) {
-        (false, _) => "its ticket is not spent yet".to_owned(),
-        (true, Some(why)) => why,
-        (true, None) if edge.heard.is_none() => "not heard here since this controller started".to_owned(),
-        (true, None) => String::new(),
-    };
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
     vec![
         edge.name.clone(),
         addresses.join(" "),
         or_none(edge.generation.map(|generation| format!("#{generation}"))),
         or_none(edge.heard.map(times::date_and_time)),
-        or_none(files),
+        or_none(edge.files()),
         or_none(edge.release.clone()),
-        note,
+        edge.obstacle().unwrap_or_default(),
     ]
 }
 

@@ -140,8 +140,9 @@ fn drawn(status: &Status, width: usize) -> String {
         let code = trouble.code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
         let _ = writeln!(text, "{warn}!{warn:#} {at}{}{code}", trouble.sentence);
     }
-    if status.troubles.len() > TROUBLES_MAX {
-        let _ = writeln!(text, "  and {} more: zw status --json", status.troubles.len() - TROUBLES_MAX);
+    let more = status.troubles.len().saturating_sub(TROUBLES_MAX) + status.more_troubles;
+    if more > 0 {
+        let _ = writeln!(text, "  and {more} more: zw status --json");
     }
     text
 }
@@ -219,6 +220,7 @@ mod tests {
             agents: 2,
             pods,
             troubles,
+            more_troubles: 0,
             controllers: None,
             refused: 4,
             answered: 50,
@@ -250,6 +252,7 @@ mod tests {
         let trouble = Trouble {
             about: "cabling".into(),
             location: Some(Location::new("ams1/p01/r1/u03")),
+            change: None,
             code: Some("ZW0701".into()),
             sentence: "u03 and u04 are swapped".into(),
         };

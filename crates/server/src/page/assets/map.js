@@ -18,6 +18,7 @@
   const here = document.getElementById("here");
   const counts = document.getElementById("counts");
   const legend = document.getElementById("legend");
+  const aside = document.getElementById("beside");
 
   let layout = null;
   let size = SIZES[0];
@@ -215,9 +216,11 @@
       line(context, x, y + height / 2, x + width, y + height / 2);
     }
     if (wantsAttention(at)) {
+      // A small cell keeps its colour inside.
+      const border = size.isLabelled ? 2 : 1;
       context.strokeStyle = colours.attention;
-      context.lineWidth = 2;
-      context.strokeRect(x + 1, y + 1, width - 2, height - 2);
+      context.lineWidth = border;
+      context.strokeRect(x + border / 2, y + border / 2, width - border, height - border);
     }
   }
 
@@ -457,5 +460,5 @@
   // One after the other: a layout that is fetched must not be overtaken.
   let turn = Promise.resolve();
   const inTurn = (take) => (data) => { turn = turn.then(() => take(data)); };
-  stream("/page/map", { all: inTurn(all), some: inTurn(some) });
+  stream("/page/map", { all: inTurn(all), some: inTurn(some), beside: (html) => layHtml(aside, html) });
 })();

@@ -165,13 +165,15 @@ function layElement(old, fresh) {
   }
 }
 
+// Lays HTML of the server over an element.
+function layHtml(element, html) {
+  lay(element, new DOMParser().parseFromString(html, "text/html").body);
+  writeTimes();
+}
+
 function stayCurrent(main) {
   stream(`/page/live?path=${encodeURIComponent(location.pathname)}`, {
-    content: (html) => {
-      const fresh = new DOMParser().parseFromString(html, "text/html");
-      lay(main, fresh.body);
-      writeTimes();
-    },
+    content: (html) => layHtml(main, html),
   });
 }
 
@@ -271,6 +273,13 @@ function search() {
   });
 }
 
+function linkTo(path, text) {
+  const link = document.createElement("a");
+  link.href = path;
+  link.textContent = text;
+  return link;
+}
+
 // What is asked of the controller goes by its own API.
 function wishes() {
   document.addEventListener("submit", async (event) => {
@@ -281,7 +290,10 @@ function wishes() {
     event.preventDefault();
     const button = event.submitter;
     const said = form.querySelector("output");
-    const body = { wish: button.value };
+    // A restart is a change of its own.
+    const isRestart = button.name === "restart";
+    const path = isRestart ? "/v1/restart" : form.dataset.wish;
+    const body = isRestart ? { targets: [button.value] } : { wish: button.value };
     if (button.hasAttribute("data-reason")) {
       body.reason = form.elements.reason.value.trim();
       if (!body.reason) {
@@ -293,21 +305,24 @@ function wishes() {
     }
     said.textContent = "…";
     said.className = "";
-    let text = "The controller does not answer.";
+    let text = ["The controller does not answer."];
     let isDone = false;
     try {
-      const answer = await fetch(form.dataset.wish, {
+      const answer = await fetch(path, {
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify(body),
       });
       const told = await answer.json();
       isDone = answer.ok;
-      text = answer.ok ? `Done: it is ${told.state}.` : told.error;
+      text =
+        !answer.ok ? [told.error]
+        : isRestart ? ["Done: ", linkTo(`/changes/${told.id}`, `change ${told.id}`), " restarts it when its turn comes."]
+        : [`Done: it is ${told.state}.`];
     } catch {
       // Said above.
     }
-    said.textContent = text;
+    said.replaceChildren(...text);
     said.className = isDone ? "good" : "alarm";
     if (isDone) {
       form.elements.reason.value = "";

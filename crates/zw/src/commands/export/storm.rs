@@ -31,10 +31,10 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> ExitCode {
     let asked = args.which.find().and_then(|server| history(&server, &args.places));
     match asked {
-        Ok((_, machines)) if machines.is_empty() => usage("no machine there has booted"),
-        Ok((zone, machines)) => {
-            args.output.write(&zone, &picture::boot(&zone, &machines, args.output.paper()))
-        }
+        Ok((zone, machines)) => match picture::boot(&zone, &machines, args.output.paper()) {
+            sheets if sheets.is_empty() => usage("no machine there has booted"),
+            sheets => args.output.write(&zone, &sheets),
+        },
         Err(failure) => failed(&failure),
     }
 }
@@ -54,13 +54,15 @@ fn history(server: &Server, places: &[String]) -> Result<(String, Vec<Booted>), 
             return Err(Failure::NotFound(format!("the zone has no machine at {place}{near}")));
         }
     }
-    let wanted = rows.into_iter().filter(|row| {
-        // What is only drawn has no history.
-        !matches!(row.state.as_str(), "drawn" | "expected")
-            && (places.is_empty() || places.iter().any(|place| is_in(row, place)))
-    });
+    let wanted =
+        rows.into_iter().filter(|row| places.is_empty() || places.iter().any(|place| is_in(row, place)));
     let mut machines = Vec::new();
     for row in wanted {
+        // It counts among those that should have come.
+        if row.state == "expected" {
+            machines.push(Booted { location: row.location, name: row.name, events: Vec::new() });
+            continue;
+        }
         let path = format!("/v1/machines/{}", client::encoded(row.location.within_zone()));
         let machine: Machine = client::get(server, &path)?;
         let events = machine.timeline.into_iter().map(|event| Happened {
