@@ -52,7 +52,7 @@ struct Standing {
     layout: Arc<Layout>,
     /// In the layout's order.
     letters: Vec<u8>,
-    /// What stands beside the map: HTML, as a string of JSON.
+    /// What stands beside the map: HTML.
     beside: String,
     edges: Vec<Edge>,
     edges_read: Option<Instant>,
@@ -76,7 +76,7 @@ impl Board {
     pub(super) fn watch(&self, controller: &Controller) -> (String, broadcast::Receiver<Arc<str>>) {
         let mut standing = self.lock();
         self.look(&mut standing, controller);
-        (standing.whole() + &standing.beside(), self.told.subscribe())
+        (standing.whole() + &standing.told_beside(), self.told.subscribe())
     }
 
     /// The map of the plan in force.
@@ -84,6 +84,13 @@ impl Board {
         let mut standing = self.lock();
         self.look(&mut standing, controller);
         Arc::clone(&standing.layout)
+    }
+
+    /// What stands beside the map now, HTML: the page comes with it, and nothing moves when the stream begins.
+    pub(super) fn beside(&self, controller: &Controller) -> String {
+        let mut standing = self.lock();
+        self.look(&mut standing, controller);
+        standing.beside.clone()
     }
 
     /// Brings it up to date, and tells those who watch.
@@ -97,7 +104,7 @@ impl Board {
             Change::All => standing.whole(),
         };
         if is_beside_another {
-            text += &standing.beside();
+            text += &standing.told_beside();
         }
         if !text.is_empty() {
             // Nobody may be watching.
@@ -174,16 +181,16 @@ impl Standing {
         let generation = controller.zone().whole().generation.0;
         let sharing = controller.condition().sharing;
         let listed = troubles.listed(beside::TROUBLES_MAX);
-        let html = beside::beside(&listed, sharing.as_ref(), &self.edges, generation).into_string();
-        // Text always has a JSON form.
-        let beside = serde_json::to_string(&html).unwrap_or_default();
+        let beside = beside::beside(&listed, sharing.as_ref(), &self.edges, generation).into_string();
         let is_another = beside != self.beside;
         self.beside = beside;
         is_another
     }
 
-    fn beside(&self) -> String {
-        format!("event: beside\ndata: {}\n\n", self.beside)
+    fn told_beside(&self) -> String {
+        // Data of an event is lines; text always has a JSON form.
+        let data = serde_json::to_string(&self.beside).unwrap_or_default();
+        format!("event: beside\ndata: {data}\n\n")
     }
 
     fn whole(&self) -> String {

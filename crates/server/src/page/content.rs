@@ -10,8 +10,9 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 use percent::decoded;
+use std::sync::Arc;
 
 /// What a path shows.
 pub(super) struct Content {
@@ -44,7 +45,7 @@ pub(super) async fn content(api: &Api, visitor: &Visitor, path: &str) -> Option<
     let content =
         |title: &str, place, main, live| Some(Content { title: title.to_owned(), place, main, live });
     match path {
-        "/" => content("Map", "/", map(api), Live::Map),
+        "/" => content("Map", "/", map(api).await?, Live::Map),
         "/machines" => content("Machines", "/machines", lists::machines(api).await, Live::Content),
         "/edges" => content("Edges", "/edges", beside::edges(api).await, Live::Content),
         "/findings" => content("Findings", "/findings", lists::findings(api).await, Live::Content),
@@ -72,23 +73,25 @@ pub(super) async fn content(api: &Api, visitor: &Visitor, path: &str) -> Option<
     }
 }
 
-fn map(api: &Api) -> Markup {
+async fn map(api: &Api) -> Option<Markup> {
+    let (board, controller) = (Arc::clone(&api.board), Arc::clone(&api.controller));
+    let beside = tokio::task::spawn_blocking(move || board.beside(&controller)).await.ok()?;
     let view = api.controller.view.load();
-    html! {
+    Some(html! {
         div.title {
             h1 { (view.plan.design.zone.name) }
             p #counts { "Plan " (view.plan.generation) }
         }
         ul #legend aria-label="States; press one to see it alone" {}
         div.zone {
-            // Its own HTML comes by the map's stream.
-            aside #beside aria-label="What wants attention, controllers and edges" {}
+            // It stays current by the map's stream.
+            aside #beside aria-label="What wants attention, controllers and edges" { (PreEscaped(beside)) }
             div #map role="application" tabindex="0" aria-label="The zone: arrow keys move, Enter opens, N goes to the next that wants attention"
                 aria-describedby="here" {}
         }
         p #here role="status" aria-live="polite" { "Loading the zone …" }
         noscript { p { "The map needs scripts. " a href="/machines" { "All machines as a list" } "." } }
-    }
+    })
 }
 
 /// Percent-encoding, the other way.
