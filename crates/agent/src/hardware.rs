@@ -23,6 +23,7 @@ const TEXT_MAX: usize = 128;
 /// Everything that can be found. Reads files; a dying disk can make it slow.
 pub fn gather() -> Hardware {
     let dmi = |name: &str| line(&Path::new("/sys/class/dmi/id").join(name));
+    let (nics, stacked) = nics::found(Path::new("/sys/class/net"));
     Hardware {
         cpus: cpus(&text(Path::new("/sys/devices/system/cpu/online"))),
         memory_bytes: memory_bytes(&text(Path::new("/proc/meminfo"))),
@@ -30,7 +31,8 @@ pub fn gather() -> Hardware {
         firmware: dmi("bios_version"),
         serial: dmi("product_serial"),
         uuid: dmi("product_uuid").to_ascii_lowercase(),
-        nics: nics::found(Path::new("/sys/class/net")),
+        nics,
+        stacked,
         clock_skew_ms: 0,
         system: system(&text(Path::new("/etc/os-release")), &line(Path::new("/proc/sys/kernel/osrelease"))),
     }

@@ -482,7 +482,8 @@ pub fn within_limits(frame: &FromAgent) -> Result<(), BadFrame> {
     let long = |text: &String| text.len() > TEXT_MAX;
     match frame {
         FromAgent::Report { hardware } => {
-            if hardware.disks.len() > LIST_MAX || hardware.nics.len() > LIST_MAX {
+            let stacked = hardware.stacked.as_ref().map_or(0, Vec::len);
+            if hardware.disks.len().max(hardware.nics.len()).max(stacked) > LIST_MAX {
                 return Err(BadFrame::TooMuch("many disks or interfaces"));
             }
             let disks = hardware.disks.iter().flat_map(|disk| [&disk.name, &disk.kind]);
@@ -642,6 +643,8 @@ mod tests {
         let report = |hardware| within_limits(&FromAgent::Report { hardware: Box::new(hardware) });
         assert_eq!(report(Hardware { disks: vec![disk.clone(); LIST_MAX], ..Hardware::default() }), Ok(()));
         assert!(report(Hardware { disks: vec![disk; LIST_MAX + 1], ..Hardware::default() }).is_err());
+        let stacked = Some(vec![model::Mac([2, 0, 0, 0, 0, 1]); LIST_MAX + 1]);
+        assert!(report(Hardware { stacked, ..Hardware::default() }).is_err());
         assert!(report(Hardware { serial: "x".repeat(TEXT_MAX + 1), ..Hardware::default() }).is_err());
     }
 

@@ -111,6 +111,7 @@ pub(crate) fn hardware(body: &Body, replaced: u32, faults: &[Fault], mac: &dyn F
                 neighbour: None,
             })
             .collect(),
+        stacked: None,
         clock_skew_ms: 0,
         system: "zonewright lab".to_owned(),
     };

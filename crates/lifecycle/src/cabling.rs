@@ -1,18 +1,20 @@
 //! Who is on whose port, told from hardware addresses in DHCP alone.
 //!
-//! Two kinds of evidence, neither of which needs an operating system:
+//! Three kinds of evidence, of which two need no operating system:
 //!
 //! - **History.** A machine that was validated at its place left its hardware addresses there (`accepted`). When one of
 //!   them asks on another place's port, something was moved.
 //! - **The UUID.** PXE firmware sends the same SMBIOS UUID (Option 97) from each of its interfaces. When one UUID asks
 //!   on the ports of two places, one of the cables is in the wrong port, even on the first day.
+//! - **The report.** An agent tells its machine's addresses and UUID. Who asks by another on a port of the same place, in the
+//!   same boot, is another machine: two are plugged in there.
 //!
 //! An address that nobody knew is not a doubt: that is how a replaced machine looks, and it simply becomes the one
 //! that is drawn there. It is a doubt only while the machine that belongs there is still connected.
 
 use crate::validate;
 use model::design::PortRef;
-use model::facts::{Facts, Machine, Stage};
+use model::facts::{Facts, Machine, Sighting, Stage, State};
 use model::finding::Code;
 use model::quick::Map;
 use model::{DeviceId, Location, Mac, Plan, Roster};
@@ -38,6 +40,8 @@ pub struct Sightings {
     uuids: BTreeMap<[u8; 16], BTreeSet<Place>>,
     /// Places whose own machine is connected while a stranger asks on its port.
     strangers: BTreeMap<Place, Mac>,
+    /// Places where another machine asks than the one that reports from there.
+    others: BTreeMap<Place, Mac>,
     /// Locations that have a doubt now.
     doubted: BTreeSet<Location>,
     dirty: bool,
@@ -48,6 +52,7 @@ struct Counted {
     accepted: Vec<(String, Mac)>,
     seen: Vec<(String, Mac, Option<[u8; 16]>)>,
     stranger: Option<(String, Mac)>,
+    others: Vec<(String, Mac)>,
     /// Ports that had a sighting before and may have none now.
     ports_before: Vec<String>,
 }
@@ -66,6 +71,7 @@ impl Counted {
                 })
                 .collect(),
             stranger: machine.stranger.clone(),
+            others: present_others(machine).map(|(port, seen)| (port.clone(), seen.mac)).collect(),
             ports_before: Vec::new(),
         }
     }
@@ -118,7 +124,8 @@ impl Sightings {
     pub fn update(&mut self, location: &Location, machine: &Machine) {
         let before = self.counted.get(location).cloned().unwrap_or_default();
         let mut now = Counted::of(machine);
-        if (&now.accepted, &now.seen, &now.stranger) == (&before.accepted, &before.seen, &before.stranger) {
+        let is_as_before = (&now.accepted, &now.seen) == (&before.accepted, &before.seen);
+        if is_as_before && (&now.stranger, &now.others) == (&before.stranger, &before.others) {
             return;
         }
         now.ports_before = before.seen.iter().map(|(port, ..)| port.clone()).collect();
@@ -173,6 +180,10 @@ impl Sightings {
             let here = (location.clone(), port.clone());
             self.displaced.remove(&here);
             self.strangers.remove(&here);
+            self.others.remove(&here);
+        }
+        for (port, mac) in &counted.others {
+            self.others.insert((location.clone(), port.clone()), *mac);
         }
         for (port, mac, _) in &counted.seen {
             let here = (location.clone(), port.clone());
@@ -208,6 +219,48 @@ impl Sightings {
     }
 }
 
+/// Whether a port showed another machine than the one whose agent reports from its place: by another UUID, or where that is not known
+/// by an address that no interface of it has. (Systems ask with addresses of bridges, too, and send no UUID.)
+pub(crate) fn is_anothers(machine: &Machine, seen: &Sighting) -> bool {
+    // What was reported before this boot may be another machine's own.
+    let is_heard = matches!(
+        machine.state,
+        State::Validating { hardware_fits: true } | State::Ready | State::Failed { .. }
+    );
+    let Some(own) = machine.hardware.as_ref().filter(|_| is_heard) else { return false };
+    if seen.stage == Stage::Bmc || own.nics.is_empty() || own.nics.iter().any(|nic| nic.mac == seen.mac) {
+        return false;
+    }
+    match octets(&own.uuid).zip(seen.uuid) {
+        Some((own, other)) => !is_same(own, other),
+        None => own.stacked.as_ref().is_some_and(|stacked| !stacked.contains(&seen.mac)),
+    }
+}
+
+/// The ports where somebody else asked in this boot: what was seen before it may be whoever stood there then.
+fn present_others(machine: &Machine) -> impl Iterator<Item = (&String, &Sighting)> {
+    let began = machine.boot_began;
+    let is_present = move |seen: &Sighting| began.is_none_or(|began| began <= seen.at);
+    machine.sightings.iter().filter(move |(_, seen)| is_present(seen) && is_anothers(machine, seen))
+}
+
+/// A UUID as it is written.
+fn octets(text: &str) -> Option<[u8; 16]> {
+    let digits: String = text.chars().filter(|digit| *digit != '-').collect();
+    let is_whole = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    u128::from_str_radix(&digits, 16).ok().filter(|_| is_whole).map(u128::to_be_bytes)
+}
+
+/// Whether two UUIDs are one. In SMBIOS's table the first three fields lie the other way round than as it is written since 2.6
+/// (DSP0134 §7.2.1), and before that not; firmware may send either.
+fn is_same(one: [u8; 16], other: [u8; 16]) -> bool {
+    let mut turned = one;
+    turned[..4].reverse();
+    turned[4..6].reverse();
+    turned[6..8].reverse();
+    one == other || turned == other
+}
+
 /// What is doubted about each location's cables, in plain words.
 pub fn judge(plan: &Plan, roster: &Roster, sightings: &Sightings) -> BTreeMap<Location, (Code, String)> {
     let ground = Ground { plan, roster };
@@ -221,6 +274,7 @@ pub fn judge(plan: &Plan, roster: &Roster, sightings: &Sightings) -> BTreeMap<Lo
         doubts.insert(place.0.clone(), (Code::Foreign, sentence));
     }
     by_uuid(&ground, sightings, &mut doubts);
+    by_report(&ground, sightings, &mut doubts);
     by_history(&ground, sightings, &mut doubts);
     doubts
 }
@@ -282,6 +336,20 @@ fn by_uuid(ground: &Ground<'_>, sightings: &Sightings, doubts: &mut BTreeMap<Loc
         for place in places.iter().filter(|place| !sightings.at_home(place)) {
             doubts.entry(place.0.clone()).or_insert_with(|| (Code::Miscabled, sentence.clone()));
         }
+    }
+}
+
+/// Two machines at the ports of one place. Where an address is known to belong is better told by history.
+fn by_report(ground: &Ground<'_>, sightings: &Sightings, doubts: &mut BTreeMap<Location, (Code, String)>) {
+    for (place, mac) in &sightings.others {
+        let sentence = format!(
+            "another machine than the one that reports as {} asks on {}, drawn for its {}, as {mac}; put the cable that belongs \
+             there into that port",
+            ground.who(&place.0),
+            ground.port(place),
+            place.1,
+        );
+        doubts.entry(place.0.clone()).or_insert((Code::Foreign, sentence));
     }
 }
 
@@ -373,4 +441,27 @@ fn shifted(
         ground.port(here),
         if by > 0 { "down" } else { "up" },
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_is_the_same_in_both_orders() {
+        let written = octets("00112233-4455-6677-8899-AABBCCDDEEFF").expect("a UUID");
+        for (other, is_its) in [
+            ("00112233445566778899aabbccddeeff", true),
+            ("33221100554477668899aabbccddeeff", true),
+            ("00112233445566778899aabbccddee00", false),
+            ("33221100445566778899aabbccddeeff", false),
+        ] {
+            assert_eq!(is_same(written, octets(other).expect("a UUID")), is_its, "{other}");
+        }
+        for text in
+            ["", "Not Settable", "+0112233445566778899aabbccddeeff", "00112233445566778899aabbccddeeff00"]
+        {
+            assert_eq!(octets(text), None, "{text}");
+        }
+    }
 }

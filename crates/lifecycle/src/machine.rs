@@ -4,7 +4,7 @@
 //! machine: what concerns two of them (cabling) is told to it by `zone`.
 
 use crate::enrolment::Proof;
-use crate::{attestation, burn_in, enrolment, installing, starting, validate};
+use crate::{attestation, burn_in, cabling, enrolment, installing, starting, validate};
 use model::change::{Holder, Lease};
 use model::event::{Started, What, Wish};
 use model::facts::{
@@ -247,9 +247,12 @@ fn asked(machine: &mut Machine, interface: &str, sighting: Sighting, is_anothers
         return Step::default();
     }
     let mut step = Step {
-        // A renewal that shows nothing new is not worth a write.
+        // A renewal that shows nothing new is not worth a write. That it is there in this boot, too, is news.
         changed: before.is_none_or(|before| {
-            before.mac != sighting.mac || before.port != sighting.port || before.stage != sighting.stage
+            before.mac != sighting.mac
+                || before.port != sighting.port
+                || before.stage != sighting.stage
+                || machine.boot_began.is_some_and(|began| before.at < began && began <= now)
         }),
         ..Step::default()
     };
@@ -562,8 +565,8 @@ fn settle(plan: &Plan, roster: &Roster, device: DeviceId, machine: &mut Machine,
     if machine.state == State::Ready {
         return Step { changed: !spared, ..Step::default() };
     }
-    let seen: BTreeMap<_, _> =
-        machine.sightings.iter().map(|(interface, sighting)| (interface.clone(), sighting.mac)).collect();
+    let own = machine.sightings.iter().filter(|(_, seen)| !cabling::is_anothers(machine, seen));
+    let seen: BTreeMap<_, _> = own.map(|(interface, seen)| (interface.clone(), seen.mac)).collect();
     let view_changed = seen != machine.accepted;
     machine.accepted = seen;
     if let (Some(began), None) = (machine.boot_began, machine.boot_took_ms) {
@@ -580,7 +583,11 @@ fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
             machine.burn_in = burn_in::called_off(&machine.burn_in);
             machine.burn_in.passed = None;
             // What is plugged in now is this location's. `zone` has freed the addresses from their old homes, and
-            // judges the cables again.
+            // judges the cables again. Of two machines that are plugged in it is the one that reports; the other is
+            // forgotten until it asks again.
+            let sightings = std::mem::take(&mut machine.sightings);
+            let own = sightings.into_iter().filter(|(_, seen)| !cabling::is_anothers(machine, seen));
+            machine.sightings = own.collect();
             machine.accepted =
                 machine.sightings.iter().map(|(interface, seen)| (interface.clone(), seen.mac)).collect();
             machine.conflicts.clear();

@@ -292,7 +292,8 @@ impl Zone {
     /// "This is its place now" means that it has no other: its addresses are taken from the homes they had.
     fn free_addresses_of(&mut self, location: &Location, applied: &mut Applied) {
         let Some(here) = self.facts.machines.get(location) else { return };
-        let macs: Vec<_> = here.sightings.values().map(|sighting| sighting.mac).collect();
+        let own = here.sightings.values().filter(|seen| !cabling::is_anothers(here, seen));
+        let macs: Vec<_> = own.map(|seen| seen.mac).collect();
         for mac in macs {
             let Some((home, interface)) = self.sightings.home(mac) else { continue };
             if home == *location {

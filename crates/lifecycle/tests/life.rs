@@ -123,6 +123,18 @@ fn as_drawn() -> Hardware {
     }
 }
 
+/// The same in a machine whose agent tells its addresses and its UUID.
+fn reported_by(machine: u8) -> Hardware {
+    let nic = |number: u8| Nic {
+        name: format!("eno{number}"),
+        mac: mac(machine, number),
+        mbps: Some(25_000),
+        neighbour: None,
+    };
+    let uuid = uuid(machine).iter().map(|octet| format!("{octet:02x}")).collect();
+    Hardware { nics: vec![nic(1), nic(2)], stacked: Some(Vec::new()), uuid, ..as_drawn() }
+}
+
 /// With several controllers each hears a request, and those that do not decide tell of it later than of what followed.
 #[test]
 fn what_another_controller_heard_of_a_boot_does_not_begin_it_again() {
@@ -472,6 +484,90 @@ fn a_stranger_on_the_port_of_a_connected_machine_is_foreign() {
         (None, "seen"),
         "its own is gone: the newcomer is what stands there"
     );
+}
+
+/// A neighbour boots on its port by one cable, and its own machine by the other: both have its address.
+#[test]
+fn a_neighbours_cable_in_a_port_is_no_machines_that_reports_by_the_other() {
+    let mut told = pocket();
+    told.asks(1, "eno2", mac(1, 2), uuid(1), Stage::BiosPxe);
+    told.asks(1, "eno1", mac(2, 1), uuid(2), Stage::BiosPxe);
+    told.asks(1, "eno2", mac(1, 2), uuid(1), Stage::Os);
+    told.enrols(1);
+    told.reports(1, reported_by(1));
+    assert_eq!((told.state(1), told.doubt(1)), ("validating", Some(Code::Foreign)));
+    let (_, sentence) = told.machine(1).miscabled.clone().expect("a doubt");
+    assert_eq!(
+        sentence,
+        "another machine than the one that reports as p01/r1/u01 (hv-p01-r1-u01) asks on p01-r1-leaf-a swp1, drawn for its \
+         eno1, as 02:00:00:00:02:01; put the cable that belongs there into that port"
+    );
+    assert!(told.machine(1).accepted.is_empty(), "{:?}", told.machine(1).accepted);
+    // It is renewed, and the machine reports again: the doubt stays.
+    told.asks(1, "eno1", mac(2, 1), uuid(2), Stage::Os);
+    told.reports(1, reported_by(1));
+    assert_eq!(told.doubt(1), Some(Code::Foreign));
+    told.asks(1, "eno1", mac(1, 1), uuid(1), Stage::Os);
+    assert_eq!((told.state(1), told.doubt(1)), ("ready", None));
+    assert_eq!(told.machine(1).accepted["eno1"], mac(1, 1));
+}
+
+/// Systems send no UUID, and ask with addresses of bridges, too: the report has these.
+#[test]
+fn what_a_system_asks_with_is_its_own_or_another_machines_as_the_report_has_it() {
+    let check = |stacked: Option<Vec<Mac>>| {
+        let mut told = pocket();
+        told.boots(1, 1);
+        let port = "p01-r1-leaf-b swp1".to_owned();
+        let interface = "eno2".to_owned();
+        told.tell(1, What::Asked { interface, mac: mac(2, 2), uuid: None, stage: Stage::Os, port });
+        told.enrols(1);
+        told.reports(1, Hardware { stacked, ..reported_by(1) });
+        (told.state(1), told.doubt(1))
+    };
+    assert_eq!(check(Some(Vec::new())), ("validating", Some(Code::Foreign)));
+    assert_eq!(check(Some(vec![mac(1, 9)])), ("validating", Some(Code::Foreign)));
+    assert_eq!(check(Some(vec![mac(1, 9), mac(2, 2)])), ("ready", None));
+    assert_eq!(check(None), ("ready", None), "an agent that does not tell is no evidence");
+}
+
+#[test]
+fn what_a_replaced_machine_showed_before_is_neither_doubted_nor_accepted() {
+    let mut told = pocket();
+    told.asks(1, "eno2", mac(1, 2), uuid(1), Stage::Os);
+    told.boots(1, 1);
+    told.enrols(1);
+    told.reports(1, reported_by(1));
+    assert_eq!((told.state(1), told.machine(1).accepted.len()), ("ready", 2));
+    told.tell(1, What::Lost);
+    told.boots(1, 77);
+    told.enrols(1);
+    told.reports(1, reported_by(77));
+    assert_eq!((told.state(1), told.doubt(1)), ("ready", None));
+    assert_eq!(told.machine(1).accepted, [("eno1".to_owned(), mac(77, 1))].into());
+}
+
+#[test]
+fn another_machine_than_the_one_that_reports_is_not_accepted_with_it() {
+    let mut told = pocket();
+    told.becomes_ready(2, 2);
+    told.boots(1, 1);
+    told.enrols(1);
+    told.reports(1, reported_by(1));
+    told.asks(1, "eno2", mac(2, 1), uuid(2), Stage::UefiPxe);
+    told.tell(1, What::ScriptFetched { generation: Generation(1) });
+    told.asks(1, "eno1", mac(1, 1), uuid(1), Stage::Os);
+    told.enrols(1);
+    told.reports(1, reported_by(1));
+    assert_eq!(told.doubt(1), Some(Code::Miscabled));
+    let accept = || What::Operator { by: "root".to_owned(), wish: Wish::Accept, beyond_budget: false };
+    told.tell(1, accept());
+    assert_eq!((told.state(1), told.doubt(1)), ("ready", None));
+    assert_eq!(told.machine(1).accepted, [("eno1".to_owned(), mac(1, 1))].into());
+    assert_eq!(told.machine(2).accepted["eno1"], mac(2, 1), "it keeps its home");
+    // Whoever is there still is seen again.
+    told.asks(1, "eno2", mac(2, 1), uuid(2), Stage::Os);
+    assert_eq!((told.state(1), told.doubt(1)), ("validating", Some(Code::Miscabled)));
 }
 
 #[test]

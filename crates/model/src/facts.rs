@@ -370,6 +370,10 @@ pub struct Hardware {
     pub uuid: String,
     /// Network interfaces.
     pub nics: Vec<Nic>,
+    /// Hardware addresses of what its system stacks on them, such as bridges, by which it may ask as well. `None`: its agent
+    /// does not tell.
+    #[serde(default)]
+    pub stacked: Option<Vec<Mac>>,
     /// The machine's clock minus the controller's, in milliseconds.
     pub clock_skew_ms: i64,
     /// Operating system and kernel, in words.

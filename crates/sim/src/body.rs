@@ -225,6 +225,7 @@ impl Body {
             serial: format!("{:02x}{:02x}{:02x}", self.uuid[0], self.uuid[1], self.uuid[2]),
             uuid: self.uuid.iter().map(|octet| format!("{octet:02x}")).collect(),
             nics: Vec::new(),
+            stacked: Some(Vec::new()),
             clock_skew_ms: 0,
             system: "sim".to_owned(),
         }

@@ -436,15 +436,21 @@ impl World<'_> {
     fn is_right(&self, location: &Location) -> Result<(), String> {
         // The place is where its ports are, and not where a body stands. A cable that is pulled is in no wrong port.
         let jacks = PORTS[..BMC].iter().filter_map(|port| self.cabling.of(location, port));
-        let mut plugged = jacks.filter_map(|jack| Some((jack, self.cabling.jacks[jack].plugged?)));
+        // Nor is it heard of before somebody asks by it; whoever minds the place of its machine's other cable is told there.
+        let is_heard = |body: usize, port: usize| {
+            let of = &self.bodies[body];
+            let others = of.plugs[..BMC].iter().enumerate().filter(|(other, _)| *other != port);
+            let mut places = others.filter_map(|(_, jack)| Some(&self.cabling.jacks[(*jack)?].drawn.0));
+            of.clients[port].is_some() || places.any(|place| !self.unminded.contains(place))
+        };
+        let plugged = jacks.filter_map(|jack| Some((jack, self.cabling.jacks[jack].plugged?)));
+        let mut plugged = plugged.filter(|(_, (body, port))| is_heard(*body, *port));
         let Some((_, (index, _))) = plugged.clone().next() else {
             return Err("nobody is plugged in".to_owned());
         };
-        if let Some((jack, (_, port))) = plugged.find(|(jack, (of, port))| {
-            let is_other = *of != index || self.cabling.jacks[*jack].drawn.1 != PORTS[*port];
-            // Whoever is wrong here is told about at its own place, whose people do not mind.
-            is_other && !self.unminded.contains(&self.bodies[*of].home)
-        }) {
+        if let Some((jack, (_, port))) = plugged
+            .find(|(jack, (of, port))| *of != index || self.cabling.jacks[*jack].drawn.1 != PORTS[*port])
+        {
             return Err(format!("a cable of {} is in its {}", PORTS[port], self.cabling.jacks[jack].drawn.1));
         }
         let body = &self.bodies[index];

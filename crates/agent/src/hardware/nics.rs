@@ -19,9 +19,10 @@ const ETHERNET: u16 = 1;
 /// Kinds of interface that are software stacked on others (`DEVTYPE` of their uevent).
 const STACKED: [&str; 6] = ["bridge", "bond", "vlan", "vxlan", "wireguard", "tun"];
 
-/// The Ethernet interfaces, by name. Interfaces that are only software are left out where `/sys` says so.
-pub(super) fn found(sys: &Path) -> Vec<Nic> {
-    let Ok(interfaces) = getifaddrs() else { return Vec::new() };
+/// The Ethernet interfaces, by name, and the addresses of those that are only software, where `/sys` says which are. `None` for
+/// these: there are more interfaces than are looked at.
+pub(super) fn found(sys: &Path) -> (Vec<Nic>, Option<Vec<Mac>>) {
+    let Ok(interfaces) = getifaddrs() else { return (Vec::new(), None) };
     let macs: BTreeMap<String, Mac> = interfaces
         .filter_map(|interface| {
             let link = interface.address.as_ref()?.as_link_addr()?;
@@ -30,16 +31,33 @@ pub(super) fn found(sys: &Path) -> Vec<Nic> {
         })
         .take(NICS_MAX)
         .collect();
-    macs.into_iter().filter_map(|(name, mac)| nic(&sys.join(&name), name, mac)).collect()
+    let is_whole = macs.len() < NICS_MAX;
+    let (mut nics, mut stacked) = (Vec::new(), Vec::new());
+    for (name, mac) in macs {
+        let sys = sys.join(&name);
+        match nic(&sys, name, mac) {
+            Some(nic) => nics.push(nic),
+            // A host's guests come and go, and it never asks by their taps.
+            None if kind(&sys).as_deref() != Some("tun") => stacked.push(mac),
+            None => {}
+        }
+    }
+    stacked.sort_unstable();
+    stacked.dedup();
+    (nics, is_whole.then_some(stacked))
+}
+
+/// `DEVTYPE`, which what is only an Ethernet interface has not.
+fn kind(sys: &Path) -> Option<String> {
+    let uevent = super::text(&sys.join("uevent"));
+    uevent.lines().find_map(|line| line.strip_prefix("DEVTYPE=")).map(str::to_owned)
 }
 
 fn nic(sys: &Path, name: String, mac: Mac) -> Option<Nic> {
     if line(&sys.join("address")).parse() != Ok(mac) {
         return Some(Nic { name, mac, mbps: None, neighbour: None });
     }
-    let uevent = super::text(&sys.join("uevent"));
-    let kind = uevent.lines().find_map(|line| line.strip_prefix("DEVTYPE="));
-    if kind.is_some_and(|kind| STACKED.contains(&kind))
+    if kind(sys).is_some_and(|kind| STACKED.contains(&kind.as_str()))
         || sys.join("bridge").exists()
         || sys.join("bonding").exists()
     {
@@ -90,6 +108,8 @@ mod tests {
 
     #[test]
     fn the_list_holds_no_loopback() {
-        assert!(found(Path::new("/sys/class/net")).iter().all(|nic| nic.name != "lo"));
+        let (nics, stacked) = found(Path::new("/sys/class/net"));
+        assert!(nics.iter().all(|nic| nic.name != "lo"));
+        assert!(stacked.is_some_and(|stacked| stacked.iter().all(|mac| mac.0 != [0; 6])));
     }
 }

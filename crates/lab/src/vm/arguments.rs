@@ -238,6 +238,7 @@ mod tests {
             serial: "LAB0123456789".to_owned(),
             uuid: "00112233-4455-8677-8899-aabbccddeeff".to_owned(),
             nics: vec![nic],
+            stacked: None,
             clock_skew_ms: 0,
             system: String::new(),
         };
