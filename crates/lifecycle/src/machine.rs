@@ -243,7 +243,8 @@ fn asked(machine: &mut Machine, interface: &str, sighting: Sighting, is_anothers
     // Each of several controllers hears the same request, and what the others heard is told after what came of it.
     let is_late = |since: Time| now < since && since.since(now) < LATE_MAX;
     let is_past = is_late(machine.since);
-    if before.is_some_and(|before| is_late(before.at)) {
+    let later = before.filter(|before| is_late(before.at));
+    if later.is_some_and(|later| !is_of_a_missed_boot(machine, &sighting, later)) {
         return Step::default();
     }
     let mut step = Step {
@@ -260,7 +261,8 @@ fn asked(machine: &mut Machine, interface: &str, sighting: Sighting, is_anothers
     let uuid = sighting
         .uuid
         .or_else(|| before.filter(|before| before.mac == sighting.mac).and_then(|before| before.uuid));
-    machine.sightings.insert(interface.to_owned(), Sighting { uuid, ..sighting });
+    let last = later.cloned().unwrap_or(sighting);
+    machine.sightings.insert(interface.to_owned(), Sighting { uuid, ..last });
     if stage == Stage::Bmc || is_past {
         return step;
     }
@@ -306,6 +308,17 @@ fn asked(machine: &mut Machine, interface: &str, sighting: Sighting, is_anothers
     };
     merge(&mut step, entered);
     step
+}
+
+/// Whether something that is told late is how a boot began of which nothing else was heard: an edge tells of the firmware when a controller
+/// is there again, and by then the system that it started may have asked at that controller.
+fn is_of_a_missed_boot(machine: &Machine, sighting: &Sighting, later: &Sighting) -> bool {
+    let is_under_way = matches!(machine.state, State::Seen { .. } | State::Booting { .. });
+    !is_under_way
+        && machine.since <= sighting.at
+        && later.stage == Stage::Os
+        && !matches!(sighting.stage, Stage::Os | Stage::Bmc)
+        && later.mac == sighting.mac
 }
 
 /// Its agent is gone. If another machine has been asking on its port, that one is booting here now.

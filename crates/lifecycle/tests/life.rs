@@ -166,6 +166,38 @@ fn what_another_controller_heard_of_a_boot_does_not_begin_it_again() {
     assert_eq!(told.state(1), "seen");
 }
 
+/// An edge starts it with every controller gone. The controllers come back, its system renews its lease there, and then they hear of the boot.
+#[test]
+fn a_boot_that_an_edge_tells_of_began_although_the_system_asked_since() {
+    let mut told = pocket();
+    told.becomes_ready(1, 1);
+    let (boots, began) = (told.machine(1).boots, told.now);
+    told.tell(1, What::Lost);
+    told.now = Time(began.0 + 60_000);
+    told.asks(1, "eno1", mac(1, 1), uuid(1), Stage::Os);
+    assert_eq!(told.state(1), "ready", "a renewal is no boot");
+    let seen = told.machine(1).sightings["eno1"].clone();
+    let firmware = |told: &mut Told, after: u64, stage: Stage| {
+        let port = seen.port.clone();
+        let what = What::Asked { interface: "eno1".into(), mac: mac(1, 1), uuid: Some(uuid(1)), stage, port };
+        told.zone.apply(&Event { at: Time(began.0 + after), location: Told::location(1), what })
+    };
+    firmware(&mut told, 20_000, Stage::BiosPxe);
+    assert_eq!(told.state(1), "seen");
+    assert_eq!(told.machine(1).boot_began, Some(Time(began.0 + 20_000)));
+    assert_eq!(told.machine(1).sightings["eno1"], seen, "what was seen last");
+    firmware(&mut told, 21_000, Stage::Ipxe);
+    let what = What::ScriptFetched { generation: Generation(1) };
+    told.zone.apply(&Event { at: Time(began.0 + 22_000), location: Told::location(1), what });
+    assert_eq!(told.state(1), "booting");
+    told.enrols(1);
+    assert_eq!(told.state(1), "validating");
+    assert_eq!((told.machine(1).boots, told.machine(1).boots_in_vain), (boots + 1, 0));
+    // The other controller heard it all as well.
+    firmware(&mut told, 20_001, Stage::BiosPxe);
+    assert_eq!((told.state(1), told.machine(1).boots), ("validating", boots + 1));
+}
+
 #[test]
 fn a_machine_goes_from_expected_to_ready() {
     let mut told = pocket();

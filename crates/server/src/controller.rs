@@ -135,8 +135,18 @@ impl Controller {
 
     /// Tells the keeper something and waits until it is stored, or refused; `None` if it could not be stored.
     pub(crate) async fn ask(&self, event: Event) -> Option<Verdict> {
+        self.offer(event)?.await.ok()
+    }
+
+    /// Tells the keeper something, if there is room in its queue. What comes of it comes later; nothing, if it could not be stored.
+    pub(crate) fn offer(&self, event: Event) -> Option<oneshot::Receiver<Verdict>> {
         let (asker, verdict) = oneshot::channel();
-        if self.inbox.send(Message::Ask(event, asker)) { verdict.await.ok() } else { None }
+        self.inbox.send(Message::Ask(event, asker)).then_some(verdict)
+    }
+
+    /// Whether somebody is known to decide: this controller, or another that it can lay things before.
+    pub(crate) fn has_leader(&self) -> bool {
+        self.condition().sharing.is_none_or(|sharing| sharing.leads.is_some())
     }
 
     /// Says something to a machine's agent.

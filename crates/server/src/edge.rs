@@ -34,8 +34,7 @@ pub use identity::enrol;
 
 use crate::answering::Answering;
 use crate::clock;
-use crate::inbox::{Queue, inbox};
-use crate::keeper::Message;
+use crate::inbox::inbox;
 use crate::options::{BindPorts, Journal, StartError};
 use crate::start::{self, Bound, Places};
 use crate::udp::Stop;
@@ -346,7 +345,7 @@ impl Edge {
             .map_err(|error| StartError::Bind(format!("failed to make an event descriptor: {error}")))?;
         let hearing = {
             let edge = Arc::clone(self);
-            start::thread("heard", move || edge.hear(&queue))?
+            start::thread("heard", move || edge.unsaid.listen(&queue))?
         };
         let named = [
             ("dhcp", bound.ports.dhcp),
@@ -374,19 +373,6 @@ impl Edge {
             }
         })?);
         Ok(Serving { answering, stop, threads, hearing })
-    }
-
-    /// Keeps what packets tell, until it is told on.
-    fn hear(&self, queue: &Queue) {
-        loop {
-            let first = queue.wait(None);
-            self.unsaid.put(queue.heard());
-            let is_last = |message: &Option<Message>| matches!(message, Some(Message::Stop));
-            if first.is_err() || first.as_ref().is_ok_and(is_last) || queue.messages().any(|it| is_last(&it))
-            {
-                return;
-            }
-        }
     }
 
     /// Whom to ask, in order: who was named, and where the zone says that its controllers are.

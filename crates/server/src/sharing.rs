@@ -139,10 +139,12 @@ impl Sharing {
         while !self.undecided.is_empty() && self.asked.len() < QUESTIONS_MAX {
             let events: Vec<_> = self.undecided.iter().take(256).map(|(event, _)| event.clone()).collect();
             match store.ask(&events) {
-                Ok((number, count)) => {
+                Ok(Some((number, count))) => {
                     let askers = self.undecided.drain(..count).map(|(_, asker)| asker).collect();
                     self.asked.insert(number, askers);
                 }
+                // It is asked when this controller is known again.
+                Ok(None) => break,
                 Err(failure) => {
                     // It may have been asked all the same: to ask again might do it twice. Who waits hears that it is not known.
                     if store.id().is_none() {
@@ -153,6 +155,7 @@ impl Sharing {
                 }
             }
         }
+        self.is_still(store);
         Ok(())
     }
 

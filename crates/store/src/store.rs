@@ -237,8 +237,8 @@ impl Store {
     }
 
     /// Lays events before the controller that decides, as many of the first as are taken at once. Gives the number under which
-    /// a batch will answer, and how many are taken.
-    pub fn ask(&mut self, events: &[Event]) -> Result<(u64, usize), Failure> {
+    /// a batch will answer, and how many are taken; `None`: none, until this controller follows again.
+    pub fn ask(&mut self, events: &[Event]) -> Result<Option<(u64, usize)>, Failure> {
         match &mut self.0 {
             Driver::Embedded(_) => Err(alone()),
             Driver::Etcd(store) => store.ask(events),

@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+#[expect(dead_code, reason = "the tests of the page use more of it")]
+#[path = "../../../tests/browser.rs"]
+mod browser;
 #[path = "lab/changes.rs"]
 mod changes;
 #[path = "lab/edge.rs"]

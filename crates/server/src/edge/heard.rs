@@ -1,5 +1,7 @@
 //! What an edge heard of machines, until a controller knows it: bounded, and the oldest lost first.
 
+use crate::inbox::{Closed, Queue};
+use crate::keeper::Message;
 use model::Event;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -24,6 +26,26 @@ struct Waiting {
 }
 
 impl Unsaid {
+    /// Keeps what packets tell, until everybody who could tell is gone or says that this is the end.
+    pub(super) fn listen(&self, queue: &Queue) {
+        let is_last = |message: &Option<Message>| matches!(message, Some(Message::Stop));
+        loop {
+            let mut stop = match queue.wait(None) {
+                Ok(message) => is_last(&message),
+                Err(Closed) => true,
+            };
+            self.put(queue.heard());
+            for message in queue.messages() {
+                // It may announce what came a moment ago, and is not announced again.
+                self.put(queue.heard());
+                stop |= is_last(&message);
+            }
+            if stop {
+                return;
+            }
+        }
+    }
+
     pub(super) fn put(&self, events: impl Iterator<Item = Event>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for event in events {
@@ -64,11 +86,20 @@ impl Unsaid {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inbox::inbox;
     use model::event::What;
     use model::{Location, Time};
+    use std::time::{Duration, Instant};
+
+    /// Nothing here takes this long.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn event(at: u64) -> Event {
+        Event { at: Time(at), location: Location::new("z/a"), what: What::Tick }
+    }
 
     fn events(range: std::ops::Range<u64>) -> impl Iterator<Item = Event> {
-        range.map(|at| Event { at: Time(at), location: Location::new("z/a"), what: What::Tick })
+        range.map(event)
     }
 
     fn times(unsaid: &Unsaid, most: usize) -> Vec<u64> {
@@ -90,5 +121,30 @@ mod tests {
         unsaid.said(first, sent.len());
         assert_eq!(times(&unsaid, 1), [3], "what was never said is still there");
         assert_eq!(unsaid.count(), (WAITING_MAX, 1));
+    }
+
+    /// Where an announcement that came between two looks was taken for nothing, everything that came after it lay unheard.
+    #[test]
+    fn whatever_comes_while_it_looks_is_heard() {
+        const EVENTS: usize = 400_000;
+        let (inbox, queue) = inbox();
+        let unsaid = Unsaid::default();
+        let all = || {
+            let (waiting, dropped) = unsaid.count();
+            waiting + dropped as usize
+        };
+        std::thread::scope(|scope| {
+            let listening = &unsaid;
+            scope.spawn(move || listening.listen(&queue));
+            let began = Instant::now();
+            let mut told = 0;
+            while all() < EVENTS && began.elapsed() < PATIENCE {
+                let is_taken = told < EVENTS && inbox.hear(event(told as u64));
+                told += usize::from(is_taken);
+            }
+            let heard = all();
+            inbox.stop();
+            assert_eq!(heard, EVENTS);
+        });
     }
 }

@@ -3,7 +3,7 @@
 
 use super::feed::{news, nothing};
 use super::{Edges, Kept, Seen};
-use crate::agents::{Authority, Request as Signing};
+use crate::agents::{Authority, Request as Signing, Verdict};
 use crate::clock;
 use crate::controller::Controller;
 use crate::http::failed;
@@ -20,18 +20,21 @@ use axum::{Extension, Json, Router};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use model::event::What;
-use model::facts::Machine;
+use model::facts::{Machine, Stage};
 use model::{Event, Time};
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio_rustls::server::TlsStream;
 
 /// What came together is told together.
 const GATHER: Duration = Duration::from_millis(50);
 /// What no word came of is looked at all the same.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// What an edge says is stored within this time, or it says it again. Shorter than it waits.
+const STORED_WITHIN: Duration = Duration::from_secs(20);
 /// An edge may leave its connection idle for so long.
 const IDLE_MAX: Duration = Duration::from_secs(120);
 /// Who has no certificate has this long for everything.
@@ -187,11 +190,14 @@ async fn heard(
     if let Err(response) = door.known(&who).await {
         return response;
     }
+    if !door.controller.has_leader() {
+        return failed(StatusCode::SERVICE_UNAVAILABLE, "nobody leads at this moment; say it again");
+    }
     if heard.events.len() > HEARD_MAX {
         return failed(StatusCode::BAD_REQUEST, "so many events are not taken at once");
     }
     let now = clock::now();
-    let mut taken = 0;
+    let mut verdicts = Vec::new();
     for event in heard.events.into_iter().filter(|event| may_tell(&event.what)) {
         let at = by_our_clock(event.at, heard.now, now);
         let is_news = {
@@ -199,11 +205,25 @@ async fn heard(
             let known = zone.roster().device_at(&event.location).is_some();
             known && zone.facts().machines.get(&event.location).is_none_or(|machine| at > newest(machine))
         };
-        if is_news && door.controller.tell(Event { at, ..event }) {
-            taken += 1;
+        if is_news {
+            verdicts.push(door.controller.offer(Event { at, ..event }));
         }
     }
-    Json(Taken { taken }).into_response()
+    // What is not known to be stored the edge keeps, and says again: by then what was stored is no news.
+    let stored = tokio::time::timeout(STORED_WITHIN, all_heard(verdicts)).await;
+    match stored {
+        Ok(Some(taken)) => Json(Taken { taken }).into_response(),
+        _ => failed(StatusCode::SERVICE_UNAVAILABLE, "it is not stored yet; say it again"),
+    }
+}
+
+/// How many were stored, and not refused; `None`: of some that is not known.
+async fn all_heard(verdicts: Vec<Option<oneshot::Receiver<Verdict>>>) -> Option<usize> {
+    let mut taken = 0;
+    for verdict in verdicts {
+        taken += usize::from(matches!(verdict?.await.ok()?, Verdict::Stored));
+    }
+    Some(taken)
 }
 
 /// What an edge may tell of machines: what it heard itself.
@@ -224,9 +244,10 @@ fn by_our_clock(at: Time, its_now: Time, now: Time) -> Time {
     Time(now.0.saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// When a machine was last heard of: what comes after it by another way, and was before it, is no news any more.
+/// When a machine was last heard of on its way: what comes after it by another way, and was before it, is no news any more. That its
+/// system renews a lease says nothing of how it was started.
 fn newest(machine: &Machine) -> Time {
-    let seen = machine.sightings.values().map(|seen| seen.at);
+    let seen = machine.sightings.values().filter(|seen| seen.stage != Stage::Os).map(|seen| seen.at);
     seen.chain([machine.since, machine.running_since]).max().unwrap_or_default()
 }
 

@@ -178,7 +178,8 @@ fn shown(detail: &ChangeDetail, visitor: &Visitor) -> Markup {
             h2 { "Waves" }
             @if row.waves.is_empty() { p.none { "It touches no machine in service." } }
             (waves(&row.waves))
-            p { (row.evidence) }
+            // What ended it is said above.
+            @if row.outcome.as_ref() != Some(&row.evidence) { p { (row.evidence) } }
         }
         section {
             h2 { "Machines" }

@@ -6,6 +6,7 @@ mod boot;
 mod boot_http;
 mod boot_tftp;
 mod boot_tls;
+#[path = "../../../../tests/browser.rs"]
 mod browser;
 mod dhcp6;
 mod dns;

@@ -7,6 +7,7 @@ use crate::support::{Client, Server};
 use api::http::Done;
 use model::facts::{Hardware, Machine, State};
 use model::{Facts, Location};
+use serde_json::json;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -165,6 +166,19 @@ fn what_wants_attention_stands_beside_the_map_with_its_reason() {
 }
 
 #[test]
+fn a_map_whose_server_ends_while_it_is_drawn_is_drawn_when_it_is_back() {
+    let server = seasoned();
+    let Some(browser) = Browser::start() else { return };
+    let source = "const ask = window.fetch; let gone = 1;
+        window.fetch = (...what) => gone-- > 0 ? Promise.reject(new TypeError('gone')) : ask(...what);";
+    browser.chromium("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": source }));
+    browser.go(&page(&server, "/"));
+    until_ready(&browser, 1);
+    wish(&server, "p02/r1/u04", r#"{"wish": "maintain", "reason": "a new fan"}"#);
+    browser.until("document.querySelector('#legend [data-only=maintenance]').dataset.count === '2'");
+}
+
+#[test]
 fn the_keyboard_moves_and_opens_a_machine() {
     let server = seasoned();
     let Some(browser) = Browser::start() else { return };
@@ -200,7 +214,7 @@ fn the_search_finds_by_name_location_address_and_serial() {
     let first = |text: &str| {
         browser.go(&page(&server, "/findings"));
         browser.press(&["/"]);
-        assert_eq!(browser.text("document.activeElement.id"), "query");
+        browser.until("document.activeElement.id === 'query'");
         browser.write("#query", text);
         browser.until("document.querySelectorAll('#found li').length > 0");
         browser.text("document.querySelector('#found li').innerText").replace('\n', " ")

@@ -385,13 +385,9 @@ impl Etcd {
     }
 
     /// Lays events before the one that decides: as many of the first as are taken at once. Gives the number of the question
-    /// and how many events are in it.
-    pub(crate) fn ask(&mut self, events: &[Event]) -> Result<(u64, usize), Failure> {
-        let lost = || Failure {
-            kind: FailureKind::Unreachable,
-            detail: "this controller is not known to etcd".into(),
-        };
-        let registered = self.registered.as_ref().ok_or_else(lost)?;
+    /// and how many events are in it; `None`: nothing was asked, since etcd does not know this controller, until it follows again.
+    pub(crate) fn ask(&mut self, events: &[Event]) -> Result<Option<(u64, usize)>, Failure> {
+        let Some(registered) = &self.registered else { return Ok(None) };
         let mut octets = 2;
         let mut count = 0;
         for event in events.iter().take(EVENTS_MAX) {
@@ -432,11 +428,11 @@ impl Etcd {
         match (written, &mut self.registered) {
             (Some(written), Some(registered)) => {
                 (registered.written, registered.asked) = (written, number);
-                Ok((number, count))
+                Ok(Some((number, count)))
             }
             _ => {
                 self.registered = None;
-                Err(lost())
+                Ok(None)
             }
         }
     }

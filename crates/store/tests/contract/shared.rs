@@ -58,9 +58,11 @@ fn what_one_hears_the_other_decides_once() {
     let (mut a, mut b) = two(&member, "z");
     b.follow().unwrap();
     let events: Vec<_> = (0..300).map(|at| event(at, unit(at))).collect();
-    let (first, count) = b.ask(&events).unwrap();
+    let mut unknown = Store::open_etcd(&member.address("z"), &Access::default(), "c").unwrap();
+    assert_eq!(unknown.ask(&events).unwrap(), None, "etcd does not know it yet");
+    let (first, count) = b.ask(&events).unwrap().unwrap();
     assert!((1..300).contains(&count), "{count}");
-    let (second, rest) = b.ask(&events[count..]).unwrap();
+    let (second, rest) = b.ask(&events[count..]).unwrap().unwrap();
     assert_eq!((first, second, count + rest), (1, 2, 300));
     let asked = next(&mut a).asked;
     assert_eq!(asked.len(), 2);

@@ -2,13 +2,12 @@
 //!
 //! `cargo xtask rehearsal [MACHINES]` runs it and prints the figures; each part has a test of its own, which always runs.
 
+use super::browser::Browser;
 use super::{WAIT_MAX, Zone, both};
 use lab::control::Machine;
 use serde_json::Value;
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
 const PODS: usize = 5;
@@ -54,28 +53,43 @@ impl Zone {
         };
         machines.iter().filter_map(place).collect()
     }
+}
 
-    /// What the page shows now, if there are a browser and a directory for pictures.
-    fn picture(&self, name: &str, path: &str) {
-        let (Some(directory), Some(url)) = (std::env::var_os("ZW_SCREENSHOTS"), self.lab.page_url()) else {
-            return;
-        };
-        let file = Path::new(&directory).join(name).with_extension("png");
-        let _ = Command::new("chromium")
-            .args([
-                "--headless=new",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--hide-scrollbars",
-                "--window-size=1280,1400",
-            ])
-            // Its streams never end by themselves.
-            .args(["--timeout=4000", &format!("--screenshot={}", file.display())])
-            .arg(format!("{}{path}", url.trim_end_matches('/')))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
+/// Somebody who looks at the page all the while, in a real browser; nobody, where there is none.
+struct Watcher(Option<(Browser, String)>);
+
+impl Watcher {
+    fn of(zone: &Zone) -> Self {
+        let url = zone.lab.page_url();
+        Self(url.and_then(|url| Some((Browser::start()?, url.trim_end_matches('/').to_owned()))))
+    }
+
+    /// Opens a page.
+    fn goes(&self, path: &str) {
+        if let Some((browser, url)) = &self.0 {
+            browser.go(&format!("{url}{path}"));
+            browser.run("window.isSame = true");
+        }
+    }
+
+    /// Waits until the page shows it, by itself; a picture of it is in the directory that `ZW_SCREENSHOTS` names.
+    fn sees(&self, name: &str, shown: &str) {
+        if let Some((browser, _)) = &self.0 {
+            browser.until(shown);
+            assert_eq!(browser.run("return window.isSame"), true, "{name}: the page was loaded again");
+            browser.shoot(name);
+        }
+    }
+
+    fn reads(&self, name: &str, words: &str) {
+        self.sees(name, &format!("document.body.innerText.includes({})", Value::from(words)));
+    }
+
+    /// How many machines the map shows in this state.
+    fn counts(&self, name: &str, state: &str, machines: usize) {
+        let shown =
+            format!("document.querySelector('#legend [data-only={state}]')?.dataset.count === '{machines}'");
+        self.sees(name, &shown);
     }
 }
 
@@ -113,7 +127,9 @@ fn a_rehearsal_of_everything() {
     figures.add(&format!(
         "{machines} machines from power-on to ready, with two controllers on etcd and an edge"
     ));
-    zone.picture("ready", "/");
+    let watcher = Watcher::of(&zone);
+    watcher.goes("/");
+    watcher.counts("ready", "ready", machines);
 
     // A bad image: it stops at one machine, and another change waits for that.
     zone.draw_image("kvm", "bad");
@@ -127,6 +143,7 @@ fn a_rehearsal_of_everything() {
         let all = change["machines"].as_array().cloned().unwrap_or_default();
         all.into_iter().find(|machine| machine["step"] == "taken")
     };
+    watcher.goes("/changes/1");
     let canary = zone.change("1", "canary", |change| taken(change).is_some());
     let canary = taken(&canary).expect("taken")["location"].as_str().expect("a place").to_owned();
     let (_, canary) = canary.split_once('/').expect("with its zone");
@@ -135,14 +152,18 @@ fn a_rehearsal_of_everything() {
     let waits =
         zone.change("2", "wait", |change| change["waits_for"].as_str().is_some_and(|on| on.contains(canary)));
     figures.add(&format!("a second change waits: {}", waits["waits_for"].as_str().unwrap_or_default()));
-    zone.picture("waits", "/changes/2");
+    watcher.goes("/changes/2");
+    watcher.reads("waits", "It waits for");
+    watcher.goes("/changes/1");
     let halted = zone.change("1", "halt", |change| change["state"] == "halted");
     figures.add(&format!("it is halted: {}", halted["outcome"].as_str().unwrap_or_default()));
-    zone.picture("halted", "/changes/1");
+    watcher.reads("halted", "its agent never came");
+    watcher.goes("/");
     zone.change("3", "way back", |change| change["state"] == "done" && change["undoes"] == 1);
     zone.change("2", "restart", |change| change["state"] == "done");
     zone.until("all ready", |progress| progress.machines.iter().all(|machine| machine.state == "ready"));
     figures.add("taken back, the second change done, all ready");
+    watcher.counts("taken-back", "ready", machines);
 
     // A good one: whoever leads is killed in the midst of it.
     let before: Vec<(String, usize)> =
@@ -153,9 +174,10 @@ fn a_rehearsal_of_everything() {
         let done = change["machines"].as_array().into_iter().flatten();
         done.filter(|machine| machine["wave"] == "zone" && machine["step"] == "done").count() > 3
     };
+    watcher.goes("/changes/4");
     zone.change("4", "last wave", is_last_wave);
     figures.add("a good image is in its last wave");
-    zone.picture("wave", "/changes/4");
+    watcher.reads("wave", "at it");
     let leads = |but: &str| {
         let progress = zone.until("leader", |progress| {
             progress.controllers.iter().any(|shown| shown.state == "leads" && shown.name != but)
@@ -174,7 +196,8 @@ fn a_rehearsal_of_everything() {
     for (place, boots) in &before {
         assert_eq!(zone.boots(place), boots + 1, "{place} restarts once\n{change:#}");
     }
-    zone.picture("done", "/changes/4");
+    watcher.reads("done", &format!("{machines} machines done"));
+    watcher.goes("/");
 
     // Nobody leads, nobody answers but the edge.
     zone.say(&["power", "off", &second]);
@@ -196,7 +219,7 @@ fn a_rehearsal_of_everything() {
     }
     zone.until("all ready", |progress| progress.machines.iter().all(|machine| machine.state == "ready"));
     figures.add("both controllers are back, all ready");
-    zone.picture("back", "/");
+    watcher.counts("back", "ready", machines);
     let down = both(&zone.zw(&["down"]));
     figures.add(down.trim());
 }

@@ -426,12 +426,25 @@
     }
   }).observe(map);
 
+  // The zone as it is drawn; asked for until it comes: the server may end between its stream and this.
+  async function drawn() {
+    for (;;) {
+      const answer = await fetch("/page/zone.json").catch(() => null);
+      if (answer?.ok) {
+        const fresh = await answer.json().catch(() => null);
+        if (fresh) {
+          return fresh;
+        }
+      }
+      await new Promise((again) => { setTimeout(again, 2000); });
+    }
+  }
+
   async function all({ generation, units: told }) {
     if (!layout || layout.generation !== generation) {
-      const answer = await fetch("/page/zone.json");
-      const fresh = answer.ok ? await answer.json() : null;
+      const fresh = await drawn();
       // Another plan came meanwhile, and its states are on their way.
-      if (!fresh || fresh.generation !== generation) {
+      if (fresh.generation !== generation) {
         return;
       }
       layout = fresh;

@@ -1,11 +1,11 @@
 //! Chromium without a window, driven by WebDriver (W3C): JSON over HTTP to chromedriver.
 
-use crate::support::Scratch;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ pub(crate) struct Browser {
     driver: Child,
     port: u16,
     session: String,
-    _home: Scratch,
+    _home: Home,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -40,7 +40,7 @@ impl Browser {
             let _ = writeln!(std::io::stderr(), "skipped: chromium and chromium-driver are not installed");
             return None;
         }
-        let home = Scratch::new();
+        let home = Home::new();
         // It takes any port of IPv4, and ends if somebody has the same of IPv6.
         let (driver, port) = (0..10).find_map(|_| driver(&home)).expect("chromedriver says its port");
         let mut browser = Self { driver, port, session: String::new(), _home: home, _turn: turn };
@@ -200,8 +200,27 @@ impl Browser {
     }
 }
 
+/// What they write, which is gone when they are.
+struct Home(PathBuf);
+
+impl Home {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Relaxed);
+        let path = std::env::temp_dir().join(format!("zonewright-browser-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// Starts a driver; `None`: it ended.
-fn driver(home: &Scratch) -> Option<(Child, u16)> {
+fn driver(home: &Home) -> Option<(Child, u16)> {
     // However the test ends, the driver ends with it, and the browser with its pipe to the driver.
     let mut driver = Command::new("setpriv")
         .args(["--pdeathsig", "KILL", "/usr/bin/chromedriver", "--port=0"])
