@@ -3,7 +3,7 @@
 //! Debian's signed GRUB has TFTP and no HTTP, and takes no module that is not in it. It verifies the kernel by shim's keys, so the
 //! image's kernel must be one that Debian signed; initial RAM disks are taken as they are.
 
-use crate::ipxe::{Machine, disk_arguments, host, plain, sources, spread};
+use crate::ipxe::{Machine, disk_arguments, host, in_turn, plain, sources, spread};
 use model::view::BootImage;
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -34,7 +34,8 @@ pub fn boot(machine: &Machine<'_>, ca_sha256: &[u8; 32], image: &BootImage) -> S
     let wait = 20 + spread(machine.location, 31);
     let location = plain(machine.location);
     say(&mut text, &format!("{location} did not boot, trying again in {wait} s"));
-    ask_again(&mut text, wait, &servers);
+    let _ = writeln!(text, "sleep {wait}");
+    ask(&mut text, &servers);
     text
 }
 
@@ -48,18 +49,31 @@ pub fn local_disk(location: &str) -> String {
 /// A script that waits, says why, and asks again.
 pub fn hold(machine: &Machine<'_>, why: &str) -> String {
     let mut text = String::with_capacity(256);
-    say(&mut text, &format!("{} waits: {}", plain(machine.location), plain(why)));
-    ask_again(&mut text, 45 + spread(machine.location, 31), &sources(machine));
+    push_hold(&mut text, machine, why);
     text
+}
+
+/// A script of an edge that lacks what the machine boots by, as [`crate::ipxe::pass_on`].
+pub fn pass_on(machine: &Machine<'_>, why: &str) -> String {
+    let mut text = String::with_capacity(256);
+    say(&mut text, &format!("{} asks a controller: {}", plain(machine.location), plain(why)));
+    ask(&mut text, &in_turn(machine));
+    push_hold(&mut text, machine, why);
+    text
+}
+
+fn push_hold(text: &mut String, machine: &Machine<'_>, why: &str) {
+    say(text, &format!("{} waits: {}", plain(machine.location), plain(why)));
+    let _ = writeln!(text, "sleep {}", 45 + spread(machine.location, 31));
+    ask(text, &sources(machine));
 }
 
 fn say(text: &mut String, words: &str) {
     let _ = writeln!(text, "echo {}", quoted(&format!("zonewright: {words}")));
 }
 
-/// Lines that wait and then become the script that the first controller gives that answers.
-fn ask_again(text: &mut String, wait: u32, servers: &[IpAddr]) {
-    let _ = writeln!(text, "sleep {wait}");
+/// Lines that become the script that the first of these gives that answers.
+fn ask(text: &mut String, servers: &[IpAddr]) {
     for server in servers {
         let _ = writeln!(text, "configfile '(tftp,{})/{FILE}'", host(*server));
     }
@@ -131,6 +145,22 @@ mod tests {
             &expect![[r#"
                 echo 'zonewright: ams1/p01/r1/u01 waits: bad fan'\''; reboot???x?'
                 sleep 71
+                configfile '(tftp,10.32.0.10)/grub/grub.cfg'
+            "#]],
+        );
+    }
+
+    #[test]
+    fn an_edge_that_lacks_something_sends_the_machine_on_before_it_waits() {
+        let (controllers, near) = (["10.32.0.10".parse().unwrap()], ["10.32.4.1".parse().unwrap()]);
+        check(
+            &pass_on(&Machine { near: &near, ..machine(&controllers) }, "the server lacks vmlinuz"),
+            &expect![[r#"
+                echo 'zonewright: ams1/p01/r1/u01 asks a controller: the server lacks vmlinuz'
+                configfile '(tftp,10.32.0.10)/grub/grub.cfg'
+                echo 'zonewright: ams1/p01/r1/u01 waits: the server lacks vmlinuz'
+                sleep 71
+                configfile '(tftp,10.32.4.1)/grub/grub.cfg'
                 configfile '(tftp,10.32.0.10)/grub/grub.cfg'
             "#]],
         );

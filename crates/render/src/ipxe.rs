@@ -102,21 +102,39 @@ pub fn local_disk(location: &str) -> String {
 
 /// A script that waits, says why, and asks again now and then.
 pub fn hold(machine: &Machine<'_>, why: &str) -> String {
-    let wait = 45 + spread(machine.location, 31);
     let mut text = String::with_capacity(512);
     let _ = writeln!(text, "#!ipxe");
+    push_hold(&mut text, machine, why);
+    text
+}
+
+/// A script of an edge that lacks what the machine boots by: a controller may have it. While none answers the machine waits.
+pub fn pass_on(machine: &Machine<'_>, why: &str) -> String {
+    let mut text = String::with_capacity(512);
+    let _ = writeln!(text, "#!ipxe");
+    let _ = writeln!(text, "echo zonewright: {} asks a controller: {}", plain(machine.location), plain(why));
+    ask(&mut text, machine, &in_turn(machine));
+    push_hold(&mut text, machine, why);
+    text
+}
+
+fn push_hold(text: &mut String, machine: &Machine<'_>, why: &str) {
+    let wait = 45 + spread(machine.location, 31);
     let _ = writeln!(text, ":again");
     let _ = writeln!(text, "echo zonewright: {} waits: {}", plain(machine.location), plain(why));
     let _ = writeln!(text, "sleep {wait}");
-    ask_again(&mut text, machine);
+    ask_again(text, machine);
     let _ = writeln!(text, "goto again");
-    text
 }
 
 /// Lines that replace the script by a new one from the first server that answers.
 fn ask_again(text: &mut String, machine: &Machine<'_>) {
-    for server in sources(machine) {
-        let base = machine.base(server);
+    ask(text, machine, &sources(machine));
+}
+
+fn ask(text: &mut String, machine: &Machine<'_>, servers: &[IpAddr]) {
+    for server in servers {
+        let base = machine.base(*server);
         let _ = writeln!(text, "chain --autofree --replace {base}/boot/auto.ipxe ||");
     }
 }
@@ -337,6 +355,25 @@ mod tests {
                 echo zonewright: ams1/p01/r1/u01 waits: bad fan ?? shell???net0/mac? ? ?teint
                 sleep 71
                 chain --autofree --replace http://[2001:db8::10]:8080/boot/auto.ipxe ||
+                goto again
+            "#]],
+        );
+    }
+
+    #[test]
+    fn an_edge_that_lacks_something_sends_the_machine_on_before_it_waits() {
+        let (controllers, near) = (["10.32.0.10".parse().unwrap()], ["10.32.4.1".parse().unwrap()]);
+        check(
+            &pass_on(&Machine { near: &near, ..machine(&controllers) }, "the server lacks vmlinuz"),
+            expect![[r#"
+                #!ipxe
+                echo zonewright: ams1/p01/r1/u01 asks a controller: the server lacks vmlinuz
+                chain --autofree --replace http://10.32.0.10/boot/auto.ipxe ||
+                :again
+                echo zonewright: ams1/p01/r1/u01 waits: the server lacks vmlinuz
+                sleep 71
+                chain --autofree --replace http://10.32.4.1/boot/auto.ipxe ||
+                chain --autofree --replace http://10.32.0.10/boot/auto.ipxe ||
                 goto again
             "#]],
         );

@@ -18,12 +18,13 @@ pub(crate) struct Script {
     pub refused: Option<Reason>,
 }
 
-/// How a loader is told to boot an image, to boot the own disk, and to wait.
-type Words = (
-    fn(&render::ipxe::Machine<'_>, Generation, &[u8; 32], &BootImage) -> String,
-    fn(&str) -> String,
-    fn(&render::ipxe::Machine<'_>, &str) -> String,
-);
+/// How a loader is told what to do.
+struct Words {
+    boot: fn(&render::ipxe::Machine<'_>, Generation, &[u8; 32], &BootImage) -> String,
+    local_disk: fn(&str) -> String,
+    hold: fn(&render::ipxe::Machine<'_>, &str) -> String,
+    pass_on: fn(&render::ipxe::Machine<'_>, &str) -> String,
+}
 
 /// The boot loader that a script is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,21 +62,28 @@ pub(crate) fn script(
     let ports = view.boot.site.ports;
     let speak = render::ipxe::Machine { location, controllers: &controllers, near: &near, ports, is_secure };
     let script = |text, refused| Script { text, machine, boots_image: false, refused };
-    let (boot, local_disk, hold): Words = match loader {
-        Loader::Ipxe | Loader::IpxeByHttps => {
-            (render::ipxe::boot, render::ipxe::local_disk, render::ipxe::hold)
-        }
-        Loader::Grub => (
-            |machine, _, ca_sha256, image| render::grub::boot(machine, ca_sha256, image),
-            render::grub::local_disk,
-            render::grub::hold,
-        ),
+    let Words { boot, local_disk, hold, pass_on } = match loader {
+        Loader::Ipxe | Loader::IpxeByHttps => Words {
+            boot: render::ipxe::boot,
+            local_disk: render::ipxe::local_disk,
+            hold: render::ipxe::hold,
+            pass_on: render::ipxe::pass_on,
+        },
+        Loader::Grub => Words {
+            boot: |machine, _, ca_sha256, image| render::grub::boot(machine, ca_sha256, image),
+            local_disk: render::grub::local_disk,
+            hold: render::grub::hold,
+            pass_on: render::grub::pass_on,
+        },
     };
+    // What an edge lacks, a controller may have: it may have told of a plan and not yet of its files.
+    let without = if near.is_empty() { hold } else { pass_on };
     let hold = |why: &str, reason| Ok(script(hold(&speak, why), Some(reason)));
     let image = |image: ImageId| {
         let image = &view.boot.images[image.index()];
         if let Some(missing) = &image.missing {
-            return hold(&format!("the server lacks {missing}"), Reason::NotServed);
+            let text = without(&speak, &format!("the server lacks {missing}"));
+            return Ok(script(text, Some(Reason::NotServed)));
         }
         let text = boot(&speak, view.generation, &view.boot.site.ca_sha256, image);
         Ok(Script { boots_image: true, ..script(text, None) })
