@@ -35,6 +35,8 @@ const GATHER: Duration = Duration::from_millis(50);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// What an edge says is stored within this time, or it says it again. Shorter than it waits.
 const STORED_WITHIN: Duration = Duration::from_secs(20);
+/// An edge's clock that differs by less counts as ours.
+const AGREES_WITHIN: Duration = Duration::from_secs(2);
 /// An edge may leave its connection idle for so long.
 const IDLE_MAX: Duration = Duration::from_secs(120);
 /// Who has no certificate has this long for everything.
@@ -238,8 +240,12 @@ fn may_tell(what: &What) -> bool {
     )
 }
 
-/// When it was, by our clock; never later than now.
+/// When it was, by our clock; never later than now. Clocks that are as near to each other as what the edge says was long on its way agree: what
+/// both heard happened at one time.
 fn by_our_clock(at: Time, its_now: Time, now: Time) -> Time {
+    if now.since(its_now).max(its_now.since(now)) < AGREES_WITHIN {
+        return at.min(now);
+    }
     let ago = its_now.since(at);
     Time(now.0.saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)))
 }
@@ -292,5 +298,8 @@ mod tests {
         assert_eq!(by_our_clock(at, its_now, now), Time(47_000));
         assert_eq!(by_our_clock(its_now, at, now), now, "its clock went back");
         assert_eq!(by_our_clock(at, its_now, Time(10)), Time(0));
+        // What it says was a while on its way.
+        assert_eq!(by_our_clock(at, its_now, Time(4_900)), at);
+        assert_eq!(by_our_clock(at, Time(4_900), its_now), at);
     }
 }

@@ -29,6 +29,15 @@ const INTENT: Intent<'static> = Intent {
     undoes: None,
 };
 
+/// Why it is time to look.
+enum Woken {
+    /// The kernel told of a change.
+    Told,
+    ByTime,
+    /// A plan is in force, perhaps another controller's: machines may ask for its files at once.
+    ByPlan,
+}
+
 impl Reloader {
     /// Watches the files until it is stopped.
     pub(crate) async fn watch(self: Arc<Self>, controller: Arc<Controller>, mut stop: watch::Receiver<bool>) {
@@ -46,13 +55,23 @@ impl Reloader {
         let mut seen = taken_up.clone();
         let mut again: Option<Instant> = None;
         let mut reading: Option<JoinHandle<()>> = None;
+        let mut plans = controller.published.subscribe();
         let mut next_look = tokio::time::interval(LOOK_EVERY);
         next_look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let is_told = tokio::select! {
-                () = touched(notices.as_mut()) => true,
-                _ = next_look.tick() => false,
+            let woken = tokio::select! {
+                () = touched(notices.as_mut()) => Woken::Told,
+                _ = next_look.tick() => Woken::ByTime,
+                Ok(()) = plans.changed() => Woken::ByPlan,
                 _ = stop.wait_for(|stop| *stop) => return,
+            };
+            let is_told = match woken {
+                Woken::Told => true,
+                Woken::ByTime => false,
+                Woken::ByPlan => {
+                    self.gather_for(&controller).await;
+                    continue;
+                }
             };
             if again.is_some_and(|again| again <= Instant::now()) {
                 again = None;
@@ -103,12 +122,7 @@ impl Reloader {
                 notices.as_mut().is_some_and(|notices| notices.is_being_written(|path| !is_design_file(path)))
             };
             if reloaded.is_none() && !is_written() {
-                let (this, working) = (Arc::clone(&self), Arc::clone(&controller));
-                let _ = tokio::task::spawn_blocking(move || {
-                    let plan = Arc::clone(working.zone().plan());
-                    this.gather(&working, &plan);
-                })
-                .await;
+                self.gather_for(&controller).await;
                 let is_reading = reading.as_ref().is_some_and(|reading| !reading.is_finished());
                 if !is_reading && !self.state().gatherer.unread().is_empty() {
                     let (this, working, stop) = (Arc::clone(&self), Arc::clone(&controller), stop.clone());
@@ -117,6 +131,18 @@ impl Reloader {
                 }
             }
         }
+    }
+}
+
+impl Reloader {
+    /// Looks at the boot files of the plan in force.
+    async fn gather_for(self: &Arc<Self>, controller: &Arc<Controller>) {
+        let (this, working) = (Arc::clone(self), Arc::clone(controller));
+        let _ = tokio::task::spawn_blocking(move || {
+            let plan = Arc::clone(working.zone().plan());
+            this.gather(&working, &plan);
+        })
+        .await;
     }
 }
 
