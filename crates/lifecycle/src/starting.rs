@@ -60,7 +60,9 @@ pub fn due(zone: &Zone, now: Time) -> Vec<Due> {
     // Roles of which somebody is still to be written.
     let mut unwritten = BTreeSet::new();
     for (location, machine) in &zone.facts().machines {
-        if machine.armed.is_none() && !matches!(machine.state, State::Installing { .. }) {
+        // A machine that its BMC is about to start is out of service, whatever became of its allowance since.
+        let is_left_alone = machine.armed.is_none() && machine.start.is_none();
+        if is_left_alone && !matches!(machine.state, State::Installing { .. }) {
             continue;
         }
         let Some(device) = zone.roster().device_at(location) else { continue };

@@ -670,6 +670,20 @@ fn a_role_is_not_started_all_at_once() {
     assert_eq!(told.due_in(10 * MINUTE).first(), only("u2", Way::Http).first());
 }
 
+/// What its agent said last, before the power was gone, came late.
+#[test]
+fn a_machine_that_its_bmc_starts_counts_although_its_allowance_is_gone() {
+    let mut told = Told::new();
+    (1..=2).for_each(|unit| told.first(unit));
+    told.bmc(1, Started::Begun, None);
+    assert_eq!(told.due_in(0), vec![]);
+    let what = What::NotInstalled { image: OLD.into(), sentence: "the disk is full".into() };
+    assert_eq!(told.tell(1, what).0, None);
+    assert_eq!(told.machine(1).armed, None);
+    assert_eq!(told.due_in(0), vec![]);
+    assert_eq!(told.due_in(10 * MINUTE), only("u2", Way::Pxe), "it was not heard of");
+}
+
 #[test]
 fn a_ready_machine_is_not_taken_while_another_of_its_role_is_out() {
     let mut told = Told::new();
