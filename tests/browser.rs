@@ -144,6 +144,8 @@ impl Browser {
 
     /// Presses keys, one after the other, wherever the focus is.
     pub(crate) fn press(&self, keys: &[&str]) {
+        // A window that was just led elsewhere may have none yet, and what is pressed then is pressed nowhere.
+        self.until("document.hasFocus()");
         let actions = keys.iter().flat_map(|key| {
             [json!({ "type": "keyDown", "value": key }), json!({ "type": "keyUp", "value": key })]
         });

@@ -1,6 +1,6 @@
 //! Garbage, floods, silence: what they cost, and that others do not notice.
 
-use crate::bench::{BEGIN, Bench, MAC, PATIENCE, U01, U02, u01};
+use crate::bench::{BEGIN, Bench, PATIENCE, U01, U02, own_mac, u01};
 use crate::client::{Client, enrolled, hello, tcp, token_request};
 use api::agent::{Because, FRAME_MAX, FRAME_MAX_UNPROVEN, FromAgent, FromController};
 use model::event::What;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A machine still enrols and is welcome.
 async fn still_serves(bench: &Bench) {
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let identity = enrolled(bench, U01, &u01()).await;
     let mut client = Client::connect(bench, U01, Some(&identity)).await.expect("connected");
     assert!(matches!(client.ask(&hello(&u01())).await, Some(FromController::Welcome { .. })));
@@ -72,7 +72,7 @@ async fn another_protocol_is_not_spoken() {
 #[tokio::test]
 async fn a_machine_that_says_too_much_is_cut_off_and_nothing_of_it_is_kept() {
     let bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let identity = enrolled(&bench, U01, &u01()).await;
     let disk = Disk { name: "sda".into(), size_bytes: 1, kind: "ssd".into() };
     let many = Hardware { disks: vec![disk; 2000], ..Hardware::default() };
@@ -121,7 +121,7 @@ async fn a_peer_that_says_nothing_or_half_a_frame_is_cut_off() {
     let octets = api::agent::encode(&token_request(&u01(), None)).expect("short");
     slow.send_octets(&octets[..octets.len() - 1]).await.expect("written");
     slow.closed().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let identity = enrolled(&bench, U01, &u01()).await;
     let mut client = Client::connect(&bench, U01, Some(&identity)).await.expect("connected");
     client.ask(&hello(&u01())).await;

@@ -1,6 +1,6 @@
 //! The real agent against the real listener, through loss and restart.
 
-use crate::bench::{Bench, MAC, PATIENCE, U01, ip, u01};
+use crate::bench::{Bench, PATIENCE, U01, ip, own_mac, u01};
 use crate::client::{Client, enrolled};
 use crate::emulated_tpm;
 use agent::{Controller, Notice, Options, Pin};
@@ -90,14 +90,14 @@ pub(crate) fn pin(bench: &Bench) -> Pin {
     Pin(bench.authority.sha256())
 }
 
-/// The loopback has a hardware address of zeros, which the agent does not show; any MAC will do.
+/// The machine that this runs on begins a boot.
 pub(crate) fn boot(bench: &Bench) {
     assert_eq!(
         ip(U01),
         bench.address.ip(),
         "the agent speaks from the address that its machine has in the plan"
     );
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
 }
 
 #[tokio::test]

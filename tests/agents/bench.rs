@@ -365,7 +365,12 @@ pub(crate) fn place(slot: u16) -> (Location, Ipv4Addr, Mac) {
     (location, Ipv4Addr::new(127, 0, high, low), Mac([2, 0, 0, 0, high, low]))
 }
 
-pub(crate) const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+
+/// An address that an agent reports from here: the machine that its firmware's request is from. Any will do where it sees no interface.
+pub(crate) fn own_mac() -> Mac {
+    agent::hardware::gather().nics.first().map_or(MAC, |nic| nic.mac)
+}
 
 /// A listener that may take over an address that was used a moment ago.
 fn bound(address: SocketAddr) -> TcpListener {

@@ -1,7 +1,7 @@
 //! Burn-in: between the real agent and the real listener, and with a peer that says what agents seldom say.
 
 use crate::agent::{boot, pin, start_played, state_dir};
-use crate::bench::{Bench, MAC, U01, u01};
+use crate::bench::{Bench, U01, own_mac, u01};
 use crate::client::{Client, Identity, enrolled, hello};
 use agent::Notice;
 use api::agent::{FromAgent, FromController, VERSION};
@@ -113,7 +113,7 @@ const STOP: Option<FromController> = Some(FromController::BurnIn { order: None }
 async fn what_is_called_off_is_stopped_also_when_nobody_could_say_so() {
     let bench = Bench::new().await;
     bench.publish_burn_in(2, SHORT);
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let identity = enrolled(&bench, U01, &u01()).await;
     let (mut client, told) = validated(&bench, &identity, true).await;
     let order = ordered(told);
@@ -145,7 +145,7 @@ async fn what_is_called_off_is_stopped_also_when_nobody_could_say_so() {
 async fn a_failure_is_told_as_it_was_found() {
     let bench = Bench::new().await;
     bench.publish_burn_in(2, SHORT);
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let identity = enrolled(&bench, U01, &u01()).await;
     let (mut client, told) = validated(&bench, &identity, true).await;
     let part = PartOutcome { part: Part::Cpu, passed: false, sentence: "CPU 3 is wrong".into() };
@@ -159,7 +159,7 @@ async fn a_failure_is_told_as_it_was_found() {
 async fn an_agent_that_cannot_is_not_told_to() {
     let bench = Bench::new().await;
     bench.publish_burn_in(2, SHORT);
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let identity = enrolled(&bench, U01, &u01()).await;
     let (mut client, told) = validated(&bench, &identity, false).await;
     assert!(is_heartbeat(&told), "{told:?}");

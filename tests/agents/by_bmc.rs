@@ -1,7 +1,7 @@
 //! Places that are proved by a key from their BMC: the real agent, drives that a test fills, and whoever has the told half alone.
 
 use crate::agent::{Running, pin, start, state_dir};
-use crate::bench::{BEGIN, Bench, MAC, U01, U02, u01, u02};
+use crate::bench::{BEGIN, Bench, U01, U02, own_mac, u01, u02};
 use crate::client::{Client, Identity, enrol, hello, key, renew, token, token_request};
 use ::agent::Notice;
 use api::agent::{Because, FromController, Octets, Secret};
@@ -62,7 +62,7 @@ fn accept(bench: &Bench) {
 async fn an_agent_puts_its_token_together_from_what_it_is_told_and_what_its_bmc_hands_it() {
     let bench = Bench::today().await;
     bench.want(Trust::Bmc);
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let running = agent(&bench, "by-bmc");
     let machine = bench.until(&u01(), |machine| machine.state == State::Ready).await;
     assert!(machine.by_bmc && machine.token == Token::Used);
@@ -81,7 +81,7 @@ async fn a_bmc_that_hands_over_nothing_is_told_and_nobody_enrols() {
     let bench = Bench::today().await;
     bench.want(Trust::Bmc);
     bench.bmcs.break_down();
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let running = agent(&bench, "no-bmc");
     running
         .until(1, |notice| matches!(notice, Notice::Refused { sentence, .. } if sentence == "it has no BMC"))
@@ -93,7 +93,7 @@ async fn a_bmc_that_hands_over_nothing_is_told_and_nobody_enrols() {
 #[tokio::test]
 async fn neither_half_is_enough_and_both_are_enough_once() {
     let bench = bench().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     bench.boot(&u02(), model::Mac([2, 0, 0, 0, 0, 2]));
     let told_here = told(&bench, U01, &u01()).await;
     let told_there = told(&bench, U02, &u02()).await;
@@ -118,14 +118,14 @@ async fn neither_half_is_enough_and_both_are_enough_once() {
     assert_eq!(again.as_deref(), Some("the token of this boot was used"));
     // Another boot, another half of each kind.
     bench.advance(Duration::from_secs(300));
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     assert!(told(&bench, U01, &u01()).await != told_here && bench.bmcs.read(&u01()) != handed_here);
 }
 
 #[tokio::test]
 async fn halves_are_over_after_their_time() {
     let bench = bench().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let token = key_media::token(&told(&bench, U01, &u01()).await, &bench.bmcs.read(&u01()));
     bench.advance(lifecycle::enrolment::TOKEN_LIFE);
     assert_eq!(spend(&bench, U01, &u01(), token).await.err().as_deref(), Some("the token is over"));
@@ -140,7 +140,7 @@ async fn a_bmc_hears_of_nobody_who_may_not_ask() {
     let mut client = Client::connect(&bench, U01, None).await.expect("connected");
     let (because, _) = client.refusal(&token_request(&u01(), None)).await;
     assert_eq!(because, Because::NoBoot);
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let mut client = Client::connect(&bench, U02, None).await.expect("connected");
     let (because, _) = client.refusal(&token_request(&u01(), None)).await;
     assert_eq!(because, Because::WrongPlace);
@@ -156,7 +156,7 @@ async fn a_bmc_hears_of_nobody_who_may_not_ask() {
 #[tokio::test]
 async fn what_was_proved_by_a_bmc_stays_so_until_it_is_accepted() {
     let bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     // A token that was told whole does not count any more once its place is to be proved by its BMC.
     let whole = token(&bench, U01, &u01()).await;
     bench.want(Trust::Bmc);
@@ -167,7 +167,7 @@ async fn what_was_proved_by_a_bmc_stays_so_until_it_is_accepted() {
     // The design is edited; the place is not weaker for it.
     bench.want(Trust::Port);
     bench.advance(Duration::from_secs(300));
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let half = told(&bench, U01, &u01()).await;
     assert!(spend(&bench, U01, &u01(), half).await.is_err());
     // Its own key goes on, as it would at any place that is no TPM's.

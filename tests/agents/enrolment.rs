@@ -1,6 +1,6 @@
 //! Tokens and certificates: to whom, how often, how long.
 
-use crate::bench::{BEGIN, Bench, MAC, U01, U02, u01, u02};
+use crate::bench::{BEGIN, Bench, U01, U02, own_mac, u01, u02};
 use crate::client::{Client, csr, enrol, enrolled, hello, key, renew, token, token_request};
 use api::agent::{Because, FromAgent, FromController, Secret, VERSION};
 use model::event::What;
@@ -12,9 +12,10 @@ use std::time::Duration;
 #[tokio::test]
 async fn a_booting_machine_gets_a_token_then_a_certificate_and_only_their_hashes_are_kept() {
     let bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let mut client = Client::connect(&bench, U01, None).await.expect("connected");
-    let Some(FromController::Token { token, seconds }) = client.ask(&token_request(&u01(), Some(MAC))).await
+    let Some(FromController::Token { token, seconds }) =
+        client.ask(&token_request(&u01(), Some(own_mac()))).await
     else {
         panic!("no token")
     };
@@ -44,7 +45,7 @@ async fn no_token_without_a_boot_on_the_port() {
         client.refusal(&token_request(&location, mac)).await.0
     };
     assert_eq!(ask(U01, u01(), None).await, Because::NoBoot);
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     assert_eq!(ask(U02, u01(), None).await, Because::WrongPlace, "from the address of another machine");
     assert_eq!(ask(U01, u02(), None).await, Because::WrongPlace, "in the name of another machine");
     assert_eq!(
@@ -61,7 +62,7 @@ async fn no_token_without_a_boot_on_the_port() {
 #[tokio::test]
 async fn a_token_is_spent_once_whoever_comes_first() {
     let bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let token = token(&bench, U01, &u01()).await;
     // Eight at once, each with its own key; connections of one address are limited, so they come in twos.
     let mut won = 0;
@@ -83,14 +84,14 @@ async fn a_token_is_spent_once_whoever_comes_first() {
     let mut client = Client::connect(&bench, U01, None).await.expect("connected");
     assert_eq!(client.refusal(&token_request(&u01(), None)).await.0, Because::NoBoot);
     bench.advance(Duration::from_secs(60));
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     enrolled(&bench, U01, &u01()).await;
 }
 
 #[tokio::test]
 async fn a_token_is_good_only_at_its_place_and_in_its_time() {
     let bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     bench.boot(&u02(), Mac([2, 0, 0, 0, 0, 2]));
     let token = token(&bench, U01, &u01()).await;
     let spend = async |source, location: Location, token: &Secret| {
@@ -116,7 +117,7 @@ async fn a_token_is_good_only_at_its_place_and_in_its_time() {
 #[tokio::test]
 async fn a_request_that_proves_no_key_is_not_signed_and_spends_nothing() {
     let bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let token = token(&bench, U01, &u01()).await;
     let good = csr(&key());
     // One octet of the signature changed.
@@ -142,7 +143,7 @@ async fn a_request_that_proves_no_key_is_not_signed_and_spends_nothing() {
 #[tokio::test]
 async fn what_a_request_asks_to_be_named_is_ignored() {
     let bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let token = token(&bench, U01, &u01()).await;
     let key = key();
     let mut wishes = rcgen::CertificateParams::new(vec!["ams1-controller".into()]).expect("names");
@@ -165,7 +166,7 @@ async fn what_a_request_asks_to_be_named_is_ignored() {
 #[tokio::test]
 async fn a_reply_that_was_lost_costs_nothing() {
     let mut bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let token = token(&bench, U01, &u01()).await;
     let key = key();
     // The certificate is issued and stored, and the controller dies before the agent has it.
@@ -185,7 +186,7 @@ async fn a_reply_that_was_lost_costs_nothing() {
 #[tokio::test]
 async fn a_certificate_is_renewed_only_for_the_enrolled_key_and_only_from_its_place() {
     let bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let identity = enrolled(&bench, U01, &u01()).await;
     let ask = async |source, frame: FromAgent| {
         let mut client = Client::connect(&bench, source, None).await.expect("connected");
@@ -212,7 +213,7 @@ async fn a_certificate_is_renewed_only_for_the_enrolled_key_and_only_from_its_pl
 #[tokio::test]
 async fn nothing_leaves_before_it_is_stored() {
     let bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     bench.store_fails.store(true, Ordering::SeqCst);
     let mut client = Client::connect(&bench, U01, None).await.expect("connected");
     assert_eq!(client.refusal(&token_request(&u01(), None)).await.0, Because::Busy);

@@ -1,6 +1,6 @@
 //! What a machine with a certificate may do, and when it may no longer.
 
-use crate::bench::{Bench, MAC, U01, U02, u01, u02};
+use crate::bench::{Bench, U01, U02, own_mac, u01, u02};
 use crate::client::{Client, Identity, enrolled, hello, key, renew};
 use api::agent::{Because, FromAgent, FromController, VERSION};
 use model::Mac;
@@ -20,7 +20,7 @@ async fn welcomed(bench: &Bench, identity: &Identity) -> Client {
 #[tokio::test]
 async fn a_machine_is_connected_reports_and_is_lost() {
     let bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let identity = enrolled(&bench, U01, &u01()).await;
     let mut client = welcomed(&bench, &identity).await;
     assert!(bench.machine(&u01()).connected);
@@ -39,7 +39,7 @@ async fn a_machine_is_connected_reports_and_is_lost() {
 #[tokio::test]
 async fn a_certificate_speaks_for_its_own_place_only() {
     let bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     bench.boot(&u02(), Mac([2, 0, 0, 0, 0, 2]));
     let identity = enrolled(&bench, U01, &u01()).await;
     let refused = async |source, frame| {
@@ -56,11 +56,11 @@ async fn a_certificate_speaks_for_its_own_place_only() {
 #[tokio::test]
 async fn an_older_key_is_refused_after_another_enrolment() {
     let bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let old = enrolled(&bench, U01, &u01()).await;
     let mut talking = welcomed(&bench, &old).await;
     bench.advance(Duration::from_secs(60));
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let new = enrolled(&bench, U01, &u01()).await;
     // The connection of the old one hears it at its next heartbeat.
     assert_eq!(talking.refusal(&FromAgent::Heartbeat).await.0, Because::Certificate);
@@ -72,10 +72,10 @@ async fn an_older_key_is_refused_after_another_enrolment() {
 #[tokio::test]
 async fn a_certificate_that_ran_out_or_of_another_authority_is_cut_off_in_the_handshake() {
     let bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let identity = enrolled(&bench, U01, &u01()).await;
     let stranger = Bench::new().await;
-    stranger.boot(&u01(), MAC);
+    stranger.boot(&u01(), own_mac());
     let foreign = enrolled(&stranger, U01, &u01()).await;
     let cut_off = async |identity: &Identity| match Client::connect(&bench, U01, Some(identity)).await {
         Err(_) => true,
@@ -95,7 +95,7 @@ async fn a_certificate_that_ran_out_or_of_another_authority_is_cut_off_in_the_ha
 #[tokio::test]
 async fn a_renewal_goes_on_in_the_session_that_asked() {
     let bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let identity = enrolled(&bench, U01, &u01()).await;
     let mut client = welcomed(&bench, &identity).await;
     bench.advance(Duration::from_secs(12 * 3600));
@@ -112,7 +112,7 @@ async fn a_renewal_goes_on_in_the_session_that_asked() {
 #[tokio::test]
 async fn a_retired_machine_is_sent_away() {
     let bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let identity = enrolled(&bench, U01, &u01()).await;
     let mut client = welcomed(&bench, &identity).await;
     bench.happen(
@@ -132,7 +132,7 @@ async fn a_retired_machine_is_sent_away() {
 #[tokio::test]
 async fn the_newest_connection_of_a_machine_counts() {
     let bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let identity = enrolled(&bench, U01, &u01()).await;
     let mut first = welcomed(&bench, &identity).await;
     let mut second = welcomed(&bench, &identity).await;
@@ -149,7 +149,7 @@ async fn the_newest_connection_of_a_machine_counts() {
 #[tokio::test]
 async fn a_keeper_that_is_behind_slows_agents_down_and_forgets_none() {
     let bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let identity = enrolled(&bench, U01, &u01()).await;
     let client = welcomed(&bench, &identity).await;
     bench.queue_full.store(true, Ordering::SeqCst);
@@ -164,7 +164,7 @@ async fn a_keeper_that_is_behind_slows_agents_down_and_forgets_none() {
 #[tokio::test]
 async fn new_plans_and_pushes_reach_the_machine() {
     let bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let identity = enrolled(&bench, U01, &u01()).await;
     let mut client = welcomed(&bench, &identity).await;
     bench.publish(2, "port: {}");
@@ -182,7 +182,7 @@ async fn new_plans_and_pushes_reach_the_machine() {
 #[tokio::test]
 async fn agents_of_other_versions_are_answered_or_told_why_not() {
     let bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let identity = enrolled(&bench, U01, &u01()).await;
     let said = async |version| {
         let mut client = Client::connect(&bench, U01, Some(&identity)).await.expect("connected");
@@ -204,12 +204,12 @@ async fn agents_of_other_versions_are_answered_or_told_why_not() {
 #[tokio::test]
 async fn foreign_servers_are_told_once_and_forgotten_when_they_are_gone() {
     let bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let identity = enrolled(&bench, U01, &u01()).await;
     let mut client = welcomed(&bench, &identity).await;
     let server = DhcpServer {
         identifier: std::net::Ipv4Addr::new(10, 9, 9, 9).into(),
-        mac: MAC,
+        mac: own_mac(),
         interface: "eno1".into(),
         offered: None,
     };

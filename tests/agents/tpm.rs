@@ -1,7 +1,7 @@
 //! Places that are proved by a TPM: the real agent with TPMs of swtpm, and whoever says that he is it.
 
 use crate::agent::{Running, pin, start_with, state_dir};
-use crate::bench::{BEGIN, Bench, MAC, PATIENCE, U01, U02, u01, u02};
+use crate::bench::{BEGIN, Bench, PATIENCE, U01, U02, own_mac, u01, u02};
 use crate::client::{Client, Identity, csr, enrol, enrolled, hello, key, renew, token_request};
 use crate::emulated_tpm::{self, Emulated};
 use ::agent::Notice;
@@ -116,7 +116,7 @@ async fn an_agent_proves_itself_by_its_tpm_and_its_key_is_on_no_disk() {
     let bench = bench().await;
     let running = agent(&bench, "tpm", &tpm.socket());
     running.until(1, refused("nothing was heard from this place yet")).await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let machine = bench.until(&u01(), |machine| machine.state == State::Ready).await;
     let known = machine.tpm.expect("it is known by its TPM");
     assert_eq!(known.pcrs.iter().map(|(pcr, _)| *pcr).collect::<Vec<_>>(), [0, 2, 7, 9]);
@@ -135,14 +135,14 @@ async fn an_agent_proves_itself_by_its_tpm_and_its_key_is_on_no_disk() {
 async fn something_else_was_started_and_nobody_has_accepted_it() {
     let Some(mut tpm) = Emulated::new("changed") else { return };
     let bench = bench().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let running = agent(&bench, "changed", &tpm.socket());
     bench.until(&u01(), |machine| machine.state == State::Ready).await;
     drop(running);
     bench.until(&u01(), |machine| !machine.connected).await;
     tpm.power_on();
     tpm.extend(9);
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let running = agent(&bench, "changed", &tpm.socket());
     running.until(1, refused("its kernel or initial RAM disk changed since it was accepted (PCR 9)")).await;
     let machine = bench.machine(&u01());
@@ -158,12 +158,12 @@ async fn something_else_was_started_and_nobody_has_accepted_it() {
 async fn a_clone_without_the_tpm_is_asked_for_it_and_gets_nothing() {
     let Some(tpm) = Emulated::new("clone") else { return };
     let bench = bench().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let identity = Hand::new(&bench, U01, u01(), &tpm, 1).await.enrols().await;
     for _ in 0..2 {
-        bench.boot(&u01(), MAC);
+        bench.boot(&u01(), own_mac());
         let mut client = Client::connect(&bench, U01, None).await.expect("connected");
-        let reply = client.ask(&token_request(&u01(), Some(MAC))).await;
+        let reply = client.ask(&token_request(&u01(), Some(own_mac()))).await;
         assert_eq!(reply, Some(FromController::ShowTpm {}));
         let guess = enrol(&u01(), &Secret("00".repeat(32)), &key());
         assert_eq!(client.refusal(&guess).await.0, Because::Token);
@@ -188,7 +188,7 @@ async fn a_clone_without_the_tpm_is_asked_for_it_and_gets_nothing() {
 async fn a_tpm_speaks_for_one_place() {
     let Some(tpm) = Emulated::new("place") else { return };
     let bench = bench().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     bench.boot(&u02(), model::Mac([2, 0, 0, 0, 0, 2]));
     Hand::new(&bench, U01, u01(), &tpm, 1).await.enrols().await;
     let mut moved = Hand::new(&bench, U02, u02(), &tpm, 2).await;
@@ -205,7 +205,7 @@ async fn a_tpm_speaks_for_one_place() {
 async fn a_copy_of_a_tpm_runs_behind_it() {
     let Some(mut tpm) = Emulated::new("copy") else { return };
     let bench = bench().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     tpm.power_off();
     let copy = tpm.copy("copy-copy");
     // The true one is reset twice meanwhile.
@@ -214,7 +214,7 @@ async fn a_copy_of_a_tpm_runs_behind_it() {
         drop(Tpm::open(&tpm.socket(), &[1; 32]).expect("a TPM that has started"));
     }
     Hand::new(&bench, U01, u01(), &tpm, 1).await.enrols().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let mut stolen = Hand::new(&bench, U01, u01(), &copy, 2).await;
     let (credential, pcrs) = stolen.challenge().await;
     let answer = stolen.answer(&credential, &pcrs);
@@ -228,7 +228,7 @@ async fn a_challenge_is_answered_once_in_time_and_by_who_was_asked() {
     let Some(tpm) = Emulated::new("once") else { return };
     let bench = Bench::with(BEGIN, Duration::from_secs(20), PATIENCE).await;
     bench.want(trust(&[0, 7]));
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     // Replayed: the answer to an earlier question, for another key or another token.
     let mut first = Hand::new(&bench, U01, u01(), &tpm, 1).await;
     let (credential, pcrs) = first.challenge().await;
@@ -278,7 +278,7 @@ async fn a_challenge_is_answered_once_in_time_and_by_who_was_asked() {
 async fn keys_that_prove_nothing_are_refused() {
     let Some(tpm) = Emulated::new("keys") else { return };
     let bench = bench().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let hand = Hand::new(&bench, U01, u01(), &tpm, 1).await;
     let shown = hand.tpm.shown().clone();
     drop(hand);
@@ -310,7 +310,7 @@ async fn a_tpm_is_of_a_maker_that_the_design_lists() {
     let other = Emulated::with_certificate("maker-other").expect("as the first");
     let bench = bench().await;
     let makers = |text: String| bench.want(Trust::Tpm(TpmTrust { pcrs: vec![0], makers: Some(text.into()) }));
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     makers(other.maker());
     let mut hand = Hand::new(&bench, U01, u01(), &tpm, 1).await;
     let (because, why) = hand.client.refusal(&hand.shows()).await;
@@ -334,25 +334,25 @@ async fn a_tpm_is_of_a_maker_that_the_design_lists() {
 #[tokio::test]
 async fn machines_that_run_when_the_design_begins_to_ask_are_proved_at_their_next_boot() {
     let bench = Bench::new().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let identity = enrolled(&bench, U01, &u01()).await;
     bench.want(trust(&[0]));
     let mut client = Client::connect(&bench, U01, Some(&identity)).await.expect("connected");
     let welcome = client.ask(&hello(&u01())).await;
     assert!(matches!(welcome, Some(FromController::Welcome { .. })), "{welcome:?}");
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let mut client = Client::connect(&bench, U01, Some(&identity)).await.expect("connected");
     assert_eq!(client.refusal(&hello(&u01())).await.0, Because::Certificate);
     let mut client = Client::connect(&bench, U01, None).await.expect("connected");
     assert_eq!(client.refusal(&renew(&u01(), &identity.key)).await.0, Because::Certificate);
     let mut client = Client::connect(&bench, U01, None).await.expect("connected");
-    assert_eq!(client.ask(&token_request(&u01(), Some(MAC))).await, Some(FromController::ShowTpm {}));
+    assert_eq!(client.ask(&token_request(&u01(), Some(own_mac()))).await, Some(FromController::ShowTpm {}));
 }
 
 #[tokio::test]
 async fn a_machine_without_a_tpm_says_so_and_stays_out() {
     let bench = bench().await;
-    bench.boot(&u01(), MAC);
+    bench.boot(&u01(), own_mac());
     let running = agent(&bench, "without", emulated_tpm::none());
     running
         .until(1, |notice| {
