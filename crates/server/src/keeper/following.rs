@@ -151,15 +151,33 @@ impl Keeper {
             if !self.sharing.applied.is_empty() || !self.records.is_empty() {
                 self.fall_out_of_step(false);
             }
-            // Of an etcd that cannot be reached it is heard at the next look.
-            let is_heard = self.controller.condition().store_trouble.is_none();
-            if is_heard && let Err(failure) = self.sharing.hand_over(&mut self.store) {
-                self.controller.set_store_trouble(Some(failure.to_string()));
-            }
+            self.hand_over();
             return;
         }
         let controller = Arc::clone(&self.controller);
         self.write_shared(&controller.zone());
+    }
+
+    /// Lays what was heard before whoever leads. Of an etcd that cannot be reached it is heard at the next look; one that takes nothing is asked
+    /// again after a rest, and is in trouble until it takes something.
+    fn hand_over(&mut self) {
+        let was_refused = self.sharing.refused.is_some();
+        let is_heard = was_refused || self.controller.condition().store_trouble.is_none();
+        if !is_heard || self.sharing.rests() {
+            return;
+        }
+        match self.sharing.hand_over(&mut self.store) {
+            Ok(()) if was_refused => {
+                self.sharing.refused = None;
+                self.controller.set_store_trouble(None);
+            }
+            Ok(()) => {}
+            Err(failure) => {
+                let is_refused = matches!(failure.kind, FailureKind::Full | FailureKind::ReadOnly);
+                self.sharing.refused = is_refused.then(Instant::now);
+                self.controller.set_store_trouble(Some(failure.to_string()));
+            }
+        }
     }
 
     /// Stores what is decided and not stored, and says what follows from it.
