@@ -34,8 +34,8 @@ use tokio::sync::{oneshot, watch};
 const PREFIX: &str = "edge/";
 /// Edges of a zone at most: one for each pod of the largest, and some.
 pub(crate) const EDGES_MAX: usize = 1024;
-/// How often it is looked what other controllers did to edges.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How often it is looked what other controllers did to edges: sooner than a machine that is ready listens for DHCP servers first.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// A ticket is good for so long.
 pub(crate) const TICKET_LIFE: Duration = Duration::from_secs(24 * 3600);
 
