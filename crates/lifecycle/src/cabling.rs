@@ -38,7 +38,7 @@ pub struct Sightings {
     shared_uuids: BTreeSet<[u8; 16]>,
     /// The places that each UUID was seen at.
     uuids: BTreeMap<[u8; 16], BTreeSet<Place>>,
-    /// Places whose own machine is connected while a stranger asks on its port.
+    /// Places whose own machine is connected while another asks on its port: a stranger, as long as it has no home.
     strangers: BTreeMap<Place, Mac>,
     /// Places where another machine asks than the one that reports from there.
     others: BTreeMap<Place, Mac>,
@@ -190,10 +190,7 @@ impl Sightings {
             if let Some(home) = self.homes.get(mac).filter(|home| **home != here) {
                 self.displaced.insert(here.clone(), home.clone());
             }
-            if let Some((strange, stranger)) = &counted.stranger
-                && strange == port
-                && !self.homes.contains_key(stranger)
-            {
+            if let Some((_, stranger)) = counted.stranger.as_ref().filter(|(strange, _)| strange == port) {
                 self.strangers.insert(here, *stranger);
             }
         }
@@ -237,6 +234,24 @@ pub(crate) fn is_anothers(machine: &Machine, seen: &Sighting) -> bool {
     }
 }
 
+/// The addresses that are a machine's own: what its ports show and is not another's. An address that it had, and still reports, stays
+/// its own when its cable is seen in another place's port: that is how it is known to be in the wrong one.
+pub(crate) fn own(machine: &Machine) -> BTreeMap<String, Mac> {
+    let shown = machine.sightings.iter().filter(|(_, seen)| !is_anothers(machine, seen));
+    let mut own: BTreeMap<_, _> = shown.map(|(port, seen)| (port.clone(), seen.mac)).collect();
+    let nics = machine.hardware.iter().flat_map(|hardware| &hardware.nics);
+    let reported: BTreeSet<Mac> = nics.map(|nic| nic.mac).collect();
+    for (port, mac) in &machine.accepted {
+        if reported.contains(mac)
+            && !machine.sightings.contains_key(port)
+            && !own.values().any(|own| own == mac)
+        {
+            own.insert(port.clone(), *mac);
+        }
+    }
+    own
+}
+
 /// The ports where somebody else asked in this boot: what was seen before it may be whoever stood there then.
 fn present_others(machine: &Machine) -> impl Iterator<Item = (&String, &Sighting)> {
     let began = machine.boot_began;
@@ -265,7 +280,8 @@ fn is_same(one: [u8; 16], other: [u8; 16]) -> bool {
 pub fn judge(plan: &Plan, roster: &Roster, sightings: &Sightings) -> BTreeMap<Location, (Code, String)> {
     let ground = Ground { plan, roster };
     let mut doubts = BTreeMap::new();
-    for (place, mac) in &sightings.strangers {
+    let strangers = sightings.strangers.iter().filter(|(_, mac)| !sightings.homes.contains_key(*mac));
+    for (place, mac) in strangers {
         let sentence = format!(
             "a machine unknown to this zone ({mac}) asks on {}, which is drawn for {}; that place's own machine is connected at the same time",
             ground.port(place),

@@ -339,7 +339,8 @@ fn lost(machine: &mut Machine, now: Time) -> Step {
             let is_under_way = matches!(machine.state, State::Seen { .. } | State::Booting { .. });
             let own = machine.boot_began.filter(|_| is_under_way);
             begin_boot(machine, own.map_or(seen, |own| own.min(seen)));
-            enter(machine, State::Seen { stage }, now)
+            // It may have been seen before, and this is another boot all the same.
+            Step { changed: true, ..enter(machine, State::Seen { stage }, now) }
         }
     }
 }
@@ -578,10 +579,9 @@ fn settle(plan: &Plan, roster: &Roster, device: DeviceId, machine: &mut Machine,
     if machine.state == State::Ready {
         return Step { changed: !spared, ..Step::default() };
     }
-    let own = machine.sightings.iter().filter(|(_, seen)| !cabling::is_anothers(machine, seen));
-    let seen: BTreeMap<_, _> = own.map(|(interface, seen)| (interface.clone(), seen.mac)).collect();
-    let view_changed = seen != machine.accepted;
-    machine.accepted = seen;
+    let accepted = cabling::own(machine);
+    let view_changed = accepted != machine.accepted;
+    machine.accepted = accepted;
     if let (Some(began), None) = (machine.boot_began, machine.boot_took_ms) {
         machine.boot_took_ms = Some(u64::try_from(now.since(began).as_millis()).unwrap_or(u64::MAX));
     }

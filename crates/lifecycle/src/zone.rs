@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// How long an operator may have a machine for what was asked of it.
 const OPERATORS_LEASE: Duration = Duration::from_secs(4 * 3600);
+/// How often cables are judged after one event: what is doubted after that is judged with the next.
+const JUDGED_MAX: usize = 8;
 
 /// A plan, what was observed of it, and the index that tells who is on whose port.
 ///
@@ -284,6 +286,7 @@ impl Zone {
         for (location, port) in self.sightings.elsewhere(mac, here) {
             let Some(machine) = self.facts.machines.get_mut(&location) else { continue };
             machine.sightings.remove(&port);
+            machine.stranger.take_if(|stranger| *stranger == (port, mac));
             self.sightings.update(&location, machine);
             applied.add(&location, Step { changed: true, ..Step::default() });
         }
@@ -307,11 +310,18 @@ impl Zone {
         }
     }
 
-    /// Tells each machine what is doubted about its cables, if that changed.
+    /// Tells each machine what is doubted about its cables, if that changed. What a machine does when its doubt is over, as
+    /// to accept what it shows, may be another's doubt or end it.
     fn judge_cables(&mut self, now: Time, applied: &mut Applied) {
-        if !self.sightings.take_dirty() {
-            return;
+        for _ in 0..JUDGED_MAX {
+            if !self.sightings.take_dirty() {
+                return;
+            }
+            self.judge_once(now, applied);
         }
+    }
+
+    fn judge_once(&mut self, now: Time, applied: &mut Applied) {
         let doubts = cabling::judge(&self.plan, &self.roster, &self.sightings);
         let doubted: Vec<Location> = self.sightings.doubted().chain(doubts.keys()).cloned().collect();
         for location in doubted {
