@@ -48,7 +48,7 @@ pub fn outcome(how: Outcome) -> &'static str {
 }
 
 /// How many of something, in words: `1 machine`, `12 machines`.
-fn counted(count: usize, what: &str) -> String {
+pub fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
@@ -331,7 +331,7 @@ fn tally(change: &Change) -> String {
     let done = count(|step| matches!(step, Step::Done { .. }));
     let failed = count(|step| matches!(step, Step::Failed { .. }));
     let passed = count(|step| matches!(step, Step::Passed { .. }));
-    let mut said = vec![format!("{done} machine{} done", if done == 1 { "" } else { "s" })];
+    let mut said = vec![format!("{} done", counted(done, "machine"))];
     if failed > 0 {
         said.push(format!("{failed} failed"));
     }

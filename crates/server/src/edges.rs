@@ -60,6 +60,8 @@ pub(crate) struct Edges {
     /// Those that spoke to this controller, as they were then.
     seen: Mutex<BTreeMap<String, Seen>>,
     feed: Mutex<Feed>,
+    /// All of them, as they were kept when it was looked last.
+    kept: Mutex<BTreeMap<String, Kept>>,
     /// Where machines reach them; read with the boot files.
     addresses: Arc<Mutex<Vec<IpAddr>>>,
 }
@@ -82,19 +84,22 @@ impl Edges {
 
 /// Where machines reach the edges of a store.
 pub(crate) fn addresses(history: &store::History) -> Result<Vec<IpAddr>, String> {
-    let all = all(history)?;
-    Ok(all.values().filter(|kept| !kept.is_removed).flat_map(|kept| kept.addresses.clone()).collect())
+    Ok(reached(&all(history)?))
+}
+
+fn reached(all: &BTreeMap<String, Kept>) -> Vec<IpAddr> {
+    all.values().filter(|kept| !kept.is_removed).flat_map(|kept| kept.addresses.clone()).collect()
 }
 
 /// Looks now and then where edges are: another controller may have added one. Until it is time to stop.
 pub(crate) async fn watch(controller: Arc<Controller>, mut stopping: watch::Receiver<bool>) {
     loop {
+        // It is looked again.
+        let _ = controller.look_at_edges().await;
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
             _ = stopping.wait_for(|stop| *stop) => return,
         }
-        // It is looked again.
-        let _ = controller.look_at_edges().await;
     }
 }
 
@@ -137,12 +142,13 @@ impl Controller {
         self.look_at_edges().await
     }
 
-    /// Reads where edges are: another controller may have added one.
-    pub(crate) async fn look_at_edges(self: &Arc<Self>) -> Result<(), String> {
+    /// Reads which edges there are: another controller may have added one.
+    async fn look_at_edges(self: &Arc<Self>) -> Result<(), String> {
         let controller = Arc::clone(self);
-        let read = move || addresses(&controller.history.lock().unwrap_or_else(PoisonError::into_inner));
-        let found = tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())??;
-        *self.edges.addresses.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        let read = move || all(&controller.history.lock().unwrap_or_else(PoisonError::into_inner));
+        let all = tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())??;
+        *self.edges.addresses.lock().unwrap_or_else(PoisonError::into_inner) = reached(&all);
+        *self.edges.kept.lock().unwrap_or_else(PoisonError::into_inner) = all;
         Ok(())
     }
 
@@ -216,31 +222,30 @@ impl Controller {
 
     /// All edges, as they are kept and as this controller heard of them.
     pub(crate) async fn list_edges(self: &Arc<Self>) -> Result<Vec<Edge>, String> {
-        let controller = Arc::clone(self);
-        let list = move || controller.read_edges();
-        tokio::task::spawn_blocking(list).await.map_err(|error| error.to_string())?
+        self.look_at_edges().await?;
+        Ok(self.known_edges())
     }
 
-    /// The same, from the store: not on a thread that others wait for.
-    pub(crate) fn read_edges(&self) -> Result<Vec<Edge>, String> {
-        let all = all(&self.history.lock().unwrap_or_else(PoisonError::into_inner))?;
-        let seen = self.edges.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let there = all.into_iter().filter(|(_, kept)| !kept.is_removed);
+    /// The same as they were when it was looked last; nothing is waited for.
+    pub(crate) fn known_edges(&self) -> Vec<Edge> {
+        let kept = self.edges.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.edges.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = kept.iter().filter(|(_, kept)| !kept.is_removed);
         let listed = there.map(|(name, kept)| {
-            let seen = seen.get(&name);
+            let seen = seen.get(name);
             Edge {
                 heard: seen.map(|seen| seen.at),
                 generation: seen.and_then(|seen| seen.generation),
                 release: seen.map(|seen| seen.release.clone()),
                 report: seen.map(|seen| seen.report.clone()),
                 enrolled: kept.key.is_some(),
-                name,
-                addresses: kept.addresses,
+                name: name.clone(),
+                addresses: kept.addresses.clone(),
                 added: kept.added,
-                by: kept.by,
+                by: kept.by.clone(),
             }
         });
-        Ok(listed.collect())
+        listed.collect()
     }
 
     /// What there is to say of edges to whoever looks at the zone.

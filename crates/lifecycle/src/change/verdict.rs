@@ -42,8 +42,8 @@ impl Evidence {
             examples.iter().map(|(location, why)| format!("{}: {why}", location.within_zone())).collect();
         let named = if named.is_empty() { String::new() } else { format!(" ({})", named.join("; ")) };
         format!(
-            "{changed_failed} of {changed} machine{} that ha{} it failed{named}, {unchanged_failed} of {unchanged} that do not",
-            if *changed == 1 { "" } else { "s" },
+            "{changed_failed} of {} that ha{} it failed{named}, {unchanged_failed} of {unchanged} that do not",
+            super::counted(*changed, "machine"),
             if *changed == 1 { "s" } else { "ve" },
         )
     }

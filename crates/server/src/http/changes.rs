@@ -430,8 +430,8 @@ fn for_good(change: &Change) -> Vec<String> {
     match wiped {
         0 => Vec::new(),
         count => vec![format!(
-            "{count} machine{} must be installed anew, which wipes disks: no rollback brings that data back; nothing is wiped before somebody asks for it (`zw reinstall`)",
-            if count == 1 { "" } else { "s" }
+            "{} must be installed anew, which wipes disks: no rollback brings that data back; nothing is wiped before somebody asks for it (`zw reinstall`)",
+            lifecycle::change::counted(count, "machine")
         )],
     }
 }

@@ -94,17 +94,13 @@ pub(super) async fn edges(api: &Api) -> Markup {
                     code { "zw edge add NAME --address ADDRESS" } "." }
             }
             Ok(edges) => {
-                p { (counted(edges.len())) ", those that something is in the way of first, as this controller heard of them. The newest plan is #" (generation) "." }
+                p { (lifecycle::change::counted(edges.len(), "edge")) ", those that something is in the way of first, as this controller heard of them. The newest plan is #" (generation) "." }
                 (table(edges, generation))
                 @if edges.len() > LISTED_MAX { p.faint { "and " (edges.len() - LISTED_MAX) " more: " code { "zw edge list" } } }
             }
         }
         (controllers(api.controller.condition().sharing.as_ref()))
     }
-}
-
-fn counted(count: usize) -> String {
-    format!("{count} edge{}", if count == 1 { "" } else { "s" })
 }
 
 fn table(edges: &[Edge], generation: u64) -> Markup {

@@ -9,12 +9,11 @@ use super::layout::Layout;
 use crate::clock;
 use crate::controller::Controller;
 use crate::http::status::Troubles;
-use api::edge::Edge;
 use lifecycle::Zone;
 use model::{DeviceId, Time};
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 
 /// The states in the order of their letters; the page's script has the same.
@@ -34,8 +33,6 @@ pub(super) const STATES: [&str; 10] = [
 const GAP: Duration = Duration::from_millis(200);
 /// A machine becomes overdue by nothing but time.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Edges are in the store, which is not asked each time.
-const EDGES_EVERY: Duration = Duration::from_secs(3);
 /// Machines that are looked at under one lock.
 const AT_ONCE: usize = 512;
 /// Differences that wait for a slow reader; one that is further behind begins anew.
@@ -54,8 +51,6 @@ struct Standing {
     letters: Vec<u8>,
     /// What stands beside the map: HTML.
     beside: String,
-    edges: Vec<Edge>,
-    edges_read: Option<Instant>,
 }
 
 /// What changed.
@@ -145,7 +140,6 @@ pub(crate) async fn run(board: Arc<Board>, controller: Arc<Controller>, mut stop
 impl Standing {
     /// What changed on the map, and whether anything did beside it.
     fn look(&mut self, controller: &Controller) -> (Change, bool) {
-        self.look_at_edges(controller);
         loop {
             let plan = Arc::clone(controller.zone().plan());
             let is_another = plan.generation != self.layout.generation;
@@ -165,23 +159,13 @@ impl Standing {
         }
     }
 
-    fn look_at_edges(&mut self, controller: &Controller) {
-        if self.edges_read.is_some_and(|read| read.elapsed() < EDGES_EVERY) {
-            return;
-        }
-        self.edges_read = Some(Instant::now());
-        // While the store cannot be read, what was read stays: that it cannot is among what wants attention.
-        if let Ok(edges) = controller.read_edges() {
-            self.edges = edges;
-        }
-    }
-
     /// Whether it is another than before.
     fn write_beside(&mut self, controller: &Controller, troubles: Troubles) -> bool {
         let generation = controller.zone().whole().generation.0;
         let sharing = controller.condition().sharing;
         let listed = troubles.listed(beside::TROUBLES_MAX);
-        let beside = beside::beside(&listed, sharing.as_ref(), &self.edges, generation).into_string();
+        let beside =
+            beside::beside(&listed, sharing.as_ref(), &controller.known_edges(), generation).into_string();
         let is_another = beside != self.beside;
         self.beside = beside;
         is_another

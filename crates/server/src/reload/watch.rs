@@ -132,9 +132,7 @@ impl Reloader {
             }
         }
     }
-}
 
-impl Reloader {
     /// Looks at the boot files of the plan in force.
     async fn gather_for(self: &Arc<Self>, controller: &Arc<Controller>) {
         let (this, working) = (Arc::clone(self), Arc::clone(controller));
