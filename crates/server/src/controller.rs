@@ -14,10 +14,10 @@ use lifecycle::Zone;
 use model::finding::Files;
 use model::{Event, Finding, Generation, Location, Time, View};
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 use store::History;
+use store::etcd::Term;
 use tokio::sync::{oneshot, watch};
 
 /// A running controller.
@@ -41,8 +41,6 @@ pub(crate) struct Controller {
     condition: Mutex<Condition>,
     /// Of the plan in force, as another controller published it.
     digest: Mutex<String>,
-    /// This controller decides.
-    is_leading: AtomicBool,
 }
 
 /// What a controller begins with.
@@ -88,16 +86,41 @@ pub(crate) struct Condition {
 }
 
 /// Who decides, of several controllers.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Leading {
     /// This one's name.
     pub(crate) name: String,
-    /// Who leads, if anybody is known to.
-    pub(crate) leads: Option<String>,
-    /// This one does, and decides.
-    pub(crate) is_deciding: bool,
     /// All that are there.
     pub(crate) controllers: Vec<String>,
+    pub(crate) leader: Leader,
+}
+
+/// Who leads, as far as it is known.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Leader {
+    #[default]
+    Nobody,
+    Other(String),
+    /// This one, as long as that is certain: the keeper may wait for an etcd that does not answer, and another may lead meanwhile.
+    This {
+        term: Term,
+        /// It knows what is stored, and decides.
+        is_deciding: bool,
+    },
+}
+
+impl Leading {
+    pub(crate) fn leads(&self) -> Option<&str> {
+        match &self.leader {
+            Leader::Other(name) => Some(name),
+            Leader::This { term, .. } if term.is_certain() => Some(&self.name),
+            Leader::This { .. } | Leader::Nobody => None,
+        }
+    }
+
+    fn is_deciding(&self) -> bool {
+        matches!(&self.leader, Leader::This { term, is_deciding: true } if term.is_certain())
+    }
 }
 
 impl Deref for Controller {
@@ -122,7 +145,6 @@ impl Controller {
             present: Arc::new(Present::default()),
             bmcs: Arc::new(bmcs),
             edges,
-            is_leading: AtomicBool::new(condition.sharing.is_none()),
             condition: Mutex::new(condition),
             digest: Mutex::default(),
         }
@@ -146,7 +168,7 @@ impl Controller {
 
     /// Whether somebody is known to decide: this controller, or another that it can lay things before.
     pub(crate) fn has_leader(&self) -> bool {
-        self.condition().sharing.is_none_or(|sharing| sharing.leads.is_some())
+        self.sharing(|sharing| sharing.leads().is_some())
     }
 
     /// Says something to a machine's agent.
@@ -187,11 +209,12 @@ impl Controller {
 
     /// Whether it is this controller that decides, and does what follows from it.
     pub(crate) fn is_leading(&self) -> bool {
-        self.is_leading.load(SeqCst)
+        self.sharing(Leading::is_deciding)
     }
 
-    pub(crate) fn set_leading(&self, is_leading: bool) {
-        self.is_leading.store(is_leading, SeqCst);
+    /// Something of who decides, of several controllers; true where there is one.
+    fn sharing(&self, holds: impl FnOnce(&Leading) -> bool) -> bool {
+        self.condition.lock().unwrap_or_else(PoisonError::into_inner).sharing.as_ref().is_none_or(holds)
     }
 
     pub(crate) fn condition(&self) -> Condition {

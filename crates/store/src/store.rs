@@ -1,7 +1,7 @@
 //! The store, wherever it lies: one set of operations over a file or an etcd.
 
 use crate::error::{Failure, FailureKind, OpenError, PublishError};
-use crate::etcd::{Access, Address, Beside, Etcd, EtcdHistory, Followed, Standing};
+use crate::etcd::{Access, Address, Beside, Etcd, EtcdHistory, Followed, Standing, Term};
 use crate::mirror::is_edges;
 use crate::moving::Piece;
 use crate::read::{EmbeddedHistory, Entry, Loaded, Published, Selection};
@@ -208,6 +208,14 @@ impl Store {
         match &self.0 {
             Driver::Embedded(_) => true,
             Driver::Etcd(store) => store.is_leading(),
+        }
+    }
+
+    /// How long it leads, if it does, to be asked by others while this one waits for an answer. Of a file that has no end.
+    pub fn term(&self) -> Option<Term> {
+        match &self.0 {
+            Driver::Embedded(_) => None,
+            Driver::Etcd(store) => store.term().cloned(),
         }
     }
 

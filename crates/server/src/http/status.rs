@@ -128,8 +128,8 @@ pub(crate) async fn status(State(api): State<Api>) -> Json<Status> {
         refused: traffic.iter().flat_map(|traffic| &traffic.refused).map(|count| count.get()).sum(),
         answered: traffic.iter().map(|traffic| traffic.answered.get()).sum(),
         controllers: condition.sharing.map(|sharing| Controllers {
+            leads: sharing.leads().map(str::to_owned),
             this: sharing.name,
-            leads: sharing.leads,
             present: sharing.controllers,
         }),
     })

@@ -2,7 +2,7 @@
 
 use super::{Keeper, Message};
 use crate::agents::{Push, Verdict};
-use crate::controller::Leading;
+use crate::controller::Leader;
 use crate::reload;
 use crate::sharing::{Heard, REREAD_EVERY, Sharing};
 use lifecycle::Zone;
@@ -367,18 +367,20 @@ impl Keeper {
 
     fn tell_who_leads(&self, is_reached: bool) {
         let own = self.controller.condition().sharing.map(|sharing| sharing.name);
-        let leads = match &self.sharing.standing {
-            _ if !is_reached && !self.store.is_leading() => None,
+        let leader = match (&self.sharing.standing, self.store.term()) {
+            (Standing::Leads | Standing::Sole, Some(term)) => {
+                Leader::This { term, is_deciding: self.is_deciding() }
+            }
             // What it was before it was started anew is no more, though the lease is not over yet.
-            Standing::Follows(leader) => leader.clone().filter(|leader| Some(leader) != own.as_ref()),
-            Standing::Leads | Standing::Sole => own,
+            (Standing::Follows(Some(leader)), _) if is_reached && Some(leader) != own.as_ref() => {
+                Leader::Other(leader.clone())
+            }
+            _ => Leader::Nobody,
         };
-        let is_deciding = self.is_deciding();
         let controllers = self.sharing.controllers.clone();
-        self.controller.set_leading(is_deciding);
         self.controller.change_condition(|condition| {
             if let Some(sharing) = &mut condition.sharing {
-                *sharing = Leading { name: sharing.name.clone(), leads, is_deciding, controllers };
+                (sharing.leader, sharing.controllers) = (leader, controllers);
             }
         });
     }

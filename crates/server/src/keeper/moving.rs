@@ -5,7 +5,7 @@
 //! waited is told that it is stored when it is stored there.
 
 use super::Keeper;
-use crate::controller::Leading;
+use crate::controller::{Leader, Leading};
 use crate::sharing::Sharing;
 use std::sync::PoisonError;
 use std::time::Instant;
@@ -49,11 +49,11 @@ impl Keeper {
             self.sharing.looked = Some(Instant::now());
         }
         let sharing = name.map(|name| {
-            let controllers = vec![name.clone()];
-            Leading { leads: Some(name.clone()), name, is_deciding: true, controllers }
+            let term = self.store.term();
+            let leader = term.map_or(Leader::Nobody, |term| Leader::This { term, is_deciding: true });
+            Leading { controllers: vec![name.clone()], name, leader }
         });
         self.controller.change_condition(|condition| condition.sharing = sharing);
-        self.controller.set_leading(true);
         self.watch_others();
         self.controller.say(&format!(
             "the zone is in {address} from now on, after {} ms: start this controller with that the next time",

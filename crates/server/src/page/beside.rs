@@ -70,7 +70,7 @@ fn controllers(sharing: Option<&Leading>) -> Markup {
             section.controllers {
                 h2 { "Controllers · " (sharing.controllers.len()) }
                 p {
-                    @match &sharing.leads {
+                    @match sharing.leads() {
                         Some(leads) => { b { (leads) } " leads" }
                         None => span.alarm { "nobody is known to lead" },
                     }
@@ -145,6 +145,7 @@ fn worst_first(edges: &[Edge]) -> Vec<&Edge> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controller::Leader;
     use api::edge::Report;
     use model::Time;
 
@@ -185,13 +186,12 @@ mod tests {
     fn who_leads_is_said_where_there_are_several_controllers() {
         let mut sharing = Leading {
             name: "b".to_owned(),
-            leads: Some("a".to_owned()),
             controllers: vec!["a".to_owned(), "b".to_owned()],
-            ..Leading::default()
+            leader: Leader::Other("a".to_owned()),
         };
         let text = |sharing: &Leading| controllers(Some(sharing)).into_string();
         assert!(text(&sharing).contains("<b>a</b> leads; there are a, b; this is b."), "{}", text(&sharing));
-        sharing.leads = None;
+        sharing.leader = Leader::Nobody;
         assert!(text(&sharing).contains("nobody is known to lead"));
     }
 }

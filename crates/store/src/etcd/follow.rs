@@ -90,6 +90,34 @@ impl Asked {
     }
 }
 
+/// How long something is certain, which whoever keeps it alive puts off.
+#[derive(Clone, Debug, Default)]
+pub struct Term(Arc<Mutex<Option<Instant>>>);
+
+impl Term {
+    fn begin(until: Instant) -> Self {
+        Self(Arc::new(Mutex::new(Some(until))))
+    }
+
+    /// Whether it is certain now. To be asked at any time: nothing is waited for.
+    pub fn is_certain(&self) -> bool {
+        self.until().is_some_and(|until| Instant::now() < until)
+    }
+
+    fn until(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts it off, or ends it; false once it has ended.
+    fn put_off(&self, to: Option<Instant>) -> bool {
+        let mut until = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if until.is_some() {
+            *until = to;
+        }
+        until.is_some()
+    }
+}
+
 /// A term of deciding.
 pub(super) struct Lead {
     /// The revision at which the leader's key was made.
@@ -100,8 +128,7 @@ pub(super) struct Lead {
 pub(super) struct Registered {
     id: String,
     lease: i64,
-    /// Until when that is certain; `None`: it is over.
-    until: Arc<Mutex<Option<Instant>>>,
+    term: Term,
     /// When its key was last written: the revision.
     written: i64,
     /// The last that was asked.
@@ -117,27 +144,22 @@ struct Who {
     asked: u64,
 }
 
-impl Registered {
-    fn until(&self) -> Option<Instant> {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_good(&self) -> bool {
-        self.until().is_some_and(|until| Instant::now() < until)
-    }
-}
-
 impl Drop for Registered {
     fn drop(&mut self) {
         // Whoever keeps it alive stops.
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.term.put_off(None);
     }
 }
 
 impl Etcd {
     /// Whether this controller may decide now.
     pub(crate) fn is_leading(&self) -> bool {
-        self.lead.is_some() && self.registered.as_ref().is_some_and(Registered::is_good)
+        self.term().is_some_and(Term::is_certain)
+    }
+
+    /// How long it leads, if it does.
+    pub(crate) fn term(&self) -> Option<&Term> {
+        self.lead.as_ref().and(self.registered.as_ref()).map(|registered| &registered.term)
     }
 
     /// This controller's own word for itself, where it asks.
@@ -277,7 +299,7 @@ impl Etcd {
 
     /// Says that this controller is there, if it is not known to be.
     fn register(&mut self) -> Result<(), Failure> {
-        if self.registered.as_ref().is_some_and(|registered| registered.until().is_some()) {
+        if self.registered.as_ref().is_some_and(|registered| registered.term.until().is_some()) {
             return Ok(());
         }
         self.step_down();
@@ -293,24 +315,20 @@ impl Etcd {
             // An earlier try came through after all; a new name is as good.
             return Err(Failure { kind: FailureKind::Unreachable, detail: "etcd was slow to answer".into() });
         }
-        let until = Arc::new(Mutex::new(Some(asked + LEASE.saturating_sub(MARGIN))));
-        let kept = Arc::clone(&until);
+        let term = Term::begin(asked + LEASE.saturating_sub(MARGIN));
+        let kept = term.clone();
         self.client.keep_alive(lease, KEPT_EVERY, move |when| {
-            let mut until = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            if until.is_none() {
-                return false;
-            }
-            *until = when.map(|when| when + LEASE.saturating_sub(MARGIN));
-            until.is_some()
+            kept.put_off(when.map(|when| when + LEASE.saturating_sub(MARGIN)))
         });
         let written = done.header.revision;
-        self.registered = Some(Registered { id: who.id, lease, until, written, asked: 0 });
+        self.registered = Some(Registered { id: who.id, lease, term, written, asked: 0 });
         Ok(())
     }
 
     /// Tries to become the one that decides. Everything that was written until now must be known.
     fn campaign(&mut self) -> Result<(), Failure> {
-        let Some(registered) = self.registered.as_ref().filter(|registered| registered.is_good()) else {
+        let Some(registered) = self.registered.as_ref().filter(|registered| registered.term.is_certain())
+        else {
             return Ok(());
         };
         let who = Who { id: registered.id.clone(), name: self.name.clone(), asked: 0 };
