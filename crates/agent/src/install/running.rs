@@ -74,7 +74,7 @@ pub(super) fn find(options: &Options) -> (Here, Vec<String>) {
         return (Here::Memory, Vec::new());
     }
     // They see the command line of the machine they are played on, which may be one of ours.
-    if options.hardware_file.is_some() {
+    if options.is_played || options.hardware_file.is_some() {
         return (Here::Played { by_exit: options.is_played }, Vec::new());
     }
     let kernel = fs::read_to_string("/proc/cmdline").unwrap_or_default();
