@@ -4,14 +4,17 @@
 //! held against a BMC of our own, `bmc.py`.
 
 use crate::machines::ONE_AT_A_TIME;
-use crate::network::{Running, have, skip, until};
-use crate::served::{STATE, ZW, Zone};
+use crate::network::{Running, have, skip, until, until_within};
+use crate::served::{DESIGN, STATE, ZW, Zone};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
+use std::time::Duration;
 
 const UUID: &str = "27946b59-9e44-4fa7-8e91-f3527a1ef094";
+/// How a played machine's agent ends where another's would restart it.
+const RESTARTS: i32 = agent::options::RESTARTS;
 const PASSWORD: &str = "calvin-2026";
 
 /// Where `cargo xtask packages` puts Python's programs.
@@ -223,6 +226,65 @@ fn a_bmc_of_sushy_tools_is_adopted_and_worked_with() {
     zone.zw(&["bmc", "adopt", "hv-u01", "--as-given", "--credentials", "/run/bmc/right"]).fine();
     let said = zone.zw(&["bmc", "power", "hv-u01", "status"]).fine();
     assert!(said.contains("power is"), "{said}");
+}
+
+/// A machine restarts into a kernel that is never heard of. Nobody is in it who could restart it when the change is taken back.
+#[test]
+fn a_machine_that_hangs_in_what_is_taken_back_is_power_cycled() {
+    let (Some(emulator), Some(python)) = (python("sushy-emulator"), python("python")) else { return };
+    if !have(&["dhcrelay", "udhcpc", "curl"]) {
+        return;
+    }
+    let args = "args   = \"console=ttyS0,115200\"";
+    let draw = |text| with_bmcs(text).replace("installs = true", args);
+    let Some(mut zone) = Zone::drawn_with(draw) else { return };
+    zone.serve();
+    let address = plug_bmc(&zone);
+    write_credentials(&zone, &python);
+    let _emulated = play(&zone, &address, &emulator, true);
+    zone.zw(&["bmc", "adopt", "hv-u01", "--as-given", "--credentials", "/run/bmc/right"]).fine();
+    zone.zw(&["bmc", "power", "hv-u01", "on"]).fine();
+    zone.plug_machine("u01");
+    zone.relay(&[]);
+    let boot = |zone: &Zone| {
+        zone.network.sh(Some("u01"), "ip address flush dev eth0");
+        zone.boot("u01")
+    };
+    let start = |zone: &Zone| {
+        let (controller, pin) = boot(zone);
+        let words =
+            ["agent", "--played", "--controller", &controller, "--ca-pin", &pin, "--state", "/run/agent"];
+        zone.network.start("u01", &[&[ZW][..], &words, &["--location", "judged/p01/r1/u01"]].concat())
+    };
+    let mut agent = start(&zone);
+    let state = |zone: &Zone| zone.get("/v1/machines/p01/r1/u01")["state"].clone();
+    until("u01 to be ready", || (state(&zone) == "ready").then_some(()));
+
+    let path = format!("{DESIGN}/zone.hcl");
+    let text = zone.network.text(&path).replace(args, "args   = \"console=ttyS0,9600\"");
+    zone.network.write(&path, text);
+    zone.zw(&["apply", "-m", "a slower console", "--yes"]).fine();
+    assert_eq!(agent.wait(), RESTARTS, "{}", agent.said());
+    // Its kernel is fetched, and stands still.
+    boot(&zone);
+    let long = Duration::from_secs(240);
+    until_within(long, "the change to be taken back", || {
+        let waits = zone.zw(&["why", "hv-u01"]).fine();
+        waits
+            .contains("it waits for what it was given to come to an end; else its BMC power-cycles it")
+            .then_some(())
+    });
+    let done = "its BMC was asked for power cycle: power is on";
+    until_within(long, "its BMC to be asked", || {
+        zone.zw(&["show", "hv-u01"]).fine().contains(done).then_some(())
+    });
+    let history = zone.zw(&["show", "hv-u01"]).fine();
+    assert!(history.contains("the controller, for change 2, asked its BMC for power cycle"), "{history}");
+    let why = zone.zw(&["why", "hv-u01"]).fine();
+    assert!(why.contains("its firmware to ask for an address, since its BMC power-cycled it"), "{why}");
+    let _agent = start(&zone);
+    until("u01 to be ready again", || (state(&zone) == "ready").then_some(()));
+    until("the end", || (zone.get("/v1/changes/2")["outcome"] == "1 machine done").then_some(()));
 }
 
 /// libvirtd in a place whose `/var` is its own, so that it leaves nothing behind and finds no machine of this host. The shell

@@ -72,13 +72,21 @@ fn find(name: &str) -> Option<PathBuf> {
 ///
 /// # Panics
 /// After [`PATIENCE`], with what was awaited.
-pub(crate) fn until<T>(awaited: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(awaited: &str, ask: impl FnMut() -> Option<T>) -> T {
+    until_within(PATIENCE, awaited, ask)
+}
+
+/// The same of what takes its time.
+///
+/// # Panics
+/// After that time, with what was awaited.
+pub(crate) fn until_within<T>(patience: Duration, awaited: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(began.elapsed() < PATIENCE, "waited {} s in vain for {awaited}", PATIENCE.as_secs());
+        assert!(began.elapsed() < patience, "waited {} s in vain for {awaited}", patience.as_secs());
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -1,15 +1,19 @@
 //! How a machine that is armed comes from what it does now to the installer: its agent restarts it, or its BMC starts it from the
-//! network, or somebody does.
+//! network, or somebody does. And how one comes back that hangs in what a change gave it, when that is taken back: it has no agent then that
+//! could restart it, and its BMC does.
 //!
 //! In: the plan, what is known of the machine, the time. Out: whose BMCs are to be asked now, and what is waited for. Its agent is asked
 //! first, where it has one that can: a BMC cuts the power. One allowance is worth [`TRIES_MAX`] tries, a role a tenth of its machines at a time.
 
 use crate::budget::Budgets;
+use crate::change;
 use crate::machine::Step;
 use crate::wait::{BOOTING_ORDINARY, SEEN_ORDINARY, Wait};
 use crate::zone::Zone;
-use model::facts::{Armed, ByBmc, Machine, Purpose, Stage, Start, State};
+use model::design::Audience;
+use model::facts::{ByBmc, Machine, Purpose, Stage, Start, State};
 use model::install::Running;
+use model::plan::Interface;
 use model::{DeviceId, Location, Plan, Time};
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -37,6 +41,8 @@ pub enum Way {
     Pxe,
     /// UEFI HTTP boot: the second try, for machines that have PXE switched off.
     Http,
+    /// As it always does.
+    Usual,
 }
 
 /// A machine whose BMC is to be asked.
@@ -44,13 +50,30 @@ pub enum Way {
 pub struct Due {
     /// Where.
     pub location: Location,
-    /// Who armed it.
+    /// Who wants that.
     pub by: String,
     /// What it is to boot from.
     pub way: Way,
 }
 
-/// Whose BMCs are to be asked now to start their machines from the network: the longest due first, of each role no more than one in
+/// What a machine is to be started for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum For {
+    Installer,
+    /// To come back from what it hangs in.
+    Restart,
+}
+
+/// What is to be done to a machine now.
+struct Pending<'a> {
+    start: &'a Start,
+    what: For,
+    since: Time,
+    /// It is not wanted any more then.
+    until: Time,
+}
+
+/// Whose BMCs are to be asked now to start their machines: the longest due first, of each role no more than one in
 /// ten at a time, and at least one. A machine that is still in service is looked at once more:
 /// others may have broken since it was armed.
 pub fn due(zone: &Zone, now: Time) -> Vec<Due> {
@@ -73,8 +96,8 @@ pub fn due(zone: &Zone, now: Time) -> Vec<Due> {
         let role = plan.design.devices[device.index()].role;
         if is_under_way(start, now) {
             *under_way.entry(role).or_default() += 1;
-        } else if is_due(plan, device, machine, now) {
-            found.push((start.due, location, device, role, start));
+        } else if let Some(what) = what_is_due(plan, device, machine, now) {
+            found.push((start.due, location, device, role, start, what));
         }
     }
     found.sort_by_key(|(due, _, device, ..)| (*due, *device));
@@ -83,11 +106,11 @@ pub fn due(zone: &Zone, now: Time) -> Vec<Due> {
     let mut members = HashMap::new();
     let mut budgets = None;
     let mut chosen = Vec::new();
-    for (_, location, device, role, start) in found {
+    for (_, location, device, role, start, what) in found {
         let is_before = |first: &&str| {
             plan.design.role_name(device).is_some_and(|role| plan.design.starts_before(first, role))
         };
-        if unwritten.iter().any(is_before) {
+        if what == For::Installer && unwritten.iter().any(is_before) {
             continue;
         }
         let members = *members
@@ -103,7 +126,11 @@ pub fn due(zone: &Zone, now: Time) -> Vec<Due> {
         }
         *of_role += 1;
         all += 1;
-        let way = if start.asked % 2 == 0 { Way::Pxe } else { Way::Http };
+        let way = match what {
+            For::Restart => Way::Usual,
+            For::Installer if start.asked % 2 == 0 => Way::Pxe,
+            For::Installer => Way::Http,
+        };
         chosen.push(Due { location: location.clone(), by: start.by.clone(), way });
     }
     chosen
@@ -133,22 +160,38 @@ fn is_unwritten(plan: &Plan, machine: &Machine, now: Time) -> bool {
     is_allowed && !is_stuck && !is_out
 }
 
-fn is_due(plan: &Plan, device: DeviceId, machine: &Machine, now: Time) -> bool {
+fn what_is_due(plan: &Plan, device: DeviceId, machine: &Machine, now: Time) -> Option<For> {
     let installs = plan.design.image_of(device).is_some_and(|image| image.installs);
-    let Some((start, armed)) = pending(plan, machine).filter(|_| installs) else { return false };
-    start.bmc == ByBmc::Allowed && start.asked < TRIES_MAX && start.due <= now && now < armed.until
+    let Pending { start, what, until, .. } = pending(plan, machine)?;
+    let is_due = start.bmc == ByBmc::Allowed && start.asked < TRIES_MAX && start.due <= now && now < until;
+    (is_due && (what == For::Restart || installs)).then_some(what)
 }
 
-/// What is to be done to bring it to the installer, and for which allowance; `None`: nothing, or hands off.
-fn pending<'a>(plan: &Plan, machine: &'a Machine) -> Option<(&'a Start, Armed)> {
+/// What is to be done to start it, and for how long; `None`: nothing, or hands off.
+fn pending<'a>(plan: &Plan, machine: &'a Machine) -> Option<Pending<'a>> {
     let start = machine.start.as_ref()?;
-    let is_good = |armed: &Armed| {
-        armed.generation == plan.generation && armed.purpose == Purpose::Install && armed.undo_until.is_none()
+    if matches!(machine.state, State::Draining { .. } | State::Maintenance { .. } | State::Retired { .. }) {
+        return None;
+    }
+    let Some(armed) = machine.armed else {
+        let lease = machine.lease.as_ref().filter(|_| hangs(machine))?;
+        return Some(Pending { start, what: For::Restart, since: lease.since, until: lease.deadline });
     };
-    let armed = machine.armed.filter(is_good)?;
-    let hands_off =
-        matches!(machine.state, State::Draining { .. } | State::Maintenance { .. } | State::Retired { .. });
-    (!hands_off && !is_there(machine)).then_some((start, armed))
+    let is_good = armed.generation == plan.generation
+        && armed.purpose == Purpose::Install
+        && armed.undo_until.is_none();
+    let (since, until) = (armed.since, armed.until);
+    (is_good && !is_there(machine)).then_some(Pending { start, what: For::Installer, since, until })
+}
+
+/// Whether somebody wants it restarted, and it has no agent that does: it is not in service, and has not booted since.
+fn hangs(machine: &Machine) -> bool {
+    has_no_agent(machine) && change::is_to_restart(machine)
+}
+
+/// Whether nobody is there who could restart it, and it serves nobody.
+pub(crate) fn has_no_agent(machine: &Machine) -> bool {
+    !machine.connected && machine.state != State::Ready
 }
 
 /// Whether it is in the installer.
@@ -163,17 +206,19 @@ pub fn wait(plan: &Plan, device: DeviceId, machine: &Machine) -> Option<Wait> {
         let on = "its disks to be wiped, which `zw disarm` still takes back".to_owned();
         return Some(Wait { on, since: armed.since, expected_by: Some(undo_until + AGENT_GRACE) });
     }
-    let (start, armed) = pending(plan, machine)?;
+    let Pending { start, what, since, until } = pending(plan, machine)?;
     if !start.silent && matches!(machine.state, State::Seen { .. } | State::Booting { .. }) {
         return None;
     }
-    let since = armed.since;
-    let by = |on: String, expected_by: Time| {
-        Some(Wait { on, since, expected_by: Some(expected_by.min(armed.until)) })
-    };
+    let by =
+        |on: String, expected_by: Time| Some(Wait { on, since, expected_by: Some(expected_by.min(until)) });
+    if what == For::Restart {
+        let (on, expected_by) = until_it_restarts(start, until);
+        return by(on, expected_by);
+    }
     let restarts = machine.connected
         && matches!(machine.running, Some(Running::Disk { .. }))
-        && machine.running_since < armed.since;
+        && machine.running_since < since;
     let place = plan.design.devices[device.index()].location.within_zone();
     let cannot = match start.bmc {
         ByBmc::Allowed => None,
@@ -190,7 +235,7 @@ pub fn wait(plan: &Plan, device: DeviceId, machine: &Machine) -> Option<Wait> {
                 let on = format!("{restart}; if it starts from its disk, somebody must help: {cannot}");
                 by(on, since + RESTART_PATIENCE)
             }
-            false => by(format!("somebody to start it from the network: {cannot}"), armed.until),
+            false => by(format!("somebody to start it from the network: {cannot}"), until),
         };
     }
     match (&start.failure, start.asked) {
@@ -211,11 +256,33 @@ pub fn wait(plan: &Plan, device: DeviceId, machine: &Machine) -> Option<Wait> {
         ),
         (Some(failure), TRIES_MAX..) => by(
             format!("somebody to start it from the network: its BMC was asked {TRIES_MAX} times: {failure}"),
-            armed.until,
+            until,
         ),
         (Some(failure), _) => {
             by(format!("its BMC to be asked again to start it from the network; {failure}"), start.due)
         }
+    }
+}
+
+/// What one waits for that hangs, and by when that is ordinary.
+fn until_it_restarts(start: &Start, until: Time) -> (String, Time) {
+    match (&start.failure, start.asked) {
+        _ if start.bmc != ByBmc::Allowed => (
+            "somebody to power-cycle it: what it was given hangs, and it has no BMC in the design".to_owned(),
+            until,
+        ),
+        (None, 0) => (
+            "what it was given to come to an end; else its BMC power-cycles it".to_owned(),
+            start.due + AGENT_GRACE,
+        ),
+        (None, asked) => (
+            format!("its firmware to ask for an address, since its BMC power-cycled it{}", times(asked)),
+            start.due,
+        ),
+        (Some(failure), TRIES_MAX..) => {
+            (format!("somebody to power-cycle it: its BMC was asked {TRIES_MAX} times: {failure}"), until)
+        }
+        (Some(failure), _) => (format!("its BMC to be asked again to power-cycle it; {failure}"), start.due),
     }
 }
 
@@ -242,6 +309,37 @@ pub(crate) fn armed(machine: &mut Machine, by: &str, bmc: ByBmc, now: Time) {
     };
     let by = by.to_owned();
     machine.start = Some(Start { by, bmc, due: now + patience, asked: 0, silent: !is_asking, failure: None });
+}
+
+/// A change takes back what it was given, and it has no agent that could restart it. If it does not come back by then, its BMC is asked to.
+/// Gives by when that is done, if it fails once.
+pub(crate) fn taken_back(
+    plan: &Plan,
+    device: DeviceId,
+    machine: &mut Machine,
+    by: &str,
+    hangs_by: Time,
+) -> Time {
+    let due = hangs_by + AGENT_GRACE;
+    // Who is armed is started for that.
+    if machine.armed.is_none() {
+        let is_bmcs = |interface: &Interface| {
+            interface.audience == Audience::Bmc && (interface.v4.is_some() || interface.v6.is_some())
+        };
+        let bmc = match plan.interfaces_of(device).iter().any(is_bmcs) {
+            true => ByBmc::Allowed,
+            false => ByBmc::Absent,
+        };
+        machine.start = Some(Start { by: by.to_owned(), bmc, due, asked: 0, silent: true, failure: None });
+    }
+    due + FAILED_RETRY
+}
+
+/// The change is over with it.
+pub(crate) fn released(machine: &mut Machine) {
+    if machine.armed.is_none() {
+        machine.start = None;
+    }
 }
 
 /// What was asked can be taken back no more: the time to wait for each way begins now.
@@ -282,8 +380,8 @@ pub(crate) fn connected(machine: &mut Machine, now: Time) {
 
 /// Its BMC is asked to start it (`None`), and what came of that.
 pub(crate) fn asked(machine: &mut Machine, outcome: Option<Result<(), &str>>, now: Time) -> Step {
-    let is_armed = machine.armed.is_some();
-    let start = machine.start.as_mut().filter(|start| is_armed && start.bmc == ByBmc::Allowed);
+    let is_wanted = machine.armed.is_some() || hangs(machine);
+    let start = machine.start.as_mut().filter(|start| is_wanted && start.bmc == ByBmc::Allowed);
     match (start, outcome) {
         (None, None) => {
             return Step { refused: Some("it need not be started any more".into()), ..Step::default() };

@@ -36,7 +36,8 @@ pub const VALIDATING_ORDINARY: Duration = Duration::from_secs(300);
 /// What a machine of the plan waits for at this time; `None` when it waits for nothing.
 pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine, now: Time) -> Option<Wait> {
     let unreleased = installing::unreleased(plan, machine, now);
-    if let Some(wait) = starting::wait(plan, device, machine).filter(|_| unreleased.is_none()) {
+    let is_released = machine.armed.is_none() || unreleased.is_none();
+    if let Some(wait) = starting::wait(plan, device, machine).filter(|_| is_released) {
         return Some(wait);
     }
     // What comes after a burn-in begins with its end.

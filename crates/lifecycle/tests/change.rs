@@ -2,9 +2,10 @@
 
 use lifecycle::budget::Budgets;
 use lifecycle::change::{self, Held, begin, next, to_undo, touched, waits_for};
-use lifecycle::{Applied, Zone, attention, select, why};
+use lifecycle::starting::{Due, Way, due};
+use lifecycle::{Applied, Zone, attention, select, wait, why};
 use model::change::{Change, Effect, Holder, Kind, Outcome, Reach};
-use model::event::{ChangeStep, Settled, What, Wish};
+use model::event::{ChangeStep, Settled, Started, What, Wish};
 use model::facts::{CheckResult, Hardware, Stage, State};
 use model::finding::File;
 use model::{ChangeId, Event, Facts, Generation, Location, Mac, Plan, Roster, Time};
@@ -70,6 +71,8 @@ enum Boots {
     Panics,
     /// It is never heard of again.
     Silent,
+    /// Its kernel starts, and stands still.
+    Hangs,
 }
 
 fn compiled(text: &str, generation: u64) -> Plan {
@@ -149,6 +152,8 @@ impl World {
         }
         if boots == Boots::Panics {
             self.tell(location, asked(Stage::UefiPxe));
+        }
+        if matches!(boots, Boots::Panics | Boots::Hangs) {
             return;
         }
         self.tell(location, What::Connected { running: None, burns_in: false });
@@ -157,6 +162,13 @@ impl World {
             let results = vec![CheckResult { name: "disk".into(), passed: false, detail: "broken".into() }];
             self.tell(location, What::Checked { results });
         }
+    }
+
+    fn waits(&self, location: &Location) -> String {
+        let (plan, roster) = (self.zone.plan(), self.zone.roster());
+        let device = roster.device_at(location).expect("a machine");
+        let machine = &self.zone.facts().machines[location];
+        wait(plan, roster, device, machine, self.now).map(|wait| wait.on).unwrap_or_default()
     }
 
     fn kernel(&self, location: &Location) -> &str {
@@ -367,6 +379,94 @@ fn a_bad_image_stops_at_the_first_machine_and_is_taken_back() {
         world.publish(&next_kernel(), None);
         assert_eq!(attention::of_changes(&world.zone, world.now), []);
     }
+}
+
+/// The same zone where machines have BMCs.
+fn with_bmcs() -> String {
+    let text = ZONE.replace("nics = [\"eno1\"]", "nics = [\"eno1\"]\n  bmc  = { port = \"bmc\" }");
+    let text =
+        text.replace("eno1 = leaf.a.swp[unit] }", "eno1 = leaf.a.swp[unit], bmc = leaf.a.swp[unit + 16] }");
+    text.replace("model \"tor\"", "network \"bmc\" {\n  per = \"rack\"\n  for = [\"bmc\"]\n}\nmodel \"tor\"")
+}
+
+/// A change that machines hang in, and the one that takes it back, which has just begun.
+fn hanging(text: &str, boots: fn(&Location) -> Boots) -> (World, ChangeId, Location) {
+    let mut world = World::of(text);
+    world.boots = boots;
+    let id = world.publish(&text.replace("vmlinuz-1", "vmlinuz-2"), None);
+    world.run(300);
+    assert_eq!(world.change(id).ended.as_ref().map(|ended| ended.how), Some(Outcome::Halted));
+    let undo = world.publish(text, Some(id));
+    world.run(1);
+    (world, undo, Location::new("t1/p1/r1/u1"))
+}
+
+#[test]
+fn what_hangs_in_a_change_that_is_taken_back_is_power_cycled_by_its_bmc() {
+    let bmc = |start, outcome: Option<&str>| What::Bmc {
+        by: "the controller, for change 2,".into(),
+        asked: "for power cycle".into(),
+        outcome: outcome.map(str::to_owned),
+        start: Some(start),
+    };
+    let (mut world, undo, first) = hanging(&with_bmcs(), |_| Boots::Hangs);
+    // Its agent may be about to come after all.
+    assert_eq!(due(&world.zone, world.now), []);
+    assert_eq!(world.waits(&first), "what it was given to come to an end; else its BMC power-cycles it");
+    world.run(60);
+    let cycle = Due { location: first.clone(), by: "change 2".into(), way: Way::Usual };
+    assert_eq!(due(&world.zone, world.now), std::slice::from_ref(&cycle));
+    world.tell(&first, bmc(Started::Begun, None));
+    world.tell(&first, bmc(Started::Failed, Some("it cannot be reached")));
+    assert_eq!(due(&world.zone, world.now), []);
+    assert_eq!(world.waits(&first), "its BMC to be asked again to power-cycle it; it cannot be reached");
+    world.run(120);
+    assert_eq!(due(&world.zone, world.now), [cycle]);
+    world.tell(&first, bmc(Started::Begun, None));
+    world.tell(&first, bmc(Started::Done, Some("power is on")));
+    assert_eq!(
+        world.waits(&first),
+        "its firmware to ask for an address, since its BMC power-cycled it (2 times)"
+    );
+    world.boot(&first, Boots::Right);
+    world.run(60);
+    assert_eq!(
+        world.change(undo).ended.as_ref().map(|ended| ended.sentence.as_str()),
+        Some("1 machine done")
+    );
+    let machine = &world.zone.facts().machines[&first];
+    assert_eq!((&machine.state, &machine.start), (&State::Ready, &None));
+    assert!(
+        world.tell(&first, bmc(Started::Begun, None)).refused.is_some(),
+        "nothing is to be started any more"
+    );
+}
+
+#[test]
+fn what_comes_by_itself_or_serves_is_not_power_cycled_at_once() {
+    // One that panics is about to come by itself.
+    let (mut world, ..) = hanging(&with_bmcs(), |_| Boots::Panics);
+    world.run(600);
+    assert_eq!(due(&world.zone, world.now), []);
+    world.run(150);
+    assert_eq!(due(&world.zone, world.now).len(), 1, "it did not");
+    // Of one that was never seen to go down, nobody knows that it does not serve.
+    let (mut world, undo, _) = hanging(&with_bmcs(), |_| Boots::Silent);
+    world.run(300);
+    assert_eq!(due(&world.zone, world.now), []);
+    world.run(1000);
+    assert!(world.change(undo).ended.is_some());
+    // Nor is it asked of a BMC that there is not; and the change ends without.
+    let (mut world, undo, first) = hanging(ZONE, |_| Boots::Hangs);
+    world.run(60);
+    assert_eq!(due(&world.zone, world.now), []);
+    assert_eq!(
+        world.waits(&first),
+        "somebody to power-cycle it: what it was given hangs, and it has no BMC in the design"
+    );
+    world.run(1000);
+    assert!(world.change(undo).ended.is_some());
+    assert!(world.zone.facts().machines[&first].start.is_none());
 }
 
 /// Everything that survives a restart, and nothing else.

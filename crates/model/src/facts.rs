@@ -288,10 +288,10 @@ pub enum Purpose {
     Upgrade,
 }
 
-/// How a machine that is armed comes to the installer.
+/// How a machine that is armed comes to the installer, or one that hangs in what a change takes back comes out of it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Start {
-    /// Who armed it.
+    /// Who armed it; or the change.
     pub by: String,
     /// Whether its BMC may do it.
     pub bmc: ByBmc,
@@ -299,7 +299,7 @@ pub struct Start {
     pub due: Time,
     /// How often its BMC was asked.
     pub asked: u32,
-    /// Its firmware has not been heard since it was armed, or since its BMC was asked last.
+    /// Its firmware has not been heard since it is wanted, or since its BMC was asked last.
     pub silent: bool,
     /// Why its BMC did not do it, the last time.
     pub failure: Option<String>,

@@ -1,6 +1,7 @@
 //! What must hold at every moment, each by a ledger of its own: a checker never asks the code that it checks.
 
 use crate::body::{BMC, Booted, Install, Life, Order, PORTS};
+use crate::drawing::Drawing;
 use crate::world::World;
 use lifecycle::{Wait, validate};
 use model::change::{Effect, Outcome, Step};
@@ -252,26 +253,31 @@ impl World<'_> {
         let skipped = change.machines.iter().find(|(_, member)| !member.step.is_over());
         let skipped =
             skipped.filter(|_| how == Outcome::Done).map(|(location, _)| format!("{id} skips {location}"));
-        let drawing = change.plans().and_then(|(_, to)| self.store.numbered(to)).map(|to| to.drawing.system);
-        let is_bad = drawing
-            .is_some_and(|system| self.bad_systems.contains(&system) || self.dead_systems.contains(&system));
-        let mut upgraded = change.machines.iter().filter(|(_, member)| member.effect == Effect::Upgrade);
+        let drawing = change.plans().and_then(|(_, to)| self.store.numbered(to)).map(|to| &to.drawing);
+        let is_bad = |effect: Effect| {
+            drawing.is_some_and(|Drawing { system, kernel, .. }| match effect {
+                Effect::Upgrade => self.bad_systems.contains(system) || self.dead_systems.contains(system),
+                Effect::Restart => self.hanging_kernels.contains(kernel),
+                Effect::Check | Effect::Reinstall => false,
+            })
+        };
+        let mut reached = change.machines.iter().filter(|(_, member)| is_bad(member.effect));
         let role = |location| {
             let device = zone.roster().device_at(location)?;
             zone.plan().design.role_name(device)
         };
         // Where the first of a role was out of service, the next one is the first to show it.
         let tried = change.machines.iter().filter(|(_, member)| {
-            member.effect == Effect::Upgrade && matches!(member.step, Step::Done { .. } | Step::Failed { .. })
+            is_bad(member.effect) && matches!(member.step, Step::Done { .. } | Step::Failed { .. })
         });
         let tried: Vec<_> = tried.map(|(location, _)| role(location)).collect();
         let is_alone = |location| tried.iter().filter(|other| **other == role(location)).count() <= 1;
-        let spread = upgraded.find(|(location, member)| match member.step {
+        let spread = reached.find(|(location, member)| match member.step {
             Step::Done { .. } => how == Outcome::Done,
             Step::Failed { .. } => how == Outcome::Done || member.wave > 0 && !is_alone(location),
             _ => false,
         });
-        let spread = spread.filter(|_| is_bad && how != Outcome::Aborted).map(|(location, member)| {
+        let spread = spread.filter(|_| how != Outcome::Aborted).map(|(location, member)| {
             format!("{id} is {how:?}, and brought a bad system to {location}, of wave {}", member.wave)
         });
         if let Some(words) = skipped {

@@ -3,6 +3,7 @@
 use model::finding::{Code, File, Severity};
 use model::view::{Site, SiteFile};
 use model::{Generation, Plan};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub(crate) struct Drawing {
     pub(crate) by_tpm: bool,
     /// Which operating system is the right one.
     pub(crate) system: u64,
+    /// What those run that run from memory.
+    pub(crate) kernel: u64,
     /// A word that nothing depends on.
     pub(crate) remark: u64,
 }
@@ -41,7 +44,7 @@ impl Drawing {
     }
 
     fn text(&self) -> String {
-        let Self { pods, racks, units, units_max, lease_seconds, live, remark, system, .. } = self;
+        let Self { pods, racks, units, units_max, lease_seconds, live, remark, system, kernel, .. } = self;
         let burn_in = match self.burn_in_seconds {
             0 => String::new(),
             seconds => format!("burn_in = {{ cpu = \"{seconds}s\", memory = \"{seconds}s\" }}\n"),
@@ -91,7 +94,7 @@ model "seed" {{
   bmc  = false
 }}
 image "live" {{
-  kernel = "images/live/vmlinuz"
+  kernel = "images/live/vmlinuz-{kernel}"
   initrd = ["images/live/initrd.img"]
 }}
 image "installer" {{
@@ -186,12 +189,19 @@ pod "p{{01..{pods:02}}}" {{
             sha256: Some([7; 32]),
             source: PathBuf::new(),
         };
-        let names = ["live", "installer"].into_iter().flat_map(|image| {
-            ["vmlinuz", "initrd.img"].map(|name| format!("image/{image}/images/{image}/{name}"))
-        });
+        // While a change is under way an image is there twice, with a kernel each.
+        let names: BTreeSet<String> = plan
+            .design
+            .images
+            .iter()
+            .flat_map(|image| {
+                let files = [&image.kernel].into_iter().chain(&image.initrd);
+                files.map(|file| format!("image/{}/{file}", image.name))
+            })
+            .collect();
         let loaders = ["loader/ipxe.efi", "loader/undionly.kpxe"].map(str::to_owned);
         Arc::new(Site {
-            files: names.chain(loaders).map(|name| file(&name)).collect(),
+            files: names.into_iter().chain(loaders).map(|name| file(&name)).collect(),
             systems: plan
                 .design
                 .systems
@@ -203,8 +213,8 @@ pod "p{{01..{pods:02}}}" {{
     }
 }
 
-/// Which system a directory holds.
-fn number(image: &str) -> u64 {
+/// Which system a directory holds, or which kernel a file is.
+pub(crate) fn number(image: &str) -> u64 {
     image.rsplit_once('-').and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
 }
 
@@ -224,6 +234,7 @@ mod tests {
             burn_in_seconds: 10,
             by_tpm: true,
             system: 1,
+            kernel: 1,
             remark: 0,
         };
         let first = small.compile(None, 1);

@@ -1,6 +1,7 @@
 //! What a machine does between power and a system: firmware, loader, script, kernel; and what its disk starts.
 
 use crate::body::{Agent, BMC, Booted, Life, PORTS};
+use crate::drawing::number;
 use crate::network::CONTROLLER;
 use crate::world::{Happening, Timer, World};
 use answer::http::{self, Body as HttpBody, Method, Request};
@@ -155,7 +156,11 @@ impl World<'_> {
             self.heard(controller, Event { at: now, location, what });
         }
         let HttpBody::Text(text) = reply.body else { return self.restart(body, 5_000) };
-        if let Some(place) = word_after(&text, "zw.location=") {
+        let kernel = word_after(&text, "/vmlinuz-").map(|word| format!("-{word}"));
+        if kernel.is_some_and(|kernel| self.hanging_kernels.contains(&number(&kernel))) {
+            self.drop_lease(body, port);
+            self.bodies[body].life = Life::Hung;
+        } else if let Some(place) = word_after(&text, "zw.location=") {
             let location = Location::new(place);
             self.bodies[body].life = Life::Starting(Booted::Memory { location });
             self.drop_lease(body, port);

@@ -139,11 +139,12 @@ fn rate(reports: &[Report], began: Instant, threads: usize) {
         machines / took,
     ));
     say(&format!(
-        "{} events, {} packets ({} refused), {} views, {} looks by checkers\n",
+        "{} events, {} packets ({} refused), {} views, {} power cycles of what hung, {} looks by checkers\n",
         count(|report| report.tally.events),
         count(|report| report.tally.packets),
         count(|report| report.tally.refusals),
         count(|report| report.tally.views),
+        count(|report| report.tally.cycled),
         count(|report| report.looks.values().sum()),
     ));
 }

@@ -125,9 +125,16 @@ impl World<'_> {
     /// The team draws something else.
     fn redraw(&mut self, leader: usize) {
         let mut drawing = self.store.newest().drawing.clone();
-        match self.random.below(4) {
+        match self.random.below(5) {
             0 if drawing.units < drawing.units_max => drawing.units += 1,
             1 => drawing.remark += 1,
+            2 => {
+                self.systems += 1;
+                drawing.kernel = self.systems;
+                if self.settings.troubles && self.random.is(300) {
+                    self.hanging_kernels.insert(drawing.kernel);
+                }
+            }
             _ => {
                 self.systems += 1;
                 drawing.system = self.systems;
@@ -193,6 +200,9 @@ impl World<'_> {
             // If a change is under way it is not taken, and drawn again in a minute.
             self.systems += 1;
             self.publish(leader, Drawing { system: self.systems, ..drawing });
+        } else if self.hanging_kernels.contains(&drawing.kernel) {
+            self.systems += 1;
+            self.publish(leader, Drawing { kernel: self.systems, ..drawing });
         }
         self.plug_in_what_hangs();
         self.mind_changes(leader);
@@ -347,7 +357,11 @@ impl World<'_> {
         let runs_bad = self.bodies[body].disk.slots.iter().flatten().any(|system| is_bad(*system));
         // A change may bring another to who was in service once, and can be reached.
         let is_its = is_changing && !machine.accepted.is_empty() && machine.state.name() == "failed";
-        if machine.installed.is_some() && (is_empty || runs_bad && !is_its) && !is_armed {
+        let is_useless = machine.installed.is_some() && (is_empty || runs_bad && !is_its);
+        // Written while its cables were in another's ports, it says on its console that it is refused there.
+        let kept = self.bodies[body].disk.kept.as_ref();
+        let is_anothers = !machine.connected && kept.is_some_and(|(home, _)| home != place);
+        if (is_useless || is_anothers) && !is_armed {
             self.wish(place, Wish::Reinstall { generation, until, bmc: ByBmc::Allowed, undo_until: None });
         }
         if machine.state == State::Expected

@@ -1,6 +1,6 @@
 //! The world: everything that there is, and what happens next.
 
-use crate::body::{Body, FromController};
+use crate::body::{Body, FromController, Life};
 use crate::cabling::Cabling;
 use crate::check::{Ledgers, Violation};
 use crate::controller::{Asker, Controller, Message, Reply, Step};
@@ -89,6 +89,8 @@ pub struct Tally {
     pub steps: u64,
     /// Times that somebody had to go to a machine in the end.
     pub helped: u64,
+    /// Machines that hung, and whose BMCs power-cycled them.
+    pub cycled: u64,
 }
 
 /// How a run ended.
@@ -136,6 +138,8 @@ pub(crate) struct World<'a> {
     pub(crate) systems: u64,
     pub(crate) bad_systems: BTreeSet<u64>,
     pub(crate) dead_systems: BTreeSet<u64>,
+    /// Kernels that start, and do nothing more.
+    pub(crate) hanging_kernels: BTreeSet<u64>,
     pub(crate) connections: u32,
     /// Places that nobody minds in the end.
     pub(crate) unminded: BTreeSet<Location>,
@@ -170,6 +174,7 @@ pub fn run(settings: &Settings, trace: Option<&mut dyn Write>) -> Report {
         systems: 1,
         bad_systems: BTreeSet::new(),
         dead_systems: BTreeSet::new(),
+        hanging_kernels: BTreeSet::new(),
         connections: 1,
         unminded: BTreeSet::new(),
         helped: BTreeMap::new(),
@@ -212,6 +217,7 @@ fn draw(settings: &Settings, random: &mut Random) -> Drawing {
         burn_in_seconds: if random.is(300) { 60 } else { 0 },
         by_tpm: random.is(250),
         system: 1,
+        kernel: 1,
         remark: 0,
     }
 }
@@ -360,6 +366,7 @@ impl World<'_> {
     fn bmc_did(&mut self, controller: usize, life: u32, location: Location, body: Option<usize>) {
         let body = body.filter(|body| !self.bodies[*body].is_gone);
         if let Some(body) = body {
+            self.tally.cycled += u64::from(self.bodies[body].life == Life::Hung);
             self.restart(body, 1_000);
         }
         if !self.is_alive(controller, life) {

@@ -3,6 +3,7 @@
 use super::{counted, holder, patience};
 use crate::budget::Budgets;
 use crate::machine::{self, Action};
+use crate::starting;
 use crate::zone::{Applied, Zone};
 use model::change::{Change, Effect, Ended, Lease, Member, Paused, Step};
 use model::event::{ChangeStep, Settled};
@@ -114,6 +115,9 @@ fn take(
     Budgets::count(&zone.plan, &zone.facts).may_take(device, &holder)?;
     let (effect, reason, is_undoing) =
         (member.effect, change.reason.clone(), super::undoes(change).is_some());
+    let has_failed = super::undoes(change)
+        .and_then(|undone| zone.facts.changes.get(&undone)?.machines.get(location))
+        .is_some_and(|member| matches!(member.step, Step::Failed { .. }));
     let plan = zone.whole.clone();
     let machine = zone.facts.machines.entry(location.clone()).or_insert_with(|| machine::expected(now));
     // By what it is judged, before it is asked to be.
@@ -121,11 +125,19 @@ fn take(
     let step = if is_left_alone(machine, effect, is_undoing) {
         Step::Passed { at: now }
     } else {
-        let deadline = now + patience(machine, effect);
+        let patience = patience(machine, effect);
         let was_ready = machine.state == State::Ready;
         let restarts = effect == Effect::Restart;
-        let key_sha256 = machine.key_sha256;
-        let boots = machine.boots;
+        let (key_sha256, boots) = (machine.key_sha256, machine.boots);
+        let deadline = match is_undoing && restarts && starting::has_no_agent(machine) {
+            false => now + patience,
+            true => {
+                // What panics comes back by itself, and what the change only reached may be about to.
+                let is_hung = has_failed && machine.boots_in_vain < super::STARTS_IN_VAIN;
+                let hangs_by = if is_hung { now } else { now.max(machine.since) + patience };
+                starting::taken_back(&plan, device, machine, &id.to_string(), hangs_by) + patience
+            }
+        };
         machine.lease = Some(Lease { holder, reason, since: now, deadline, key_sha256, restarts, boots });
         machine.boots_in_vain = 0;
         actions.extend(act(&plan, machine, effect, deadline, now));
@@ -211,6 +223,7 @@ fn release(zone: &mut Zone, id: ChangeId, location: &Location, applied: &mut App
         |lease: &Lease| matches!(&lease.holder, model::change::Holder::Change { id: of, .. } if *of == id);
     if machine.lease.as_ref().is_some_and(is_its) {
         machine.lease = None;
+        starting::released(machine);
         applied.changed.push(location.clone());
     }
 }

@@ -1,9 +1,9 @@
-//! Starts armed machines from the network by their BMCs. Which ones, when and how often is `lifecycle::starting`'s to say.
+//! Starts machines by their BMCs: those that are armed from the network, those that hang in what is taken back. Which ones, when and how often is `lifecycle::starting`'s to say.
 
 use super::{Job, perform};
 use crate::clock;
 use crate::controller::Controller;
-use api::bmc::{Ask, Source};
+use api::bmc::{Ask, Power, Source};
 use lifecycle::starting::{self, Due, Way};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,11 +35,12 @@ pub(crate) async fn run(controller: Arc<Controller>, mut stopping: watch::Receiv
 }
 
 async fn start(controller: &Arc<Controller>, due: Due) {
-    let from = match due.way {
-        Way::Pxe => Source::Pxe,
-        Way::Http => Source::Http,
+    let from_network = |from| Ask::Boot { from, once: true, mode: None, now: true };
+    let ask = match due.way {
+        Way::Pxe => from_network(Source::Pxe),
+        Way::Http => from_network(Source::Http),
+        Way::Usual => Ask::Power { to: Power::Cycle },
     };
-    let ask = Ask::Boot { from, once: true, mode: None, now: true };
     let by = format!("the controller, for {},", due.by);
     let _ = perform(controller, &due.location, Job::Start(ask), &by, Arc::new(|_| {})).await;
 }
