@@ -267,10 +267,10 @@ pub fn wait(plan: &Plan, device: DeviceId, machine: &Machine) -> Option<Wait> {
 /// What one waits for that hangs, and by when that is ordinary.
 fn until_it_restarts(start: &Start, until: Time) -> (String, Time) {
     match (&start.failure, start.asked) {
-        _ if start.bmc != ByBmc::Allowed => (
-            "somebody to power-cycle it: what it was given hangs, and it has no BMC in the design".to_owned(),
-            until,
-        ),
+        _ if start.bmc != ByBmc::Allowed => {
+            let on = "what it was given to come to an end; else somebody to power-cycle it: it has no BMC in the design";
+            (on.to_owned(), start.due)
+        }
         (None, 0) => (
             "what it was given to come to an end; else its BMC power-cycles it".to_owned(),
             start.due + AGENT_GRACE,

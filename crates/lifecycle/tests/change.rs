@@ -462,7 +462,7 @@ fn what_comes_by_itself_or_serves_is_not_power_cycled_at_once() {
     assert_eq!(due(&world.zone, world.now), []);
     assert_eq!(
         world.waits(&first),
-        "somebody to power-cycle it: what it was given hangs, and it has no BMC in the design"
+        "what it was given to come to an end; else somebody to power-cycle it: it has no BMC in the design"
     );
     world.run(1000);
     assert!(world.change(undo).ended.is_some());
