@@ -50,6 +50,10 @@ const CREDENTIALS_MAX: u64 = 4096;
 const UNCERTAIN: [i32; 5] = [1, 2, 4, 13, 14];
 /// gRPC's number for "who are you?".
 const UNAUTHENTICATED: i32 = 16;
+/// What etcd says of a signed token that it gave before its users or roles changed, as of an argument that is wrong. Nothing was done.
+const TOKEN_IS_OLD: &str = "revision of auth store is old";
+/// How often a request is made with a new token: users may change meanwhile, too.
+const TOKENS_MAX: u32 = 4;
 
 /// Why there is no answer.
 #[derive(Clone, PartialEq, Debug)]
@@ -228,7 +232,7 @@ impl Shared {
         let body = Bytes::from(body.to_string());
         let members = self.address.members.len();
         let mut tries = 0;
-        let mut is_proved_again = false;
+        let mut tokens = 0;
         loop {
             let member = self.current.load(Relaxed) % members;
             let failed = match self.try_one(member, path, body.clone()).await {
@@ -243,9 +247,11 @@ impl Shared {
                 Ok((status, answer)) => {
                     let refusal: Refusal = serde_json::from_slice(&answer).unwrap_or_default();
                     let words = if refusal.message.is_empty() { refusal.error } else { refusal.message };
-                    let is_stale = refusal.code == UNAUTHENTICATED || status == StatusCode::UNAUTHORIZED;
-                    if is_stale && self.credentials.is_some() && !is_proved_again {
-                        is_proved_again = true;
+                    let is_stale = refusal.code == UNAUTHENTICATED
+                        || status == StatusCode::UNAUTHORIZED
+                        || words.contains(TOKEN_IS_OLD);
+                    if is_stale && self.credentials.is_some() && tokens < TOKENS_MAX {
+                        tokens += 1;
                         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = None;
                         continue;
                     }

@@ -9,7 +9,8 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use store::etcd::{Access, Address};
+use std::sync::atomic::{AtomicU32, Ordering};
+use store::etcd::{Access, Address, Standing};
 use store::{FailureKind, Store};
 
 struct Locked {
@@ -52,11 +53,24 @@ fn certificates(directory: &Path) {
 }
 
 impl Locked {
-    fn start() -> Self {
-        let directory = std::env::temp_dir().join(format!("zonewright-etcd-tls-{}", std::process::id()));
+    /// `tokens`: what etcd's tokens are; with a file named `secret` beside it.
+    fn start(tokens: impl Fn(&Path) -> String) -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let is_there = Command::new("etcd").arg("--version").stdout(Stdio::null()).status();
+        if !is_there.is_ok_and(|status| status.success()) {
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                b"skipped: etcd is not installed (Debian package etcd-server)\n",
+            );
+            return None;
+        }
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("zonewright-etcd-tls-{}-{number}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir_all(&directory).unwrap();
         certificates(&directory);
+        fs::write(directory.join("secret"), "known to etcd only").unwrap();
         let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let [port, peer] = listeners.map(|listener| listener.local_addr().unwrap().port());
         let (client, peer) = (format!("https://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer}"));
@@ -69,6 +83,7 @@ impl Locked {
             .args(["--initial-cluster", &format!("m={peer}")])
             .args(["--cert-file", &file("one.pem"), "--key-file", &file("one.key")])
             .args(["--client-cert-auth", "--trusted-ca-file", &file("ca.pem")])
+            .args(["--auth-token", &tokens(&directory.join("secret"))])
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -76,7 +91,40 @@ impl Locked {
             .unwrap();
         let locked = Self { child, directory, port };
         while !locked.tell(&["endpoint", "health"]) {}
-        locked
+        Some(locked)
+    }
+
+    /// Lets in `zw` for the keys of a zone, as the file `user` says, and `root`; nobody else from then on.
+    fn lock(&self) -> Access {
+        for words in [
+            &["user", "add", "root:secret"][..],
+            &["user", "grant-role", "root", "root"],
+            &["role", "add", "zone"],
+            &["role", "grant-permission", "zone", "--prefix=true", "readwrite", "zone/"],
+            &["user", "add", "zw:pass:word"],
+            &["user", "grant-role", "zw", "zone"],
+            &["auth", "enable"],
+        ] {
+            assert!(self.tell(words), "{words:?}");
+        }
+        fs::write(self.file("user"), "zw:pass:word\n").unwrap();
+        Access {
+            ca: Some(self.file("ca.pem")),
+            certificate: Some((self.file("one.pem"), self.file("one.key"))),
+            credentials: Some(self.file("user")),
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Opened, and the one that decides.
+    fn led(&self, access: &Access) -> Store {
+        let opened = self.open(access);
+        lead(
+            opened.unwrap_or_else(|said| panic!("{said}\n{}", fs::read_to_string(self.file("log")).unwrap())),
+        )
     }
 
     fn tell(&self, words: &[&str]) -> bool {
@@ -100,37 +148,11 @@ impl Locked {
 
 #[test]
 fn who_is_let_in_writes_and_nobody_else_reads() {
-    let is_there = Command::new("etcd").arg("--version").stdout(Stdio::null()).status();
-    if !is_there.is_ok_and(|status| status.success()) {
-        let _ = std::io::Write::write_all(
-            &mut std::io::stderr(),
-            b"skipped: etcd is not installed (Debian package etcd-server)\n",
-        );
-        return;
-    }
-    let locked = Locked::start();
-    for words in [
-        &["user", "add", "root:secret"][..],
-        &["user", "grant-role", "root", "root"],
-        &["role", "add", "zone"],
-        &["role", "grant-permission", "zone", "--prefix=true", "readwrite", "zone/"],
-        &["user", "add", "zw:pass:word"],
-        &["user", "grant-role", "zw", "zone"],
-        &["auth", "enable"],
-    ] {
-        assert!(locked.tell(words), "{words:?}");
-    }
-    let file = |name: &str| locked.directory.join(name);
-    fs::write(file("user"), "zw:pass:word\n").unwrap();
+    let Some(locked) = Locked::start(|_| "simple".into()) else { return };
+    let access = locked.lock();
+    let file = |name: &str| locked.file(name);
     fs::write(file("wrong"), "zw:guess\n").unwrap();
-    let access = Access {
-        ca: Some(file("ca.pem")),
-        certificate: Some((file("one.pem"), file("one.key"))),
-        credentials: Some(file("user")),
-    };
-    let opened = locked.open(&access);
-    let mut store =
-        lead(opened.unwrap_or_else(|said| panic!("{said}\n{}", fs::read_to_string(file("log")).unwrap())));
+    let mut store = locked.led(&access);
     append(&mut store, &[record(1, unit(1))], &[]);
     append(&mut store, &[record(2, unit(1))], &[]);
     assert_eq!(store.load().unwrap().last_seq, 2);
@@ -152,4 +174,20 @@ fn who_is_let_in_writes_and_nobody_else_reads() {
         matches!(error, store::OpenError::Failed { ref source, .. } if source.kind == FailureKind::ReadOnly),
         "{error:?}"
     );
+}
+
+#[test]
+fn who_leads_goes_on_when_the_users_of_etcd_change() {
+    let signed = |secret: &Path| format!("jwt,priv-key={},sign-method=HS256,ttl=10m", secret.display());
+    let Some(locked) = Locked::start(signed) else { return };
+    let mut store = locked.led(&locked.lock());
+    append(&mut store, &[record(1, unit(1))], &[]);
+    assert!(locked.tell(&["--user", "root:secret", "user", "add", "other:secret"]));
+    // Such a token says how etcd's users were when it was given.
+    append(&mut store, &[record(2, unit(1))], &[]);
+    assert!(locked.tell(&["--user", "root:secret", "user", "delete", "other"]));
+    let followed = store.follow().unwrap();
+    assert_eq!(followed.standing, Standing::Leads);
+    assert_eq!(store.load().unwrap().last_seq, 2);
+    store.resign();
 }
