@@ -35,6 +35,13 @@ pub enum OpenError {
         /// What is wrong with it.
         detail: String,
     },
+    /// An etcd cannot be spoken to as it was said: an option is missing, or a file that one names is of no use.
+    Access {
+        /// The etcd.
+        path: PathBuf,
+        /// What is wrong, and with which option or file.
+        detail: String,
+    },
     /// Its contents are somewhere else now.
     Moved {
         /// The file, or the etcd.
@@ -74,6 +81,7 @@ impl fmt::Display for OpenError {
                     path.display()
                 )
             }
+            Self::Access { path, detail } => write!(f, "failed to open {}: {detail}", path.display()),
             Self::Moved { path, to } => {
                 write!(f, "the zone was moved from {} to {to}: start with that", path.display())
             }

@@ -91,8 +91,8 @@ impl Etcd {
     /// Opens it. Nothing is decided yet: see [`Etcd::follow`].
     pub(crate) fn open(address: &Address, access: &Access, name: &str) -> Result<Self, OpenError> {
         let path = PathBuf::from(address.to_string());
-        let unusable = |detail: String| OpenError::NotAStore { path: path.clone(), detail };
-        let client = Arc::new(Client::new(address, access).map_err(unusable)?);
+        let client = Client::new(address, access);
+        let client = Arc::new(client.map_err(|detail| OpenError::Access { path: path.clone(), detail })?);
         let mut this = Self {
             client,
             keys: Keys::new(&address.prefix),

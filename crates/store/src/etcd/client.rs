@@ -452,10 +452,9 @@ impl Shared {
 
 fn connector(access: &Access) -> Result<TlsConnector, String> {
     let named = |path: &Path, what: &dyn fmt::Display| format!("{} {what}", path.display());
-    let ca = access
-        .ca
-        .as_deref()
-        .ok_or("etcds:// needs the certificate of who signs etcd's: name it with --store-ca")?;
+    let ca = access.ca.as_deref().ok_or(
+        "etcds:// needs the certificate of the authority that signs etcd's: name it with --store-ca FILE",
+    )?;
     let certificates = |path: &Path| -> Result<Vec<CertificateDer<'static>>, String> {
         let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let read = read.map_err(|error| named(path, &format!("cannot be read: {error}")))?;
