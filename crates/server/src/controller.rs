@@ -93,6 +93,8 @@ pub(crate) struct Leading {
     /// All that are there.
     pub(crate) controllers: Vec<String>,
     pub(crate) leader: Leader,
+    /// Another has this one's name.
+    pub(crate) has_namesake: bool,
 }
 
 /// Who leads, as far as it is known.
@@ -116,6 +118,14 @@ impl Leading {
             Leader::This { term, .. } if term.is_certain() => Some(&self.name),
             Leader::This { .. } | Leader::Nobody => None,
         }
+    }
+
+    /// That another has this one's name.
+    pub(crate) fn namesake(&self) -> Option<String> {
+        let name = &self.name;
+        self.has_namesake.then(|| {
+            format!("another controller is called {name}, too, and nobody can tell which of them is meant: start one of them with another --name")
+        })
     }
 
     fn is_deciding(&self) -> bool {

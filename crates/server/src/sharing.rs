@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 use store::Store;
-use store::etcd::{Answered, Standing};
+use store::etcd::{Answered, LEASE, Peer, Standing};
 use tokio::sync::oneshot;
 
 /// How often it is looked what others wrote, whatever hints there were.
@@ -21,6 +21,8 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) const REREAD_EVERY: Duration = Duration::from_secs(60);
 /// What waits to be decided; beyond it, what was only heard is lost, and who waits is told so.
 const WAITING_MAX: usize = 16_384;
+/// Who is there for so long is no controller that ended: its lease would be over.
+const ENDED_WITHIN: Duration = LEASE.saturating_add(Duration::from_secs(5));
 /// Questions that are not answered yet.
 const QUESTIONS_MAX: usize = 64;
 
@@ -31,6 +33,8 @@ pub(crate) type Heard = (Event, Option<oneshot::Sender<Verdict>>);
 pub(crate) struct Sharing {
     pub(crate) standing: Standing,
     pub(crate) controllers: Vec<String>,
+    /// Other controllers of this one's name, and since when they are there.
+    namesakes: HashMap<String, Instant>,
     /// What is known here may not be what is stored.
     pub(crate) is_out_of_step: bool,
     pub(crate) looked: Option<Instant>,
@@ -64,6 +68,7 @@ impl Sharing {
         Self {
             standing: Standing::Sole,
             controllers: Vec::new(),
+            namesakes: HashMap::new(),
             is_out_of_step: false,
             looked: None,
             refused: None,
@@ -76,6 +81,31 @@ impl Sharing {
             asked: HashMap::new(),
             id: None,
         }
+    }
+
+    /// Takes note of who is there beside this controller, which is `own`.
+    pub(crate) fn note_present(&mut self, present: Vec<Peer>, own: &Peer, now: Instant) {
+        let is_namesake = |peer: &&Peer| peer.name == own.name && peer.id != own.id;
+        let since = |peer: &Peer| self.namesakes.get(&peer.id).copied().unwrap_or(now);
+        self.namesakes =
+            present.iter().filter(is_namesake).map(|peer| (peer.id.clone(), since(peer))).collect();
+        self.controllers = present.into_iter().map(|peer| peer.name).collect();
+    }
+
+    /// Whether another controller has this one's name, and is not what this one was before it was started anew.
+    pub(crate) fn has_namesake(&self, now: Instant) -> bool {
+        self.namesakes.values().any(|since| now.duration_since(*since) > ENDED_WITHIN)
+    }
+
+    /// What another controller that leads is called, where this one is called `own`. What this one was before it was started anew leads no
+    /// longer, though its lease is not over yet.
+    pub(crate) fn other_leader(&self, own: &str, now: Instant) -> Option<String> {
+        let Standing::Follows(Some(leader)) = &self.standing else { return None };
+        if leader.name != own {
+            return Some(leader.name.clone());
+        }
+        let since = self.namesakes.get(&leader.id)?;
+        (now.duration_since(*since) > ENDED_WITHIN).then(|| format!("the other {own}"))
     }
 
     /// Whether it is time to look.
@@ -186,5 +216,34 @@ impl Sharing {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_of_this_name_is_told_from_what_this_one_was_before() {
+        let peer = |name: &str, id: &str| Peer { name: name.into(), id: id.into() };
+        let (own, before, other) = (peer("ctl", "2"), peer("ctl", "1"), peer("other", "3"));
+        let mut sharing = Sharing::new();
+        let began = Instant::now();
+        let later = began + ENDED_WITHIN + LOOK_EVERY;
+        sharing.standing = Standing::Follows(Some(before.clone()));
+        sharing.note_present(vec![before.clone(), own.clone()], &own, began);
+        assert_eq!((sharing.other_leader("ctl", began), sharing.has_namesake(began)), (None, false));
+        // Its lease is over.
+        sharing.note_present(vec![own.clone(), other.clone()], &own, later);
+        assert_eq!((sharing.other_leader("ctl", later), sharing.has_namesake(later)), (None, false));
+        sharing.standing = Standing::Follows(Some(other.clone()));
+        assert_eq!(sharing.other_leader("ctl", later).as_deref(), Some("other"));
+        // Another process keeps it.
+        sharing.standing = Standing::Follows(Some(before.clone()));
+        sharing.note_present(vec![before.clone(), own.clone(), other], &own, began);
+        sharing.note_present(vec![before, own.clone()], &own, later);
+        assert_eq!(sharing.other_leader("ctl", later).as_deref(), Some("the other ctl"));
+        assert!(sharing.has_namesake(later));
+        assert_eq!(sharing.controllers, ["ctl", "ctl"]);
     }
 }

@@ -28,7 +28,7 @@ mod wire;
 
 pub use address::{Access, Address};
 pub use batch::{Answered, Batch, Beside};
-pub use follow::{Asked, Followed, Outcome, Standing, Term};
+pub use follow::{Asked, Followed, LEASE, Outcome, Peer, Standing, Term};
 pub(crate) use read::EtcdHistory;
 
 use crate::error::{Failure, FailureKind, OpenError};

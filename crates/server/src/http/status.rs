@@ -2,7 +2,7 @@
 
 use super::{Api, machines, words};
 use crate::clock;
-use crate::controller::{Condition, Controller};
+use crate::controller::{Condition, Controller, Leading};
 use crate::counters::Protocol;
 use api::http::{Controllers, Findings, PodMap, RackMap, Status, Trouble, UnitMap};
 use axum::Json;
@@ -201,6 +201,9 @@ fn of_controller(controller: &Controller, condition: &Condition, now: Time) -> V
     };
     if let Some(trouble) = &condition.store_trouble {
         add("store", format!("nothing is stored: {trouble}"));
+    }
+    if let Some(warning) = condition.sharing.as_ref().and_then(Leading::namesake) {
+        add("name", warning);
     }
     if let Some(refused) = &condition.design_refused {
         add("design", format!("the newest design is not in force: {refused}"));

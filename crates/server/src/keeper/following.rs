@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
-use store::etcd::{Answered, Asked, Batch, Beside, Outcome, Standing};
+use store::etcd::{Answered, Asked, Batch, Beside, Outcome, Peer, Standing};
 use store::{Failure, FailureKind, PublishError, Published, Stepped};
 use tokio::sync::oneshot;
 
@@ -43,9 +43,9 @@ impl Keeper {
 
     /// Why nothing is decided here.
     pub(super) fn not_leading(&self) -> PublishError {
-        let detail = match &self.sharing.standing {
-            Standing::Follows(Some(leader)) => format!("{leader} leads; ask there"),
-            _ => "nobody leads at this moment; ask again".to_owned(),
+        let detail = match self.other_leader() {
+            Some(leader) => format!("{leader} leads; ask there"),
+            None => "nobody leads at this moment; ask again".to_owned(),
         };
         PublishError::Failed(Failure { kind: FailureKind::Deposed, detail })
     }
@@ -83,7 +83,7 @@ impl Keeper {
     fn look(&mut self) -> Result<(), Failure> {
         let followed = self.store.follow()?;
         let was_leading = std::mem::replace(&mut self.sharing.standing, followed.standing) == Standing::Leads;
-        self.sharing.controllers = followed.controllers;
+        self.note_present(followed.controllers);
         match followed.doubt {
             Some(Outcome::Done) => Sharing::tell_stored(self.sharing.in_doubt.drain(..)),
             // Nobody can tell, so nobody is told.
@@ -366,23 +366,40 @@ impl Keeper {
     }
 
     fn tell_who_leads(&self, is_reached: bool) {
-        let own = self.controller.condition().sharing.map(|sharing| sharing.name);
         let leader = match (&self.sharing.standing, self.store.term()) {
             (Standing::Leads | Standing::Sole, Some(term)) => {
                 Leader::This { term, is_deciding: self.is_deciding() }
             }
-            // What it was before it was started anew is no more, though the lease is not over yet.
-            (Standing::Follows(Some(leader)), _) if is_reached && Some(leader) != own.as_ref() => {
-                Leader::Other(leader.clone())
-            }
-            _ => Leader::Nobody,
+            _ => self.other_leader().filter(|_| is_reached).map_or(Leader::Nobody, Leader::Other),
         };
         let controllers = self.sharing.controllers.clone();
+        let has_namesake = self.sharing.has_namesake(Instant::now());
+        let mut warning = None;
         self.controller.change_condition(|condition| {
             if let Some(sharing) = &mut condition.sharing {
                 (sharing.leader, sharing.controllers) = (leader, controllers);
+                let had_one = std::mem::replace(&mut sharing.has_namesake, has_namesake);
+                warning = sharing.namesake().filter(|_| !had_one);
             }
         });
+        if let Some(warning) = warning {
+            self.controller.say(&warning);
+        }
+    }
+
+    /// What this controller is called.
+    fn name(&self) -> String {
+        self.controller.condition().sharing.map(|sharing| sharing.name).unwrap_or_default()
+    }
+
+    fn note_present(&mut self, present: Vec<Peer>) {
+        let own = Peer { name: self.name(), id: self.store.id().unwrap_or_default().to_owned() };
+        self.sharing.note_present(present, &own, Instant::now());
+    }
+
+    /// What the controller is called that leads, if it is another.
+    fn other_leader(&self) -> Option<String> {
+        self.sharing.other_leader(&self.name(), Instant::now())
     }
 
     /// Remembers what is to be said to agents when it is stored.

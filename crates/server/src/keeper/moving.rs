@@ -51,7 +51,7 @@ impl Keeper {
         let sharing = name.map(|name| {
             let term = self.store.term();
             let leader = term.map_or(Leader::Nobody, |term| Leader::This { term, is_deciding: true });
-            Leading { controllers: vec![name.clone()], name, leader }
+            Leading { controllers: vec![name.clone()], name, leader, has_namesake: false }
         });
         self.controller.change_condition(|condition| condition.sharing = sharing);
         self.watch_others();

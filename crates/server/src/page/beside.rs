@@ -188,6 +188,7 @@ mod tests {
             name: "b".to_owned(),
             controllers: vec!["a".to_owned(), "b".to_owned()],
             leader: Leader::Other("a".to_owned()),
+            has_namesake: false,
         };
         let text = |sharing: &Leading| controllers(Some(sharing)).into_string();
         assert!(text(&sharing).contains("<b>a</b> leads; there are a, b; this is b."), "{}", text(&sharing));

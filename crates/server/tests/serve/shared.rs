@@ -168,3 +168,25 @@ fn a_zone_moves_to_an_etcd_and_back_while_it_is_asked_things() {
 fn leader_if_any(server: &Server) -> Option<String> {
     server.get::<Status>("/v1/status").controllers.and_then(|controllers| controllers.leads)
 }
+
+#[test]
+fn two_of_one_name_are_told_apart_and_told_of() {
+    let Some(member) = Member::start() else { return };
+    let a = Server::start_with(controller(&member, "ctl"));
+    until("a leads", || leader(&a).as_deref() == Some("ctl"));
+    let b = Server::start_with(controller(&member, "ctl"));
+    until("b knows that the other leads", || leader(&b).as_deref() == Some("the other ctl"));
+    assert_eq!(leader(&a).as_deref(), Some("ctl"));
+    let warned = |server: &Server| {
+        let status: Status = server.get("/v1/status");
+        status.troubles.iter().any(|trouble| trouble.about == "name" && trouble.sentence.contains("--name"))
+    };
+    until("both say so", || warned(&a) && warned(&b));
+    assert!(b.journal.lock().unwrap().iter().any(|line| line.contains("--name")));
+    let (_, said) =
+        b.request("POST", "/v1/edges", r#"{"wish": "add", "name": "p01", "addresses": ["10.9.9.9"]}"#);
+    assert!(said.contains("the other ctl leads; ask there"), "{said}");
+    let _: Done = b.post("/v1/machines/p01/r1/u01/wish", r#"{"wish": "maintain", "reason": "a fan"}"#);
+    drop(b);
+    until("a is alone", || !warned(&a));
+}

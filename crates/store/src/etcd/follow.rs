@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a controller counts as there after its last word.
-const LEASE: Duration = Duration::from_secs(10);
+pub const LEASE: Duration = Duration::from_secs(10);
 /// How often it says that it is.
 const KEPT_EVERY: Duration = Duration::from_millis(2500);
 /// So long before the end of its lease a leader decides nothing any more.
@@ -38,8 +38,17 @@ pub enum Standing {
     Sole,
     /// This one, of several.
     Leads,
-    /// Another, of this name; `None`: nobody at this moment.
-    Follows(Option<String>),
+    /// Another; `None`: nobody at this moment.
+    Follows(Option<Peer>),
+}
+
+/// A controller that is there, or was until just now. One that was started anew is another.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Peer {
+    /// For people; nothing keeps two from having the same.
+    pub name: String,
+    /// Its own word for itself, see [`crate::Store::id`].
+    pub id: String,
 }
 
 /// What came of a write of which that was not known.
@@ -69,7 +78,7 @@ pub struct Followed {
     /// What others ask of this one, oldest first. Each is given once; it is to be answered with the next append.
     pub asked: Vec<Asked>,
     /// The controllers that are there, by name.
-    pub controllers: Vec<String>,
+    pub controllers: Vec<Peer>,
 }
 
 /// What another controller heard.
@@ -142,6 +151,12 @@ struct Who {
     name: String,
     #[serde(default)]
     asked: u64,
+}
+
+impl From<Who> for Peer {
+    fn from(who: Who) -> Self {
+        Self { name: who.name, id: who.id }
+    }
 }
 
 impl Drop for Registered {
@@ -264,14 +279,16 @@ impl Etcd {
         let is_leading = self.is_leading();
         let standing = match is_leading {
             true => Standing::Leads,
-            false => Standing::Follows(leader.as_ref().and_then(|pair| Some(parse::<Who>(pair).ok()?.name))),
+            false => {
+                Standing::Follows(leader.as_ref().and_then(|pair| Some(parse::<Who>(pair).ok()?.into())))
+            }
         };
         let mut asked = Vec::new();
         if is_leading && !reload && batches.is_empty() {
             asked = self.asked()?;
         }
-        let controllers = controllers.kvs.iter().filter_map(|pair| Some(parse::<Who>(pair).ok()?.name));
-        let mut controllers: Vec<_> = controllers.collect();
+        let controllers = controllers.kvs.iter().filter_map(|pair| Some(parse::<Who>(pair).ok()?.into()));
+        let mut controllers: Vec<Peer> = controllers.collect();
         controllers.sort();
         let answered = self.missed.replace(Vec::new());
         Ok(Followed { standing, batches, reload, doubt, answered, asked, controllers })

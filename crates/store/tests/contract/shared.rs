@@ -3,7 +3,7 @@
 use super::{append, both, event, everything, lead, machine, publication, record, unit};
 use crate::etcd::Member;
 use model::Generation;
-use store::etcd::{Access, Answered, Beside, Followed, Outcome, Standing};
+use store::etcd::{Access, Answered, Beside, Followed, Outcome, Peer, Standing};
 use store::{FailureKind, Store};
 
 fn two(member: &Member, prefix: &str) -> (Store, Store) {
@@ -29,8 +29,9 @@ fn one_decides_and_the_other_hears_of_all_in_order() {
     let Some(member) = Member::start() else { return };
     let (mut a, mut b) = two(&member, "z");
     let followed = b.follow().unwrap();
-    assert_eq!(followed.standing, Standing::Follows(Some("a".into())));
-    assert_eq!(followed.controllers, ["a", "b"]);
+    let peer = |store: &Store, name: &str| Peer { name: name.into(), id: store.id().unwrap().into() };
+    assert_eq!(followed.standing, Standing::Follows(Some(peer(&a, "a"))));
+    assert_eq!(followed.controllers, [peer(&a, "a"), peer(&b, "b")]);
     assert_eq!(b.append(&[record(1, unit(1))], [], []).unwrap_err().kind, FailureKind::Deposed);
     assert!(b.publish(&publication(0, &[])).is_err() && b.set_secret("x", b"y").is_err());
     a.publish(&publication(0, &[("zone.hcl", "text")])).unwrap();
