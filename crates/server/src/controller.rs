@@ -222,6 +222,11 @@ impl Controller {
         self.sharing(Leading::is_deciding)
     }
 
+    /// Whether other controllers use the store that is in force.
+    pub(crate) fn shares(&self) -> bool {
+        self.condition.lock().unwrap_or_else(PoisonError::into_inner).sharing.is_some()
+    }
+
     /// Something of who decides, of several controllers; true where there is one.
     fn sharing(&self, holds: impl FnOnce(&Leading) -> bool) -> bool {
         self.condition.lock().unwrap_or_else(PoisonError::into_inner).sharing.as_ref().is_none_or(holds)

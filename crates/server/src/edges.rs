@@ -91,11 +91,13 @@ fn reached(all: &BTreeMap<String, Kept>) -> Vec<IpAddr> {
     all.values().filter(|kept| !kept.is_removed).flat_map(|kept| kept.addresses.clone()).collect()
 }
 
-/// Looks now and then where edges are: another controller may have added one. Until it is time to stop.
+/// Looks now and then where edges are, if others share the store: another controller may have added one. Until it is time to stop.
 pub(crate) async fn watch(controller: Arc<Controller>, mut stopping: watch::Receiver<bool>) {
     loop {
-        // It is looked again.
-        let _ = controller.look_at_edges().await;
+        if controller.shares() {
+            // It is looked again.
+            let _ = controller.look_at_edges().await;
+        }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
             _ = stopping.wait_for(|stop| *stop) => return,

@@ -453,7 +453,7 @@ impl Reloader {
     /// The boot files that a plan needs, if they are others than those that are served.
     fn look_at_boot_files(&self, controller: &Controller, plan: &Plan) -> Option<Arc<Site>> {
         let mut state = self.state();
-        let (site, troubles) = state.gatherer.gather(&plan.design);
+        let (site, troubles) = state.gatherer.gather(&plan.design, controller.shares());
         let site = (*state.site != site).then(|| Arc::new(site));
         drop(state);
         controller.change_condition(|condition| condition.site_troubles = troubles);

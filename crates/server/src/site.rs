@@ -31,8 +31,7 @@ pub(crate) struct Gatherer {
     pub(crate) loaders: PathBuf,
     pub(crate) agent: Option<PathBuf>,
     pub(crate) proxy: Option<String>,
-    pub(crate) controllers: Vec<IpAddr>,
-    is_shared: bool,
+    reached: Reached,
     pub(crate) ports: Ports,
     pub(crate) ca_sha256: [u8; 32],
     /// Where the zone's edges are, which others find out.
@@ -41,6 +40,27 @@ pub(crate) struct Gatherer {
     unread: Vec<PathBuf>,
     /// The loaders that were found last.
     found: Vec<PathBuf>,
+}
+
+/// Where machines reach this controller.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Reached {
+    /// At this address, whatever the plan says.
+    At(IpAddr),
+    /// At those of this host that the plan gives to a controller.
+    ByPlan(Vec<IpAddr>),
+}
+
+impl Reached {
+    /// Where machines are told that it is; none: where the plan says that controllers are.
+    fn told(&self, is_shared: bool) -> Vec<IpAddr> {
+        match self {
+            Self::At(address) => vec![*address],
+            // Of several, each is its own clients' first.
+            Self::ByPlan(own) if is_shared => own.clone(),
+            Self::ByPlan(_) => Vec::new(),
+        }
+    }
 }
 
 /// What is known of a file's content: its digest in a version, or why it cannot be read.
@@ -56,35 +76,16 @@ pub(crate) struct Version {
 }
 
 impl Gatherer {
-    pub(crate) fn new(
-        options: &Options,
-        controllers: Vec<IpAddr>,
-        ports: Ports,
-        ca_sha256: [u8; 32],
-    ) -> Self {
-        let Options { design, loaders, agent, proxy, store, .. } = options.clone();
-        let is_shared = store.is_some();
+    pub(crate) fn new(options: &Options, reached: Reached, ports: Ports, ca_sha256: [u8; 32]) -> Self {
+        let Options { design, loaders, agent, proxy, .. } = options.clone();
         let (known, unread, found) = (HashMap::new(), Vec::new(), Vec::new());
         let edges = Arc::default();
-        Self {
-            design,
-            loaders,
-            agent,
-            proxy,
-            controllers,
-            is_shared,
-            ports,
-            ca_sha256,
-            edges,
-            known,
-            unread,
-            found,
-        }
+        Self { design, loaders, agent, proxy, reached, ports, ca_sha256, edges, known, unread, found }
     }
 
     /// The site as it is now, and what is missing from it, a sentence each. Reads little: what is new and large has no
-    /// digest yet.
-    pub(crate) fn gather(&mut self, design: &Design) -> (Site, Vec<String>) {
+    /// digest yet. `is_shared`: other controllers know what this one knows.
+    pub(crate) fn gather(&mut self, design: &Design, is_shared: bool) -> (Site, Vec<String>) {
         let mut troubles = Vec::new();
         let mut known = HashMap::new();
         let mut at_once = AT_ONCE_MAX;
@@ -164,11 +165,11 @@ impl Gatherer {
         known.extend(self.known.drain().take(KNOWN_MAX.saturating_sub(known.len())));
         self.known = known;
         let site = Site {
-            controllers: self.controllers.clone(),
+            controllers: self.reached.told(is_shared),
             own: Vec::new(),
             edges: self.edges.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             elsewhere: Vec::new(),
-            is_shared: self.is_shared,
+            is_shared,
             ports: self.ports,
             ca_sha256: self.ca_sha256,
             proxy: self.proxy.clone(),
@@ -329,9 +330,9 @@ mod tests {
         let ports = Ports::default();
         let mut options = Options::new(directory.clone(), directory.join("state"));
         options.loaders = directory.join("loaders");
-        let mut gatherer = Gatherer::new(&options, Vec::new(), ports, [0; 32]);
+        let mut gatherer = Gatherer::new(&options, Reached::ByPlan(Vec::new()), ports, [0; 32]);
         let digests = |gatherer: &mut Gatherer| -> Vec<bool> {
-            gatherer.gather(&design).0.files.iter().map(|file| file.sha256.is_some()).collect()
+            gatherer.gather(&design, false).0.files.iter().map(|file| file.sha256.is_some()).collect()
         };
         assert_eq!(digests(&mut gatherer), [true, false, true, false]);
         assert_eq!(gatherer.unread(), std::slice::from_ref(&large));
@@ -345,7 +346,7 @@ mod tests {
         assert_eq!(digests(&mut gatherer), [true, false, true, false]);
         // One that cannot be read is not offered, and told of until it can.
         gatherer.learn(large.clone(), Err("the disk is broken".to_owned()));
-        let (site, troubles) = gatherer.gather(&design);
+        let (site, troubles) = gatherer.gather(&design, false);
         assert_eq!(site.files.len(), 2);
         assert!(troubles.iter().any(|trouble| trouble.ends_with("the disk is broken")), "{troubles:?}");
         assert_eq!(gatherer.unread(), [large]);

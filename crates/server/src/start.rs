@@ -25,7 +25,7 @@ use crate::http::Api;
 use crate::inbox::inbox;
 use crate::options::{BindPorts, Journal, Options, StartError};
 use crate::reload::{self, Reloader, Words};
-use crate::site::Gatherer;
+use crate::site::{Gatherer, Reached};
 use crate::udp::Stop;
 use crate::{boot_http, changes, clock, dns, keeper, page};
 use address::addresses_of_this_host;
@@ -100,10 +100,8 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     let api_listeners = listen_for_api(&options)?;
     let authority = Arc::new(authority(&mut store, &first.plan.design.zone.name)?);
     let ports = Ports { boot: bound.ports.boot, boot_tls: bound.ports.boot_tls, agents: bound.ports.agents };
-    // Of several, each is its own clients' first.
-    let own = own.into_iter().filter(|_| options.store.is_some());
-    let controllers = options.address.map_or_else(|| own.collect(), |address| vec![address]);
-    let mut gatherer = Gatherer::new(&options, controllers, ports, authority.sha256());
+    let reached = options.address.map_or(Reached::ByPlan(own), Reached::At);
+    let mut gatherer = Gatherer::new(&options, reached, ports, authority.sha256());
     let edges = Arc::clone(&gatherer.edges);
     let history = store.history().map_err(StartError::State)?;
     match edges::addresses(&history) {
@@ -120,9 +118,8 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
         Some((before, change)) => Arc::new(lifecycle::change::hold(&whole, before, change.held())),
         None => Arc::clone(&whole),
     };
-    let (site, site_troubles) = gatherer.gather(&plan.design);
+    let (site, site_troubles) = gatherer.gather(&plan.design, store.is_shared());
     let site = Arc::new(site);
-    let store_is_shared = store.is_shared();
     let sharing = store.is_shared().then(|| Leading { name: shared::name(&options), ..Leading::default() });
     let condition = Condition { site_troubles, clock_behind, sharing, ..first.condition };
     let began = Instant::now();
@@ -169,9 +166,7 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
         Err(why) => controller.say(&why),
     }
     serve_agents(&mut tasks, &controller, Arc::clone(&authority), beside.agents, &is_stopping)?;
-    if store_is_shared {
-        tasks.spawn(edges::watch(Arc::clone(&controller), is_stopping.clone()));
-    }
+    tasks.spawn(edges::watch(Arc::clone(&controller), is_stopping.clone()));
     tasks.spawn(bmc::start_armed(Arc::clone(&controller), is_stopping.clone()));
     tasks.spawn(changes::run(Arc::clone(&controller), Arc::clone(&reloader), is_stopping.clone()));
     tasks.spawn(Arc::clone(&reloader).watch(Arc::clone(&controller), is_stopping.clone()));

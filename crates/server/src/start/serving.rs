@@ -134,7 +134,7 @@ pub(super) fn serve_agents(
         present: Arc::clone(&controller.present),
         heartbeat: HEARTBEAT,
         check_every: CHECK_EVERY,
-        is_shared: Arc::new(move || sharing.condition().sharing.is_some()),
+        is_shared: Arc::new(move || sharing.shares()),
         unproven: agents::UNPROVEN_TIME_MAX,
     };
     for socket in listeners {

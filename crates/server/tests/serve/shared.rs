@@ -5,12 +5,25 @@ use crate::support::{Client, PATIENCE, Server};
 use api::http::{Done, Machine, Moved, Status};
 use server::Options;
 use std::fs;
+use std::io::{Read, Write};
 use std::net::Ipv4Addr;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Instant;
 use store::etcd::Access;
+
+/// Another controller, before the design's own.
+const TWO: &str = r#"controller "ctl2" {
+  model = "seed"
+  cable = { eno1 = core.c1.swp[31] }
+}
+
+controller "ctl1" {"#;
+/// Where they are, on a supernet of this host's.
+const CONTROLLERS: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 64, 255, 182), Ipv4Addr::new(127, 64, 255, 183)];
 
 fn controller(member: &Member, name: &str) -> impl FnOnce(&mut Options) {
     let address = member.address("zone");
@@ -189,4 +202,51 @@ fn two_of_one_name_are_told_apart_and_told_of() {
     let _: Done = b.post("/v1/machines/p01/r1/u01/wish", r#"{"wish": "maintain", "reason": "a fan"}"#);
     drop(b);
     until("a is alone", || !warned(&a));
+}
+
+#[test]
+fn who_moved_tells_machines_of_the_controllers_that_share_its_store() {
+    let Some(member) = Member::start() else { return };
+    let mut server = Server::prepared();
+    // Two controllers, at addresses that this host has.
+    server.edit(r#"["10.64.0.0/16", "2001:db8:64::/48"]"#, r#"["127.64.0.0/16"]"#);
+    server.edit("controller \"ctl1\" {", TWO);
+    let [own, other] = CONTROLLERS;
+    server.options.address = Some(own.into());
+    server.resume().unwrap();
+    let tells_of = |address: Ipv4Addr| {
+        let wish = format!(r#"{{"wish": "add", "name": "p01", "addresses": ["{address}"]}}"#);
+        server.request("POST", "/v1/edges", &wish).1.contains("is a controller's address")
+    };
+    assert!(tells_of(own) && !tells_of(other));
+    let back = server.scratch.0.join("back").display().to_string();
+    for to in [member.address("zone").to_string(), back] {
+        let _: Moved = server.post("/v1/store", &format!(r#"{{"to": "{to}"}}"#));
+        let is_shared = leader_if_any(&server).is_some();
+        until("it tells of those that share it", || tells_of(other) == is_shared);
+    }
+}
+
+#[test]
+fn who_moved_hears_of_edges_that_another_controller_added() {
+    let Some(member) = Member::start() else { return };
+    let server = Server::start();
+    let _: Moved = server.post("/v1/store", &format!(r#"{{"to": "{}"}}"#, member.address("zone")));
+    let kept = r#"{"added": 1, "by": "b", "addresses": ["10.9.9.9"], "token": null, "until": 1, "key": null, "is_removed": false}"#;
+    let put = Command::new("etcdctl")
+        .env("ETCDCTL_API", "3")
+        .args(["--endpoints", &format!("127.0.0.1:{}", member.port), "put", "zone/secrets/edge/far", kept])
+        .output();
+    assert!(put.unwrap().status.success());
+    let mut page = UnixStream::connect(server.api_socket()).unwrap();
+    page.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(page, "GET /page/live?path=/ HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let (mut text, mut piece) = (String::new(), [0; 4096]);
+    let began = Instant::now();
+    while !text.contains("<b>far</b>") {
+        assert!(began.elapsed() < PATIENCE, "{text}");
+        let length = page.read(&mut piece).unwrap();
+        assert_ne!(length, 0, "{text}");
+        text += &String::from_utf8_lossy(&piece[..length]);
+    }
 }
