@@ -330,6 +330,45 @@ fn a_file_that_was_cut_off_is_gone_on_with() {
 }
 
 #[test]
+fn what_an_edge_loses_it_says_with_what_to_do() {
+    let Some(mut edged) = Edged::whole(&["sqlite3"]) else { return };
+    let end = |edged: &mut Edged| {
+        let mut edge = edged.edge.take().expect("it runs");
+        edge.signal("TERM");
+        assert_eq!(edge.wait(), 0, "{}", edge.said());
+        edge.said()
+    };
+    let said = end(&mut edged);
+    assert!(said.contains("ended; everything is stored"), "{said}");
+    edged.start(&[]);
+    let address = edged.zone.plug_machine("u01");
+    edged.zone.settle("u01", &address);
+    edged.zone.kill();
+    edged.script("u01");
+    edged.await_status("something that no controller knows", |status| status["unsaid"] == 1);
+    let said = end(&mut edged);
+    assert!(said.contains("1 event that it heard was not told to a controller and is lost"), "{said}");
+
+    // Its plan is gone: it says what to do, and that helps.
+    edged.zone.serve();
+    edged.zone.network.sh(None, &format!("sqlite3 {EDGE_STATE}/zonewright.db 'delete from plans'"));
+    let told = edged.zone.network.run(Some(PLACE), &[ZW, "edge", "--state", EDGE_STATE]);
+    assert!(
+        told.status == 3 && told.err.contains("the plan that the edge had is not in its state"),
+        "{told}"
+    );
+    for words in ["zonewright.db", "`zw edge add", "`zw edge enrol`"] {
+        assert!(told.err.contains(words), "{words}: {told}");
+    }
+    edged.zone.network.sh(None, &format!("mkdir /run/away; mv {EDGE_STATE}/zonewright.db* /run/away"));
+    let ticket = edged.zone.zw(&["edge", "add", "p01", "--address", ADDRESS]).fine();
+    edged.zone.network.write("/run/ticket", ticket);
+    edged.enrol().fine();
+    edged.start(&[]);
+    edged.await_status("all files", |status| status["trouble"].is_null() && status["report"]["missing"] == 0);
+}
+
+#[test]
 fn without_anything_and_without_a_controller_it_says_so() {
     let Some(network) = crate::network::Network::new() else { return };
     network.add_place(PLACE);

@@ -281,8 +281,8 @@ impl EdgeRunning {
         }
     }
 
-    /// Ends it.
-    pub async fn stop(mut self) {
+    /// Ends it. Gives how many events it heard that no controller knows: they are lost.
+    pub async fn stop(mut self) -> usize {
         self.stopping.send_replace(true);
         let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(serving) = &serving {
@@ -298,6 +298,7 @@ impl EdgeRunning {
             let _ = hearing.join();
         })
         .await;
+        self.edge.unsaid.count().0
     }
 }
 

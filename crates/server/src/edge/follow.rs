@@ -52,6 +52,7 @@ async fn follow_one(edge: &Arc<Edge>, controller: SocketAddr, wait: &mut Duratio
         Err(why) => return No::Broken(why),
     };
     let within = Duration::from_secs(WAIT_SECONDS_MAX.into()) + client::ANSWER_MAX;
+    let mut was_answered = false;
     loop {
         let asked = {
             let edge = Arc::clone(edge);
@@ -59,7 +60,7 @@ async fn follow_one(edge: &Arc<Edge>, controller: SocketAddr, wait: &mut Duratio
                 release: env!("CARGO_PKG_VERSION").to_owned(),
                 have: edge.have(),
                 report: edge.report(),
-                wait_seconds: WAIT_SECONDS_MAX,
+                wait_seconds: wait_seconds(was_answered),
             };
             match tokio::task::spawn_blocking(asking).await {
                 Ok(asked) => asked,
@@ -75,6 +76,7 @@ async fn follow_one(edge: &Arc<Edge>, controller: SocketAddr, wait: &mut Duratio
         match taken {
             Ok(Ok(())) => {
                 *wait = RETRY_MIN;
+                was_answered = true;
                 edge.heard_from(controller);
             }
             // Another may be right.
@@ -82,6 +84,12 @@ async fn follow_one(edge: &Arc<Edge>, controller: SocketAddr, wait: &mut Duratio
             Err(bug) => return No::Broken(bug.to_string()),
         }
     }
+}
+
+/// How long the controller is to wait for news. Not at all before its first answer: until then nobody knows here that it is there, and nobody
+/// is installed.
+const fn wait_seconds(was_answered: bool) -> u32 {
+    if was_answered { WAIT_SECONDS_MAX } else { 0 }
 }
 
 /// Says what was heard to whichever controller is followed.
@@ -236,4 +244,14 @@ pub(super) fn sources(followed: Option<SocketAddr>, controllers: &[IpAddr], port
 /// Reads one file of the cache.
 pub(super) fn look(edge: &Edge, file: &Wanted) -> Found {
     read(&edge.place(&file.sha256), file.size, &file.sha256)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_question_of_a_connection_is_answered_at_once() {
+        assert_eq!([false, true].map(wait_seconds), [0, WAIT_SECONDS_MAX]);
+    }
 }

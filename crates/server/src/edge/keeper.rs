@@ -102,7 +102,9 @@ impl Keeper {
         };
         keeper.facts = facts.map_err(StartError::State)?;
         let Some(whole) = whole.map_err(StartError::State)?.transpose().map_err(not_compiled)? else {
-            return Err(StartError::Controller("the plan that the edge had is not in its state".to_owned()));
+            return Err(StartError::Controller(
+                "the plan that the edge had is not in its state, so it cannot answer from it: move the files zonewright.db* of its state away (boot files may stay), and make it an edge anew: `zw edge add NAME --address ADDRESS` on a controller, and `zw edge enrol` here with the ticket".to_owned(),
+            ));
         };
         let before = before.transpose().map_err(StartError::State)?.flatten();
         let before = before.transpose().map_err(not_compiled)?;

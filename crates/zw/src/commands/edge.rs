@@ -338,15 +338,25 @@ async fn run_edge(options: EdgeOptions) -> ExitCode {
         ended = running.ended() => Some(ended),
     };
     notify("STOPPING=1");
-    running.stop().await;
+    let unsaid = running.stop().await;
     match ended {
         None => {
-            say("ended; everything is stored");
+            say(&ended_with(unsaid));
             ExitCode::SUCCESS
         }
         Some(Ended::Removed(why)) => failed(&StartError::Authority(why)),
         Some(Ended::Failed(why)) => failed(&StartError::Controller(why)),
     }
+}
+
+/// What an edge says when it was ended, and so many events wait for a controller.
+fn ended_with(unsaid: usize) -> String {
+    let lost = match unsaid {
+        0 => return "ended; everything is stored".to_owned(),
+        1 => "1 event that it heard was not told to a controller and is lost".to_owned(),
+        count => format!("{count} events that it heard were not told to a controller and are lost"),
+    };
+    format!("ended; what it answers from is stored; {lost}: who asked for an address, a script or a file")
 }
 
 #[cfg(test)]
@@ -367,6 +377,15 @@ mod tests {
             assert_eq!(controller(text).map(|address| address.to_string()), Ok(expected.to_owned()));
         }
         assert!(controller("ctl1.example.net").is_err_and(|why| why.contains("is no address")));
+    }
+
+    #[test]
+    fn an_edge_says_what_is_lost_with_its_end() {
+        assert_eq!(ended_with(0), "ended; everything is stored");
+        assert!(ended_with(1).contains("; 1 event that it heard was not told to a controller and is lost: "));
+        assert!(
+            ended_with(12).contains("; 12 events that it heard were not told to a controller and are lost: ")
+        );
     }
 
     #[test]
