@@ -330,6 +330,69 @@ fn a_file_that_was_cut_off_is_gone_on_with() {
 }
 
 #[test]
+fn files_leave_room_for_the_plan() {
+    let small = |zone: &Zone| {
+        zone.network
+            .sh(None, &format!("mkdir {EDGE_STATE} && mount -t tmpfs -o size=24m tmpfs {EDGE_STATE}"));
+    };
+    let Some(mut edged) = Edged::enrolled(&["tc"], small) else { return };
+    edged.start(&[]);
+    let is_whole = |status: &Value| status["trouble"].is_null() && status["report"]["missing"] == 0;
+    edged.await_status("all files", |status| status["generation"] == 1 && is_whole(status));
+    let image = format!("{DESIGN}/images/initrd.img");
+    let left_out = |status: &Value| {
+        status["no_room"] == serde_json::json!(["image/kvm/images/initrd.img"])
+            && status["report"]["no_room"] == 1
+            && status["report"]["missing"] == 1
+    };
+    let next = |edged: &Edged, from: u32, to: u32| {
+        edged.edit(&format!("console=ttyS0,{from}"), &format!("console=ttyS0,{to}"));
+    };
+    let follows = |edged: &Edged, plan: u64| {
+        edged.await_status("the next plan", |status| {
+            status["generation"] == plan && status["trouble"].is_null()
+        });
+    };
+
+    // It grows to what would leave next to nothing for the plan.
+    edged.zone.network.write(&image, noise(8, 20_000_000));
+    edged.await_status("the image to be left to the controllers", left_out);
+    next(&edged, 115_200, 9600);
+    follows(&edged, 2);
+    edged.await_status("the image to be still left to them", left_out);
+    let told = edged.zone.network.run(Some(PLACE), &[ZW, "edge", "status"]).fine();
+    assert!(told.contains("no room for image/kvm/images/initrd.img"), "{told}");
+    assert!(edged.log().contains("initrd.img is not fetched: there is no room for it"), "{}", edged.log());
+    until("the controller to hear of it", || {
+        Some(edged.listed()).filter(|edge| edge["report"]["no_room"] == 1)
+    });
+
+    // There would be room, but somebody else takes it meanwhile.
+    edged
+        .zone
+        .network
+        .sh(Some("server"), "tc qdisc add dev eth0 root tbf rate 40mbit burst 64kb latency 50ms");
+    edged.zone.network.write(&image, noise(9, 11_000_000));
+    let part = "ls -l /run/edge/files/*.part 2>/dev/null | awk '{ print $5 }' | sort -n | tail -1";
+    until("a part of it", || {
+        let octets: usize = edged.zone.network.sh(None, part).trim().parse().ok()?;
+        (octets > 2_000_000).then_some(())
+    });
+    edged.zone.network.sh(None, &format!("head -c 10000000 /dev/zero >{EDGE_STATE}/other"));
+    edged.await_status("the image to be left to the controllers again", left_out);
+    until(&format!("what came of it to be in nobody's way\n{}", edged.log()), || {
+        edged.zone.network.sh(None, part).trim().is_empty().then_some(())
+    });
+    next(&edged, 9600, 19_200);
+    follows(&edged, 3);
+    // And gives it back.
+    edged.zone.network.sh(None, &format!("rm {EDGE_STATE}/other"));
+    edged.zone.network.sh(Some("server"), "tc qdisc del dev eth0 root");
+    next(&edged, 19_200, 38_400);
+    edged.await_status("all files", |status| status["generation"] == 4 && is_whole(status));
+}
+
+#[test]
 fn what_an_edge_loses_it_says_with_what_to_do() {
     let Some(mut edged) = Edged::whole(&["sqlite3"]) else { return };
     let end = |edged: &mut Edged| {

@@ -170,7 +170,10 @@ pub struct Report {
     pub files: u32,
     /// Files of the zone that it does not have.
     pub missing: u32,
-    /// The octets of those.
+    /// Those of them that there is no room for.
+    #[serde(default)]
+    pub no_room: u32,
+    /// The octets of all that it does not have.
     pub missing_bytes: u64,
     /// What it heard and had no room for.
     pub dropped: u64,
@@ -338,7 +341,13 @@ impl Edge {
         let report = self.report.as_ref()?;
         Some(match report.missing {
             0 => format!("all {}", report.files),
-            missing => format!("{} of {}", report.files, report.files + missing),
+            missing => {
+                let no_room = match report.no_room {
+                    0 => String::new(),
+                    count => format!(" (no room for {count})"),
+                };
+                format!("{} of {}{no_room}", report.files, report.files + missing)
+            }
         })
     }
 
@@ -383,6 +392,9 @@ pub struct Status {
     pub report: Report,
     /// The names of files that it does not have, some of them.
     pub missing: Vec<String>,
+    /// Those of them that there is no room for, some of them.
+    #[serde(default)]
+    pub no_room: Vec<String>,
     /// What it heard and no controller knows yet.
     pub unsaid: usize,
     /// Packets and requests that it answered.
@@ -421,6 +433,8 @@ mod tests {
         edge.report =
             Some(Report { files: 20, missing: 3, refused: Some(refused.clone()), ..Report::default() });
         assert_eq!(said(&edge), (Some("20 of 23".to_owned()), refused));
+        edge.report = Some(Report { files: 20, missing: 3, no_room: 2, ..Report::default() });
+        assert_eq!(said(&edge), (Some("20 of 23 (no room for 2)".to_owned()), String::new()));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The boot files that an edge has: each under its SHA-256, and offered only once this process has read it and found it to be that.
 //!
 //! What is fetched is written beside (`.part`), and is put into place when all of it is there and right; so what is in place was right
-//! once. What is cut off is gone on with. Files that the zone does not name any more stay until room is needed.
+//! once. What is cut off is gone on with. Files that the zone does not name any more stay until room is needed. A part of the disk is never
+//! taken: the plan is kept on it, too, and an edge without the newest plan is worse than one without a file.
 
 use api::agent::Octets;
 use api::edge::{FileNews, SiteNews};
 use model::view::SiteFile;
+use nix::sys::statvfs::{Statvfs, fstatvfs, statvfs};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
@@ -21,6 +23,14 @@ const PART: &str = "part";
 pub(super) const AT_ONCE_MAX: u64 = 96 << 20;
 /// Everything is read again after so long.
 pub(super) const READ_AGAIN: Duration = Duration::from_secs(24 * 3600);
+
+/// Octets of the disk that files leave free: a plan and all facts of a zone of 100,000 machines, written twice, first to the store's log and
+/// then to its place.
+const RESERVE_MAX: u64 = 64 << 20;
+/// Of a small disk, one part of so many. Less than a quarter of one would not hold the log, which grows to 4 MiB before it is begun anew.
+const RESERVE_SHARE: u64 = 4;
+/// After so many octets of a file it is looked whether the disk still has room: others write there, too.
+const LOOK_EVERY: u64 = 1 << 20;
 
 /// A digest in hexadecimal digits.
 type Hex = String;
@@ -85,9 +95,22 @@ impl Cache {
         (files, elsewhere)
     }
 
-    /// What a site names and is not offered: each content once, what boots need first, the small before the large. What there would be
-    /// no room for is left out.
+    /// What a site names and is not offered, and there is room for: each content once, what boots need first, the small before the large.
     pub(super) fn wanted(&self, site: &SiteNews) -> Vec<Wanted> {
+        self.lacks(site).0
+    }
+
+    /// The names of what a site names, and there is no room for.
+    pub(super) fn no_room(&self, site: &SiteNews) -> Vec<String> {
+        let (_, no_room) = self.lacks(site);
+        let no_room: BTreeSet<&Hex> = no_room.iter().map(|file| &file.sha256).collect();
+        let files =
+            site.files.iter().filter(|file| file.sha256.as_ref().is_some_and(|hex| no_room.contains(hex)));
+        files.map(|file| file.name.clone()).collect()
+    }
+
+    /// What a site names and is not offered: what there is room for, and what there is none for.
+    fn lacks(&self, site: &SiteNews) -> (Vec<Wanted>, Vec<Wanted>) {
         let mut by_digest: BTreeMap<&Hex, &FileNews> = BTreeMap::new();
         for file in &site.files {
             if let Some(hex) = file.sha256.as_ref().filter(|hex| is_digest(hex)) {
@@ -106,14 +129,49 @@ impl Cache {
             .collect();
         let rank = |wanted: &Wanted| (!wanted.name.starts_with("loader/"), wanted.size);
         wanted.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.name.cmp(&b.name)));
-        wanted.retain(|file| match room.checked_sub(file.size) {
-            Some(left) => {
-                room = left;
-                true
+        let mut space = self.space(site);
+        wanted.into_iter().partition(|file| {
+            // What lies there takes no more, right or not: it is read, and gone if it is wrong.
+            let lies = fs::metadata(self.path(&file.sha256)).map_or(0, |metadata| metadata.size());
+            let takes = file.size.saturating_sub(lies);
+            match (room.checked_sub(file.size), space.checked_sub(takes)) {
+                (Some(room_left), Some(space_left)) => {
+                    (room, space) = (room_left, space_left);
+                    true
+                }
+                _ => false,
             }
-            None => false,
-        });
-        wanted
+        })
+    }
+
+    /// Octets of the disk that files may still take, with what can make room.
+    fn space(&self, site: &SiteNews) -> u64 {
+        let Ok(disk) = statvfs(&self.directory) else {
+            // Writing tells.
+            return u64::MAX;
+        };
+        let lying = self.lying(site).unwrap_or_default();
+        let makes_room: u64 = lying.iter().filter(|lying| lying.makes_room()).map(|lying| lying.octets).sum();
+        (available(&disk) + makes_room).saturating_sub(reserve(&disk))
+    }
+
+    fn lying(&self, site: &SiteNews) -> io::Result<Vec<Lying>> {
+        let named: BTreeSet<&str> = site.files.iter().filter_map(|file| file.sha256.as_deref()).collect();
+        let mut lying = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            let (path, metadata) = (entry.path(), entry.metadata()?);
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            lying.push(Lying {
+                is_named: named.contains(stem.as_str()),
+                modified: metadata.mtime(),
+                is_part: path.extension().is_some(),
+                octets: metadata.size(),
+                stem,
+                path,
+            });
+        }
+        Ok(lying)
     }
 
     /// Where a file is, or is to be.
@@ -154,32 +212,69 @@ impl Cache {
         old.into_values().collect()
     }
 
-    /// Makes room for so many octets, of what the site does not name; the oldest first.
-    pub(super) fn make_room(&mut self, site: &SiteNews, octets: u64) -> io::Result<()> {
-        let named: BTreeSet<&str> = site.files.iter().filter_map(|file| file.sha256.as_deref()).collect();
-        let mut others = Vec::new();
-        let mut total = octets;
-        for entry in fs::read_dir(&self.directory)? {
-            let entry = entry?;
-            let metadata = entry.metadata()?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let stem = name.split('.').next().unwrap_or_default().to_owned();
-            total += metadata.size();
-            if !named.contains(stem.as_str()) {
-                others.push((metadata.mtime(), entry.path(), stem, metadata.size()));
-            }
+    /// Makes room for what is left of a file, or of none but the disk's reserve: of what the site does not name, the oldest first, and
+    /// then of what is not whole.
+    pub(super) fn make_room(&mut self, site: &SiteNews, file: Option<&Wanted>) -> io::Result<()> {
+        let mut lying = self.lying(site)?;
+        let mut total: u64 = lying.iter().map(|lying| lying.octets).sum();
+        let mut takes = 0;
+        if let Some(file) = file {
+            let part = self.part(&file.sha256);
+            let begun = lying.extract_if(.., |lying| lying.path == part).map(|lying| lying.octets).sum();
+            takes = file.size.saturating_sub(begun);
         }
-        others.sort();
-        for (_, path, stem, size) in others {
-            if total <= self.octets_max {
+        lying.retain(Lying::makes_room);
+        lying.sort_by_key(|lying| (lying.is_named, lying.modified));
+        for gives in lying {
+            if total + takes <= self.octets_max && has_room(&statvfs(&self.directory)?, takes) {
                 break;
             }
-            fs::remove_file(path)?;
-            self.known.remove(&stem);
-            total -= size;
+            fs::remove_file(gives.path)?;
+            self.known.remove(&gives.stem);
+            total -= gives.octets;
         }
         Ok(())
     }
+}
+
+/// A file in the directory.
+struct Lying {
+    path: PathBuf,
+    /// Its digest, if it is what it is called.
+    stem: String,
+    octets: u64,
+    modified: i64,
+    is_named: bool,
+    is_part: bool,
+}
+
+impl Lying {
+    fn makes_room(&self) -> bool {
+        !self.is_named || self.is_part
+    }
+}
+
+/// Octets that a disk still has, for who is not root.
+fn available(disk: &Statvfs) -> u64 {
+    disk.blocks_available() * disk.fragment_size()
+}
+
+/// Octets of a disk that files leave free.
+fn reserve(disk: &Statvfs) -> u64 {
+    reserve_of(disk.blocks() * disk.fragment_size())
+}
+
+fn reserve_of(octets: u64) -> u64 {
+    (octets / RESERVE_SHARE).min(RESERVE_MAX)
+}
+
+fn has_room(disk: &Statvfs, octets: u64) -> bool {
+    available(disk) >= reserve(disk).saturating_add(octets)
+}
+
+/// Whether there is no room on the disk, or none that files may take.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Names of files are digests: nothing that a controller says leads out of the directory.
@@ -260,8 +355,13 @@ impl Part {
     }
 
     pub(super) fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        let length = self.length + octets.len() as u64;
+        let is_due = length / LOOK_EVERY != self.length / LOOK_EVERY;
+        if is_due && !has_room(&fstatvfs(&self.file)?, 0) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         self.file.write_all(octets)?;
-        self.length += octets.len() as u64;
+        self.length = length;
         Ok(())
     }
 
@@ -353,10 +453,17 @@ mod tests {
         let after = site(&[("b", "123456"), ("c", "1234"), ("d", "123456789")]);
         let wanted = cache.wanted(&after);
         assert_eq!(wanted.iter().map(|file| file.name.as_str()).collect::<Vec<_>>(), ["c"], "d has no room");
-        cache.make_room(&after, wanted[0].size).unwrap();
+        cache.make_room(&after, Some(&wanted[0])).unwrap();
         assert!(cache.path(&hex("123456")).exists() && !cache.path(&hex("12345")).exists());
         assert_eq!(cache.offered(&after).0.len(), 1);
         fs::remove_dir_all(state).unwrap();
+    }
+
+    #[test]
+    fn a_part_of_the_disk_is_kept_for_the_plan() {
+        for (disk, kept) in [(0, 0), (24 << 20, 6 << 20), (256 << 20, 64 << 20), (1 << 40, 64 << 20)] {
+            assert_eq!(reserve_of(disk), kept);
+        }
     }
 
     #[test]

@@ -53,10 +53,25 @@ impl Edge {
         self.keeper().cache.part(sha256)
     }
 
-    pub(super) fn make_room(&self, octets: u64) -> io::Result<()> {
+    /// Room for a file, or for what is not one.
+    pub(super) fn make_room(&self, file: Option<&Wanted>) -> io::Result<()> {
         let mut keeper = self.keeper();
         let site = keeper.stands.site.clone();
-        keeper.cache.make_room(&site, octets)
+        keeper.cache.make_room(&site, file)
+    }
+
+    /// What is left to the controllers for want of room; each is said once.
+    pub(super) fn say_no_room(&self) {
+        let no_room = {
+            let keeper = self.keeper();
+            keeper.cache.no_room(&keeper.stands.site)
+        };
+        for name in no_room {
+            self.say_once(
+                &name,
+                "is not fetched: there is no room for it, and machines get it from the controllers",
+            );
+        }
     }
 
     pub(super) fn finish(&self, part: Part, file: &Wanted) -> io::Result<Found> {
@@ -67,16 +82,17 @@ impl Edge {
 
     /// What came of fetching a file; said once.
     pub(super) fn fetched(&self, file: &Wanted, trouble: Option<String>) {
-        let mut link = self.link();
         match trouble {
-            None => drop(link.said.remove(&file.name)),
-            Some(why) => {
-                let is_news = link.said.insert(file.name.clone(), why.clone()).as_ref() != Some(&why);
-                drop(link);
-                if is_news {
-                    self.say(&format!("{} is not fetched yet: {why}", file.name));
-                }
-            }
+            None => drop(self.link().said.remove(&file.name)),
+            Some(why) => self.say_once(&file.name, &format!("is not fetched yet: {why}")),
+        }
+    }
+
+    fn say_once(&self, name: &str, sentence: &str) {
+        let is_news =
+            self.link().said.insert(name.to_owned(), sentence.to_owned()).as_deref() != Some(sentence);
+        if is_news {
+            self.say(&format!("{name} {sentence}"));
         }
     }
 

@@ -1,7 +1,7 @@
 //! An edge's connections to controllers: it asks what is new, says what it heard, and fetches what it lacks. Whoever does not answer is
 //! left for the next. Nothing here is waited for by a packet.
 
-use super::cache::{Found, Part, Wanted, read};
+use super::cache::{Found, Part, Wanted, is_full, read};
 use super::client::{self, Line, No};
 use super::identity::spread;
 use super::{Edge, Ended, FILES_LOOK_EVERY, RETRY_MAX, RETRY_MIN};
@@ -9,6 +9,7 @@ use crate::clock;
 use api::edge::{FOLLOW, Follow, HEARD, HEARD_MAX, Heard, News, Taken, WAIT_SECONDS_MAX};
 use http_body_util::BodyExt;
 use hyper::StatusCode;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -127,10 +128,16 @@ pub(super) async fn say(edge: Arc<Edge>) {
 /// Reads what is there, and fetches what is not.
 pub(super) async fn fetch(edge: Arc<Edge>) {
     loop {
-        let (looking, reading) = (Arc::clone(&edge), Arc::clone(&edge));
-        // What is there but was not read yet; each is shown as it is read.
-        let _ = tokio::task::spawn_blocking(move || reading.read_files(u64::MAX)).await;
-        let wanted = tokio::task::spawn_blocking(move || looking.wanted()).await.unwrap_or_default();
+        let looking = Arc::clone(&edge);
+        let looked = tokio::task::spawn_blocking(move || {
+            // What is there but was not read yet; each is shown as it is read.
+            looking.read_files(u64::MAX);
+            // What cannot be removed, or looked at, is found to be in the way of a file.
+            let _ = looking.make_room(None);
+            looking.say_no_room();
+            looking.wanted()
+        });
+        let wanted = looked.await.unwrap_or_default();
         let mut is_done = true;
         for file in wanted {
             let fetched = fetch_one(&edge, &file).await;
@@ -145,64 +152,72 @@ pub(super) async fn fetch(edge: Arc<Edge>) {
     }
 }
 
-/// Fetches one file, from where it was cut off.
+/// Fetches one file, from where it was cut off. What came of it does not stay on a disk that is full: the plan has no room there then.
 async fn fetch_one(edge: &Arc<Edge>, file: &Wanted) -> Result<(), String> {
-    let (making, size) = (Arc::clone(edge), file.size);
-    let part = edge.part(&file.sha256);
+    let fetched = fetch_part(edge, file).await;
+    if fetched.as_ref().is_err_and(is_full) {
+        let part = edge.part(&file.sha256);
+        // What cannot be removed now is removed when room is made.
+        let _ = tokio::task::spawn_blocking(move || std::fs::remove_file(part)).await;
+        return Err("the disk is full, but for what the plan may need".to_owned());
+    }
+    fetched.map_err(|error| error.to_string())
+}
+
+async fn fetch_part(edge: &Arc<Edge>, file: &Wanted) -> io::Result<()> {
+    let (making, wanted) = (Arc::clone(edge), file.clone());
     let part = tokio::task::spawn_blocking(move || {
-        making.make_room(size)?;
-        Part::open(part, size)
+        making.make_room(Some(&wanted))?;
+        Part::open(making.part(&wanted.sha256), wanted.size)
     });
-    let mut part = part.await.map_err(|bug| bug.to_string())?.map_err(|error| error.to_string())?;
+    let mut part = part.await??;
     if part.length < file.size || file.size == 0 {
-        let mut why = "no controller is known to fetch from".to_owned();
-        let mut is_whole = false;
-        for source in edge.sources() {
-            match pull(source, file, &mut part).await {
-                Ok(()) => {
-                    is_whole = true;
-                    break;
-                }
-                Err(error) => why = format!("{source}: {error}"),
-            }
-        }
-        if !is_whole {
-            return Err(why);
-        }
+        pull_from_any(&edge.sources(), file, &mut part).await?;
     }
     let (finishing, file) = (Arc::clone(edge), file.clone());
-    let finished = tokio::task::spawn_blocking(move || finishing.finish(part, &file)).await;
-    match finished.map_err(|bug| bug.to_string())?.map_err(|error| error.to_string())? {
+    match tokio::task::spawn_blocking(move || finishing.finish(part, &file)).await?? {
         Found::Right { .. } => Ok(()),
-        _ => Err("what came is not what was named; it is fetched anew".to_owned()),
+        _ => Err(io::Error::other("what came is not what was named; it is fetched anew")),
     }
 }
 
+/// What is left of a file, from the first controller that has all of it.
+async fn pull_from_any(sources: &[SocketAddr], file: &Wanted, part: &mut Part) -> io::Result<()> {
+    let mut why = "no controller is known to fetch from".to_owned();
+    for source in sources {
+        match pull(*source, file, part).await {
+            Err(error) if !is_full(&error) => why = format!("{source}: {error}"),
+            done => return done,
+        }
+    }
+    Err(io::Error::other(why))
+}
+
 /// What is left of a file, from one controller. What came stays, whatever happens then.
-async fn pull(source: SocketAddr, file: &Wanted, part: &mut Part) -> Result<(), String> {
-    let mut line = Line::open_plain(source).await?;
+async fn pull(source: SocketAddr, file: &Wanted, part: &mut Part) -> io::Result<()> {
+    let mut line = Line::open_plain(source).await.map_err(io::Error::other)?;
     let path = format!("/{}", in_url(&file.name));
-    let answer = line.get(&path, part.length, &file.tag()).await?;
+    let answer = line.get(&path, part.length, &file.tag()).await.map_err(io::Error::other)?;
     match answer.status() {
         StatusCode::PARTIAL_CONTENT if part.length > 0 => {}
         // It is another file there now, or we begin.
-        StatusCode::OK => part.begin_anew().map_err(|error| error.to_string())?,
-        status => return Err(format!("it answered {status}")),
+        StatusCode::OK => part.begin_anew()?,
+        status => return Err(io::Error::other(format!("it answered {status}"))),
     }
     let mut body = answer.into_body();
     while let Some(frame) =
-        timeout(SILENT_MAX, body.frame()).await.map_err(|_| "it stopped sending".to_owned())?
+        timeout(SILENT_MAX, body.frame()).await.map_err(|_| io::Error::other("it stopped sending"))?
     {
-        let frame = frame.map_err(|error| error.to_string())?;
+        let frame = frame.map_err(io::Error::other)?;
         let Some(data) = frame.data_ref() else { continue };
         if part.length + data.len() as u64 > file.size {
-            return Err("it sends more than was named".to_owned());
+            return Err(io::Error::other("it sends more than was named"));
         }
-        part.write(data).map_err(|error| error.to_string())?;
+        part.write(data)?;
     }
     match part.length == file.size {
         true => Ok(()),
-        false => Err("it was cut off".to_owned()),
+        false => Err(io::Error::other("it was cut off")),
     }
 }
 

@@ -32,10 +32,12 @@ impl Edge {
         let (files, elsewhere) = keeper.cache.offered(&keeper.stands.site);
         let is_missing = |name: &String| elsewhere.binary_search(name).is_ok();
         let missing = keeper.stands.site.files.iter().filter(|file| is_missing(&file.name));
+        let no_room = keeper.cache.no_room(&keeper.stands.site);
         let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         Report {
             files: count(files.len()),
             missing: count(elsewhere.len()),
+            no_room: count(no_room.len()),
             missing_bytes: missing.map(|file| file.size).sum(),
             dropped: dropped
                 + self.answering.get().map_or(0, |answering| answering.counters.events_dropped.get()),
@@ -67,7 +69,9 @@ impl Edge {
         let identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let keeper = self.keeper();
         let (_, mut missing) = keeper.cache.offered(&keeper.stands.site);
+        let mut no_room = keeper.cache.no_room(&keeper.stands.site);
         missing.truncate(NAMES_MAX);
+        no_room.truncate(NAMES_MAX);
         Status {
             name: identity.name,
             release: env!("CARGO_PKG_VERSION").to_owned(),
@@ -82,6 +86,7 @@ impl Edge {
             trouble,
             report,
             missing,
+            no_room,
             unsaid: self.unsaid.count().0,
             answered,
             refused_packets,
@@ -149,6 +154,11 @@ async fn counters(State(edge): State<Arc<Edge>>) -> Response {
     );
     gauge("zonewright_edge_files", "Boot files that are served.", f64::from(status.report.files));
     gauge("zonewright_edge_files_missing", "Boot files that are not here.", f64::from(status.report.missing));
+    gauge(
+        "zonewright_edge_files_no_room",
+        "Boot files that are not here for want of room.",
+        f64::from(status.report.no_room),
+    );
     gauge("zonewright_edge_unsaid", "What was heard and no controller knows yet.", status.unsaid as f64);
     text.single(
         "zonewright_edge_dropped_total",

@@ -59,7 +59,7 @@ struct ServeArgs {
     /// port, unless it is named here: machines are told one port for both.
     #[arg(long = "port", value_name = "SERVICE=PORT", value_parser = port)]
     ports: Vec<(Service, u16)>,
-    /// The most GiB of boot files that are kept.
+    /// The most GiB of boot files that are kept. A part of the disk, up to 64 MiB, is left free in any case.
     #[arg(long, default_value_t = 64, value_name = "GIB")]
     files_max: u64,
     /// Take the zone as a controller has it, once, even if that is older than what this edge has: after a controller was put back from
@@ -251,6 +251,13 @@ fn told(status: &Status) -> String {
             status.missing.join(", ")
         ),
     };
+    if !status.no_room.is_empty() {
+        let _ = writeln!(
+            text,
+            "no room for {}: it is left to the controllers (--files-max, or the disk, a part of which is kept for the plan)",
+            status.no_room.join(", ")
+        );
+    }
     if status.unsaid > 0 || report.dropped > 0 {
         let _ = writeln!(
             text,
@@ -405,6 +412,7 @@ mod tests {
         status.installs = false;
         (status.report.missing, status.report.missing_bytes) = (1, 7);
         status.missing = vec!["loader/x".into()];
+        status.no_room = vec!["loader/x".into()];
         status.unsaid = 3;
         let text = told(&status);
         for words in [
@@ -412,6 +420,7 @@ mod tests {
             "heard 1 min 0 s ago",
             "nobody is installed",
             "7 octets to fetch: loader/x",
+            "no room for loader/x: ",
             "3 events wait",
         ] {
             assert!(text.contains(words), "{words}: {text}");
