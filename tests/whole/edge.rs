@@ -97,6 +97,12 @@ impl Edged {
         self.start(more);
     }
 
+    /// Where it keeps a file of the image.
+    fn kept(&self, name: &str) -> String {
+        let digest = self.zone.network.sh(None, &format!("sha256sum <{DESIGN}/images/{name}"));
+        format!("{EDGE_STATE}/files/{}", digest.split(' ').next().unwrap_or_default())
+    }
+
     fn log(&self) -> String {
         self.edge.as_ref().map(Running::said).unwrap_or_default()
     }
@@ -212,8 +218,7 @@ fn an_edge_answers_with_the_controller_gone_and_catches_up() {
 
     // What lies on its disk is damaged meanwhile: that is not served.
     edged.kill();
-    let digest = edged.zone.network.sh(None, &format!("sha256sum <{DESIGN}/images/initrd.img"));
-    let file = format!("{EDGE_STATE}/files/{}", digest.split(' ').next().unwrap_or_default());
+    let file = edged.kept("initrd.img");
     edged.zone.network.sh(None, &format!("printf x | dd of={file} bs=1 seek=4711 conv=notrunc status=none"));
     edged.start(&[]);
     let url = format!("http://{ADDRESS}/image/kvm/images/initrd.img");
@@ -327,6 +332,37 @@ fn a_file_that_was_cut_off_is_gone_on_with() {
     let all: usize = all.trim().parse().expect("a count");
     assert!(all >= length, "{all}");
     assert!(sent < all + there / 2, "{sent} octets were sent for {all}, {there} of which were there");
+}
+
+#[test]
+fn what_is_damaged_or_gone_while_it_runs_is_not_offered_and_is_fetched_anew() {
+    let Some(mut edged) = Edged::whole(&[]) else { return };
+    edged.zone.kill();
+    let [kernel, initrd] = ["vmlinuz", "initrd.img"].map(|name| edged.kept(name));
+    edged
+        .zone
+        .network
+        .sh(None, &format!("rm {kernel}; printf x | dd of={initrd} bs=1 seek=4711 conv=notrunc status=none"));
+    // Whoever asks first waits a moment; then a script leads to the controllers.
+    for name in ["vmlinuz", "initrd.img"] {
+        let url = format!("http://{ADDRESS}/image/kvm/images/{name}");
+        until(&format!("{name} to be left to the controllers\n{}", edged.log()), || {
+            let told = edged.fetch(PLACE, &url);
+            assert!(!told.is_fine(), "{name} is not what it was");
+            told.err.contains("404").then_some(())
+        });
+    }
+    let missing = serde_json::json!(["image/kvm/images/initrd.img", "image/kvm/images/vmlinuz"]);
+    edged.await_status("both files missing", |status| status["missing"] == missing);
+    edged.edge.as_mut().expect("it runs").wait_for("initrd.img on this edge's disk is not what it was");
+    let said = "vmlinuz on this edge's disk is gone or was written to, and is not served";
+    assert!(edged.log().contains(said), "{}", edged.log());
+    edged.zone.serve();
+    edged.await_status("all files", |status| status["trouble"].is_null() && status["report"]["missing"] == 0);
+    for name in ["vmlinuz", "initrd.img"] {
+        edged.fetch(PLACE, &format!("http://{ADDRESS}/image/kvm/images/{name}")).fine();
+        edged.zone.network.sh(None, &format!("cmp /run/got/file {DESIGN}/images/{name}"));
+    }
 }
 
 #[test]

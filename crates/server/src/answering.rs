@@ -3,6 +3,7 @@
 //! Packets read `view` and nothing else, and take no lock.
 
 use crate::bmc::keys::Keys;
+use crate::boot_file::is_out_of_descriptors;
 use crate::counters::Counters;
 use crate::inbox::Inbox;
 use crate::options::Journal;
@@ -10,7 +11,9 @@ use crate::published::Published;
 use crate::refusals::Refusals;
 use crate::told::Told;
 use model::{Event, Generation, View};
-use tokio::sync::watch;
+use std::io;
+use std::sync::Arc;
+use tokio::sync::{Notify, watch};
 
 /// The answering half.
 pub(crate) struct Answering {
@@ -27,6 +30,8 @@ pub(crate) struct Answering {
     pub(crate) refusals: Refusals,
     /// What BMCs fetch. An edge has none.
     pub(crate) keys: Keys,
+    /// A boot file could not be opened as it is listed. An edge looks at its files then; a controller watches them.
+    pub(crate) files_doubted: Arc<Notify>,
 }
 
 impl Answering {
@@ -40,6 +45,7 @@ impl Answering {
             counters: Counters::default(),
             refusals: Refusals::default(),
             keys: Keys::default(),
+            files_doubted: Arc::default(),
         }
     }
 
@@ -51,6 +57,14 @@ impl Answering {
             self.counters.events_dropped.one();
         }
         is_taken
+    }
+
+    /// A boot file could not be opened, and this is why.
+    pub(crate) fn doubt(&self, error: &io::Error) {
+        // Then it is we who cannot look, and nobody else could.
+        if !is_out_of_descriptors(error) {
+            self.files_doubted.notify_one();
+        }
     }
 
     /// Says something to the operator's log.

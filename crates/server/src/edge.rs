@@ -64,6 +64,8 @@ const CONTACT_KEPT_EVERY: Duration = Duration::from_secs(600);
 /// After nobody answered, they are asked again after this, and then less often.
 const RETRY_MIN: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(10);
+/// How often it is looked whether files still lie there as they were read: content is read once a day only.
+const FILES_STAND_EVERY: Duration = Duration::from_secs(60);
 /// How often files are looked at, if nobody says that others are named.
 const FILES_LOOK_EVERY: Duration = Duration::from_secs(600);
 /// Missing files whose names are told.
@@ -132,6 +134,8 @@ struct Edge {
     /// There is a first plan.
     planned: Notify,
     files_changed: Notify,
+    /// What packets are answered from has it, too: a file that is offered could not be opened.
+    files_doubted: Arc<Notify>,
     installs: AtomicBool,
     link: Mutex<Link>,
     ports: Mutex<BTreeMap<String, u16>>,
@@ -205,6 +209,7 @@ pub async fn start_edge(options: EdgeOptions, journal: Journal) -> Result<EdgeRu
         unsaid: Unsaid::default(),
         planned: Notify::new(),
         files_changed: Notify::new(),
+        files_doubted: Arc::default(),
         installs: AtomicBool::new(false),
         link: Mutex::new(Link { heard, ..Link::default() }),
         ports: Mutex::default(),
@@ -231,6 +236,7 @@ pub async fn start_edge(options: EdgeOptions, journal: Journal) -> Result<EdgeRu
         let mut inner = JoinSet::new();
         inner.spawn(follow::say(Arc::clone(&lasting)));
         inner.spawn(follow::fetch(Arc::clone(&lasting)));
+        inner.spawn(follow::watch_files(Arc::clone(&lasting)));
         inner.spawn(follow::watch_contact(Arc::clone(&lasting)));
         let mut following = tokio::spawn(follow::follow(Arc::clone(&lasting)));
         let mut served = JoinSet::new();
@@ -341,7 +347,9 @@ impl Edge {
         };
         let generation = view.generation;
         let (inbox, queue) = inbox();
-        let answering = Arc::new(Answering::new(Arc::clone(&self.journal), inbox, view));
+        let mut answering = Answering::new(Arc::clone(&self.journal), inbox, view);
+        answering.files_doubted = Arc::clone(&self.files_doubted);
+        let answering = Arc::new(answering);
         let stop = Stop::new()
             .map_err(|error| StartError::Bind(format!("failed to make an event descriptor: {error}")))?;
         let hearing = {

@@ -223,7 +223,10 @@ impl Server {
             Body::File { file, .. } => {
                 let known = view.boot.site.file(file);
                 // It is being replaced: soon it is listed anew.
-                let file = self.file(known).map_err(|_| Reason::TooMany)?;
+                let file = self.file(known).map_err(|error| {
+                    self.answering.doubt(&error);
+                    Reason::TooMany
+                })?;
                 Content::File { file, name: known.name.clone() }
             }
         };

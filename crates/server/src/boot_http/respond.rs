@@ -147,7 +147,8 @@ impl Service {
         if let Some(party) = &party {
             self.admission.begin(party, now).map_err(|busy| busy.retry_after_seconds)?;
         }
-        Sending::open(known, range.clone(), party.clone(), machine).map_err(|_| {
+        Sending::open(known, range.clone(), party.clone(), machine).map_err(|error| {
+            self.answering.doubt(&error);
             self.leave(party.as_ref());
             REPLACED_SECONDS
         })

@@ -4,6 +4,7 @@
 //! once. What is cut off is gone on with. Files that the zone does not name any more stay until room is needed. A part of the disk is never
 //! taken: the plan is kept on it, too, and an edge without the newest plan is worse than one without a file.
 
+use crate::boot_file::is_out_of_descriptors;
 use api::agent::Octets;
 use api::edge::{FileNews, SiteNews};
 use model::view::SiteFile;
@@ -212,6 +213,24 @@ impl Cache {
         old.into_values().collect()
     }
 
+    /// Takes out what does not lie there any more as it was read, or cannot be opened; gives the digests.
+    pub(super) fn take_out_changed(&mut self) -> BTreeSet<String> {
+        let mut changed = BTreeSet::new();
+        let directory = &self.directory;
+        self.known.retain(|hex, known| {
+            let is_as_read = match version(&directory.join(hex)) {
+                Ok(found) => found == (known.size, known.modified),
+                // It is there still; it is we who cannot look.
+                Err(error) => is_out_of_descriptors(&error),
+            };
+            if !is_as_read {
+                changed.insert(hex.clone());
+            }
+            is_as_read
+        });
+        changed
+    }
+
     /// Makes room for what is left of a file, or of none but the disk's reserve: of what the site does not name, the oldest first, and
     /// then of what is not whole.
     pub(super) fn make_room(&mut self, site: &SiteNews, file: Option<&Wanted>) -> io::Result<()> {
@@ -304,6 +323,12 @@ pub(super) fn read(path: &Path, size: u64, sha256: &str) -> Found {
         }
         Err(_) => Found::Nothing,
     }
+}
+
+/// The size and the time of a file that can be opened.
+fn version(path: &Path) -> io::Result<(u64, (i64, i64))> {
+    let metadata = File::open(path)?.metadata()?;
+    Ok((metadata.size(), (metadata.mtime(), metadata.mtime_nsec())))
 }
 
 fn matches(path: &Path, size: u64, sha256: &str) -> io::Result<Option<(i64, i64)>> {
@@ -456,6 +481,36 @@ mod tests {
         cache.make_room(&after, Some(&wanted[0])).unwrap();
         assert!(cache.path(&hex("123456")).exists() && !cache.path(&hex("12345")).exists());
         assert_eq!(cache.offered(&after).0.len(), 1);
+        fs::remove_dir_all(state).unwrap();
+    }
+
+    #[test]
+    fn what_is_damaged_or_gone_is_offered_no_more_and_what_is_right_is_again() {
+        let state = directory("changed");
+        let mut cache = Cache::open(&state, 1 << 20).unwrap();
+        let site = site(&[("a", "same"), ("b", "gone"), ("c", "damaged"), ("d", "touched")]);
+        let wanted = cache.wanted(&site);
+        for file in &wanted {
+            let text =
+                ["same", "gone", "damaged", "touched"].into_iter().find(|text| hex(text) == file.sha256);
+            fetch(&mut cache, file, text.unwrap());
+        }
+        assert_eq!((cache.take_out_changed(), cache.offered(&site).0.len()), (BTreeSet::new(), 4));
+        fs::remove_file(cache.path(&hex("gone"))).unwrap();
+        for (text, found) in [("damaged", "demaged"), ("touched", "touched")] {
+            let mut file = File::create(cache.path(&hex(text))).unwrap();
+            file.write_all(found.as_bytes()).unwrap();
+            // A clock may be too coarse to tell it from the one before.
+            file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        }
+        let changed = ["gone", "damaged", "touched"].map(hex);
+        assert_eq!(cache.take_out_changed(), changed.into());
+        assert_eq!(cache.offered(&site).1, ["b", "c", "d"]);
+        for file in cache.wanted(&site) {
+            let found = read(&cache.path(&file.sha256), file.size, &file.sha256);
+            cache.learn(&file, &found);
+        }
+        assert_eq!(cache.offered(&site).1, ["b", "c"], "what was only touched is right");
         fs::remove_dir_all(state).unwrap();
     }
 

@@ -32,6 +32,28 @@ impl Edge {
         }
     }
 
+    /// Takes out of what is offered what does not lie there any more as it was read; whoever fetches looks at it.
+    pub(super) fn take_out_changed(&self) {
+        let mut keeper = self.keeper();
+        let changed = keeper.cache.take_out_changed();
+        if changed.is_empty() {
+            return;
+        }
+        if let Some(answering) = self.answering.get() {
+            keeper.show(answering);
+        }
+        let files = keeper.stands.site.files.iter();
+        let changed = files.filter(|file| file.sha256.as_ref().is_some_and(|hex| changed.contains(hex)));
+        let names: Vec<String> = changed.map(|file| file.name.clone()).collect();
+        drop(keeper);
+        for name in names {
+            self.say(&format!(
+                "{name} on this edge's disk is gone or was written to, and is not served until it was read again, or fetched anew"
+            ));
+        }
+        self.files_changed.notify_one();
+    }
+
     pub(super) fn learn(&self, file: &Wanted, found: &Found) {
         let mut keeper = self.keeper();
         keeper.cache.learn(file, found);

@@ -4,7 +4,7 @@
 use super::cache::{Found, Part, Wanted, is_full, read};
 use super::client::{self, Line, No};
 use super::identity::spread;
-use super::{Edge, Ended, FILES_LOOK_EVERY, RETRY_MAX, RETRY_MIN};
+use super::{Edge, Ended, FILES_LOOK_EVERY, FILES_STAND_EVERY, RETRY_MAX, RETRY_MIN};
 use crate::clock;
 use api::edge::{FOLLOW, Follow, HEARD, HEARD_MAX, Heard, News, Taken, WAIT_SECONDS_MAX};
 use http_body_util::BodyExt;
@@ -229,6 +229,15 @@ fn in_url(path: &str) -> String {
         }
         _ => url + &format!("%{octet:02X}"),
     })
+}
+
+/// Looks whether files still lie there as they were read: now and then, and when one that is offered could not be opened.
+pub(super) async fn watch_files(edge: Arc<Edge>) {
+    loop {
+        let _ = timeout(FILES_STAND_EVERY, edge.files_doubted.notified()).await;
+        let looking = Arc::clone(&edge);
+        let _ = tokio::task::spawn_blocking(move || looking.take_out_changed()).await;
+    }
 }
 
 /// Looks each second whether a controller was heard lately.
