@@ -33,7 +33,7 @@ pub use addresses::addresses;
 pub use boot::{Booted, Happened, boot};
 pub use cabling::cabling;
 pub use elevations::{Elevations, elevations};
-pub use labels::{Labels, Stock, csv as labels_csv, labels};
+pub use labels::{Labels, Stock, TooSmall, csv as labels_csv, labels};
 pub use page::{Paper, Sheet, html};
 pub use places::Places;
 pub use pulls::{Pull, Pulls};

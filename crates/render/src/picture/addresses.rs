@@ -353,7 +353,7 @@ fn the_map(
         canvas.rect(place, "free");
         if place.width > 14.0 && place.height > 5.0 {
             let words = Area::new(place.x + 0.6, place.y + 0.4, place.width - 1.2, 3.0);
-            canvas.text(words, Type::new(Face::Mono, 2.0).faint(), &slot.to_string());
+            canvas.whole(words, Type::new(Face::Mono, 2.0).faint(), &slot.to_string());
         }
         canvas.close();
     }
@@ -417,7 +417,7 @@ fn contains(outer: IpNet, inner: IpNet) -> bool {
     outer != inner && outer.contains(&inner)
 }
 
-/// The words of a block, as many of its lines as there is room for.
+/// The words of a block, those of its lines that have room: the figures beside have them all.
 fn written(canvas: &mut Canvas, area: Area, block: &Block) {
     let size = (area.height / 3.8).clamp(1.7, 4.2);
     let lines = [
@@ -434,8 +434,9 @@ fn written(canvas: &mut Canvas, area: Area, block: &Block) {
         if y + height > area.bottom() || words.is_empty() {
             break;
         }
-        canvas.text(Area::new(area.x, y, area.width, height), kind, &words);
-        y += height;
+        if canvas.whole(Area::new(area.x, y, area.width, height), kind, &words) {
+            y += height;
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! A storm: all machines of a zone that booted together, each through its phases, over time.
 //!
 //! What comes in are events as a controller tells them; what is drawn are the last boots that overlap or follow each other
-//! closely. First the whole (how many are in which phase at any time, how long phases take, the slowest ten), then a line for each
-//! machine, or, of more than [`LINES_MAX`], a line for each rack.
+//! closely, or those since a time that somebody says. First the whole (how many are in which phase at any time, how long phases
+//! take, the slowest ten), then a line for each machine, or, of more than [`LINES_MAX`], a line for each rack.
 
 use super::index::count;
 use super::letters::{self, Face};
@@ -14,8 +14,13 @@ use std::collections::BTreeMap;
 
 /// So many machines get a line each; a rack's get one together beyond.
 const LINES_MAX: usize = 400;
-/// Boots that begin so long before the first of the others are another storm, in milliseconds.
-const APART_MS: u64 = 15 * 60 * 1000;
+/// Where nothing boots for so many times what half of the boots take at most, one storm is over and another begins: machines of a
+/// lab boot in less than a second, others take minutes. Within bounds, in milliseconds.
+const APART: u64 = 3;
+const APART_MIN_MS: u64 = 10 * 1000;
+const APART_MAX_MS: u64 = 15 * 60 * 1000;
+/// What part of the time is left at the right, so that the last steps are seen.
+const MARGIN: u64 = 25;
 const LINE: f64 = 2.9;
 const NAMES: f64 = 44.0;
 const TOTALS: f64 = 22.0;
@@ -101,19 +106,15 @@ struct Boot<'m> {
     end: End,
 }
 
-/// The sheets. Empty: nothing has booted.
-pub fn boot(zone: &str, machines: &[Booted], paper: Paper) -> Vec<Sheet> {
+/// The sheets, of boots that began at `since` (milliseconds since 1970) or later, or of the last that belong together. Empty: nothing
+/// has booted.
+pub fn boot(zone: &str, machines: &[Booted], since: Option<u64>, paper: Paper) -> Vec<Sheet> {
     let mut boots: Vec<Boot<'_>> = machines.iter().filter_map(last_boot).collect();
     boots.sort_by(|a, b| (a.from, &a.machine.location).cmp(&(b.from, &b.machine.location)));
-    // From the newest back, as long as they follow each other.
-    let mut first = boots.len();
-    while let Some(before) = first.checked_sub(1) {
-        let ends = boots[..first].iter().map(|boot| boot.to).max().unwrap_or(0);
-        if boots.get(first).is_some_and(|next| ends + APART_MS < next.from) {
-            break;
-        }
-        first = before;
-    }
+    let first = match since {
+        Some(since) => boots.partition_point(|boot| boot.from < since),
+        None => first_of_the_last(&boots),
+    };
     let boots = &mut boots[first..];
     let Some(start) = boots.first().map(|boot| boot.from) else { return Vec::new() };
     let end = boots.iter().map(|boot| boot.to).max().unwrap_or(start);
@@ -121,8 +122,9 @@ pub fn boot(zone: &str, machines: &[Booted], paper: Paper) -> Vec<Sheet> {
     let boots = &*boots;
     let span = (end - start).max(1);
     let is = |end: End| boots.iter().filter(|boot| boot.end == end).count();
+    let before = if first > 0 { format!(" ({first} booted before)") } else { String::new() };
     let under = format!(
-        "{} of {} since {} UTC: {} ready, {} not yet, {} not well; {} from the first packet to the last event",
+        "{} of {} since {} UTC{before}: {} ready, {} not yet, {} not well; {} from the first packet to the last event",
         boots.len(),
         count(machines.len(), "machine"),
         clock(start),
@@ -131,10 +133,28 @@ pub fn boot(zone: &str, machines: &[Booted], paper: Paper) -> Vec<Sheet> {
         is(End::Otherwise),
         took(span)
     );
-    let storm = Storm { zone, under: &under, start, span, paper };
+    let storm =
+        Storm { zone, under: &under, start, shown: span.saturating_add((span / MARGIN).max(1)), paper };
     let mut sheets = vec![storm.whole(boots)];
     sheets.extend(if boots.len() <= LINES_MAX { storm.machines(boots) } else { storm.racks(boots) });
     sheets
+}
+
+/// Where the boots begin that belong together: from the newest back, as long as they follow each other.
+fn first_of_the_last(boots: &[Boot<'_>]) -> usize {
+    let mut over: Vec<u64> =
+        boots.iter().filter(|boot| boot.end != End::NotYet).map(|boot| boot.to - boot.from).collect();
+    over.sort_unstable();
+    let apart = nth(&over, 50).map_or(APART_MAX_MS, |half| (APART * half).clamp(APART_MIN_MS, APART_MAX_MS));
+    let mut ends = 0_u64;
+    let mut first = 0;
+    for (at, boot) in boots.iter().enumerate() {
+        if boot.from > ends.saturating_add(apart) {
+            first = at;
+        }
+        ends = ends.max(boot.to);
+    }
+    first
 }
 
 impl Boot<'_> {
@@ -193,7 +213,8 @@ struct Storm<'a> {
     zone: &'a str,
     under: &'a str,
     start: u64,
-    span: u64,
+    /// How long the sheets reach from there.
+    shown: u64,
     paper: Paper,
 }
 
@@ -208,7 +229,7 @@ impl Storm<'_> {
     }
 
     fn x(&self, bars: Area, at: u64) -> f64 {
-        bars.x + bars.width * (at.saturating_sub(self.start) as f64 / self.span as f64).min(1.0)
+        bars.x + bars.width * (at.saturating_sub(self.start) as f64 / self.shown as f64).min(1.0)
     }
 
     /// How many are in which phase, how long phases take, and the slowest.
@@ -323,9 +344,9 @@ impl Storm<'_> {
             600_000, 1_800_000, 3_600_000, 7_200_000, 21_600_000,
         ];
         let most = (bars.width / 22.0).floor().max(2.0) as u64;
-        let step = STEPS.into_iter().find(|step| self.span / step <= most).unwrap_or(self.span / most + 1);
+        let step = STEPS.into_iter().find(|step| self.shown / step <= most).unwrap_or(self.shown / most + 1);
         let mut at = 0;
-        while at <= self.span {
+        while at <= self.shown {
             let x = self.x(bars, self.start + at);
             canvas.line((x, bars.bottom()), (x, bars.bottom() + 1.0), "line");
             let kind = Type::new(Face::Mono, 2.3).align(Align::Middle);
@@ -599,7 +620,7 @@ mod tests {
             // Nothing was ever heard of it.
             machine("u3", Vec::new()),
         ];
-        let sheets = boot("z", &machines, Paper::A4);
+        let sheets = boot("z", &machines, None, Paper::A4);
         let texts: Vec<&str> = sheets.iter().map(|sheet| sheet.svg.as_str()).collect();
         assert_eq!(texts.len(), 2);
         assert!(texts[0].contains("2 of 3 machines since"), "{}", texts[0]);

@@ -62,22 +62,10 @@ fn grid(index: &Index<'_>, place: Place, cables: &[&Cable], paper: Paper) -> Vec
     devices.sort_by_key(|id| (super::index::tier(index.device(*id).kind), index.unit(*id), *id));
     devices.dedup();
     let row_of: BTreeMap<DeviceId, usize> = devices.iter().enumerate().map(|(at, id)| (*id, at)).collect();
-    // Columns by the middle of the rows that lead to them, then by the ports there: barycentres, as in the tiers.
-    let mut far: BTreeMap<DeviceId, (usize, usize, usize)> = BTreeMap::new();
-    for cable in cables {
-        let (outer, inner) = ends(cable);
-        let sums = far.entry(inner.device).or_default();
-        *sums = (sums.0 + row_of[&outer.device], sums.1 + outer.port.index(), sums.2 + 1);
-    }
-    let mut columns: Vec<DeviceId> = far.keys().copied().collect();
-    let middle = |id: &DeviceId| {
-        let (rows, ports, count) = far[id];
-        (rows as f64 / count as f64, ports as f64 / count as f64)
-    };
-    columns.sort_by(|a, b| {
-        let (a_at, b_at) = (middle(a), middle(b));
-        a_at.0.total_cmp(&b_at.0).then(a_at.1.total_cmp(&b_at.1)).then(a.cmp(b))
-    });
+    // Columns from the middle of the network outwards, as the design counts: nothing can cross, so people find what they know.
+    let mut columns: Vec<DeviceId> = cables.iter().map(|cable| ends(cable).1.device).collect();
+    columns.sort_by_key(|id| (super::index::tier(index.device(*id).kind), *id));
+    columns.dedup();
     let landscape = columns.len() > 5;
     let room = body(paper, landscape);
     let beside = (((room.width - NAMES) / COLUMN_MIN).floor() as usize).max(1);

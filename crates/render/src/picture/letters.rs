@@ -76,6 +76,61 @@ pub(super) fn fit(text: &str, face: Face, room: f64, most: f64, least: f64) -> O
     None
 }
 
+/// The lines of a text of this size, none longer than `room`, nothing left out: it is parted after what parts names (`-`, `.`, `/`)
+/// and before a capital, and anywhere only where a part has no room at the `least` size either. `lead` stands before the first
+/// line. `None`: the size is too large.
+pub(super) fn lines<'t>(
+    text: &'t str,
+    face: Face,
+    lead: &str,
+    room: f64,
+    size: f64,
+    least: f64,
+) -> Option<Vec<&'t str>> {
+    let mut lines = Vec::new();
+    let before = width(lead, face);
+    let (mut from, mut used) = (0, before * size);
+    for (at, part) in parts(text, face, before, room / least) {
+        let long = width(part, face) * size;
+        if used + long > room {
+            // What leads is never alone.
+            if at == from {
+                return None;
+            }
+            lines.push(&text[from..at]);
+            (from, used) = (at, 0.0);
+        }
+        used += long;
+        if used > room {
+            return None;
+        }
+    }
+    lines.push(&text[from..]);
+    Some(lines)
+}
+
+/// Where a text may be parted, and what follows there up to the next such place; `before` stands before the first of them.
+fn parts(text: &str, face: Face, before: f64, long: f64) -> Vec<(usize, &str)> {
+    let is_place = |at: usize| {
+        let (before, after) = (text[..at].chars().next_back(), text[at..].chars().next());
+        before.is_some_and(|it| matches!(it, '-' | '.' | '/' | ':' | '_' | ' '))
+            || (before.is_some_and(char::is_lowercase) && after.is_some_and(char::is_uppercase))
+    };
+    let mut parts = Vec::new();
+    let mut from = 0;
+    let places = text.char_indices().map(|(at, _)| at).filter(|at| is_place(*at));
+    for to in places.chain([text.len()]).filter(|to| *to > 0) {
+        let part = &text[from..to];
+        if width(part, face) + if from == 0 { before } else { 0.0 } > long {
+            parts.extend(part.char_indices().map(|(at, it)| (from + at, &part[at..at + it.len_utf8()])));
+        } else {
+            parts.push((from, part));
+        }
+        from = to;
+    }
+    parts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +144,24 @@ mod tests {
         assert_eq!(check(14.0), Some((1.76, "hv-p01-r1-u14".into())));
         assert_eq!(check(8.0), Some((1.5, "hv-p…u14".into())));
         assert_eq!(check(0.5), None);
+    }
+
+    #[test]
+    fn a_text_in_lines_keeps_all_of_itself() {
+        let check = |text: &str, lead: &str, room: f64, size: f64| {
+            lines(text, Face::Mono, lead, room * 0.611 * size, size, 1.8).map(|lines| lines.join("|"))
+        };
+        assert_eq!(check("hv-p01-r1-u14", "", 13.0, 2.0).as_deref(), Some("hv-p01-r1-u14"));
+        assert_eq!(check("hv-p01-r1-u14", "", 12.0, 2.0).as_deref(), Some("hv-p01-r1-|u14"));
+        assert_eq!(check("hv-p01-r1-u14", "> ", 11.0, 2.0).as_deref(), Some("hv-p01-|r1-u14"));
+        assert_eq!(check("GigabitEthernet1/0/48", "", 14.0, 1.8).as_deref(), Some("Gigabit|Ethernet1/0/48"));
+        // A part that has room when it is smaller, and one that never has.
+        assert_eq!(check("hypervisor-p01", "", 10.0, 2.0), None);
+        assert_eq!(check("hypervisor-p01", "", 10.0, 1.8).as_deref(), Some("hypervisor|-p01"));
+        assert_eq!(check("hypervisor-p01", "> ", 11.0, 1.8).as_deref(), Some("hyperviso|r-p01"));
+        assert_eq!(check("hv-p01", "a long way", 8.0, 1.8), None);
+        assert_eq!(check("", "", 8.0, 1.8).as_deref(), Some(""));
+        assert_eq!(check("äöü", "", 2.0, 1.8).as_deref(), Some("ä|ö|ü"));
     }
 
     #[test]

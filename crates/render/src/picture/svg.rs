@@ -200,6 +200,16 @@ impl Canvas {
         self.set(area, kind, words, false);
     }
 
+    /// The same, but all of it or nothing: what a part of would be taken for something else. Whether it was set.
+    pub(super) fn whole(&mut self, area: Area, kind: Type, words: &str) -> bool {
+        let size = kind.size.min(area.height / letters::HEIGHT);
+        let has_room = letters::width(words, kind.face) * kind.least.min(size) <= area.width;
+        if has_room {
+            self.text(area, kind, words);
+        }
+        has_room
+    }
+
     /// The same from bottom to top: the area's height is its length.
     pub(super) fn upright(&mut self, area: Area, kind: Type, words: &str) {
         self.set(area, kind, words, true);

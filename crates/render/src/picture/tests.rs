@@ -151,7 +151,7 @@ fn pull_lists_and_labels_have_each_cable() {
         for (stock, cable, skip) in
             [(Stock::A4_48, 3.0, 0), (Stock::A4_24, 6.0, 5), (Stock::LETTER_30, 4.0, 29)]
         {
-            let sheets = labels(&pulls, Labels { stock, cable, skip });
+            let sheets = labels(&pulls, Labels { stock, cable, skip }).unwrap();
             good(&sheets);
             once("label", &sheets, cables().flat_map(|[a, b]| [format!("{a} {b}"), format!("{b} {a}")]));
             if name == "ten-thousand" {
@@ -162,6 +162,56 @@ fn pull_lists_and_labels_have_each_cable() {
     }
 }
 
+/// The pocket zone with other names.
+fn named(name: impl Fn(&model::design::Device) -> String) -> Plan {
+    let mut plan = example("pocket");
+    let design = std::sync::Arc::make_mut(&mut plan.design);
+    design.devices.iter_mut().for_each(|device| device.name = name(device));
+    plan
+}
+
+#[test]
+fn a_label_says_its_ends_whole_and_all_of_a_set_in_one_size() {
+    let check = |plan: &Plan, stock: Stock, expected: &str| {
+        let pulls = Pulls::of(plan, &Places::of(plan, &[]).unwrap());
+        let sheets = labels(&pulls, Labels { stock, cable: 3.0, skip: 0 }).unwrap();
+        good(&sheets);
+        let texts: Vec<_> = sheets.iter().flat_map(|sheet| reader::texts(&sheet.svg, "label")).collect();
+        for label in texts.chunk_by(|a, b| a.0 == b.0) {
+            let said: String = label.iter().map(|(_, _, words)| words.as_str()).collect();
+            // Both halves say the same.
+            let whole = label[0].0.repeat(2);
+            assert_eq!(said.replace(['→', ' '], ""), whole.replace(' ', ""));
+        }
+        let mut sizes: Vec<&str> = texts.iter().map(|(_, size, _)| size.as_str()).collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        assert_eq!(sizes, [expected]);
+    };
+    let small = |plan: &Plan, stock: Stock| {
+        let pulls = Pulls::of(plan, &Places::of(plan, &[]).unwrap());
+        labels(&pulls, Labels { stock, cable: 3.0, skip: 0 }).unwrap_err().words
+    };
+    let place = |device: &model::design::Device| device.location.within_zone().replace('/', "-");
+    let long = named(|device| match device.kind {
+        model::design::DeviceKind::Machine => format!("hypervisor-with-quite-long-name-{}", place(device)),
+        _ => device.name.clone(),
+    });
+    check(&example("pocket"), Stock::A4_48, "2.29");
+    check(&named(|device| format!("compute-fra1-{}", place(device))), Stock::A4_48, "1.9");
+    check(&long, Stock::A4_48, "1.95");
+    check(&long, Stock::A4_24, "3");
+    // Long at both ends: it is said, and nothing is left out.
+    let all_long = named(|device| format!("a-device-with-quite-a-long-name-{}", place(device)));
+    assert_eq!(
+        small(&all_long, Stock::A4_48),
+        "a-device-with-quite-a-long-name-ctl1 eno1 a-device-with-quite-a-long-name-core-c1 swp32"
+    );
+    check(&all_long, Stock::A4_24, "2.45");
+    // No place to part it: anywhere.
+    check(&named(|device| format!("x{}", place(device).replace('-', "x").repeat(2))), Stock::A4_24, "2.45");
+}
+
 #[test]
 fn the_address_plan_has_each_block_once() {
     for name in EXAMPLES {
@@ -170,6 +220,10 @@ fn the_address_plan_has_each_block_once() {
         for paper in PAPERS.into_iter().take(if name == "ten-thousand" { 1 } else { 4 }) {
             let sheets = addresses(&plan, &all, paper);
             good(&sheets);
+            // A part of a prefix or of a figure is worse than none.
+            for (_, _, words) in sheets.iter().flat_map(|it| reader::texts(&it.svg, "block")) {
+                assert!(!words.contains('…'), "{name}: {words}");
+            }
             let mut shown: Vec<String> =
                 sheets.iter().flat_map(|it| reader::values(&it.svg, "block")).collect();
             let blocks = plan
@@ -303,7 +357,7 @@ fn storm(machines: u64) -> Vec<Booted> {
 fn a_storm_has_a_line_for_each_machine_and_a_large_one_for_each_rack() {
     for (machines, paper) in [(1, Paper::A4), (200, Paper::A4), (200, Paper::Letter), (10_080, Paper::A3)] {
         let storm = storm(machines);
-        let sheets = boot("z", &storm, paper);
+        let sheets = boot("z", &storm, None, paper);
         good(&sheets);
         // The one of long ago is another storm.
         let here = storm.iter().enumerate().filter(|(number, _)| *number != 7).map(|(_, machine)| machine);
@@ -316,7 +370,68 @@ fn a_storm_has_a_line_for_each_machine_and_a_large_one_for_each_rack() {
             once("rack", &sheets, racks.into_iter());
         }
     }
-    assert_eq!(boot("z", &[], Paper::A4), []);
+    assert_eq!(boot("z", &[], None, Paper::A4), []);
+}
+
+/// The columns of a grid stand as the design counts them, from the middle of the network outwards: nothing in it can cross.
+#[test]
+fn columns_of_a_rack_s_cables_are_in_the_order_of_the_design() {
+    let plan = example("hundred");
+    let sheets = cabling(&plan, &Places::of(&plan, &["p1/r1".into()]).unwrap(), Paper::A4);
+    let at = |words: &str| sheets[0].svg.find(&format!(">{words}<")).unwrap();
+    let columns = ["core-c1", "core-c2", "leaf-a", "leaf-b", "lom"].map(at);
+    assert!(columns.is_sorted(), "{columns:?}");
+}
+
+/// Machines that began then, each ready so long after, in milliseconds.
+fn booted(begun: &[u64], took: u64) -> Vec<Booted> {
+    let machine = |(number, begun): (usize, &u64)| {
+        let events = [("seen", 0), ("booting", took / 3), ("validating", took / 2), ("ready", took)];
+        Booted {
+            location: model::Location::new(&format!("z/p1/r1/u{number}")),
+            name: format!("u{number}"),
+            events: events
+                .map(|(state, after)| Happened { at: begun + after, fetched: false, state: state.into() })
+                .to_vec(),
+        }
+    };
+    begun.iter().enumerate().map(machine).collect()
+}
+
+#[test]
+fn boots_are_together_as_long_as_what_is_between_them_is_short_against_them() {
+    let check = |machines: &[Booted], since: Option<u64>, expected: &str| {
+        let sheets = boot("z", machines, since, Paper::A4);
+        good(&sheets);
+        assert!(sheets[0].svg.contains(expected), "{}", sheets[0].svg);
+    };
+    let begun = [1_000, 1_000, 1_010, 1_020, 591_000, 628_000, 628_100, 628_200];
+    let restarts = booted(&begun, 300);
+    check(&restarts, None, "3 of 8 machines since 1970-01-01 00:10:28 UTC (5 booted before): 3 ready");
+    check(
+        &restarts,
+        Some(591_000),
+        "4 of 8 machines since 1970-01-01 00:09:51 UTC (4 booted before): 4 ready",
+    );
+    check(&restarts, Some(0), "8 of 8 machines since 1970-01-01 00:00:01 UTC: 8 ready");
+    assert_eq!(boot("z", &restarts, Some(700_000), Paper::A4), []);
+    // The same pauses between boots of five minutes.
+    check(&booted(&begun, 300_000), None, "8 of 8 machines since");
+}
+
+#[test]
+fn those_that_became_ready_last_are_seen() {
+    let sheets = boot("z", &booted(&[1_000, 1_000, 9_000], 300), None, Paper::A4);
+    let ready = sheets[0].svg.split("class=\"soft edge\" d=\"M").nth(1).unwrap().split('Z').next().unwrap();
+    let points: Vec<(f64, f64)> = ready
+        .split('L')
+        .map(|point| point.split_once(' ').unwrap())
+        .map(|(x, y)| (x.parse().unwrap(), y.parse().unwrap()))
+        .collect();
+    let top = points.iter().map(|point| point.1).fold(f64::MAX, f64::min);
+    let all: Vec<f64> = points.iter().filter(|point| point.1 == top).map(|point| point.0).collect();
+    let (from, to) = (all.iter().copied().fold(f64::MAX, f64::min), all.iter().copied().fold(0.0, f64::max));
+    assert!(to - from > 2.0, "all are ready from {from} to {to}");
 }
 
 /// The pictures of the guide. `UPDATE_EXPECT=1 cargo test -p render picture` draws them anew.
@@ -357,7 +472,7 @@ fn a_design_s_names_cannot_draw() {
         elevations(&plan, &all, Elevations { paper: Paper::A4, row: true }),
         cabling(&plan, &all, Paper::A4),
         addresses(&plan, &all, Paper::A4),
-        labels(&pulls, Labels { stock: Stock::A4_48, cable: 3.0, skip: 0 }),
+        labels(&pulls, Labels { stock: Stock::A4_24, cable: 3.0, skip: 0 }).unwrap(),
         pulls.sheets(Paper::A4),
     ];
     for sheet in sheets.iter().flatten() {

@@ -91,6 +91,27 @@ pub(super) fn values(document: &str, what: &str) -> Vec<String> {
     document.split(&key).skip(1).map(|rest| unescaped(rest.split('"').next().unwrap())).collect()
 }
 
+/// Each text that is shown: the `data-…` of the group that it is in (empty: of none), its size, its words.
+pub(super) fn texts(document: &str, what: &str) -> Vec<(String, String, String)> {
+    let key = format!("data-{what}");
+    let mut open: Vec<(String, HashMap<String, String>)> = Vec::new();
+    let mut texts = Vec::new();
+    for piece in pieces(document) {
+        match piece {
+            Piece::Start { name, attributes, is_empty: false } => open.push((name, attributes)),
+            Piece::Start { .. } => {}
+            Piece::End(_) => drop(open.pop()),
+            Piece::Text(words) => {
+                if let Some((_, attributes)) = open.last().filter(|(name, _)| name == "text") {
+                    let group = open.iter().find_map(|(_, attributes)| attributes.get(&key));
+                    texts.push((group.cloned().unwrap_or_default(), attributes["font-size"].clone(), words));
+                }
+            }
+        }
+    }
+    texts
+}
+
 /// Where a text stands: left, top, right, bottom.
 #[derive(Debug)]
 #[expect(dead_code, reason = "its words are for whoever reads why it failed")]

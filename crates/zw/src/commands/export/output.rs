@@ -47,14 +47,17 @@ impl Output {
         self.output.is_some()
     }
 
-    /// Writes the sheets.
-    pub(super) fn write(&self, title: &str, sheets: &[Sheet]) -> ExitCode {
-        write(self.output.as_deref(), title, sheets)
+    /// Writes the sheets; see [`write`].
+    pub(super) fn write(&self, title: &str, sheets: &[Sheet], or_else: &str) -> ExitCode {
+        write(self.output.as_deref(), title, sheets, or_else)
     }
 }
 
-/// Writes sheets where they should go.
-pub(super) fn write(to: Option<&Path>, title: &str, sheets: &[Sheet]) -> ExitCode {
+/// What makes fewer sheets of a plan.
+pub(super) const FEWER: &str = ", or fewer places";
+
+/// Writes sheets where they should go. `or_else` completes what is said where they are too many for one file.
+pub(super) fn write(to: Option<&Path>, title: &str, sheets: &[Sheet], or_else: &str) -> ExitCode {
     let ends = |with: &str| to.and_then(Path::extension).is_some_and(|it| it.eq_ignore_ascii_case(with));
     let [first, ..] = sheets else { return usage("there is nothing to draw there") };
     let is_single = sheets.len() == 1;
@@ -65,7 +68,7 @@ pub(super) fn write(to: Option<&Path>, title: &str, sheets: &[Sheet]) -> ExitCod
         Some(path) if path == Path::new("-") && is_single => print(&first.svg),
         Some(path) if path != Path::new("-") && !ends("svg") => directory(path, sheets),
         _ => usage(&format!(
-            "there are {} sheets: name a directory or a file FILE.html with --output, or fewer places",
+            "there are {} sheets: name a directory or a file FILE.html with --output{or_else}",
             sheets.len()
         )),
     }

@@ -1,6 +1,6 @@
 //! `zw export svg`, `labels`, `pulls`: drawings and lists of the plan, for the wall, the aisle and the cable.
 
-use super::output::{Output, print, usage};
+use super::output::{FEWER, Output, print, usage};
 use super::plan;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use model::Plan;
@@ -120,13 +120,37 @@ pub(crate) struct PullsArgs {
     output: Output,
 }
 
+impl LabelsArgs {
+    fn on(&self, stock: Sheets) -> Labels {
+        let stock = match stock {
+            Sheets::A4_48 => Stock::A4_48,
+            Sheets::A4_24 => Stock::A4_24,
+            Sheets::Letter30 => Stock::LETTER_30,
+        };
+        Labels { stock, cable: self.cable, skip: self.skip }
+    }
+}
+
+/// That a label has no room for its words, and which would.
+fn too_small(args: &LabelsArgs, pulls: &Pulls<'_>, words: &str) -> String {
+    let name =
+        |stock: Sheets| stock.to_possible_value().map_or_else(String::new, |it| it.get_name().to_owned());
+    let has_room = |stock: &&Sheets| picture::labels(pulls, args.on(**stock)).is_ok();
+    let others: Vec<String> = Sheets::value_variants()
+        .iter()
+        .filter(has_room)
+        .map(|stock| format!("--stock {}", name(*stock)))
+        .collect();
+    let instead = if others.is_empty() {
+        "no stock has room; --csv is for a label printer".to_owned()
+    } else {
+        format!("{} has room", others.join(" or "))
+    };
+    format!("`{words}` has no room on {} in letters that can be read; {instead}", name(args.stock))
+}
+
 /// Runs `zw export labels`.
 pub(super) fn labels(args: &LabelsArgs) -> ExitCode {
-    let stock = match args.stock {
-        Sheets::A4_48 => Stock::A4_48,
-        Sheets::A4_24 => Stock::A4_24,
-        Sheets::Letter30 => Stock::LETTER_30,
-    };
     if !(0.5..=30.0).contains(&args.cable) {
         return usage("--cable is a cable's thickness in millimetres, 0.5 to 30");
     }
@@ -135,8 +159,12 @@ pub(super) fn labels(args: &LabelsArgs) -> ExitCode {
         if args.csv {
             return print(&picture::labels_csv(&pulls));
         }
-        let sheets = picture::labels(&pulls, Labels { stock, cable: args.cable, skip: args.skip });
-        super::output::write(args.output.as_deref(), &plan.design.zone.name, &sheets)
+        match picture::labels(&pulls, args.on(args.stock)) {
+            Ok(sheets) => {
+                super::output::write(args.output.as_deref(), &plan.design.zone.name, &sheets, FEWER)
+            }
+            Err(small) => usage(&too_small(args, &pulls, &small.words)),
+        }
     })
 }
 
@@ -149,7 +177,7 @@ pub(super) fn pulls(args: &PullsArgs) -> ExitCode {
         } else if args.csv {
             print(&pulls.csv())
         } else if args.output.is_given() {
-            args.output.write(&plan.design.zone.name, &pulls.sheets(args.output.paper()))
+            args.output.write(&plan.design.zone.name, &pulls.sheets(args.output.paper()), FEWER)
         } else {
             print(&pulls.text())
         }
@@ -173,7 +201,7 @@ pub(super) fn svg(args: &SvgArgs) -> ExitCode {
 }
 
 fn draw(part: &Part, output: &Output, sheets: impl Fn(&Plan, &Places) -> Vec<Sheet>) -> ExitCode {
-    with(part, |plan, places| output.write(&plan.design.zone.name, &sheets(plan, places)))
+    with(part, |plan, places| output.write(&plan.design.zone.name, &sheets(plan, places), FEWER))
 }
 
 /// The plan, and the places of it that are wanted.
@@ -185,5 +213,40 @@ fn with(part: &Part, work: impl Fn(&Plan, &Places) -> ExitCode) -> ExitCode {
     match Places::of(&plan, &part.places) {
         Ok(places) => work(&plan, &places),
         Err(sentence) => usage(&sentence),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::finding::File;
+
+    /// The pocket zone, whose devices have names of this beginning.
+    fn said(beginning: &str, stock: Sheets) -> Option<String> {
+        let text = include_str!("../../../../../examples/pocket/zone.hcl")
+            .replace("\"hv-{pod}", &format!("\"{beginning}-{{pod}}"));
+        let files = [
+            File { path: "checks/kvm.yaml".into(), text: "".into() },
+            File { path: "zone.hcl".into(), text: text.into() },
+        ];
+        let (design, found) = design::parse(&files);
+        let (plan, more) = plan::compile(design.unwrap_or_else(|| panic!("{found:#?}")), None);
+        let plan = plan.unwrap_or_else(|| panic!("{more:#?}"));
+        let part = Part { directory: PathBuf::new(), places: Vec::new() };
+        let args = LabelsArgs { part, stock, cable: 12.0, skip: 0, csv: false, output: None };
+        let pulls = Pulls::of(&plan, &Places::of(&plan, &[]).unwrap());
+        let small = picture::labels(&pulls, args.on(stock)).err()?;
+        Some(too_small(&args, &pulls, &small.words))
+    }
+
+    #[test]
+    fn a_label_that_is_too_small_is_told_with_those_that_are_not() {
+        assert_eq!(said("hv", Sheets::A4_48), None);
+        assert_eq!(
+            said("hypervisor-with-a-long-name", Sheets::A4_48).unwrap(),
+            "`hypervisor-with-a-long-name-p01-r1-u01 eno1 p01-r1-leaf-a swp1` has no room on a4-48 in letters that can be read; \
+             --stock a4-24 or --stock letter-30 has room"
+        );
+        assert_eq!(said("hypervisor-with-a-long-name", Sheets::A4_24), None);
     }
 }

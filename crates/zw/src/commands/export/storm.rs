@@ -3,7 +3,8 @@
 use super::output::{Output, usage};
 use crate::client::{self, Failure, Server, Which};
 use crate::commands::check::failed;
-use api::http::{Machine, MachineRow, Machines, Zone};
+use crate::times::{self, Since};
+use api::http::{Machine, MachineRow, Machines, Status, Zone};
 use clap::Args as ClapArgs;
 use render::picture::{self, Booted, Happened};
 use std::process::ExitCode;
@@ -11,16 +12,20 @@ use std::process::ExitCode;
 /// The last boot of all machines together, phase by phase: asks the controller.
 ///
 /// How many machines were in which phase at any time, how long phases took, the slowest ten; then a line for each machine, or of
-/// more than 400 for each rack.
+/// more than 400 for each rack. Boots are together where what is between them is short against them; --since takes others.
 #[derive(ClapArgs)]
 #[command(
     after_help = "Examples:\n  zw export svg boot -o storm.html\n  zw export svg boot p01 --paper a3 -o storm\n  \
+                        zw export svg boot --since 30m -o storm.html\n  \
                         zw export svg boot --server 127.0.0.1:8480 -o storm.html"
 )]
 pub(super) struct Args {
     /// Racks (p01/r1), pods (p01) or machines. Default: all.
     #[arg(value_name = "PLACE")]
     places: Vec<String>,
+    /// Machines whose last boot began then or later, however far apart: 2026-11-21T06:45:03Z, or so long ago: 90s, 30m, 12h, 7d.
+    #[arg(long, value_name = "TIME", value_parser = times::since)]
+    since: Option<Since>,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -29,12 +34,23 @@ pub(super) struct Args {
 
 /// Runs the command.
 pub(super) fn run(args: &Args) -> ExitCode {
-    let asked = args.which.find().and_then(|server| history(&server, &args.places));
+    let asked = args.which.find().and_then(|server| {
+        // By the controller's clock, as all times of boots are.
+        let now = |since: Since| Ok(since.time(client::get::<Status>(&server, "/v1/status")?.now).0);
+        let since = args.since.map(now).transpose()?;
+        Ok((since, history(&server, &args.places)?))
+    });
     match asked {
-        Ok((zone, machines)) => match picture::boot(&zone, &machines, args.output.paper()) {
-            sheets if sheets.is_empty() => usage("no machine there has booted"),
-            sheets => args.output.write(&zone, &sheets),
-        },
+        Ok((since, (zone, machines))) => {
+            match picture::boot(&zone, &machines, since, args.output.paper()) {
+                sheets if sheets.is_empty() && since.is_some() => {
+                    usage("no machine there has booted since then")
+                }
+                sheets if sheets.is_empty() => usage("no machine there has booted"),
+                // There are two at least, of however few machines.
+                sheets => args.output.write(&zone, &sheets, ""),
+            }
+        }
         Err(failure) => failed(&failure),
     }
 }
