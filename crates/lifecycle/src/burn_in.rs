@@ -40,6 +40,7 @@ pub fn is_its_turn(plan: &Plan, device: DeviceId, machine: &Machine) -> bool {
         && !installing::is_installer(plan, device, machine);
     machine.state == State::Validating { hardware_fits: true }
         && machine.miscabled.is_none()
+        && !installing::is_unstarted(machine)
         && !(has_checks && machine.checks.is_empty())
         && is_due(plan, device, machine)
 }

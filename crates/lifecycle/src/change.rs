@@ -22,6 +22,7 @@ pub(crate) use step::apply;
 pub use verdict::{Evidence, evidence};
 
 use crate::budget::Budgets;
+use crate::installing;
 use crate::zone::Zone;
 use model::change::{Change, Effect, Holder, Kind, Member, Outcome, Step};
 use model::event::{ChangeStep, Settled, What};
@@ -271,8 +272,8 @@ fn judge(machine: Option<&Machine>, member: &Member, now: Time) -> Option<Settle
         // Taken, it was told to look again, and is validating until it has.
         Effect::Check => true,
         Effect::Restart => machine.boots > boots,
-        // Taken, it was allowed to write its other slot, which is spent when it has.
-        Effect::Upgrade => machine.armed.is_none(),
+        // Taken, it was allowed to write its other slot, which is spent when it has; it is there when it was started.
+        Effect::Upgrade => machine.armed.is_none() && !installing::is_unstarted(machine),
         // Not by the change.
         Effect::Reinstall => machine.installed.as_ref().is_some_and(|installed| installed.at >= at),
     };

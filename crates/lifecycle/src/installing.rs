@@ -9,7 +9,7 @@ use crate::machine::{Action, Step};
 use crate::starting;
 use crate::validate::about;
 use crate::zone::Zone;
-use model::change::Holder;
+use model::change::{Holder, Lease};
 use model::design::{Layout, Role};
 use model::facts::{Armed, Disk as Found, Installed, Machine, Purpose, Rejected, State};
 use model::install::{Disk, Disks, Progress, Raid, Running, Slot};
@@ -74,9 +74,8 @@ pub fn duty(plan: &Plan, device: DeviceId, machine: &Machine, image: Option<&str
             if *on_trial && machine.state == State::Ready {
                 return Duty::Confirm { image: runs.clone() };
             }
-            if under_way
-                && machine.installed.as_ref().is_some_and(|written| written.image.as_ref() != Some(runs))
-            {
+            let is_out = matches!(machine.state, State::Validating { .. } | State::Failed { .. });
+            if (under_way || is_out) && is_unstarted(machine) {
                 return Duty::Restart { sentence: "its other slot is written" };
             }
             // Firmware that starts from disk all the same must not be restarted for ever.
@@ -93,6 +92,12 @@ pub fn duty(plan: &Plan, device: DeviceId, machine: &Machine, image: Option<&str
             }
         }
     }
+}
+
+/// Whether another system is written than the one that it runs from: it has not started that yet, and what it says is of the old one.
+pub(crate) fn is_unstarted(machine: &Machine) -> bool {
+    let Some(Running::Disk { image: runs, .. }) = &machine.running else { return false };
+    machine.installed.as_ref().is_some_and(|written| written.image.as_ref() != Some(runs))
 }
 
 /// Why nothing may be written to a machine's disks at this time, all of them anew; `None`: it may.
@@ -328,6 +333,14 @@ fn has_order(machine: &Machine) -> bool {
 pub(crate) fn disarm(machine: &mut Machine) -> Result<(), &'static str> {
     if machine.armed.is_none() {
         return Err("it is not armed");
+    }
+    let is_of_change = |lease: &Lease| matches!(lease.holder, Holder::Change { .. });
+    if machine.armed.is_some_and(|armed| armed.purpose == Purpose::Upgrade)
+        && machine.lease.as_ref().is_some_and(is_of_change)
+    {
+        return Err(
+            "a change allows it to write its other slot: `zw abort` ends that for all, `zw maintain` for this machine",
+        );
     }
     if has_order(machine) {
         return Err("its agent has the order already: a system that is half written is worth nothing");

@@ -553,6 +553,7 @@ fn settle(plan: &Plan, roster: &Roster, device: DeviceId, machine: &mut Machine,
         || validate::checks_of(&plan.design, &plan.design.devices[device.index()])
             && machine.checks.is_empty()
         || machine.miscabled.is_some()
+        || installing::is_unstarted(machine)
         || machine.state != State::Ready && burn_in::is_due(plan, device, machine)
     {
         let mut step = match machine.state {
@@ -619,6 +620,10 @@ fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
             machine.armed = None;
             machine.start = None;
             enter(machine, State::Retired { reason: reason.clone(), by }, now)
+        }
+        // Checked now, it would be for the system that it is about to leave.
+        Wish::Return if matches!(machine.state, State::Installing { .. }) => {
+            refused("its system is being written; it returns by itself when it has started that")
         }
         Wish::Return => {
             let view_changed = !machine.conflicts.is_empty();

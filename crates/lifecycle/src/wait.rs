@@ -90,6 +90,9 @@ pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine, n
         State::Validating { hardware_fits: true } if machine.miscabled.is_some() => {
             whenever("its cables to be put right".to_owned())
         }
+        State::Validating { hardware_fits: true } if installing::is_unstarted(machine) => {
+            within("its restart into the system that was written".to_owned(), VALIDATING_ORDINARY)
+        }
         State::Validating { hardware_fits: true } if burn_in::is_its_turn(plan, device, machine) => {
             Some(burn_in::wait(plan, device, machine))
         }

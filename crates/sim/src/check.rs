@@ -7,6 +7,7 @@ use lifecycle::{Wait, validate};
 use model::change::{Effect, Outcome, Step};
 use model::event::{Event, What, Wish};
 use model::facts::{Machine, Purpose, State, Token};
+use model::install::Running;
 use model::{ChangeId, DeviceId, Facts, Generation, Location, Plan, Time, View};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -292,12 +293,19 @@ impl World<'_> {
     pub(crate) fn sound(plan: &Plan, device: DeviceId, machine: &Machine) -> Result<(), String> {
         let design = &plan.design;
         let has_checks = validate::checks_of(design, &design.devices[device.index()]);
+        let runs = match &machine.running {
+            Some(Running::Disk { image, .. }) => Some(image),
+            _ => None,
+        };
+        let written = machine.installed.as_ref().and_then(|written| written.image.as_ref());
+        let is_unstarted = runs.is_some() && runs != written;
         let wrong = match &machine.state {
             State::Ready if machine.miscabled.is_some() => "ready, and its cables are doubted",
             State::Ready if machine.hardware.is_none() => "ready, and nobody knows what is in it",
             State::Ready if has_checks && machine.checks.is_empty() => "ready, and not checked",
             State::Ready if machine.checks.iter().any(|check| !check.passed) => "ready, and a check failed",
             State::Ready if machine.accepted.is_empty() => "ready, and nothing was accepted",
+            State::Ready if is_unstarted => "ready, and has not started what was written",
             State::Failed { reasons } if reasons.is_empty() => "failed, and nobody knows why",
             State::Retired { .. } if machine.armed.is_some() => "retired, and armed",
             State::Retired { .. } if machine.key_sha256.is_some() => "retired, and its key is good",
