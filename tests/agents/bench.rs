@@ -266,10 +266,15 @@ impl Bench {
 
     /// Something happened that the agents' listener has no part in.
     pub(crate) fn happen(&self, location: &Location, what: What) {
+        assert_eq!(self.try_to(location, what), None);
+    }
+
+    /// The same of what may be refused: why it is.
+    pub(crate) fn try_to(&self, location: &Location, what: What) -> Option<String> {
         let event = Event { at: self.now(), location: location.clone(), what };
         let applied = self.zone.write().expect("whole").apply(&event);
-        assert_eq!(applied.refused, None);
         told(&self.present, &applied);
+        applied.refused.map(|why| why.into_owned())
     }
 
     /// DHCP saw the machine begin a boot.

@@ -36,7 +36,11 @@ fn refused(words: &'static str) -> impl Fn(&Notice) -> bool {
 }
 
 fn wish(bench: &Bench, location: &Location, wish: Wish) {
-    bench.happen(location, What::Operator { by: "op".into(), wish, beyond_budget: false });
+    bench.happen(location, operators(wish));
+}
+
+fn operators(wish: Wish) -> What {
+    What::Operator { by: "op".into(), wish, beyond_budget: false }
 }
 
 /// A peer that has a TPM and says by hand what an agent would.
@@ -196,6 +200,9 @@ async fn a_tpm_speaks_for_one_place() {
     assert_eq!(because, Because::NotProved);
     assert!(why.starts_with("its TPM is the one of p01/r1/u01"), "{why}");
     drop(moved);
+    // To accept its new place leaves the TPM where it is, and so says why.
+    assert_eq!(bench.try_to(&u02(), operators(Wish::Accept)).as_ref(), Some(&why));
+    assert_eq!(bench.machine(&u02()).unproved, Some(why));
     wish(&bench, &u01(), Wish::Retire { reason: "its board went to u02".into() });
     Hand::new(&bench, U02, u02(), &tpm, 3).await.enrols().await;
     assert!(bench.machine(&u02()).tpm.is_some());

@@ -43,7 +43,7 @@ pub fn may_be(
         Some(home) => {
             let home = home.within_zone();
             Err(format!(
-                "its TPM is the one of {home}; if its board was moved, `zw accept {home}` or `zw retire {home}` frees it"
+                "its TPM is the one of {home}; if it is to stay here, `zw accept {home}` (for what is there now) or `zw retire {home}` (if nothing is) frees it"
             ))
         }
         None => Ok(()),
@@ -100,6 +100,14 @@ impl Zone {
         let is_it =
             |machine: &Machine| machine.tpm.as_ref().is_some_and(|known| known.ek_sha256 == *ek_sha256);
         self.facts().machines.iter().find(|(_, machine)| is_it(machine)).map(|(location, _)| location)
+    }
+
+    /// Why to accept a place is of no use to the machine that is refused there: it shows the TPM of another place, which only a word
+    /// about that one frees. Where a TPM is known at the place itself, to accept it forgets that, which is of use.
+    pub(crate) fn unacceptable(&self, here: &Location) -> Option<String> {
+        let machine = self.facts().machines.get(here).filter(|machine| machine.tpm.is_none())?;
+        let shown = machine.unproved_ek?;
+        may_be(None, &shown, here, self.home_of_tpm(&shown)).err()
     }
 }
 
@@ -167,7 +175,7 @@ mod tests {
             1,
             Some(&there),
             expect![
-                "its TPM is the one of p01/r1/u02; if its board was moved, `zw accept p01/r1/u02` or `zw retire p01/r1/u02` frees it"
+                "its TPM is the one of p01/r1/u02; if it is to stay here, `zw accept p01/r1/u02` (for what is there now) or `zw retire p01/r1/u02` (if nothing is) frees it"
             ],
         );
     }

@@ -67,6 +67,7 @@ pub fn expected(now: Time) -> Machine {
         tpm: None,
         by_bmc: false,
         unproved: None,
+        unproved_ek: None,
         armed: None,
         start: None,
         running: None,
@@ -150,9 +151,9 @@ pub fn step(
             }
             token_issued(machine, issued, ek_sha256.as_ref())
         }
-        What::NotProved { sentence } => {
-            let is_news = machine.unproved.as_ref() != Some(sentence);
-            machine.unproved = Some(sentence.clone());
+        What::NotProved { sentence, ek_sha256 } => {
+            let is_news = machine.unproved.as_ref() != Some(sentence) || machine.unproved_ek != *ek_sha256;
+            (machine.unproved, machine.unproved_ek) = (Some(sentence.clone()), *ek_sha256);
             Step { changed: is_news, ..Step::default() }
         }
         What::Enrolled { key_sha256, token_sha256, tpm } => {
@@ -416,7 +417,7 @@ fn enrolled(
         }
         machine.tpm = Some(tpm.clone());
     }
-    machine.unproved = None;
+    (machine.unproved, machine.unproved_ek) = (None, None);
     machine.token = Token::Used;
     machine.key_sha256 = Some(key);
     let mut step = Step { changed: true, ..Step::default() };
@@ -607,7 +608,7 @@ fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
             machine.conflicts.clear();
             // The next TPM that it proves itself by is its own.
             (machine.tpm, machine.by_bmc) = (None, false);
-            machine.unproved = None;
+            (machine.unproved, machine.unproved_ek) = (None, None);
             Step { changed: true, view_changed: true, actions: vec![Action::AskAgent], refused: None }
         }
         Wish::Drain { reason } => enter(machine, State::Draining { reason: reason.clone(), by }, now),
@@ -616,7 +617,7 @@ fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
             machine.key_sha256 = None;
             machine.token = Token::None;
             (machine.tpm, machine.by_bmc) = (None, false);
-            machine.unproved = None;
+            (machine.unproved, machine.unproved_ek) = (None, None);
             machine.armed = None;
             machine.start = None;
             enter(machine, State::Retired { reason: reason.clone(), by }, now)

@@ -205,6 +205,10 @@ impl Zone {
             return applied;
         }
         if let What::Operator { wish: Wish::Accept, .. } = &event.what {
+            if let Some(why) = self.unacceptable(&event.location) {
+                applied.refused = Some(why.into());
+                return applied;
+            }
             self.free_addresses_of(&event.location, &mut applied);
             self.sightings.mark_dirty();
         }

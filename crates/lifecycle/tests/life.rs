@@ -3,9 +3,9 @@
 #[expect(dead_code, reason = "each of the tests that share it needs another part of it")]
 mod pocket;
 
-use lifecycle::Zone;
+use lifecycle::{Zone, attestation};
 use model::event::{What, Wish};
-use model::facts::{CheckResult, Facts, Hardware, Neighbour, Nic, Stage, State, Token};
+use model::facts::{Attested, CheckResult, Facts, Hardware, Neighbour, Nic, Stage, State, Token};
 use model::ids::Generation;
 use model::{Event, Time};
 use pocket::{Told, as_drawn, mac, pocket, reported_by, uuid};
@@ -225,6 +225,58 @@ fn a_token_is_good_once_for_one_boot_and_in_time() {
     told.boots(1, 1);
     let next = issue(&told, 6, 900);
     assert_eq!(told.tell(1, next).refused, None, "another boot, another token");
+}
+
+/// Its TPM is known at another place: to accept the one where it stands changes nothing of that, and so is not taken.
+#[test]
+fn to_accept_a_place_does_not_take_a_tpm_from_another() {
+    let mut told = pocket();
+    let shows = |told: &mut Told, unit: u8, ek: u8| {
+        let (here, known) = (Told::location(unit), told.machine(unit).tpm.clone());
+        let home = told.zone.home_of_tpm(&[ek; 32]);
+        let outcome = attestation::may_be(known.as_ref(), &[ek; 32], &here, home);
+        if let Err(sentence) = &outcome {
+            let ek_sha256 = Some([ek; 32]);
+            told.tell(unit, What::NotProved { sentence: sentence.clone(), ek_sha256 });
+        }
+        outcome
+    };
+    let enrols = |told: &mut Told, unit: u8, ek: u8| {
+        let until = told.now + Duration::from_secs(900);
+        let (token, ek_sha256) = ([ek; 32], Some([ek; 32]));
+        told.tell(unit, What::TokenIssued { token_sha256: token, until, ek_sha256, by_bmc: false });
+        let tpm = Some(Attested { ek_sha256: [ek; 32], pcrs: Vec::new(), resets: 1, clock_ms: 1 });
+        let spent = What::Enrolled { key_sha256: token, token_sha256: Some(token), tpm };
+        assert_eq!(told.tell(unit, spent).refused, None);
+    };
+    let accept = |told: &mut Told, unit: u8| {
+        let what = What::Operator { by: "op".into(), wish: Wish::Accept, beyond_budget: false };
+        told.tell(unit, what).refused.map(|why| why.into_owned())
+    };
+    told.boots(1, 1);
+    enrols(&mut told, 1, 7);
+    told.boots(2, 1);
+    let why = shows(&mut told, 2, 7).expect_err("it is of u01");
+    assert_eq!(
+        why,
+        "its TPM is the one of p01/r1/u01; if it is to stay here, `zw accept p01/r1/u01` (for what is there now) or `zw retire p01/r1/u01` (if nothing is) frees it"
+    );
+    assert_eq!(accept(&mut told, 2).as_ref(), Some(&why));
+    assert_eq!(told.machine(2).unproved, Some(why), "the reason stays");
+    assert_eq!(accept(&mut told, 1), None);
+    assert_eq!(accept(&mut told, 2), None, "nobody has it any more");
+    assert_eq!((shows(&mut told, 2, 7), &told.machine(2).unproved), (Ok(()), &None));
+    enrols(&mut told, 2, 7);
+    // Two that changed places: to accept each of them forgets the one that the other shows.
+    told.boots(1, 2);
+    enrols(&mut told, 1, 8);
+    for (unit, ek) in [(1, 7), (2, 8)] {
+        assert!(shows(&mut told, unit, ek).is_err());
+        assert_eq!(accept(&mut told, unit), None);
+    }
+    for (unit, ek) in [(1, 7), (2, 8)] {
+        assert_eq!(shows(&mut told, unit, ek), Ok(()));
+    }
 }
 
 #[test]

@@ -108,6 +108,9 @@ pub enum What {
     NotProved {
         /// Why, a sentence.
         sentence: String,
+        /// SHA-256 of the endorsement key of the TPM that it showed, if that is not its place's.
+        #[serde(default)]
+        ek_sha256: Option<[u8; 32]>,
     },
     /// A certificate was issued: for a token, or for the certificate it replaces.
     Enrolled {

@@ -79,6 +79,9 @@ pub struct Machine {
     /// Why its agent was last not believed, a sentence; `None` once it was.
     #[serde(default)]
     pub unproved: Option<String>,
+    /// SHA-256 of the endorsement key of the TPM that it showed then, if that was not its place's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unproved_ek: Option<[u8; 32]>,
     /// Its disks may be written.
     pub armed: Option<Armed>,
     /// How it comes to the installer that it is armed for, until that was heard.

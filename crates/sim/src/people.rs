@@ -317,8 +317,8 @@ impl World<'_> {
         {
             return self.wish(place, Wish::Return);
         }
-        if machine.unproved.is_some() {
-            self.wish(place, Wish::Accept);
+        if let Some(why) = &machine.unproved {
+            self.wish(&to_accept(place, why), Wish::Accept);
         }
         let needs_hands = machine.miscabled.is_some()
             || matches!(machine.state, State::Ready | State::Failed { .. } | State::Expected)
@@ -403,5 +403,15 @@ impl World<'_> {
             None if all > 64 => Err(format!("{all} of the zone are started at once")),
             None => Ok(()),
         }
+    }
+}
+
+/// The place that is to be accepted by what is said of one whose agent is not believed; without another, that one.
+fn to_accept(place: &Location, why: &str) -> Location {
+    let named = why.split_once("`zw accept ").and_then(|(_, rest)| rest.split_once('`'));
+    let zone = place.as_str().split_once('/');
+    match named.zip(zone) {
+        Some(((named, _), (zone, _))) => Location::new(&format!("{zone}/{named}")),
+        None => place.clone(),
     }
 }

@@ -162,7 +162,7 @@ impl World<'_> {
             let known = peer.machine.and_then(|machine| machine.tpm.as_ref());
             let home = zone.home_of_tpm(&shown);
             if let Err(sentence) = attestation::may_be(known, &shown, location, home) {
-                let what = What::NotProved { sentence: sentence.clone() };
+                let what = What::NotProved { sentence: sentence.clone(), ek_sha256: Some(shown) };
                 let event = Event { at: now, location: location.clone(), what };
                 let asker = Asker { to: Reply::Nobody, must_be_stored: false };
                 self.take(controller, Message::Event(event, asker), 1);

@@ -28,25 +28,45 @@ pub(super) struct Claim {
     pcrs: Vec<u8>,
 }
 
+/// Why an agent is not believed.
+pub(super) struct Doubt {
+    /// A sentence.
+    pub(super) sentence: String,
+    /// SHA-256 of the endorsement key of the TPM that it showed, if that is not its place's.
+    pub(super) ek_sha256: Option<[u8; 32]>,
+}
+
+impl From<String> for Doubt {
+    fn from(sentence: String) -> Self {
+        Self { sentence, ek_sha256: None }
+    }
+}
+
+impl From<&str> for Doubt {
+    fn from(sentence: &str) -> Self {
+        sentence.to_owned().into()
+    }
+}
+
 /// Whether what is shown may be the TPM of this place.
 ///
 /// # Errors
-/// Why not, a sentence.
+/// Why not.
 pub(super) fn claim(
     agents: &Agents,
     situation: &Situation,
     location: &Location,
     shown: &ShownTpm,
-) -> Result<Claim, String> {
+) -> Result<Claim, Doubt> {
     let device = situation.device.ok_or("the plan has no such place")?;
     let read = |octets: &Octets| Public::read(&octets.0).map_err(|malformed| malformed.to_string());
     let (ek, ak) = (read(&shown.ek)?, read(&shown.ak)?);
     if !ek.is_ek() {
-        return Err("its endorsement key is not by the template L-1 of the TCG".to_owned());
+        return Err("its endorsement key is not by the template L-1 of the TCG".into());
     }
     // Any other key would sign what others give it.
     if !ak.is_ak() {
-        return Err("its attestation key may sign what is not its TPM's own statement".to_owned());
+        return Err("its attestation key may sign what is not its TPM's own statement".into());
     }
     let makers = attestation::wanted(&situation.plan, device).and_then(|trust| trust.makers.as_deref());
     if let Some(makers) = makers {
@@ -54,7 +74,8 @@ pub(super) fn claim(
     }
     let ek_sha256 = ek.sha256();
     let known = situation.machine.as_ref().and_then(|machine| machine.tpm.as_ref());
-    attestation::may_be(known, &ek_sha256, location, (agents.home_of_tpm)(&ek_sha256).as_ref())?;
+    attestation::may_be(known, &ek_sha256, location, (agents.home_of_tpm)(&ek_sha256).as_ref())
+        .map_err(|sentence| Doubt { sentence, ek_sha256: Some(ek_sha256) })?;
     let pcrs = attestation::registers(&situation.plan, device, situation.machine.as_ref());
     Ok(Claim { location: location.clone(), is_known: known.is_some(), ek, ak, pcrs })
 }

@@ -3,7 +3,7 @@
 //! In: frames and the peer's address. Out: two events, and replies that leave only after the event is stored. Whether
 //! the peer may is `lifecycle::enrolment`'s to say, and that it may once is decided where the event is applied.
 
-use super::attestation::{self, Claim};
+use super::attestation::{self, Claim, Doubt};
 use super::authority::Request;
 use super::stream::{Ended, Stream};
 use super::{Agents, Refused};
@@ -149,12 +149,16 @@ async fn enrol(
 }
 
 /// What was not proved is told to the zone's people, too: no boot mends it.
-async fn proved<T>(agents: &Agents, location: &Location, outcome: Result<T, String>) -> Result<T, Refused> {
-    let sentence = match outcome {
+async fn proved<T>(
+    agents: &Agents,
+    location: &Location,
+    outcome: Result<T, impl Into<Doubt>>,
+) -> Result<T, Refused> {
+    let Doubt { sentence, ek_sha256 } = match outcome {
         Ok(proved) => return Ok(proved),
-        Err(sentence) => sentence,
+        Err(doubt) => doubt.into(),
     };
-    agents.tell(agents.event(location, What::NotProved { sentence: sentence.clone() })).await?;
+    agents.tell(agents.event(location, What::NotProved { sentence: sentence.clone(), ek_sha256 })).await?;
     Err(Refused::new(Because::NotProved, sentence))
 }
 

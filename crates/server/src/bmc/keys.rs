@@ -133,7 +133,8 @@ impl ByBmc for Arc<Controller> {
         let (controller, location) = (Self::clone(self), location.clone());
         tokio::spawn(async move {
             if let Err(why) = patiently(&controller, &location, Job::HandKey(key)).await {
-                let what = What::NotProved { sentence: format!("its BMC cannot hand it its key: {why}") };
+                let sentence = format!("its BMC cannot hand it its key: {why}");
+                let what = What::NotProved { sentence, ek_sha256: None };
                 controller.tell(Event { at: crate::clock::now(), location, what });
             }
         });

@@ -56,7 +56,7 @@ fn told(what: &What, at: Time) -> (&'static str, String) {
             "token-issued",
             "half of a single-use token was given out; its BMC hands over the other".to_owned(),
         ),
-        What::NotProved { sentence } => ("not-proved", format!("its agent was not believed: {sentence}")),
+        What::NotProved { sentence, .. } => ("not-proved", format!("its agent was not believed: {sentence}")),
         What::Enrolled { tpm: Some(tpm), .. } => {
             let pcrs: Vec<String> = tpm.pcrs.iter().map(|(pcr, _)| pcr.to_string()).collect();
             (
