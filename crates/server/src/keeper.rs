@@ -51,6 +51,9 @@ const UNSAVED_MAX: usize = 16_384;
 const SIGHTINGS_BURST: f64 = 48.0;
 const SIGHTINGS_PER_SECOND: f64 = 2.0;
 
+/// Who waits until a secret is kept.
+pub(crate) type SecretAsker = oneshot::Sender<Result<(), String>>;
+
 /// What the keeper is told.
 pub(crate) enum Message {
     /// Something happened, and somebody waits until it is stored.
@@ -60,7 +63,7 @@ pub(crate) enum Message {
     /// The boot files or addresses of this installation changed.
     Site(Arc<Site>),
     /// Something secret is to be kept under a name; sealed already where it must be.
-    Secret { name: String, bytes: Vec<u8>, asker: oneshot::Sender<Result<(), String>> },
+    Secret { name: String, bytes: Vec<u8>, asker: SecretAsker },
     /// The zone is to move to another store.
     Move(Box<Target>, oneshot::Sender<Result<store::Copied, String>>),
     /// Other controllers may have done something.
@@ -108,7 +111,7 @@ struct Keeper {
     view_made: Instant,
     store_failed: Option<Instant>,
     sharing: Sharing,
-    /// What is to be said to agents when what it follows from is stored; with several controllers.
+    /// What is to be said to agents when what it follows from is stored.
     actions: Vec<(Location, Action)>,
     check_again: following::CheckAgain,
     /// It was said that the host's clock was set.
@@ -217,18 +220,19 @@ impl Keeper {
                 self.site = site;
                 self.view_is_old = true;
             }
-            Message::Secret { name, bytes, asker } => {
-                let stored = match self.is_deciding() {
-                    true => self.store.set_secret(&name, &bytes).map_err(|failure| failure.to_string()),
-                    false => Err(self.not_leading().to_string()),
-                };
-                drop(asker.send(stored));
-            }
+            Message::Secret { name, bytes, asker } => self.keep_secret(&name, &bytes, asker),
             Message::Move(target, asker) => drop(asker.send(self.move_to(*target))),
             Message::Look => {}
             Message::Stop => return true,
         }
         false
+    }
+
+    fn keep_secret(&mut self, name: &str, bytes: &[u8], asker: SecretAsker) {
+        if self.store.is_shared() {
+            return self.keep_secret_shared(name, bytes, asker);
+        }
+        drop(asker.send(self.store.set_secret(name, bytes).map_err(|failure| failure.to_string())));
     }
 
     /// What is seen of a machine next is news, even if it was seen just now: what is known of it changes.
@@ -288,8 +292,9 @@ impl Keeper {
         self.controller.zone().facts().changes.values().any(Change::is_under_way)
     }
 
-    /// Takes changes as far as they go now. What a change does to a machine is on the disk before the machine, or anybody, can hear of it:
-    /// the facts are not to be seen meanwhile. So whoever ends this process between any two steps has each done once.
+    /// Takes changes as far as they go now. What a change does to a machine is on the disk, and in the view, before the machine, or anybody, can
+    /// hear of it: the facts are not to be seen meanwhile. So whoever ends this process between any two steps has each done once, and
+    /// a machine that is told to restart boots what it is to have, however quick it is.
     fn step_changes(&mut self) {
         // What cannot be stored is not begun.
         if self.store_failed.is_some() || !self.is_deciding() || !self.is_changing() {
@@ -313,8 +318,13 @@ impl Keeper {
             self.act_later(actions);
             self.write_shared(&zone);
         } else {
+            self.actions.append(&mut actions);
             self.write(&zone);
-            self.say_to_agents(actions);
+            // Unsaid, it is said when it is stored.
+            if self.store_failed.is_none() {
+                self.show_of(&zone);
+                self.act();
+            }
         }
         drop(zone);
         sentences.iter().for_each(|sentence| self.controller.say(sentence));
@@ -451,6 +461,9 @@ impl Keeper {
         if unsaved && (due || now) {
             let controller = Arc::clone(&self.controller);
             self.write(&controller.zone());
+            if self.store_failed.is_none() {
+                self.act();
+            }
         }
         for asker in self.waiting.drain(..) {
             // Dropped unsaid, it means "not stored".
@@ -490,22 +503,27 @@ impl Keeper {
         if self.sharing.is_out_of_step {
             return;
         }
-        if !self.view_is_old || !(now || self.view_made.elapsed() >= VIEW_GAP) {
+        if now || self.view_made.elapsed() >= VIEW_GAP {
+            let controller = Arc::clone(&self.controller);
+            self.show_of(&controller.zone());
+        }
+    }
+
+    /// Publishes a view of this, if the last is old.
+    fn show_of(&mut self, zone: &Zone) {
+        if !self.view_is_old {
             return;
         }
         let began = Instant::now();
-        let (view, generation) = {
-            let zone = self.controller.zone();
-            let previous = self.controller.view.load();
-            let is_of_plan = Arc::ptr_eq(&previous.plan, zone.plan());
-            let view = match is_of_plan && Arc::ptr_eq(&previous.boot.site, &self.site) {
-                true => plan::view::refresh(&previous, zone.facts()),
-                false => plan::view::succeed(&previous, zone.plan(), zone.facts(), &self.site),
-            };
-            (view, zone.plan().generation)
+        let previous = self.controller.view.load();
+        let is_of_plan = Arc::ptr_eq(&previous.plan, zone.plan());
+        let view = match is_of_plan && Arc::ptr_eq(&previous.boot.site, &self.site) {
+            true => plan::view::refresh(&previous, zone.facts()),
+            false => plan::view::succeed(&previous, zone.plan(), zone.facts(), &self.site),
         };
+        drop(previous);
         self.replace(view, began);
-        self.tell(generation);
+        self.tell(zone.plan().generation);
     }
 
     /// Answers from this view from now on.

@@ -6,13 +6,14 @@
 //! once more, here or by whoever leads: nobody is told of anything before it is stored, and nothing is stored twice.
 
 use crate::agents::Verdict;
+use crate::keeper::SecretAsker;
 use model::Event;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 use store::Store;
-use store::etcd::{Answered, LEASE, Peer, Standing};
+use store::etcd::{Answered, LEASE, Outcome, Peer, Standing};
 use tokio::sync::oneshot;
 
 /// How often it is looked what others wrote, whatever hints there were.
@@ -46,6 +47,8 @@ pub(crate) struct Sharing {
     pub(crate) applied: Vec<Heard>,
     /// Written, and it is not known whether it came through.
     pub(crate) in_doubt: Vec<Heard>,
+    /// Of a secret that was written so, who waits for it, and what went wrong.
+    pub(crate) secret_in_doubt: Option<(SecretAsker, String)>,
     /// Of others, applied with it.
     pub(crate) answers: Vec<Answered>,
     /// To be decided, by whoever leads.
@@ -76,6 +79,7 @@ impl Sharing {
             hints: Hints::default(),
             applied: Vec::new(),
             in_doubt: Vec::new(),
+            secret_in_doubt: None,
             answers: Vec::new(),
             undecided: VecDeque::new(),
             asked: HashMap::new(),
@@ -161,6 +165,12 @@ impl Sharing {
         for asker in heard.into_iter().filter_map(|(_, asker)| asker) {
             let _ = asker.send(Verdict::Stored);
         }
+    }
+
+    /// It is known now what came of the last write: who waits for a secret hears whether it is kept.
+    pub(crate) fn tell_of_secret(&mut self, outcome: Option<Outcome>) {
+        let Some((asker, wrong)) = self.secret_in_doubt.take() else { return };
+        let _ = asker.send(if outcome == Some(Outcome::Done) { Ok(()) } else { Err(wrong) });
     }
 
     /// Lays what is undecided before whoever leads.

@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::Store;
@@ -52,6 +52,24 @@ pub(super) async fn move_store(State(api): State<Api>, Asked(asked): Asked<MoveS
     }
 }
 
+/// Refuses what is hardly meant as a directory: who mistypes an address does not find the zone in a directory of that name.
+fn directory(to: &str) -> Result<(), String> {
+    let path = Path::new(to);
+    if to.contains("://") {
+        return Err(format!(
+            "{to} is no address of a store: etcd://HOST[:PORT]/NAME, etcds:// with TLS, or a directory"
+        ));
+    }
+    if !path.is_absolute() {
+        return Err(format!("`{to}` is no absolute path: the controller runs in a directory of its own"));
+    }
+    match path.parent() {
+        Some(parent) if parent.is_dir() => Ok(()),
+        Some(parent) => Err(format!("there is no {}; make it first", parent.display())),
+        None => Err("the zone cannot be kept in /".to_owned()),
+    }
+}
+
 fn open(options: &crate::Options, asked: MoveStore) -> Result<Target, String> {
     let MoveStore { to, ca, certificate, credentials } = asked;
     let in_words = |error: store::OpenError| match std::error::Error::source(&error) {
@@ -59,6 +77,7 @@ fn open(options: &crate::Options, asked: MoveStore) -> Result<Target, String> {
         None => error.to_string(),
     };
     if !Address::is_one(&to) {
+        directory(&to)?;
         let store = Store::open_to_fill(&PathBuf::from(&to)).map_err(in_words)?;
         return Ok(Target { store, address: to, name: None });
     }

@@ -1,6 +1,6 @@
 //! The keeper of a zone with several controllers: see [`crate::sharing`].
 
-use super::{Keeper, Message};
+use super::{Keeper, Message, SecretAsker};
 use crate::agents::{Push, Verdict};
 use crate::controller::Leader;
 use crate::reload;
@@ -84,6 +84,7 @@ impl Keeper {
         let followed = self.store.follow()?;
         let was_leading = std::mem::replace(&mut self.sharing.standing, followed.standing) == Standing::Leads;
         self.note_present(followed.controllers);
+        self.sharing.tell_of_secret(followed.doubt);
         match followed.doubt {
             Some(Outcome::Done) => Sharing::tell_stored(self.sharing.in_doubt.drain(..)),
             // Nobody can tell, so nobody is told.
@@ -207,6 +208,10 @@ impl Keeper {
                 self.sharing.refused = None;
                 self.controller.set_store_trouble(None);
                 self.controller.news.send_modify(|news| news.seq = seq);
+                // Whose turn has come boots what it is to have.
+                if self.actions.iter().any(|(_, action)| *action == Action::TellRow) {
+                    self.show_of(zone);
+                }
                 self.act();
                 Sharing::tell_stored(self.sharing.applied.drain(..));
                 self.sharing.hear_answers(&answers);
@@ -223,6 +228,23 @@ impl Keeper {
         }
     }
 
+    /// Keeps a secret, after all that was applied before it: of a write whose answer is lost, it must be known which it was.
+    pub(super) fn keep_secret_shared(&mut self, name: &str, bytes: &[u8], asker: SecretAsker) {
+        self.save_shared();
+        if !self.is_deciding() {
+            return drop(asker.send(Err(self.not_leading().to_string())));
+        }
+        match self.store.set_secret(name, bytes) {
+            Ok(()) => drop(asker.send(Ok(()))),
+            Err(failure) => {
+                self.controller.counters.store_failures.one();
+                self.controller.set_store_trouble(Some(failure.to_string()));
+                self.fall_out_of_step(false);
+                self.sharing.secret_in_doubt = Some((asker, failure.to_string()));
+            }
+        }
+    }
+
     /// What is known here is no longer what is stored.
     pub(super) fn fall_out_of_step(&mut self, is_in_doubt: bool) {
         self.records.clear();
@@ -234,7 +256,7 @@ impl Keeper {
     }
 
     /// What is to be said to agents now that it is stored.
-    fn act(&mut self) {
+    pub(super) fn act(&mut self) {
         let actions = std::mem::take(&mut self.actions);
         self.say_to_agents(actions);
     }

@@ -2,15 +2,21 @@
 //!
 //! The keeper is the one writer, so while it copies nothing is written: what is heard waits, and answers go on from the view. What was copied
 //! is read back and compared; then the store of before says where the zone went, and from then on the other one is written. Whoever
-//! waited is told that it is stored when it is stored there.
+//! waited is told that it is stored when it is stored there. Whether the one of before says so is asked again where the answer was lost:
+//! as long as that is not known, the zone is in force in neither.
 
 use super::Keeper;
 use crate::controller::{Leader, Leading};
 use crate::sharing::Sharing;
 use std::sync::PoisonError;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use store::etcd::Standing;
-use store::{Copied, Store};
+use store::{Copied, Failure, FailureKind, Store};
+
+/// So long it is asked what came of the last word to the store of before.
+const KNOWN_WITHIN: Duration = Duration::from_secs(60);
+/// So often.
+const ASKED_EVERY: Duration = Duration::from_millis(500);
 
 /// A store that the zone is to move to: opened, and led by this controller.
 pub(crate) struct Target {
@@ -36,9 +42,9 @@ impl Keeper {
         self.controller.say(&format!("the zone moves to {address}: what is asked meanwhile waits"));
         let copied = store::copy(&mut self.store, &mut to).map_err(|failure| failure.to_string())?;
         let history = to.history().map_err(|failure| failure.to_string())?;
-        self.store.retire(&address).map_err(|failure| {
-            format!("it was copied to {address}, but is in force where it was: {failure}")
-        })?;
+        if let Err(failure) = self.store.retire(&address) {
+            self.retired_after_all(&address, &failure)?;
+        }
         let mut from = std::mem::replace(&mut self.store, to);
         from.resign();
         *self.controller.history.lock().unwrap_or_else(PoisonError::into_inner) = history;
@@ -60,5 +66,38 @@ impl Keeper {
             began.elapsed().as_millis()
         ));
         Ok(copied)
+    }
+
+    /// Finds out whether the store of before says where the zone went, though it was not heard to say so; if it does not, and never will,
+    /// why the zone stays.
+    fn retired_after_all(&mut self, address: &str, failure: &Failure) -> Result<(), String> {
+        let stays = |failure: &Failure| {
+            format!("it was copied to {address}, but is in force where it was: {failure}")
+        };
+        if !self.store.is_shared() || failure.kind != FailureKind::Unreachable {
+            return Err(stays(failure));
+        }
+        self.controller.counters.store_failures.one();
+        self.controller.say("etcd did not answer whether the zone may go: it is asked until it does");
+        let began = Instant::now();
+        loop {
+            match self.store.follow() {
+                Err(moved) if moved.kind == FailureKind::Moved => return Ok(()),
+                Err(_) if began.elapsed() < KNOWN_WITHIN => std::thread::sleep(ASKED_EVERY),
+                Err(unknown) => {
+                    self.fall_out_of_step(false);
+                    return Err(format!(
+                        "it was copied to {address}, and whether it is in force there or where it was is not known: {unknown}; \
+                         when etcd answers, `zw status` says where, and so does a start with the store of before; do not start with {address} \
+                         until it does"
+                    ));
+                }
+                Ok(_) => {
+                    // What was read with that is read anew.
+                    self.fall_out_of_step(false);
+                    return Err(stays(failure));
+                }
+            }
+        }
     }
 }

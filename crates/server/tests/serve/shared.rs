@@ -1,5 +1,6 @@
 //! Two controllers of one zone, with an etcd between them.
 
+use crate::deaf::Deaf;
 use crate::etcd::Member;
 use crate::support::{Client, PATIENCE, Server};
 use api::http::{Done, Machine, Moved, Status};
@@ -176,6 +177,90 @@ fn a_zone_moves_to_an_etcd_and_back_while_it_is_asked_things() {
             .filter(|words| words.split(|letter: char| !letter.is_alphanumeric()).any(|word| word == mark));
         assert_eq!(times.count(), 1, "{mark}: {words:?}");
     }
+}
+
+/// While the answer to a write is away, and a while more: what was asked in the meantime is answered as it is kept.
+#[test]
+fn what_is_asked_while_a_secret_is_in_doubt_is_kept_if_it_was_said_to_be() {
+    let Some(member) = Member::start() else { return };
+    let deaf = Deaf::before(&member);
+    let address = deaf.address("zone");
+    let server = Server::start_with(|options| options.store = Some((address, Access::default())));
+    until("it leads", || leader(&server).is_some());
+    std::thread::scope(|scope| {
+        deaf.lose_the_next();
+        let edge = scope.spawn(|| {
+            let add = r#"{"wish": "add", "name": "g1", "addresses": ["10.64.0.30"]}"#;
+            server.request("POST", "/v1/edges", add)
+        });
+        until("the secret is written", || deaf.is_deaf());
+        let wishes = ["u01", "u02", "u03"].map(|unit| {
+            let path = format!("/v1/machines/p01/r1/{unit}/wish");
+            let body = r#"{"wish": "maintain", "reason": "a fan"}"#;
+            let server = &server;
+            (unit, scope.spawn(move || server.request("POST", &path, body)))
+        });
+        until("nobody answers", || {
+            let status: Status = server.get("/v1/status");
+            status.troubles.iter().any(|trouble| trouble.about == "store")
+        });
+        deaf.hear();
+        let (status, said) = edge.join().unwrap();
+        assert_eq!(status, 200, "it was kept: {said}");
+        for (unit, wish) in wishes {
+            let (status, said) = wish.join().unwrap();
+            assert_eq!(status, 200, "{said}");
+            let machine: Machine = server.get(&format!("/v1/machines/p01/r1/{unit}"));
+            assert_eq!(machine.row.state, "maintenance", "{unit}: {said}");
+        }
+    });
+}
+
+/// Whether a zone is in the one store or in the other is said rightly, also if the last word between them was lost.
+#[test]
+fn a_zone_whose_last_word_was_lost_is_where_it_is_said_to_be() {
+    let Some(member) = Member::start() else { return };
+    let deaf = Deaf::before(&member);
+    let address = deaf.address("zone");
+    let mut server = Server::start_with(|options| options.store = Some((address, Access::default())));
+    until("it leads", || leader(&server).is_some());
+    let to = server.scratch.0.join("to");
+    deaf.lose_the_next();
+    let body = format!(r#"{{"to": "{}"}}"#, to.display());
+    std::thread::scope(|scope| {
+        let moved = scope.spawn(|| server.request("POST", "/v1/store", &body));
+        until("it may go", || deaf.is_deaf());
+        let is_failed = || server.metric("zonewright_store_failures_total") > 0.0;
+        until("nobody answers", || is_failed() || moved.is_finished());
+        deaf.hear();
+        let (status, said) = moved.join().unwrap();
+        assert_eq!(status, 200, "{said}");
+    });
+    let done: Done =
+        server.post("/v1/machines/p01/r1/u01/wish", r#"{"wish": "maintain", "reason": "a fan"}"#);
+    assert_eq!(done.state, "maintenance");
+    server.stop();
+    server.options.store = None;
+    server.options.state = to;
+    server.resume().unwrap();
+    assert_eq!(state(&server), "maintenance");
+}
+
+#[test]
+fn what_is_hardly_meant_as_a_directory_is_not_made_one() {
+    let server = Server::start();
+    for (to, said) in [
+        ("ectd://127.0.0.1/x", "is no address of a store"),
+        ("", "is no absolute path"),
+        ("state", "is no absolute path"),
+        ("/nowhere/at/all", "there is no /nowhere/at; make it first"),
+    ] {
+        let (status, refused) = server.request("POST", "/v1/store", &format!(r#"{{"to": "{to}"}}"#));
+        assert!(status == 409 && refused.contains(said), "{to}: {status} {refused}");
+    }
+    let done: Done =
+        server.post("/v1/machines/p01/r1/u01/wish", r#"{"wish": "maintain", "reason": "a fan"}"#);
+    assert_eq!(done.state, "maintenance");
 }
 
 fn leader_if_any(server: &Server) -> Option<String> {

@@ -217,7 +217,8 @@ impl Etcd {
             self.step_down();
             return Err(Failure::moved(to));
         }
-        let entries = log.kvs.iter().map(parse::<Batch>).collect::<Result<Vec<_>, _>>()?;
+        // Without a head they are of a copy that was broken off.
+        let entries = log.kvs.iter().filter(|_| at > 0).map(parse::<Batch>).collect::<Result<Vec<_>, _>>()?;
         let term = leader.as_ref().map(|pair| pair.create_revision);
         if self.lead.as_ref().is_some_and(|lead| term != Some(lead.term)) {
             self.step_down();
@@ -371,6 +372,10 @@ impl Etcd {
         self.ordinals.clear();
         self.told.clear();
         self.compaction = None;
+        // Of a copy that was broken off.
+        if self.head_revision == 0 {
+            self.clear().inspect_err(|_| self.resign())?;
+        }
         // What the one before left undone.
         self.unsettled.clear();
         let unsettled = self.batches(self.head.settled + 1, self.head.batch);

@@ -20,11 +20,14 @@ impl Etcd {
                 detail: "this etcd holds a zone already".into(),
             });
         }
+        // Of the zone that moved away; nobody waits for it any more.
+        let (from, to) = self.keys.all_asked();
+        self.fenced(vec![Op::DeleteRange(from, to)])?;
         self.clear()
     }
 
     /// Removes whatever lies there: of a copy that was not finished, or of a zone that moved away.
-    fn clear(&mut self) -> Result<(), Failure> {
+    pub(super) fn clear(&mut self) -> Result<(), Failure> {
         self.ordinals.clear();
         self.unsettled.clear();
         let ranges = self.keys.contents();

@@ -150,10 +150,9 @@ impl Keys {
         Some((id.to_owned(), u64::from_str_radix(number, 16).ok()?))
     }
 
-    /// What a zone consists of, but for who is there and the head.
+    /// What a zone consists of, but for who is there, what they ask, and the head.
     pub(super) fn contents(&self) -> Vec<(String, String)> {
         let kinds = [
-            "asked",
             "changes",
             "change-machines",
             "designs",

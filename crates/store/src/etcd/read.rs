@@ -39,27 +39,8 @@ impl Etcd {
         if let Some(pair) = range.kvs.first() {
             (head, head_revision) = (parse(pair)?, pair.mod_revision);
         }
-        let mut facts = Facts::default();
-        let (from, to) = self.keys.machines();
-        reader.pages(from, to, |pair| {
-            let row: Row = parse(&pair)?;
-            facts.machines.insert(Location::new(self.keys.location(&pair.key)), row.machine);
-            Ok(true)
-        })?;
-        let (from, to) = self.keys.changes();
-        reader.pages(from, to, |pair| {
-            let change: Change = parse(&pair)?;
-            facts.changes.insert(change.id, change);
-            Ok(true)
-        })?;
-        for (id, change) in &mut facts.changes {
-            let (from, to) = self.keys.change_machines(*id);
-            reader.pages(from, to, |pair| {
-                let location = Location::new(Keys::machine_of_change(&pair.key));
-                change.machines.insert(location, parse(&pair)?);
-                Ok(true)
-            })?;
-        }
+        // A zone begins with its head: what lies there without one was never whole.
+        let mut facts = if head_revision == 0 { Facts::default() } else { reader.facts()? };
         let unsettled = reader.batches(head.settled + 1, head.batch)?;
         for batch in &unsettled {
             facts.machines.extend(batch.machines.clone());
@@ -142,14 +123,26 @@ impl EtcdHistory {
         unsettled.into_iter().flat_map(|batch| batch.events).try_for_each(|kept| each(kept.into()))
     }
 
+    /// Whether a zone is there. What lies there without a head was never whole.
+    fn is_zone(&self) -> Result<bool, Failure> {
+        let head = Ranging { keys_only: true, ..Ranging::key(self.keys.head()) };
+        Ok(!self.client.range(&head)?.kvs.is_empty())
+    }
+
     /// The bytes kept under this name.
     pub(crate) fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+        if !self.is_zone()? {
+            return Ok(None);
+        }
         let range = self.client.range(&Ranging::key(self.keys.secret(name)))?;
         Ok(range.kvs.into_iter().next().map(|pair| pair.value))
     }
 
     /// The names of all.
     pub(crate) fn secrets(&self) -> Result<Vec<String>, Failure> {
+        if !self.is_zone()? {
+            return Ok(Vec::new());
+        }
         let (from, to) = self.keys.secrets();
         let range = self.client.range(&Ranging { keys_only: true, ..Ranging::between(from, to, 0) })?;
         Ok(range.kvs.iter().map(|pair| self.keys.secret_name(&pair.key).to_owned()).collect())
@@ -194,6 +187,9 @@ impl EtcdHistory {
 
     /// See [`crate::History::plans`].
     pub(crate) fn plans(&self, limit: u32) -> Result<Vec<Published>, Failure> {
+        if !self.is_zone()? {
+            return Ok(Vec::new());
+        }
         let reader = self.reader(0);
         let (from, to) = (self.keys.plan(Generation(0)), self.keys.plan(Generation(u64::MAX)));
         let mut plans = Vec::new();
@@ -213,6 +209,32 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Machines and changes, as the tables have them.
+    fn facts(&self) -> Result<Facts, Failure> {
+        let mut facts = Facts::default();
+        let (from, to) = self.keys.machines();
+        self.pages(from, to, |pair| {
+            let row: Row = parse(&pair)?;
+            facts.machines.insert(Location::new(self.keys.location(&pair.key)), row.machine);
+            Ok(true)
+        })?;
+        let (from, to) = self.keys.changes();
+        self.pages(from, to, |pair| {
+            let change: Change = parse(&pair)?;
+            facts.changes.insert(change.id, change);
+            Ok(true)
+        })?;
+        for (id, change) in &mut facts.changes {
+            let (from, to) = self.keys.change_machines(*id);
+            self.pages(from, to, |pair| {
+                let location = Location::new(Keys::machine_of_change(&pair.key));
+                change.machines.insert(location, parse(&pair)?);
+                Ok(true)
+            })?;
+        }
+        Ok(facts)
+    }
+
     /// Everything between two keys, in order, until `each` has enough.
     fn pages(
         &self,

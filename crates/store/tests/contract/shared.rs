@@ -186,6 +186,38 @@ fn a_write_that_nobody_answered_is_in_doubt_until_it_is_told_what_came_of_it() {
 }
 
 #[test]
+fn what_lies_there_without_a_head_was_never_whole() {
+    let Some(member) = Member::start() else { return };
+    let mut before = lead(Store::open_etcd(&member.address("z"), &Access::default(), "a").unwrap());
+    before.publish(&publication(0, &[("zone.hcl", "before")])).unwrap();
+    append(&mut before, &[record(1, unit(1))], &[(unit(1), machine(1))]);
+    before.set_secret("authority", b"before").unwrap();
+    before.resign();
+    drop(before);
+    // As a copy leaves it that was broken off.
+    let endpoint = format!("http://127.0.0.1:{}", member.port);
+    let deleted = std::process::Command::new("etcdctl")
+        .env("ETCDCTL_API", "3")
+        .args(["--endpoints", &endpoint, "del", "z/head"])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&deleted.stdout).trim(), "1", "{deleted:?}");
+    let mut store = Store::open_etcd(&member.address("z"), &Access::default(), "b").unwrap();
+    let nothing = store.load().unwrap();
+    assert_eq!((nothing.published, nothing.last_seq), (None, 0));
+    assert!(nothing.facts.machines.is_empty());
+    assert_eq!(store.secret("authority").unwrap(), None);
+    let mut store = lead(store);
+    store.publish(&publication(0, &[("zone.hcl", "new")])).unwrap();
+    assert_eq!(append(&mut store, &[record(2, unit(2))], &[]), 1);
+    assert_eq!(store.history().unwrap().plans(9).unwrap().len(), 1);
+    assert_eq!(everything(&store).len(), 1);
+    assert!(store.load().unwrap().facts.machines.is_empty());
+    assert_eq!(store.secret("authority").unwrap(), None);
+    store.resign();
+}
+
+#[test]
 fn both_kinds_tell_who_decides() {
     both(|place| assert!(place.open().is_leading()));
 }
