@@ -28,27 +28,29 @@ pub(crate) fn run_udp(answering: &Answering, socket: &Socket, stop: &Stop) {
         match answer(&view, packet, client, Transport::Udp, reply) {
             Ok(Answer::Reply(reason)) => {
                 if let Some(reason) = reason {
-                    refuse(answering, &view, reason, client);
+                    refuse(answering, &view, reason, client, packet);
                 }
                 Some(path.from)
             }
             // There is none over UDP.
             Ok(Answer::Transfer(_)) => None,
             Err(refusal) => {
-                refuse(answering, &view, refusal.reason, client);
+                refuse(answering, &view, refusal.reason, client, packet);
                 None
             }
         }
     });
 }
 
-fn refuse(answering: &Answering, view: &View, reason: Reason, client: IpAddr) {
+fn refuse(answering: &Answering, view: &View, reason: Reason, client: IpAddr, packet: &[u8]) {
     answering.counters.of(Protocol::Dns).refused[reason as usize].one();
+    // Not what is asked for, which the client chooses: one client would push out the samples of all others.
     answering.refusals.note(Protocol::Dns, reason, client, clock::now(), || {
         let machine = view.boot.places.machine_at(client);
         Details {
             client: client.to_string(),
             machine: machine.map(|device| view.plan.design.devices[device.index()].location.clone()),
+            subject: wire::dns::decode(packet).map(|query| query.to_string()).unwrap_or_default(),
             ..Details::default()
         }
     });

@@ -55,6 +55,26 @@ impl RecordType {
     pub const ANY: Self = Self(255);
 }
 
+/// As zone files write it, those that nobody named by number (RFC 3597 §5).
+impl std::fmt::Display for RecordType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match *self {
+            Self::A => "A",
+            Self::NS => "NS",
+            Self::SOA => "SOA",
+            Self::PTR => "PTR",
+            Self::TXT => "TXT",
+            Self::AAAA => "AAAA",
+            Self::SRV => "SRV",
+            Self::OPT => "OPT",
+            Self::IXFR => "IXFR",
+            Self::AXFR => "AXFR",
+            Self::ANY => "ANY",
+            Self(number) => return write!(f, "TYPE{number}"),
+        })
+    }
+}
+
 /// The class of a question (RFC 1035 §3.2.4, §3.2.5).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Class(pub u16);

@@ -91,18 +91,19 @@ impl Service {
         let traffic = self.answering.counters.of(Protocol::Http);
         traffic.received.one();
         traffic.refused[reason as usize].one();
-        self.answering.refusals.note(Protocol::Http, reason, client, clock::now(), || {
-            let view = self.answering.view.load();
-            let machine = view.boot.places.machine_at(client);
-            let location =
-                |device: model::DeviceId| view.plan.design.devices[device.index()].location.clone();
-            Details {
-                client: client.to_string(),
-                machine: machine.map(location),
-                subject: "HTTPS".to_owned(),
-                ..Details::default()
-            }
+        self.answering.refusals.note(Protocol::Http, reason, client, clock::now(), || Details {
+            client: client.to_string(),
+            machine: self.machine_at(client),
+            subject: "HTTPS".to_owned(),
+            ..Details::default()
         });
+    }
+
+    /// The machine whose address a client has.
+    fn machine_at(&self, client: IpAddr) -> Option<Location> {
+        let view = self.answering.view.load();
+        let device = view.boot.places.machine_at(client)?;
+        Some(view.plan.design.devices[device.index()].location.clone())
     }
 
     /// Octets of a file went out.
@@ -170,11 +171,9 @@ impl Service {
         };
         traffic.refused[reason as usize].one();
         // Not the path, which the client chooses: one client would push out the samples of all others.
-        self.answering.refusals.note(Protocol::Http, reason, client, now, || Details {
-            client: client.to_string(),
-            machine: machine.cloned(),
-            subject: path.to_owned(),
-            ..Details::default()
+        self.answering.refusals.note(Protocol::Http, reason, client, now, || {
+            let machine = machine.cloned().or_else(|| self.machine_at(client));
+            Details { client: client.to_string(), machine, subject: path.to_owned(), ..Details::default() }
         });
     }
 }

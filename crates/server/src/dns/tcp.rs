@@ -104,7 +104,7 @@ async fn connection(answering: &Answering, socket: TcpStream, client: IpAddr) ->
             match outcome {
                 Ok(Ok(Answer::Reply(reason))) => {
                     if let Some(reason) = reason {
-                        refuse(answering, &view, reason, client);
+                        refuse(answering, &view, reason, client, query);
                     }
                     output.put(&reply).await?;
                 }
@@ -119,7 +119,7 @@ async fn connection(answering: &Answering, socket: TcpStream, client: IpAddr) ->
                     }
                 },
                 Ok(Err(refusal)) => {
-                    refuse(answering, &view, refusal.reason, client);
+                    refuse(answering, &view, refusal.reason, client, query);
                     return output.flush().await;
                 }
                 Err(_) => {

@@ -37,6 +37,8 @@ fn a_name_has_its_address_over_udp_and_tcp() {
     assert_eq!((code(&missing), answers(&missing)), (3, 0));
     let elsewhere = ask(&server.udp(server.ports().dns), &query("example.org", A));
     assert_eq!(code(&elsewhere), 5);
+    let refusals: api::http::Refusals = server.get("/v1/refusals");
+    assert_eq!(refusals.recent[0].subject, "example.org. A");
 
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.ports().dns)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();

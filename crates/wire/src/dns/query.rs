@@ -1,6 +1,7 @@
 //! Reading one query.
 
 use super::{Class, Code, HEADER, LABEL_MAX, NAME_MAX, RecordType};
+use std::fmt;
 
 /// Bits of the header's third octet.
 const QR: u8 = 0x80;
@@ -28,6 +29,22 @@ impl<'p> Query<'p> {
     /// The name's labels in wire form, in the case they were sent in, without the root's.
     pub fn labels(&self) -> &'p [u8] {
         &self.question[..self.question.len() - 5]
+    }
+}
+
+/// The name and the type, as people write them (RFC 1035 §5.1).
+impl fmt::Display for Query<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.labels();
+        while let Some((length, text)) = rest.split_first() {
+            let (label, more) = text.split_at_checked(usize::from(*length)).unwrap_or((text, &[]));
+            write!(f, "{}.", label.escape_ascii())?;
+            rest = more;
+        }
+        if self.labels().is_empty() {
+            f.write_str(".")?;
+        }
+        write!(f, " {}", self.record_type)
     }
 }
 
