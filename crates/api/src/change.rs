@@ -133,6 +133,9 @@ pub struct ChangeRow {
     pub to: Option<u64>,
     /// The change that it takes back.
     pub undoes: Option<u64>,
+    /// The change that takes it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone_by: Option<u64>,
     /// Who began it.
     pub by: String,
     /// Why.

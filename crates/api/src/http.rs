@@ -173,7 +173,7 @@ pub struct UnitMap {
 /// Something an operator should look at.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Trouble {
-    /// What it is about: `store`, `design`, `boot-files`, `clock`, `packets`, `edge`, `change`, `dhcp`, `machine`, `cabling`.
+    /// What it is about: `store`, `design`, `boot-files`, `clock`, `packets`, `refusals`, `edge`, `change`, `dhcp`, `machine`, `cabling`.
     pub about: String,
     /// The machine, if it is about one.
     #[schema(value_type = Option<String>)]

@@ -19,6 +19,7 @@
 //! | `store`    | `/v1/store`                                                    |
 //! | `edges`    | `/v1/edges`                                                    |
 //! | `people`   | `/v1/accounts`, `/v1/audit`                                    |
+//! | `streams`  | who may watch at once                                         |
 //! | `words`    | events and findings in words                                   |
 //! | `asked`    | bodies, and who asks                                           |
 
@@ -34,6 +35,7 @@ mod people;
 mod reload;
 pub(crate) mod status;
 mod store;
+pub(crate) mod streams;
 pub(crate) mod why;
 pub(crate) mod words;
 mod zone;
@@ -44,23 +46,22 @@ use crate::controller::Controller;
 use crate::options::BindPorts;
 use crate::page::{self, Board};
 use crate::people::access::{self, Needs, No};
-use crate::people::{self as persons, People};
+use crate::people::{self as persons, People, Visitor};
 use crate::reload::Reloader;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde::Serialize;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, watch};
+use streams::Streams;
+use tokio::sync::watch;
 use utoipa::OpenApi;
 
 /// Connections of the API: people, pages and scrapers.
 pub(crate) const CONNECTIONS_MAX: usize = 512;
-/// Streams of events that are open at once.
-const STREAMS_MAX: usize = 128;
 /// The longest body of a request, in octets.
 const BODY_MAX: usize = 64 << 10;
 
@@ -75,7 +76,7 @@ pub(crate) struct Api {
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) people: Arc<People>,
     pub(crate) board: Arc<Board>,
-    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) streams: Arc<Streams>,
 }
 
 impl Api {
@@ -96,7 +97,7 @@ impl Api {
             ports,
             authority,
             stopping,
-            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            streams: Arc::default(),
         }
     }
 }
@@ -189,9 +190,7 @@ pub(crate) fn router(api: Api) -> Router {
     }
     router
         .merge(page::routes())
-        .fallback(async || {
-            failed(StatusCode::NOT_FOUND, "there is nothing at this path; /openapi.json lists what there is")
-        })
+        .fallback(nothing)
         .method_not_allowed_fallback(async || {
             failed(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -199,8 +198,32 @@ pub(crate) fn router(api: Api) -> Router {
             )
         })
         .layer(middleware::from_fn_with_state(api.clone(), guard))
+        .layer(middleware::from_fn(plainly))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(api)
+}
+
+/// A path where nothing is, as people and programs are told.
+async fn nothing(Extension(visitor): Extension<Visitor>, request: Request) -> Response {
+    match is_browser(request.headers()) {
+        true => page::nothing(&visitor),
+        false => {
+            failed(StatusCode::NOT_FOUND, "there is nothing at this path; /openapi.json lists what there is")
+        }
+    }
+}
+
+/// Whether a person reads the answer.
+fn is_browser(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// No answer is taken for something else than it says to be.
+async fn plainly(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 /// What was done, as the audit log says it: handlers leave it with their response where the path does not tell.
@@ -214,6 +237,10 @@ impl Did {
     }
 }
 
+/// Only looked at: the audit log has what changes something.
+#[derive(Clone)]
+struct Looked;
+
 /// Who asks, whether they may, and the record of it.
 async fn guard(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().cloned().unwrap_or(Peer::Address([0, 0, 0, 0].into()));
@@ -225,40 +252,37 @@ async fn guard(State(api): State<Api>, mut request: Request, next: Next) -> Resp
     let visitor = api.people.visitor(&api.controller, &peer, request.headers());
     let path = request.uri().path().to_owned();
     let needs = access::needs(request.method(), &path);
+    let fallback = format!("{} {path}", request.method());
     let judged = match access::judge(needs, &visitor, is_socket) {
-        Ok(()) if is_change && !is_socket && !persons::is_own(request.headers()) => {
-            return failed(StatusCode::FORBIDDEN, "this was sent by another site's page");
-        }
+        Ok(()) if is_change && !is_socket && !persons::is_own(request.headers()) => Err(No::Elsewhere),
         judged => judged,
     };
     if let Err(no) = judged {
         if is_change && visitor.identity.is_some() {
-            let did = format!("{} {path}", request.method());
-            note(&api, &visitor, did, "refused: it needs another role".to_owned()).await;
+            note(&api, &visitor, fallback, format!("refused: {}", no.in_words(&visitor))).await;
         }
         return refused(no, &visitor, &path, request.headers());
     }
     if let Some(identity) = visitor.identity.as_ref().filter(|_| !is_socket) {
         request.extensions_mut().insert(Peer::Signed(Arc::clone(&identity.name)));
     }
-    let fallback = format!("{} {path}", request.method());
     request.extensions_mut().insert(visitor.clone());
     let mut response = next.run(request).await;
     // How somebody signs in is told by that route itself: it knows who it was.
-    if is_change && needs != Needs::Nothing {
+    if is_change && needs != Needs::Nothing && response.extensions().get::<Looked>().is_none() {
         let did = response.extensions_mut().remove::<Did>().map_or(fallback, |Did(did)| did);
         let why = response.extensions_mut().remove::<Sentence>().map(|Sentence(why)| why);
-        let outcome = match response.status() {
+        let outcome = why.unwrap_or_else(|| match response.status() {
             status if status.is_success() => "done".to_owned(),
-            status => why.unwrap_or_else(|| status.to_string()),
-        };
+            status => status.to_string(),
+        });
         note(&api, &visitor, did, outcome).await;
     }
     response
 }
 
 /// Writes to the audit log, and says so if that cannot be done.
-pub(crate) async fn note(api: &Api, visitor: &persons::Visitor, did: String, outcome: String) {
+pub(crate) async fn note(api: &Api, visitor: &Visitor, did: String, outcome: String) {
     let (audit, by, from) = (Arc::clone(&api.people.audit), visitor.name().to_owned(), visitor.from.clone());
     let noted = tokio::task::spawn_blocking(move || audit.note(&by, &from, &did, &outcome)).await;
     if let Ok(Err(error)) = noted {
@@ -274,17 +298,13 @@ fn is_named_plainly(request: &Request) -> bool {
 }
 
 /// A refusal, as people read it in a browser and programs elsewhere.
-fn refused(no: No, visitor: &persons::Visitor, path: &str, headers: &axum::http::HeaderMap) -> Response {
-    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let is_browser = accept.contains("text/html");
+fn refused(no: No, visitor: &Visitor, path: &str, headers: &HeaderMap) -> Response {
+    let is_browser = is_browser(headers);
     match no {
         No::SignIn if is_browser => page::to_sign_in(path),
-        No::SignIn => failed(StatusCode::UNAUTHORIZED, "sign in first, or use the unix socket"),
+        No::SignIn => failed(StatusCode::UNAUTHORIZED, no.in_words(visitor)),
         No::Role(role) if is_browser => page::forbidden(visitor, role),
-        No::Role(role) => failed(StatusCode::FORBIDDEN, format!("this needs the role `{role}`")),
-        No::Socket => {
-            failed(StatusCode::FORBIDDEN, "on TCP this API is for reading only; use the unix socket")
-        }
+        No::Role(_) | No::Socket | No::Elsewhere => failed(StatusCode::FORBIDDEN, no.in_words(visitor)),
     }
 }
 
@@ -304,7 +324,12 @@ pub(crate) fn failed(status: StatusCode, sentence: impl Into<String>) -> Respons
     response
 }
 
-/// Why it failed, for the audit log.
+/// Too many watch already, or too many from where this one comes.
+pub(crate) fn too_many_watch() -> Response {
+    failed(StatusCode::SERVICE_UNAVAILABLE, "too many are watching; try again later")
+}
+
+/// Why it failed or was refused, for the audit log.
 #[derive(Clone)]
 struct Sentence(String);
 

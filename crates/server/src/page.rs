@@ -36,7 +36,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use maud::html;
+use maud::{Markup, html};
 use std::sync::LazyLock;
 
 pub(crate) use board::{Board, run as watch};
@@ -80,14 +80,7 @@ pub(crate) fn routes() -> Router<Api> {
     for (name, kind, text) in PARTS {
         let part = move || async move {
             let cache = HeaderValue::from_static("public, max-age=31536000, immutable");
-            let kind = HeaderValue::from_static(kind);
-            let guard = HeaderValue::from_static("nosniff");
-            let headers = [
-                (header::CONTENT_TYPE, kind),
-                (header::CACHE_CONTROL, cache),
-                (header::X_CONTENT_TYPE_OPTIONS, guard),
-            ];
-            (headers, text)
+            ([(header::CONTENT_TYPE, HeaderValue::from_static(kind)), (header::CACHE_CONTROL, cache)], text)
         };
         router = router.route(&part_path(name), get(part));
     }
@@ -126,6 +119,22 @@ pub(crate) fn forbidden(visitor: &Visitor, role: Role) -> Response {
     };
     let mut response = frame::page(visitor, "Not with your role", "", &main, &frame::Live::No);
     *response.status_mut() = StatusCode::FORBIDDEN;
+    response
+}
+
+/// There is no such page.
+pub(crate) fn nothing(visitor: &Visitor) -> Response {
+    let main = html! {
+        h1 { "There is no such page" }
+        p { "Above is where one can go" @if visitor.may(Role::View) { ", and a search for machines" } "." }
+    };
+    missing(visitor, "There is no such page", &main)
+}
+
+/// A page that says what is not there.
+fn missing(visitor: &Visitor, title: &str, main: &Markup) -> Response {
+    let mut response = frame::page(visitor, title, "", main, &frame::Live::No);
+    *response.status_mut() = StatusCode::NOT_FOUND;
     response
 }
 

@@ -94,6 +94,12 @@ impl Refusals {
         samples.by_cause.insert(key, Sample { protocol, reason, first: now, last: now, count: 1, details });
     }
 
+    /// How many causes of this reason were met since then.
+    pub(crate) fn met_since(&self, reason: Reason, since: Time) -> usize {
+        let samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        samples.by_cause.values().filter(|sample| sample.reason == reason && sample.last >= since).count()
+    }
+
     /// All samples, the newest first.
     pub(crate) fn all(&self) -> Vec<Sample> {
         let samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -145,6 +151,17 @@ mod tests {
         }
         let all = refusals.all();
         assert_eq!((all.len(), all[0].count, all[0].first, all[0].last), (1, 1000, Time(0), Time(999_000)));
+    }
+
+    #[test]
+    fn what_is_met_no_more_is_over() {
+        let refusals = Refusals::default();
+        note(&refusals, 1, Time(1_000));
+        note(&refusals, 2, Time(2_000));
+        note(&refusals, 2, Time(5_000));
+        let met = |reason, since| refusals.met_since(reason, Time(since));
+        assert_eq!([0, 1_001, 5_001].map(|since| met(Reason::UnknownPort, since)), [2, 1, 0]);
+        assert_eq!(met(Reason::OtherMachine, 0), 0);
     }
 
     #[test]

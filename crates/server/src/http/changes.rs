@@ -1,7 +1,7 @@
 //! Plans of before, changes under way, and what is asked of them.
 
 use super::asked::{Asked, By};
-use super::{Api, Did, failed, words};
+use super::{Api, Did, Looked, Sentence, failed, words};
 use crate::changes::{self, Draft};
 use crate::clock;
 use crate::reload::{Intent, Reloaded, Source, Words};
@@ -161,16 +161,48 @@ pub(super) async fn apply(State(api): State<Api>, By(by): By, Asked(asked): Aske
     let source = Source::Directory { known: None };
     let draft = changes::preview(&api.controller, &api.reloader, source, words).await;
     let stale = is_stale(&api, asked.against);
-    if asked.dry_run || draft.is_err() || stale.is_some() {
-        return shown(&api, draft, None, stale);
+    let did = |came: &str| Did(format!("apply{}{came} ({})", in_words(words), asked.reason.trim()));
+    if asked.dry_run {
+        return looked(shown(&api, draft, None, stale));
+    }
+    if draft.is_err() || stale.is_some() {
+        return did("").with(shown(&api, draft, None, stale));
     }
     let reason = match bounded(&asked.reason) {
         Ok(reason) => reason,
-        Err(why) => return failed(StatusCode::BAD_REQUEST, why),
+        Err(why) => return did("").with(failed(StatusCode::BAD_REQUEST, why)),
     };
     let intent = Intent { author: &by, reason: &reason, words, begins: true, undoes: None };
     let reloaded = api.reloader.reload(&api.controller, intent).await;
-    shown(&api, draft, Some(reloaded), None)
+    did(&came_of(&reloaded)).with(shown(&api, draft, Some(reloaded), None))
+}
+
+/// Which plan and which change it became, for the audit log; of a refusal, nothing.
+pub(super) fn came_of(reloaded: &Reloaded) -> String {
+    let plan = reloaded.generation;
+    match (&reloaded.refused, reloaded.changed, reloaded.change) {
+        (Some(_), ..) => String::new(),
+        (None, false, _) => ": nothing changed".to_owned(),
+        (None, true, None) => format!(": plan {plan}"),
+        (None, true, Some(change)) => format!(": plan {plan}, {change}"),
+    }
+}
+
+/// An answer that changed nothing, and was not to.
+fn looked(mut response: Response) -> Response {
+    response.extensions_mut().insert(Looked);
+    response
+}
+
+/// What somebody agreed to.
+pub(super) fn in_words(words: Words) -> String {
+    let Words { renumber, remove, grow } = words;
+    let renumber = if renumber { " --renumber" } else { "" };
+    let counted = |word: &str, count: u32| match count {
+        0 => String::new(),
+        count => format!(" --{word} {count}"),
+    };
+    format!("{renumber}{}{}", counted("remove", remove), counted("grow", grow))
 }
 
 /// Makes the design of a plan of before current again, as a new plan.
@@ -186,23 +218,28 @@ pub(super) async fn apply(State(api): State<Api>, By(by): By, Asked(asked): Aske
 pub(super) async fn rollback(State(api): State<Api>, By(by): By, Asked(asked): Asked<Rollback>) -> Response {
     let current = api.controller.zone().whole().generation;
     let to = if asked.to == 0 { Generation(current.0.saturating_sub(1)) } else { Generation(asked.to) };
+    let did = |came: &str| Did(format!("rollback to plan {to}{came} ({})", asked.reason.trim()));
     let published = match changes::files_of(&api.controller, to) {
         Ok(published) => published,
-        Err(why) => return failed(StatusCode::NOT_FOUND, why),
+        Err(why) if asked.dry_run => return looked(failed(StatusCode::NOT_FOUND, why)),
+        Err(why) => return did("").with(failed(StatusCode::NOT_FOUND, why)),
     };
     let words = Words { renumber: true, remove: u32::MAX, grow: u32::MAX };
     let source = Source::Files(changes::as_files(&published));
     let draft = changes::preview(&api.controller, &api.reloader, source, words).await;
-    if asked.dry_run || draft.is_err() {
-        return shown(&api, draft, None, None);
+    if asked.dry_run {
+        return looked(shown(&api, draft, None, None));
+    }
+    if draft.is_err() {
+        return did("").with(shown(&api, draft, None, None));
     }
     let reason = match bounded(&asked.reason) {
         Ok(reason) => format!("back to plan {to}: {reason}"),
-        Err(why) => return failed(StatusCode::BAD_REQUEST, why),
+        Err(why) => return did("").with(failed(StatusCode::BAD_REQUEST, why)),
     };
     match changes::roll_back(&api.controller, &api.reloader, to, (&by, &reason), None).await {
-        Ok(reloaded) => shown(&api, draft, Some(reloaded), None),
-        Err(why) => failed(StatusCode::NOT_FOUND, why),
+        Ok(reloaded) => did(&came_of(&reloaded)).with(shown(&api, draft, Some(reloaded), None)),
+        Err(why) => did("").with(failed(StatusCode::NOT_FOUND, why)),
     }
 }
 
@@ -290,22 +327,20 @@ async fn asked_of(api: &Api, id: ChangeId, by: String, wish: ChangeWish) -> Resp
     )
 )]
 pub(super) async fn restart(State(api): State<Api>, By(by): By, Asked(asked): Asked<Restart>) -> Response {
-    let did = Did(restart_in_words(&asked));
-    let mut response = restarted(&api, by, asked).await;
-    response.extensions_mut().insert(did);
-    response
+    let (did, dry_run) = (Did(restart_in_words(&asked)), asked.dry_run);
+    let response = restarted(&api, by, asked).await;
+    if dry_run { looked(response) } else { did.with(response) }
 }
 
 /// What was asked for, as the audit log has it.
 fn restart_in_words(asked: &Restart) -> String {
-    let Restart { targets, reason, dry_run } = asked;
+    let Restart { targets, reason, .. } = asked;
     let more = match targets.len().saturating_sub(NAMED_MAX) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
     let named = targets.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(" ");
-    let what = if *dry_run { "restart, only to see what would happen" } else { "restart" };
-    format!("{what}: {named}{more} ({reason})")
+    format!("restart: {named}{more} ({reason})")
 }
 
 async fn restarted(api: &Api, by: String, asked: Restart) -> Response {
@@ -397,7 +432,7 @@ fn shown(
                 waves: Vec::new(),
                 for_good: Vec::new(),
             };
-            return Json(applied).into_response();
+            return answered(applied);
         }
     };
     let predicted = change.iter().flat_map(|change| lifecycle::change::predict(&zone, change));
@@ -411,7 +446,7 @@ fn shown(
         Some(reloaded) => reloaded.refused.clone(),
         None => reading.refused.clone(),
     };
-    Json(Applied {
+    answered(Applied {
         generation,
         changed: reloaded.as_ref().is_some_and(|reloaded| reloaded.changed),
         change: reloaded.as_ref().and_then(|reloaded| reloaded.change).map(|id| id.0),
@@ -421,7 +456,14 @@ fn shown(
         waves: waves.collect(),
         for_good: change.as_ref().map(for_good).unwrap_or_default(),
     })
-    .into_response()
+}
+
+/// A refusal is told with "200 OK", and is none for the audit log.
+fn answered(applied: Applied) -> Response {
+    let refused = applied.refused.as_ref().map(|why| Sentence(format!("refused: {why}")));
+    let mut response = Json(applied).into_response();
+    refused.and_then(|sentence| response.extensions_mut().insert(sentence));
+    response
 }
 
 /// What cannot be taken back.
@@ -480,6 +522,7 @@ fn row(zone: &Zone, change: &Change, now: Time) -> ChangeRow {
         from: change.plans().map(|(from, _)| from.0),
         to: change.plans().map(|(_, to)| to.0),
         undoes: undoes.map(|id| id.0),
+        undone_by: undone_by(zone, change).map(|id| id.0),
         by: change.by.clone(),
         reason: change.reason.clone(),
         began: change.began,
@@ -490,6 +533,12 @@ fn row(zone: &Zone, change: &Change, now: Time) -> ChangeRow {
         waves: waves.collect(),
         evidence: lifecycle::change::evidence(zone, change).in_words(),
     }
+}
+
+/// The change that takes this one back, the newest first.
+fn undone_by(zone: &Zone, change: &Change) -> Option<ChangeId> {
+    let mut newer = zone.facts().changes.values().rev().take_while(|other| other.id > change.id);
+    newer.find(|other| lifecycle::change::undoes(other) == Some(change.id)).map(|other| other.id)
 }
 
 pub(crate) fn detail(zone: &Zone, change: &Change, now: Time) -> ChangeDetail {

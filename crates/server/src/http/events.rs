@@ -3,10 +3,12 @@
 //! News is only a hint; what is sent is read from the store. So a stream that was slow, or was away, misses nothing
 //! that the store still has, and nothing is held in memory for it.
 
-use super::{Api, failed, words};
+use super::{Api, too_many_watch, words};
+use crate::people::Visitor;
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::channel::Channel;
 use hyper::body::Bytes;
@@ -41,13 +43,16 @@ pub(super) struct From {
     params(From, ("Last-Event-ID" = Option<u64>, Header, description = "The number of the last event that was received")),
     responses(
         (status = 200, description = "A stream; the data of each `machine` event is this", body = api::http::Event, content_type = "text/event-stream"),
-        (status = 503, description = "Too many streams are open", body = api::http::Error),
+        (status = 503, description = "Too many are watching", body = api::http::Error),
     )
 )]
-pub(super) async fn events(State(api): State<Api>, Query(from): Query<From>, headers: HeaderMap) -> Response {
-    let Ok(place) = Arc::clone(&api.streams).try_acquire_owned() else {
-        return failed(StatusCode::SERVICE_UNAVAILABLE, "too many streams are open; try again later");
-    };
+pub(super) async fn events(
+    State(api): State<Api>,
+    Extension(visitor): Extension<Visitor>,
+    Query(from): Query<From>,
+    headers: HeaderMap,
+) -> Response {
+    let Some(place) = api.streams.enter(&visitor) else { return too_many_watch() };
     let mut news = api.controller.news.subscribe();
     let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
     let now = *news.borrow_and_update();

@@ -1,7 +1,7 @@
 //! The design, read again now.
 
 use super::asked::By;
-use super::{Api, failed, words};
+use super::{Api, Did, Sentence, changes, failed, words};
 use crate::reload::{Intent, Words};
 use api::http::{Reload, Reloaded};
 use axum::Json;
@@ -30,11 +30,15 @@ pub(super) async fn reload(State(api): State<Api>, By(by): By, body: Bytes) -> R
     let intent = Intent { author: &by, reason: "asked to reload", words, begins: false, undoes: None };
     let reloaded = api.reloader.reload(&api.controller, intent).await;
     let condition = api.controller.condition();
-    Json(Reloaded {
+    let did = Did(format!("reload{}{}", changes::in_words(words), changes::came_of(&reloaded)));
+    let refused = reloaded.refused.as_ref().map(|why| Sentence(format!("refused: {why}")));
+    let mut response = Json(Reloaded {
         generation: reloaded.generation.0,
         changed: reloaded.changed,
         refused: reloaded.refused,
         findings: words::findings(&condition.files, &condition.findings),
     })
-    .into_response()
+    .into_response();
+    refused.and_then(|sentence| response.extensions_mut().insert(sentence));
+    did.with(response)
 }

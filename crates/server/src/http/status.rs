@@ -12,9 +12,12 @@ use lifecycle::{Attention, Zone, attention};
 use model::design::Device;
 use model::{Code, DeviceId, Reason, Time};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Troubles that are listed; the rest is counted, and the map shows it.
 const TROUBLES_MAX: usize = 100;
+/// How long hardware in a wrong place is told of after it asked: it asks at each start, and once it is put right no more.
+const MET_LATELY: Duration = Duration::from_secs(15 * 60);
 /// What stands before troubles of machines in a list: the controller's own, changes, networks.
 const RANKS_BEFORE_MACHINES: u8 = 3;
 
@@ -246,14 +249,16 @@ fn of_controller(controller: &Controller, condition: &Condition, now: Time) -> V
             format!("{panicked} packets met a bug of ours and were lost; standard error tells which"),
         );
     }
-    let conflicts = Protocol::ALL
-        .iter()
-        .map(|protocol| counters.of(*protocol).refused[Reason::OtherMachine as usize].get());
-    let conflicts: u64 = conflicts.sum();
-    if conflicts > 0 {
+    let since = Time(now.0.saturating_sub(MET_LATELY.as_millis() as u64));
+    let elsewhere = controller.refusals.met_since(Reason::OtherMachine, since);
+    if elsewhere > 0 {
+        let ports = lifecycle::change::counted(elsewhere, "port");
+        let minutes = MET_LATELY.as_secs() / 60;
         add(
-            "packets",
-            format!("{conflicts} requests came from hardware that belongs elsewhere; see `zw show refusals`"),
+            "refusals",
+            format!(
+                "hardware that belongs elsewhere asked at {ports} in the last {minutes} minutes; see `zw show refusals`"
+            ),
         );
     }
     troubles

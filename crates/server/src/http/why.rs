@@ -11,8 +11,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use lifecycle::Zone;
 use lifecycle::why::bytes_in_words;
+use model::facts::Machine;
 use model::plan::Binding;
-use model::{DeviceId, Plan, Reason};
+use model::{DeviceId, Location, Mac, Plan, Reason};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,7 +27,7 @@ const RECENT_MAX: usize = 200;
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct About {
-    /// A location, a name, an address; or a hardware address, a relay, a circuit-id that was refused.
+    /// A location, a name, an address, a hardware address; or a relay, a circuit-id that was refused.
     target: String,
 }
 
@@ -42,7 +43,12 @@ pub(crate) async fn why(State(api): State<Api>, Query(About { target }): Query<A
     let zone = api.controller.zone();
     let plan = zone.plan();
     let target = target.trim().to_owned();
-    let Some(explained) = lifecycle::why(&zone, &target, clock::now()) else {
+    let (now, mac) = (clock::now(), Mac::written(&target));
+    let explained = lifecycle::why(&zone, &target, now)
+        .or_else(|| lifecycle::why(&zone, sighted(&zone, mac?)?.as_str(), now));
+    let Some(explained) = explained else {
+        // A hardware address is known as we write it.
+        let target = mac.map_or(target, |mac| mac.to_string());
         let refusals: Vec<_> = samples
             .iter()
             .filter(|sample| shows(sample, &target))
@@ -103,6 +109,15 @@ pub(crate) fn nothing_known(zone: &Zone, target: &str) -> String {
             target.chars().take(64).collect::<String>()
         ),
     }
+}
+
+/// Where hardware with this address was seen.
+fn sighted(zone: &Zone, mac: Mac) -> Option<&Location> {
+    let has_it = |machine: &Machine| {
+        let mut nics = machine.hardware.iter().flat_map(|hardware| &hardware.nics);
+        machine.sightings.values().any(|sighting| sighting.mac == mac) || nics.any(|nic| nic.mac == mac)
+    };
+    zone.facts().machines.iter().find(|(_, machine)| has_it(machine)).map(|(location, _)| location)
 }
 
 /// Whether a switch's relay brought the packet: as the answer found, or else by the remote-id, or else by the address.

@@ -59,6 +59,7 @@ fn line(trouble: &Trouble) -> Markup {
         @else if let Some(id) = trouble.change { a href={ "/changes/" (id) } { "change " (id) } " " }
         @let sentence = trouble.change.and_then(|id| trouble.sentence.strip_prefix(&format!("change {id} ")));
         (sentence.unwrap_or(&trouble.sentence))
+        @if trouble.about == "refusals" { " " a href="/refusals" { "Refusals" } }
         @if let Some(code) = &trouble.code { " " code { (code) } }
     }
 }
@@ -114,7 +115,7 @@ fn table(edges: &[Edge], generation: u64) -> Markup {
                 td { @if let Some(heard) = edge.heard { (time(heard)) } @else { span.faint { "not yet" } } }
                 td { @if let Some(files) = edge.files() { span.alarm[lacks(edge)] { (files) } } }
                 td { @if let Some(release) = &edge.release { (release) } }
-                td { @if let Some(obstacle) = edge.obstacle() { span.alarm[edge.enrolled] { (obstacle) } } }
+                td.text { @if let Some(obstacle) = edge.obstacle() { span.alarm[edge.enrolled] { (obstacle) } } }
             } } }
         } }
     }

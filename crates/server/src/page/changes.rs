@@ -40,7 +40,7 @@ pub(super) async fn list(api: &Api) -> Markup {
                 td.number { (margin.members) }
                 td.number { (margin.limit) }
                 td.number { span.alarm[margin.out >= margin.limit && margin.out > 0] { (margin.out) } }
-                td { (margin.holders.join(", ")) }
+                td.text { (margin.holders.join(", ")) }
             } } }
         } } }
         h2 { "Plans" }
@@ -50,7 +50,7 @@ pub(super) async fn list(api: &Api) -> Markup {
                 td { "#" (plan.generation) }
                 td { (time(plan.at)) }
                 td { (plan.author) }
-                td { (plan.reason) @if let Some(commit) = &plan.commit { " " code { (commit.chars().take(12).collect::<String>()) } } }
+                td.text { (plan.reason) @if let Some(commit) = &plan.commit { " " code { (commit.chars().take(12).collect::<String>()) } } }
                 td { @if plan.parent > 0 { (difference(plan.parent, plan.generation)) } @else { span.faint { "the first" } } }
                 td { @if let Some(change) = plan.change { a href={ "/changes/" (change) } { "change " (change) } } }
             } } }
@@ -84,7 +84,27 @@ fn what(row: &ChangeRow) -> Markup {
             (Some(from), Some(to)) => { "plan " (difference(from, to)) }
             _ => { (row.kind) }
         }
-        @if let Some(undoes) = row.undoes { ", takes back " a href={ "/changes/" (undoes) } { "change " (undoes) } }
+        @if let Some(undoes) = row.undoes { ", takes back " (link(undoes)) }
+        @if let Some(undone_by) = row.undone_by { ", taken back by " (link(undone_by)) }
+    }
+}
+
+fn link(change: u64) -> Markup {
+    html! { a href={ "/changes/" (change) } { "change " (change) } }
+}
+
+/// Where a machine is. What the change began with is not all that came of it once it is over, or taken back.
+fn step(row: &ChangeRow, member: &MemberRow) -> Markup {
+    let is_left = row.ended.is_some() && member.step == "waiting";
+    html! {
+        @match row.undone_by {
+            _ if is_left => span.step { "not reached" },
+            Some(undone_by) if member.step != "passed" => {
+                span.step { (member.step) } "; " (link(undone_by)) " takes it back"
+            }
+            _ => span.step data-step=(member.step) { (member.step) },
+        }
+        @if let Some(why) = &member.why { " " span.alarm { (why) } }
     }
 }
 
@@ -168,9 +188,9 @@ fn shown(detail: &ChangeDetail, visitor: &Visitor) -> Markup {
             form.wishes data-wish={ "/v1/changes/" (row.id) } aria-label="Ask something of this change" {
                 label for="reason" { "Reason" }
                 input #reason name="reason" maxlength="500" placeholder="for pause and abort" spellcheck="false";
-                button type="submit" name="wish" value="pause" data-reason { "Pause" }
-                button type="submit" name="wish" value="resume" { "Resume" }
-                button type="submit" name="wish" value="abort" data-reason { "Abort and take back" }
+                button type="button" name="wish" value="pause" data-reason { "Pause" }
+                button type="button" name="wish" value="resume" { "Resume" }
+                button type="button" name="wish" value="abort" data-reason { "Abort and take back" }
                 output #said aria-live="polite" {}
             }
         }
@@ -188,11 +208,11 @@ fn shown(detail: &ChangeDetail, visitor: &Visitor) -> Markup {
                 tbody { @for member in machines.iter().take(LISTED_MAX) { tr {
                     td { (machine(&member.location)) }
                     td { (member.wave) }
-                    td { span.step data-step=(member.step) { (member.step) } @if let Some(why) = &member.why { " " span.alarm { (why) } } }
+                    td.text { (step(row, member)) }
                     td { @if let Some(since) = member.since { (time(since)) } }
                     td.number { @if let Some(took) = member.took_ms { (lifecycle::why::duration(Duration::from_millis(took))) } }
                     td { (member.effect) }
-                    td { (member.because) }
+                    td.text { (member.because) }
                 } } }
             } }
             @if machines.len() > LISTED_MAX { p.faint { "and " (machines.len() - LISTED_MAX) " more" } }
@@ -202,7 +222,7 @@ fn shown(detail: &ChangeDetail, visitor: &Visitor) -> Markup {
                 h2 { "Record" }
                 div.wide { table {
                     thead { tr { th { "When" } th { "What" } } }
-                    tbody { @for note in detail.notes.iter().rev() { tr { td { (time(note.at)) } td { (note.sentence) } } } }
+                    tbody { @for note in detail.notes.iter().rev() { tr { td { (time(note.at)) } td.text { (note.sentence) } } } }
                 } }
             }
         }
@@ -306,7 +326,7 @@ fn differences(diff: &Diff, from: u64, to: u64) -> Markup {
                     summary { "Each of them" }
                     div.wide { table { tbody { @for (location, text) in rows.iter().take(LISTED_MAX) { tr {
                         td { a href={ "/machines/" (encoded(location.within_zone())) } { (location.within_zone()) } }
-                        td { (text) }
+                        td.text { (text) }
                     } } } } }
                     @if rows.len() > LISTED_MAX { p.faint { "and " (rows.len() - LISTED_MAX) " more" } }
                 }

@@ -8,7 +8,6 @@ use crate::people::Visitor;
 use api::people::Role;
 use axum::Extension;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, PreEscaped, html};
 use percent::decoded;
@@ -32,10 +31,19 @@ pub(super) async fn page(
     match content(&api, &visitor, uri.path()).await {
         Some(Content { title, place, main, live }) => frame::page(&visitor, &title, place, &main, &live),
         None => {
-            let main = html! { h1 { "Not in this zone" } p { "The plan in force has nothing at this place. Search for it above." } };
-            let mut response = frame::page(&visitor, "Not in this zone", "", &main, &Live::No);
-            *response.status_mut() = StatusCode::NOT_FOUND;
-            response
+            let (title, sentence) = match uri.path() {
+                path if path.starts_with("/changes/") => {
+                    ("No such change", "There is no change of this number; Changes lists all.")
+                }
+                path if path.starts_with("/plans/") => (
+                    "No such plans",
+                    "One of these plans is not kept, or this release cannot make it again; Changes lists those that are.",
+                ),
+                _ => {
+                    ("Not in this zone", "The plan in force has nothing at this place. Search for it above.")
+                }
+            };
+            super::missing(&visitor, title, &html! { h1 { (title) } p { (sentence) } })
         }
     }
 }

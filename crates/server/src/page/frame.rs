@@ -7,6 +7,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 use model::Time;
+use model::time::Civil;
 
 /// Everything of our own, and nothing else: no inline script or style, no other origin, no frame around it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -53,8 +54,9 @@ pub(super) fn page(visitor: &Visitor, title: &str, place: &str, main: &Markup, l
             body {
                 a.skip href="#main" { "Skip to what is here" }
                 (head(visitor, place))
+                p #identity role="status" hidden {}
                 main #main data-live=[matches!(live, Live::Content).then_some("")] tabindex="-1" { (main) }
-                p #away role="status" hidden { "The controller does not answer. What is shown may be old." }
+                p #away role="status" hidden {}
             }
         }
     };
@@ -62,16 +64,17 @@ pub(super) fn page(visitor: &Visitor, title: &str, place: &str, main: &Markup, l
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CACHE_CONTROL, "no-store"),
         (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "same-origin"),
     ];
     (headers, document.into_string()).into_response()
 }
 
-fn head(visitor: &Visitor, place: &str) -> Markup {
+/// Where one may go, and as whom.
+pub(super) fn head(visitor: &Visitor, place: &str) -> Markup {
+    let name = visitor.identity.as_ref().map(|identity| format!("{} · {}", identity.name, identity.role));
     html! {
-        header {
+        header data-who=(name.as_deref().unwrap_or_default()) {
             a.mark href="/" { "Zonewright" }
             nav aria-label="Places" {
                 @for (path, name, role) in PLACES {
@@ -109,9 +112,15 @@ fn who(visitor: &Visitor) -> Markup {
     }
 }
 
-/// A time: the script writes how long ago that is.
+/// A time, in UTC: the script writes how long ago that is.
 pub(super) fn time(at: Time) -> Markup {
-    html! { time data-at=(at.0) { (at.0) } }
+    html! { time data-at=(at.0) { (utc(at)) } }
+}
+
+/// `2026-03-01 08:15:00 UTC`.
+fn utc(at: Time) -> String {
+    let Civil { year, month, day, hour, minute, second, .. } = at.civil();
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 
 /// A state as the map colours it.

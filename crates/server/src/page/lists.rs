@@ -33,7 +33,7 @@ pub(super) async fn findings(api: &Api) -> Markup {
                         @if let Some(location) = &trouble.location { (machine(location)) }
                         @else if let Some(id) = trouble.change { a href={ "/changes/" (id) } { "change " (id) } }
                     }
-                    td { (trouble.sentence) }
+                    td.text { (trouble.sentence) }
                     td { @if let Some(code) = &trouble.code { code { (code) } } }
                 } } }
             } }
@@ -119,7 +119,7 @@ pub(super) async fn machines(api: &Api) -> Markup {
                 td { (state(&row.state)) }
                 td { @if let Some(since) = row.since { (time(since)) } }
                 td { @if let Some(address) = &row.address { code { (address) } } }
-                td {
+                td.text {
                     @if let Some(miscabled) = &row.miscabled { span.alarm { (miscabled) } }
                     @else if let Some(wait) = &row.wait { span.alarm[wait.overdue || row.state == "failed"] { (wait.on) } }
                 }
@@ -143,8 +143,8 @@ pub(super) async fn audit(api: &Api) -> Option<Markup> {
                     td { (time(entry.at)) }
                     td { (entry.by) }
                     td { (entry.from) }
-                    td { (entry.did) }
-                    td { span.alarm[entry.outcome != "done"] { (entry.outcome) } }
+                    td.text { (entry.did) }
+                    td.text { span.alarm[entry.outcome != "done"] { (entry.outcome) } }
                 } } }
             } }
         }

@@ -1,7 +1,8 @@
 //! The streams that keep pages current.
 
-use super::content;
-use crate::http::{Api, failed};
+use super::{content, frame};
+use crate::http::streams::Place;
+use crate::http::{Api, failed, too_many_watch};
 use crate::people::Visitor;
 use axum::Extension;
 use axum::body::Body;
@@ -14,7 +15,6 @@ use serde::Deserialize;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::error::RecvError;
 
 /// A comment is sent this often, so that a quiet stream is told from a dead one.
@@ -32,7 +32,7 @@ pub(super) async fn map(
     Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
 ) -> Response {
-    let Some((place, sender, body)) = stream(&api) else { return full() };
+    let Some((place, sender, body)) = stream(&api, &visitor) else { return too_many_watch() };
     tokio::spawn(async move {
         let _place = place;
         let mut stopping = api.stopping.clone();
@@ -45,6 +45,9 @@ pub(super) async fn map(
 }
 
 async fn map_until_gone(api: &Api, visitor: &Visitor, headers: &HeaderMap, mut sender: Sender) {
+    if sender.send_data(head(visitor, "/")).await.is_err() {
+        return;
+    }
     loop {
         let (board, controller) = (Arc::clone(&api.board), Arc::clone(&api.controller));
         let watched = tokio::task::spawn_blocking(move || board.watch(&controller)).await;
@@ -81,22 +84,31 @@ pub(super) async fn live(
     Query(Wanted { path }): Query<Wanted>,
 ) -> Response {
     // A browser that is refused gives up, and its page is loaded anew; a stream that ends at once it asks for again.
-    if content::content(&api, &visitor, &path).await.is_none() {
+    let Some(content) = content::content(&api, &visitor, &path).await else {
         return failed(StatusCode::NOT_FOUND, "there is no such page, or not for you");
-    }
-    let Some((place, sender, body)) = stream(&api) else { return full() };
+    };
+    let Some((place, sender, body)) = stream(&api, &visitor) else { return too_many_watch() };
     tokio::spawn(async move {
         let _place = place;
         let mut stopping = api.stopping.clone();
         tokio::select! {
-            () = live_until_gone(&api, &visitor, &headers, &path, sender) => {}
+            () = live_until_gone(&api, &visitor, &headers, (&path, content.place), sender) => {}
             _ = stopping.wait_for(|stop| *stop) => {}
         }
     });
     body
 }
 
-async fn live_until_gone(api: &Api, visitor: &Visitor, headers: &HeaderMap, path: &str, mut sender: Sender) {
+async fn live_until_gone(
+    api: &Api,
+    visitor: &Visitor,
+    headers: &HeaderMap,
+    (path, place): (&str, &str),
+    mut sender: Sender,
+) {
+    if sender.send_data(head(visitor, place)).await.is_err() {
+        return;
+    }
     let mut news = api.controller.news.subscribe();
     let mut before = String::new();
     let mut quiet = tokio::time::Instant::now();
@@ -130,21 +142,23 @@ async fn live_until_gone(api: &Api, visitor: &Visitor, headers: &HeaderMap, path
     }
 }
 
-/// Whoever was signed out, or lost the role, sees no more.
+/// The head of the page as this visitor sees it: who was signed out meanwhile learns it here.
+fn head(visitor: &Visitor, place: &str) -> Bytes {
+    let data = serde_json::to_string(&frame::head(visitor, place).into_string()).unwrap_or_default();
+    Bytes::from(format!("event: head\ndata: {data}\n\n"))
+}
+
+/// Whoever was signed out sees no more; whose role is another begins anew with that one.
 fn is_still_there(api: &Api, visitor: &Visitor, headers: &HeaderMap) -> bool {
     let Some(identity) = visitor.identity.as_ref().filter(|_| visitor.may_sign_in) else { return true };
     let now = api.people.signed_in(&api.controller, headers);
-    now.is_some_and(|now| now.name == identity.name && now.role >= identity.role)
+    now.is_some_and(|now| now == *identity)
 }
 
 /// A place among the streams; `None`: there is none.
-fn stream(api: &Api) -> Option<(OwnedSemaphorePermit, Sender, Response)> {
-    let place = Arc::clone(&api.streams).try_acquire_owned().ok()?;
+fn stream(api: &Api, visitor: &Visitor) -> Option<(Place, Sender, Response)> {
+    let place = api.streams.enter(visitor)?;
     let (sender, body) = Channel::<Bytes, Infallible>::new(1);
     let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
     Some((place, sender, (headers, Body::new(body)).into_response()))
-}
-
-fn full() -> Response {
-    failed(StatusCode::SERVICE_UNAVAILABLE, "too many streams are open; try again later")
 }

@@ -100,7 +100,7 @@ fn shown(machine: &Machine, visitor: &Visitor) -> Markup {
                     td.number { @if let Some(before) = at.checked_sub(1).and_then(|at| machine.timeline.get(at)) {
                         (lifecycle::why::duration(event.at.since(before.at)))
                     } }
-                    td { (event.sentence) }
+                    td.text { (event.sentence) }
                     td { (state(&event.state)) }
                 } } }
             } } }
@@ -118,10 +118,10 @@ fn wishes(row: &api::http::MachineRow) -> Markup {
             input #reason name="reason" maxlength="500" placeholder="for drain, maintenance and restart" spellcheck="false";
             @for (wish, words, needs_reason) in [("drain", "Drain", true), ("maintain", "Maintenance", true),
                 ("return", "Return to service", false), ("accept", "Accept hardware", false)] {
-                button type="submit" name="wish" value=(wish) data-reason=[needs_reason.then_some("")] { (words) }
+                button type="button" name="wish" value=(wish) data-reason=[needs_reason.then_some("")] { (words) }
             }
             // A change of one machine: it waits for its budget like any other.
-            button type="submit" name="restart" value=(place) data-reason { "Restart" }
+            button type="button" name="restart" value=(place) data-reason { "Restart" }
             output #said aria-live="polite" {}
             p.typed { "At a controller's command line alone: " code { "zw reinstall " (place) } ", "
                 code { "zw retire " (place) " --reason WORDS" } "." }
@@ -148,7 +148,9 @@ fn boot(machine: &Machine) -> Markup {
             svg.boot viewBox={ "0 0 " (WIDTH) " 24" } preserveAspectRatio="none" role="img"
                 aria-label={ "The last boot took " (lifecycle::why::duration(Duration::from_millis(whole))) } {
                 @for stretch in &stretches {
-                    rect data-state=(stretch.state) x=(place(stretch.from - first.from)) y="0" height="24"
+                    // Each step stands higher than the one before it, whatever its colour is to somebody.
+                    @let height = height(stretch.state);
+                    rect data-state=(stretch.state) x=(place(stretch.from - first.from)) y=(24 - height) height=(height)
                         width=(place(millis(stretch.took)).max(2)) {}
                 }
             }
@@ -160,6 +162,16 @@ fn boot(machine: &Machine) -> Markup {
                     "; from its first packet to ready " (lifecycle::why::duration(Duration::from_millis(took)))
                 } "." }
         }
+    }
+}
+
+/// How high a step stands, of 24.
+fn height(state: &str) -> u64 {
+    match state {
+        "seen" => 6,
+        "booting" => 12,
+        "installing" => 18,
+        _ => 24,
     }
 }
 

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use model::Mac;
 use model::roster::Target;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -14,6 +15,9 @@ use std::sync::Arc;
 const FOUND_MAX: usize = 12;
 /// The longest question, in characters.
 const QUERY_MAX: usize = 128;
+
+/// So many digits of a hardware address, or more, are looked for.
+const MAC_DIGITS_MIN: usize = 4;
 
 /// What is looked for.
 #[derive(Deserialize)]
@@ -103,6 +107,11 @@ fn written_on(zone: &lifecycle::Zone, index: usize, wanted: &str) -> Option<(u8,
     if let Some(hardware) = hardware.filter(|hardware| begins(&hardware.uuid)) {
         return Some((2, format!("UUID {}", hardware.uuid)));
     }
-    let mut macs = machine.sightings.values().map(|sighting| sighting.mac.to_string());
-    macs.find(|mac| begins(mac)).map(|mac| (2, mac))
+    // However it is written; some digits begin many.
+    let digits = Mac::digits(wanted).filter(|digits| digits.len() >= MAC_DIGITS_MIN)?;
+    let sighted = machine.sightings.values().map(|sighting| sighting.mac);
+    let mut macs =
+        sighted.chain(hardware.into_iter().flat_map(|hardware| hardware.nics.iter().map(|nic| nic.mac)));
+    let found = macs.find(|mac| Mac::digits(&mac.to_string()).is_some_and(|own| own.starts_with(&digits)))?;
+    Some((2, found.to_string()))
 }

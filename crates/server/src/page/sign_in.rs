@@ -27,14 +27,24 @@ pub(super) async fn form(
     Extension(visitor): Extension<Visitor>,
     Query(Next { next }): Query<Next>,
 ) -> Response {
-    shown(&api, &visitor, &next, StatusCode::OK, None)
+    shown(&api, &visitor, ("", &next), StatusCode::OK, None)
 }
 
-fn shown(api: &Api, visitor: &Visitor, next: &str, status: StatusCode, said: Option<&str>) -> Response {
+/// The form, with the name as it was written before.
+fn shown(
+    api: &Api,
+    visitor: &Visitor,
+    (name, next): (&str, &str),
+    status: StatusCode,
+    said: Option<&str>,
+) -> Response {
     let has_none = api.people.accounts.all(&api.controller).is_ok_and(|accounts| accounts.is_empty());
     let main = html! {
         div.narrow {
             h1 { "Sign in" }
+            @if let Some(identity) = &visitor.identity {
+                p { "You are signed in as " b { (identity.name) } ". " a href=(within(next)) { "Go on" } ", or sign in as somebody else:" }
+            }
             @if !visitor.may_sign_in {
                 p.alarm { "Not over this connection: a password would be readable on its way. Use HTTPS, or this host itself." }
             } @else if has_none {
@@ -45,9 +55,9 @@ fn shown(api: &Api, visitor: &Visitor, next: &str, status: StatusCode, said: Opt
                 form.sign-in method="post" action="/sign-in" {
                     input type="hidden" name="next" value=(next);
                     label for="name" { "Name" }
-                    input #name name="name" required autofocus autocomplete="username" autocapitalize="none" spellcheck="false";
+                    input #name name="name" value=(name) required autofocus[name.is_empty()] autocomplete="username" autocapitalize="none" spellcheck="false";
                     label for="password" { "Password" }
-                    input #password name="password" type="password" required autocomplete="current-password";
+                    input #password name="password" type="password" required autofocus[!name.is_empty()] autocomplete="current-password";
                     button type="submit" { "Sign in" }
                 }
             }
@@ -76,27 +86,35 @@ pub(super) async fn sign_in(
     filled: Result<Form<Filled>, axum::extract::rejection::FormRejection>,
 ) -> Response {
     let Ok(Form(Filled { name, password, next })) = filled else {
-        return shown(&api, &visitor, "", StatusCode::BAD_REQUEST, Some("Write a name and a password."));
+        return shown(
+            &api,
+            &visitor,
+            ("", ""),
+            StatusCode::BAD_REQUEST,
+            Some("Write a name and a password."),
+        );
     };
     if !visitor.may_sign_in {
-        return shown(&api, &visitor, &next, StatusCode::FORBIDDEN, None);
+        return shown(&api, &visitor, (&name, &next), StatusCode::FORBIDDEN, None);
     }
     let from = match peer {
         Some(Extension(Peer::Address(address) | Peer::Tls(address))) => address,
         // Who is signed in already comes by its name; it has an address all the same.
         _ => visitor.from.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
     };
-    let may = api.people.tries.lock().unwrap_or_else(PoisonError::into_inner).may(from, &name, clock::now());
-    if !may {
+    if let Err(seconds) = may_try(&api, from, &name) {
         // Not written to the audit log: who tries fast would fill it.
-        let said = "Too many tries. Wait a minute.";
-        return shown(&api, &visitor, &next, StatusCode::TOO_MANY_REQUESTS, Some(said));
+        let said = format!("Too many tries. Wait {seconds} s before the next.");
+        let at = (name.as_str(), next.as_str());
+        let mut response = shown(&api, &visitor, at, StatusCode::TOO_MANY_REQUESTS, Some(&said));
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        return response;
     }
     let did = |name: &str| format!("sign in as {name}");
     let Some(identity) = identified(&api, &name, password).await else {
         note(&api, &visitor, did(&name), "refused: wrong name or password".to_owned()).await;
         let said = "The name or the password is wrong.";
-        return shown(&api, &visitor, &next, StatusCode::UNAUTHORIZED, Some(said));
+        return shown(&api, &visitor, (&name, &next), StatusCode::UNAUTHORIZED, Some(said));
     };
     api.people.tries.lock().unwrap_or_else(PoisonError::into_inner).forget(from, &name);
     let visitor = Visitor { identity: Some(identity.clone()), ..visitor };
@@ -111,6 +129,16 @@ pub(super) async fn sign_in(
     let cookie = sessions::cookie(&headers, visitor.is_tls, &token);
     let headers = [(header::LOCATION, within(&next).to_owned()), (header::SET_COOKIE, cookie)];
     (StatusCode::SEE_OTHER, headers).into_response()
+}
+
+/// Counts a try; the error is in how many seconds one may be made.
+fn may_try(api: &Api, from: IpAddr, name: &str) -> Result<(), u64> {
+    let mut tries = api.people.tries.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = clock::now();
+    match tries.may(from, name, now) {
+        true => Ok(()),
+        false => Err(tries.wait(from, name, now).max(1)),
+    }
 }
 
 /// Whose name and password these are.

@@ -24,6 +24,23 @@ pub(crate) enum No {
     Role(Role),
     /// Only on the unix socket.
     Socket,
+    /// Another site's page sent it, and not the person whose session it came with.
+    Elsewhere,
+}
+
+impl No {
+    /// As an answer and the audit log say it.
+    pub(crate) fn in_words(self, visitor: &Visitor) -> String {
+        match self {
+            Self::SignIn => "sign in first, or use the unix socket".to_owned(),
+            Self::Role(role) => format!("this needs the role `{role}`"),
+            Self::Socket if visitor.identity.is_some() => {
+                "nobody may ask this on TCP, whatever the role; use the unix socket".to_owned()
+            }
+            Self::Socket => "on TCP this API is for reading only; use the unix socket".to_owned(),
+            Self::Elsewhere => "this was sent by another site's page".to_owned(),
+        }
+    }
 }
 
 /// What everybody may have: how to sign in, and what firmware and browsers must be given first.

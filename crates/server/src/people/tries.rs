@@ -48,6 +48,17 @@ impl Tries {
         true
     }
 
+    /// In how many seconds a try may be made again; nothing, if one may be made now.
+    pub(crate) fn wait(&self, from: IpAddr, name: &str, now: Time) -> u64 {
+        let from = network(from);
+        let keys = [((from, name.to_owned()), ACCOUNT), ((from, String::new()), PLACE)];
+        let waits = keys.iter().filter_map(|(key, limit)| {
+            let left = self.0.get(key)?.left(now, *limit);
+            Some(((1.0 - left) / limit.1).ceil().max(0.0) as u64)
+        });
+        waits.max().unwrap_or_default()
+    }
+
     /// The password was right: what was tried before was a slip.
     pub(crate) fn forget(&mut self, from: IpAddr, name: &str) {
         self.0.remove(&(network(from), name.to_owned()));
@@ -61,7 +72,7 @@ impl Bucket {
 }
 
 /// Who has one IPv6 address has a network of them.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) >> 64 << 64).into()),
@@ -87,6 +98,17 @@ mod tests {
         assert_eq!(allowed(&mut tries, HERE, "ada", 100, START), 5);
         assert_eq!(allowed(&mut tries, HERE, "ada", 100, START + Duration::from_secs(60)), 5);
         assert_eq!(allowed(&mut tries, HERE, "ada", 100, START + Duration::from_secs(70)), 1);
+    }
+
+    #[test]
+    fn it_is_told_when_one_may_try_again() {
+        let mut tries = Tries::default();
+        assert_eq!(tries.wait(HERE, "ada", START), 0);
+        allowed(&mut tries, HERE, "ada", 5, START);
+        assert_eq!(tries.wait(HERE, "ada", START), 10);
+        let later = START + Duration::from_millis(7_500);
+        assert_eq!(tries.wait(HERE, "ada", later), 3);
+        assert!(tries.may(HERE, "ada", later + Duration::from_secs(3)));
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use crate::browser::{Browser, ENTER, RIGHT, TAB, UP};
 use crate::etcd::Member;
 use crate::people;
-use crate::support::{Client, Server};
+use crate::support::{Client, PATIENCE, Server};
 use api::http::Done;
-use model::facts::{Hardware, Machine, State};
+use model::facts::{Hardware, Machine, Stage, State};
 use model::{Facts, Location};
 use serde_json::json;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use store::Store;
@@ -56,15 +57,15 @@ fn know(server: &mut Server, facts: &Facts) {
     server.again();
 }
 
+fn now() -> model::Time {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    model::Time(u64::try_from(since.as_millis()).unwrap())
+}
+
 /// A zone of which much is known: each machine in another state, one miscabled, one whose serial somebody looks for.
 fn seasoned() -> Server {
     let mut server = Server::prepared();
-    let now = model::Time(
-        u64::try_from(
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis(),
-        )
-        .unwrap(),
-    );
+    let now = now();
     let mut facts = Facts::default();
     let machine = |state: State| Machine { state, since: now, ..Machine::default() };
     let by = || "ada".to_owned();
@@ -117,6 +118,57 @@ fn the_map_shows_every_state_and_stays_current() {
     browser.until("document.querySelector('#counts').textContent.includes('Plan #2 · 12 machines')");
     assert_eq!(browser.run("return window.isSame"), true, "all of it without loading the page again");
     assert_eq!(browser.complaints(), [""; 0]);
+}
+
+/// What is drawn on the cell of a machine beside its name: each pixel by whether it is the cell's colour.
+const DRAWN: &str = "(() => {
+  const cell = { width: 52, height: 20, gap: 3 };
+  const canvas = document.querySelectorAll('#map canvas')[POD];
+  const top = canvas.height - (UNIT + 1) * (cell.height + cell.gap);
+  const { data } = canvas.getContext('2d').getImageData(3, top + 3, 13, cell.height - 6);
+  const colour = data.slice(0, 3).join();
+  let text = '';
+  for (let at = 0; at < data.length; at += 4) { text += data.slice(at, at + 3).join() === colour ? '.' : '#'; }
+  return text; })()";
+
+#[test]
+fn states_are_told_apart_without_their_colours() {
+    let mut server = Server::prepared();
+    let by = || "ada".to_owned();
+    let reason = || "a fan".to_owned();
+    let states = [
+        State::Seen { stage: Stage::Ipxe },
+        State::Booting { generation: model::Generation(1) },
+        State::Installing { progress: Default::default() },
+        State::Validating { hardware_fits: true },
+        State::Ready,
+        State::Draining { reason: reason(), by: by() },
+        State::Maintenance { reason: reason(), by: by() },
+        State::Failed { reasons: vec![reason()] },
+    ];
+    let mut facts = Facts::default();
+    for (at, state) in states.into_iter().enumerate() {
+        let place = format!("lab1/p{:02}/r1/u{:02}", at / 4 + 1, at % 4 + 1);
+        facts.machines.insert(Location::new(&place), Machine { state, since: now(), ..Machine::default() });
+    }
+    know(&mut server, &facts);
+    let Some(browser) = Browser::start() else { return };
+    browser.go(&page(&server, "/"));
+    until_ready(&browser, 1);
+    browser.shoot("map-marks");
+    let drawn = |at: usize| {
+        browser.text(&DRAWN.replace("POD", &(at / 4).to_string()).replace("UNIT", &(at % 4).to_string()))
+    };
+    let marks: std::collections::BTreeSet<String> = (0..8).map(drawn).collect();
+    assert_eq!(marks.len(), 8, "{marks:#?}");
+    let legend = browser.run(
+        "return [...document.querySelectorAll('#legend .state')].map((one) => {
+           const { backgroundImage, backgroundSize, borderTopWidth } = getComputedStyle(one, '::before');
+           return backgroundImage.replace(/rgb[^)]*./g, '') + backgroundSize + borderTopWidth; })",
+    );
+    let legend: std::collections::BTreeSet<String> =
+        legend.as_array().unwrap().iter().map(|one| one.to_string()).collect();
+    assert_eq!(legend.len(), 10, "{legend:#?}");
 }
 
 /// Lines of what stands beside the map.
@@ -211,6 +263,7 @@ fn the_keyboard_moves_and_opens_a_machine() {
 fn the_search_finds_by_name_location_address_and_serial() {
     let server = seasoned();
     let Some(browser) = Browser::start() else { return };
+    Client { mac: [0x52, 0x54, 0, 0, 0, 4], circuit: "swp4", ..Client::u01() }.lease(&server);
     let first = |text: &str| {
         browser.go(&page(&server, "/findings"));
         browser.press(&["/"]);
@@ -222,8 +275,18 @@ fn the_search_finds_by_name_location_address_and_serial() {
     assert!(first("10.64.0.6").starts_with("p01/r1/u01"), "its address");
     assert!(first("sn-4711").contains("serial SN-4711-X"), "its serial");
     assert!(first("p02/r1/u03").starts_with("p02/r1/u03"), "its location");
+    assert!(first("5254-0000-0004").starts_with("p01/r1/u04"), "its hardware, however that is written");
     assert!(first("hv-p01-r1-u02").starts_with("p01/r1/u02"), "its name");
+    let is_told = |text: &str, said: &str| {
+        browser.run("document.getElementById('query').value = ''");
+        browser.write("#query", text);
+        browser.until(&format!("document.querySelector('#found [aria-disabled]')?.innerText === '{said}'"));
+    };
+    is_told("p77", "Nothing found.");
+    browser.run("window.fetch = () => Promise.reject(new TypeError('gone'))");
+    is_told("p01", "The controller does not answer.");
     browser.shoot("search");
+    first("hv-p01-r1-u02");
     browser.press(&[ENTER]);
     browser.until("location.pathname === '/machines/p01/r1/u02'");
     assert_eq!(browser.complaints(), [""; 0]);
@@ -270,8 +333,16 @@ fn findings_refusals_and_machines_are_shown() {
     let first = browser.text("document.querySelector('tbody td').innerText");
     assert_eq!(first, "p01/r1/u03", "what wants attention is first, and what failed before that");
     browser.shoot("machines");
-    browser.go(&page(&server, "/machines/p09/r9/u99"));
-    assert!(browser.text("document.body.innerText").contains("Not in this zone"));
+    for (path, said) in [
+        ("/machines/p09/r9/u99", "Not in this zone"),
+        ("/changes/99", "There is no change of this number"),
+        ("/findings/", "There is no such page"),
+        ("/Machines", "There is no such page"),
+    ] {
+        browser.go(&page(&server, path));
+        assert!(browser.text("document.body.innerText").contains(said), "{path}");
+        assert!(browser.run("return document.querySelectorAll('nav a').length").as_u64() > Some(3), "{path}");
+    }
     let complaints = browser.complaints();
     assert!(complaints.iter().all(|said| said.contains("404")), "{complaints:?}");
 }
@@ -414,7 +485,6 @@ fn ten_thousand_machines_are_on_the_map_and_change_a_thousand_a_second() {
           return `${all.length} frames: median ${at(0.5)} ms, 95 % ${at(0.95)} ms, 99 % ${at(0.99)} ms, longest ${at(1)} ms`; })()",
     );
     if is_measured {
-        use std::io::Write;
         let machines = locations.len();
         let _ = writeln!(
             std::io::stderr(),
@@ -454,14 +524,19 @@ fn somebody_signs_in_asks_for_something_and_is_signed_out() {
     browser.click("form.wishes [value=drain]");
     browser.until("document.getElementById('said').textContent === 'Say why, in a few words.'");
     browser.write("#reason", "a loud fan");
+    browser.press(&[ENTER]);
+    browser.until("document.getElementById('said').textContent === 'Press the button of what you ask for.'");
     browser.click("form.wishes [value=drain]");
     browser.until("document.getElementById('said').textContent === 'Done: it is draining.'");
     browser.until("document.body.innerText.includes('ada asked: drain (a loud fan)')");
     browser.shoot("machine-operate");
     // A restart is a change; what cannot be taken back is typed.
     browser.write("#reason", "a new kernel");
-    browser.click("form.wishes [name=restart]");
+    browser.run("const b = document.querySelector('form.wishes [name=restart]'); b.click(); b.click()");
     browser.until("document.querySelector('#said a')?.getAttribute('href') === '/changes/1'");
+    let begun: Vec<api::change::ChangeRow> = server.get("/v1/changes");
+    assert_eq!(begun.len(), 1, "whoever clicks twice asks once");
+    browser.until("document.querySelectorAll('form.wishes button:disabled').length === 0");
     let wishes = "[...document.querySelectorAll('form.wishes button')].map((b) => b.value).join(' ')";
     assert_eq!(browser.text(wishes), "drain maintain return accept p01/r1/u01");
     let typed = browser.text("document.querySelector('.typed').innerText");
@@ -477,6 +552,13 @@ fn somebody_signs_in_asks_for_something_and_is_signed_out() {
     browser.shoot("machine-restart");
     browser.click("form.wishes [value=accept]");
     browser.until("document.body.innerText.includes('ada asked: accept')");
+    // A controller that hangs: as if the time were over.
+    browser.run("AbortSignal.timeout = () => AbortSignal.abort()");
+    browser.click("form.wishes [value=return]");
+    browser.until(
+        "document.getElementById('said').textContent.startsWith('The controller does not answer: whether')",
+    );
+    browser.until("document.querySelectorAll('form.wishes button:disabled').length === 0");
     // Not for this role; the page says so and names the one that it needs.
     browser.go(&page(&server, "/audit"));
     assert!(browser.text("document.body.innerText").contains("This needs the role administer"));
@@ -506,6 +588,76 @@ fn somebody_signs_in_asks_for_something_and_is_signed_out() {
         complaints.iter().all(|said| ["401", "403", "404"].iter().any(|known| said.contains(known))),
         "{complaints:?}"
     );
+}
+
+#[test]
+fn a_page_says_that_its_reader_is_signed_out() {
+    let mut server = seasoned();
+    let Some(browser) = Browser::start() else { return };
+    people::add(&server, "ada", "operate");
+    browser.go(&page(&server, "/sign-in?next=/machines/p01/r1/u01"));
+    browser.write("#name", "ada");
+    browser.write("#password", people::PASSWORD);
+    browser.press(&[ENTER]);
+    browser.until("document.querySelector('form.wishes')");
+    browser.run("window.isSame = true");
+    // Another role.
+    let _: api::people::Accounts =
+        server.post("/v1/accounts", r#"{"account": "role", "name": "ada", "role": "administer"}"#);
+    browser.until("document.querySelector('nav a[href=\"/audit\"]')");
+    browser
+        .until("document.getElementById('identity').innerText.startsWith('You are ada · administer now.')");
+    // Sessions end with the server.
+    server.options.api_tcp = Some(server.api_tcp());
+    server.stop();
+    server.again();
+    browser.until("document.querySelector('a.who')?.innerText === 'Sign in'");
+    let said = browser.text("document.getElementById('identity').innerText");
+    assert!(said.starts_with("You are signed out"), "{said}");
+    browser.shoot("signed-out");
+    browser.until("document.querySelector('form.wishes') === null");
+    assert_eq!(browser.run("return window.isSame"), true);
+    browser.click("#identity a");
+    browser.until("location.pathname === '/sign-in'");
+    assert_eq!(browser.text("document.querySelector('[name=next]').value"), "/machines/p01/r1/u01");
+}
+
+/// Watches the map from this host's loopback as long as what comes back is held; `None`: it was not let in.
+fn watch(server: &Server) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(server.api_tcp()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET /page/map HTTP/1.1\r\nHost: {}\r\n\r\n", server.api_tcp()).unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).unwrap();
+    status.ends_with(b"200").then_some(stream)
+}
+
+#[test]
+fn those_who_only_look_leave_room_for_who_is_signed_in() {
+    let server = seasoned();
+    let Some(browser) = Browser::start() else { return };
+    people::add(&server, "ada", "view");
+    let watchers: Vec<TcpStream> = (0..500).map_while(|_| watch(&server)).collect();
+    assert!(watchers.len() < 500);
+    browser.go(&page(&server, "/"));
+    browser.until("document.getElementById('away').innerText.startsWith('Too many are watching.')");
+    browser.shoot("too-many");
+    browser.go(&page(&server, "/sign-in"));
+    browser.write("#name", "ada");
+    browser.write("#password", people::PASSWORD);
+    browser.press(&[ENTER]);
+    until_ready(&browser, 1);
+    assert_eq!(browser.run("return document.getElementById('away').hidden"), true);
+    drop(watchers);
+}
+
+#[test]
+fn without_scripts_times_are_those_of_the_calendar() {
+    let server = seasoned();
+    let (status, page) = server.request("GET", "/machines", "");
+    assert_eq!(status, 200);
+    let time = page.split("<time ").nth(1).and_then(|rest| rest.split(['>', '<']).nth(1)).unwrap_or_default();
+    assert!(time.ends_with(" UTC") && time.len() == "2026-03-01 08:15:00 UTC".len(), "{time}");
 }
 
 #[test]
@@ -547,9 +699,11 @@ fn a_change_is_followed_paused_and_aborted() {
     browser.go(&page(&server, "/changes"));
     browser.until("document.body.innerText.includes('No change is under way.')");
     // It comes up on the page that is open.
-    let restart =
-        r#"{"targets": ["p01/r1/u01", "p01/r1/u02", "p02/r1/u01"], "reason": "a new <i>kernel</i>"}"#;
-    let begun: api::change::ChangeDetail = server.post("/v1/restart", restart);
+    let word = "kernel".repeat(80);
+    let restart = format!(
+        r#"{{"targets": ["p01/r1/u01", "p01/r1/u02", "p02/r1/u01"], "reason": "a new <i>kernel</i> {word}"}}"#
+    );
+    let begun: api::change::ChangeDetail = server.post("/v1/restart", &restart);
     let path = format!("/changes/{}", begun.row.id);
     browser.until(&format!("document.querySelector('article.change a[href=\"{path}\"]')"));
     assert!(browser.text("document.body.innerText").contains("a new <i>kernel</i>"));
@@ -580,6 +734,9 @@ fn a_change_is_followed_paused_and_aborted() {
     browser.write("#reason", "the wrong kernel");
     browser.click("form.wishes [value=abort]");
     state("aborted");
+    browser.until(
+        "[...document.querySelectorAll('td .step')].some((step) => step.textContent === 'not reached')",
+    );
     browser.until("document.body.innerText.includes('ada aborted it: the wrong kernel')");
     browser.until("document.querySelector('form.wishes') === null");
     let audit: api::people::Audit = server.get("/v1/audit");

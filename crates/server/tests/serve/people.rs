@@ -1,6 +1,7 @@
 //! Accounts, roles, sessions and the audit log, by what is sent and answered.
 
 use crate::support::{PATIENCE, Reply, Server, exchange};
+use api::change::{Applied, ChangeDetail};
 use api::http::Machine;
 use api::people::{Accounts, Audit};
 use std::net::TcpStream;
@@ -73,6 +74,10 @@ fn without_an_account_one_looks_and_nothing_else() {
     let server = Server::start();
     assert_eq!(ask(&server, "GET", "/", "", "").status, 200);
     assert_eq!(ask(&server, "POST", WISH, DRAIN, "").status, 401);
+    for path in ["/", "/v1/status", "/v1/unheard-of", "/page/zone.json"] {
+        let guard = ask(&server, "GET", path, "", "").header("x-content-type-options").map(str::to_owned);
+        assert_eq!(guard.as_deref(), Some("nosniff"), "{path}");
+    }
     for path in ["/audit", "/v1/audit", "/v1/accounts"] {
         assert_eq!(ask(&server, "GET", path, "", "").status, 401, "{path}");
     }
@@ -121,10 +126,10 @@ fn roles_are_kept_and_the_name_stands_in_the_history() {
     let told: Vec<String> =
         audit.entries.iter().map(|entry| format!("{} {}: {}", entry.by, entry.did, entry.outcome)).collect();
     let has = |text: &str| assert!(told.iter().any(|line| line.contains(text)), "no {text:?} in {told:#?}");
-    has("view POST /v1/machines/p01/r1/u01/wish: refused: it needs another role");
+    has("view POST /v1/machines/p01/r1/u01/wish: refused: this needs the role `operate`");
     has("operate lab1/p01/r1/u01: drain (a fan): done");
     has("operate sign in as operate: done");
-    has("administer POST /v1/reload: done");
+    has("administer reload: nothing changed: done");
     has("account: add view (view): done");
     assert!(audit.entries.iter().any(|entry| entry.from == "127.0.0.1"));
     assert!(audit.entries.iter().any(|entry| entry.from == "unix socket"));
@@ -143,6 +148,15 @@ fn passwords_are_tried_slowly_and_what_was_tried_is_written_down() {
     let granted = more.take_while(|told| *told != Err(429)).count();
     assert!(granted < 30);
     let audit: Audit = server.get("/v1/audit");
+    let body = "name=ada&password=wrong";
+    let told = form(TcpStream::connect(server.api_tcp()).unwrap(), &server.api_tcp().to_string(), body);
+    if told.status == 429 {
+        assert!(
+            told.header("retry-after").is_some() && told.text().contains(r#"value="ada""#),
+            "{}",
+            told.text()
+        );
+    }
     let refused = audit.entries.iter().filter(|entry| entry.outcome == "refused: wrong name or password");
     assert_eq!(refused.count(), 5 + granted);
 }
@@ -163,6 +177,49 @@ fn another_sites_page_can_do_nothing_with_a_session() {
     assert_eq!(status(&format!("Origin: {own}\r\nSec-Fetch-Site: cross-site\r\n")), 403);
     assert_eq!(status(""), 403, "a cookie that comes without an origin");
     assert_eq!(status(&format!("Origin: {own}\r\nSec-Fetch-Site: same-origin\r\n")), 200);
+    let unheard_of = format!("Cookie: {cookie}\r\nOrigin: {own}\r\n");
+    assert_eq!(ask(&server, "POST", "/v1/unheard-of", "", &unheard_of).status, 403);
+    let told = audited(&server);
+    let from_elsewhere = format!("POST {WISH}: refused: this was sent by another site's page");
+    assert_eq!(told.iter().filter(|line| **line == from_elsewhere).count(), 5, "{told:#?}");
+    assert!(
+        told.last().unwrap().starts_with("POST /v1/unheard-of: refused: nobody may ask this on TCP"),
+        "{told:#?}"
+    );
+}
+
+/// What was done, and what came of it.
+fn audited(server: &Server) -> Vec<String> {
+    let audit: Audit = server.get("/v1/audit");
+    audit.entries.iter().map(|entry| format!("{}: {}", entry.did, entry.outcome)).collect()
+}
+
+#[test]
+fn what_was_applied_stands_in_the_audit_log_and_what_was_only_looked_at_does_not() {
+    let server = Server::start();
+    let apply = |more: &str| -> Applied {
+        server.post("/v1/apply", &format!(r#"{{"reason": "larger racks"{more}}}"#))
+    };
+    apply(r#", "dry_run": true"#);
+    apply("");
+    let restart = r#"{"targets": ["p01/r1/u01"], "reason": "a look", "dry_run": true}"#;
+    let _: ChangeDetail = server.post("/v1/restart", restart);
+    // Nobody takes that up before it is asked for with this word.
+    server.edit("units = 16", "units = 100");
+    apply(r#", "dry_run": true, "renumber": true"#);
+    apply(r#", "against": 7"#);
+    assert!(apply("").refused.is_some());
+    assert!(apply(r#", "renumber": true"#).changed);
+    let _: Applied = server.post("/v1/rollback", r#"{"to": 1, "reason": "a look", "dry_run": true}"#);
+    assert_eq!(server.request("POST", "/v1/rollback", r#"{"to": 9, "reason": "it was wrong"}"#).0, 404);
+    let told = audited(&server);
+    assert_eq!(told[0], "apply: nothing changed (larger racks): done");
+    let stale = "refused: it was looked at against plan #7, but #1 is current: look again";
+    assert_eq!(told[1], format!("apply (larger racks): {stale}"));
+    assert!(told[2].starts_with("apply (larger racks): refused: "), "{told:#?}");
+    assert_eq!(told[3], "apply --renumber: plan #2 (larger racks): done");
+    assert!(told[4].starts_with("rollback to plan #9 (it was wrong): "), "{told:#?}");
+    assert_eq!(told.len(), 5, "{told:#?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::client::{self, Failure, Server, Which};
 use crate::commands::check::failed;
 use crate::times;
-use api::people::{AccountWish, Accounts, Audit, Role};
+use api::people::{AccountWish, Accounts, Audit, Audited, Role};
 use clap::{Args as ClapArgs, Subcommand};
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use std::io::{BufRead, IsTerminal, Write};
@@ -214,11 +214,7 @@ pub(crate) fn audit(args: &AuditArgs) -> ExitCode {
             text.push('\n');
             text
         } else {
-            let rows = audit.entries.iter().map(|entry| {
-                let at = times::date_and_time(entry.at);
-                vec![at, entry.by.clone(), entry.from.clone(), entry.did.clone(), entry.outcome.clone()]
-            });
-            table(&["when", "who", "from", "what", "outcome"], rows)
+            table(&["when", "who", "from", "outcome", "what"], audit.entries.iter().map(audited))
         })
     });
     match told {
@@ -231,6 +227,15 @@ pub(crate) fn audit(args: &AuditArgs) -> ExitCode {
     }
 }
 
+/// What may be long stands last, where it pads nothing: what was done, and why it was not.
+fn audited(entry: &Audited) -> Vec<String> {
+    let (outcome, what) = match entry.outcome.as_str() {
+        "done" => ("done", entry.did.clone()),
+        why => ("refused", format!("{}: {}", entry.did, why.strip_prefix("refused: ").unwrap_or(why))),
+    };
+    vec![times::date_and_time(entry.at), entry.by.clone(), entry.from.clone(), outcome.to_owned(), what]
+}
+
 fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING).set_header(header.to_vec());
@@ -239,4 +244,29 @@ fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     }
     let lines = table.lines().map(|line| format!("{}\n", line.trim()));
     lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_reason_hides_no_outcome() {
+        let entry = |did: &str, outcome: &str| Audited {
+            at: model::Time(0),
+            by: "ada".to_owned(),
+            from: "unix socket".to_owned(),
+            did: did.to_owned(),
+            outcome: outcome.to_owned(),
+        };
+        let long = format!("apply ({})", "x".repeat(500));
+        let entries = [entry("reload: plan #2", "done"), entry(&long, "refused: nothing is stored")];
+        let told = table(&["when", "who", "from", "outcome", "what"], entries.iter().map(audited));
+        let lines: Vec<&str> = told.lines().collect();
+        assert!(lines[1].ends_with("done     reload: plan #2"), "{told}");
+        assert!(
+            lines[2].contains("refused  apply (xxx") && lines[2].ends_with("x): nothing is stored"),
+            "{told}"
+        );
+    }
 }

@@ -190,30 +190,20 @@
       context.fillStyle = colour;
       context.fillRect(x, y, width, height);
     }
-    // Not by colour alone.
-    const mark = state === "retired" ? colour : inks[state];
-    context.strokeStyle = mark;
-    context.lineWidth = 1.5;
+    // Not by colour alone: a mark of its own, beside what is written or on all of a small cell.
+    const ink = state === "retired" ? colour : size.isLabelled ? inks[state] : colours.panel;
+    context.strokeStyle = ink;
+    context.fillStyle = ink;
     if (size.isLabelled) {
-      context.fillStyle = state === "expected" || state === "retired" ? colours.faint : mark;
+      context.lineWidth = 2;
+      mark(context, state, x + 4, y + 5, 10, height - 10);
+      context.fillStyle = state === "expected" || state === "retired" ? colours.faint : ink;
       context.font = "600 12px system-ui, sans-serif";
       context.textAlign = "center";
-      context.fillText(unit, x + width / 2, y + height / 2 + 4, width - 20);
-      if (state === "failed") {
-        line(context, x + 4, y + 6, x + 12, y + height - 6);
-        line(context, x + 12, y + 6, x + 4, y + height - 6);
-      } else if (state === "retired") {
-        line(context, x + 4, y + height / 2, x + width - 4, y + height / 2);
-      } else if (state === "draining" || state === "maintenance") {
-        line(context, x + 4, y + height - 3, x + width - 4, y + height - 3);
-      }
-    } else if (state === "failed" || state === "retired") {
-      context.strokeStyle = state === "retired" ? colour : colours.panel;
-      line(context, x + 1, y + height - 1, x + width - 1, y + 1);
-    } else if (state === "draining" || state === "maintenance") {
-      context.strokeStyle = colours.panel;
+      context.fillText(unit, x + width / 2 + 6, y + height / 2 + 4, width - 20);
+    } else {
       context.lineWidth = 1;
-      line(context, x, y + height / 2, x + width, y + height / 2);
+      mark(context, state, x, y, width, height);
     }
     if (wantsAttention(at)) {
       // A small cell keeps its colour inside.
@@ -221,6 +211,31 @@
       context.strokeStyle = colours.attention;
       context.lineWidth = border;
       context.strokeRect(x + border / 2, y + border / 2, width - border, height - border);
+    }
+  }
+
+  // The legend has the same: bars for how far a start is, a square for what is looked at, a line through what is taken
+  // out, a cross through what is out; nothing on what is as it should be.
+  function mark(context, state, x, y, width, height) {
+    const bars = { seen: 1, booting: 2, installing: 3 }[state] ?? 0;
+    for (let bar = 1; bar <= bars; bar += 1) {
+      const at = Math.round(x + (width * bar) / (bars + 1)) + (context.lineWidth % 2) / 2;
+      line(context, at, y, at, y + height);
+    }
+    if (state === "validating") {
+      context.fillRect(x + Math.round(width * 0.3), y + Math.round(height * 0.25), Math.round(width * 0.4), Math.round(height * 0.5));
+    }
+    if (state === "draining" || state === "maintenance") {
+      line(context, x, y + height / 2, x + width, y + height / 2);
+    }
+    if (state === "maintenance") {
+      line(context, x + width / 2, y, x + width / 2, y + height);
+    }
+    if (state === "failed" || state === "retired") {
+      line(context, x, y + height, x + width, y);
+    }
+    if (state === "failed") {
+      line(context, x, y, x + width, y + height);
     }
   }
 
@@ -257,7 +272,7 @@
       label.className = "state";
       label.dataset.state = name;
     }
-    label.textContent = name === "attention" ? "wants attention" : name;
+    label.textContent = name === "attention" ? "machines that want attention" : name;
     const number = document.createElement("b");
     button.append(label, " ", number);
     button.addEventListener("click", () => {

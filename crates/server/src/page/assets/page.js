@@ -55,27 +55,64 @@ function writeTimes() {
   }
 }
 
-// Whoever is signed out is sent to sign in by the page itself, and what is gone says so; the stream alone cannot tell.
-async function lookAgain() {
+// Whoever is signed out is sent to sign in by the page itself, and what is gone says so; a stream cannot tell why it was
+// refused, so that it is asked for once more by hand.
+async function lookAgain(path) {
+  const away = document.getElementById("away");
+  const ask = new AbortController();
+  const refused = await fetch(path, { signal: ask.signal }).catch(() => null);
+  ask.abort();
+  if (refused?.status === 503) {
+    away.textContent = "Too many are watching. What is shown may be old; this page goes on trying.";
+    return;
+  }
+  away.textContent = UNANSWERED;
   const answer = await fetch(location.href, { redirect: "manual", headers: { Accept: "text/html" } }).catch(() => null);
-  if (answer && (answer.type === "opaqueredirect" || answer.status === 404)) {
+  if (answer && (answer.type === "opaqueredirect" || answer.status === 403 || answer.status === 404)) {
     location.reload();
   }
 }
 
+// Whose page it is, as the server says with each stream: sessions end with the server, and roles change.
+function showHead(html) {
+  const head = document.querySelector("body > header");
+  const before = head.dataset.who;
+  const fresh = new DOMParser().parseFromString(html, "text/html").querySelector("header");
+  if (!fresh || fresh.dataset.who === before) {
+    return;
+  }
+  layElement(head, fresh);
+  applyTheme();
+  const now = head.dataset.who;
+  const said = document.getElementById("identity");
+  said.hidden = !before;
+  if (now) {
+    said.textContent = `You are ${now} now. What is shown, and what may be asked for, follows.`;
+  } else if (before) {
+    const place = encodeURIComponent(location.pathname);
+    said.replaceChildren("You are signed out, and only looking. ", linkTo(`/sign-in?next=${place}`, "Sign in again"));
+  }
+}
+
+const UNANSWERED = "The controller does not answer. What is shown may be old.";
+
 // A stream that is closed while nobody looks: a browser has six connections to a server, and each tab takes one.
 function stream(path, events) {
+  events = { ...events, head: showHead };
   let source = null;
   const away = document.getElementById("away");
   const open = () => {
     source = new EventSource(path);
     source.addEventListener("open", () => { away.hidden = true; });
     source.addEventListener("error", () => {
-      away.hidden = false;
+      if (away.hidden) {
+        away.textContent = UNANSWERED;
+        away.hidden = false;
+      }
       // The server refused it: signed out, or too many streams. The browser does not try again by itself then.
       if (source && source.readyState === EventSource.CLOSED) {
         source = null;
-        lookAgain();
+        lookAgain(path);
         setTimeout(() => { if (!document.hidden && !source) { open(); } }, 5000);
       }
     });
@@ -150,7 +187,8 @@ function layElement(old, fresh) {
     old.title = "";
   }
   for (const { name } of [...old.attributes]) {
-    const isOwn = old.nodeName === "TIME" || (old.nodeName === "DETAILS" && name === "open");
+    const isOwn = old.nodeName === "TIME" || (old.nodeName === "DETAILS" && name === "open") ||
+      (old.nodeName === "BUTTON" && name === "disabled");
     if (!fresh.hasAttribute(name) && !isOwn) {
       old.removeAttribute(name);
     }
@@ -188,7 +226,7 @@ function search() {
   let chosen = -1;
   let asked = 0;
   const choose = (at) => {
-    const items = [...list.children];
+    const items = [...list.querySelectorAll("[data-location]")];
     chosen = items.length ? (at + items.length) % items.length : -1;
     items.forEach((item, index) => item.setAttribute("aria-selected", String(index === chosen)));
     if (chosen >= 0) {
@@ -212,17 +250,34 @@ function search() {
     query.setAttribute("aria-expanded", String(found.length > 0));
     choose(found.length ? 0 : -1);
   };
+  // Why there is nothing to choose.
+  const tell = (...text) => {
+    show([]);
+    const item = document.createElement("li");
+    item.setAttribute("role", "option");
+    item.setAttribute("aria-disabled", "true");
+    item.append(...text);
+    list.append(item);
+    list.hidden = false;
+    query.setAttribute("aria-expanded", "true");
+  };
   const ask = async () => {
     const turn = ++asked;
     const text = query.value.trim();
-    let found = [];
-    if (text) {
-      const answer = await fetch(`/page/search?q=${encodeURIComponent(text)}`);
-      found = answer.ok ? await answer.json() : [];
-    }
+    const answer = text && await fetch(`/page/search?q=${encodeURIComponent(text)}`).catch(() => null);
+    const found = answer?.ok ? await answer.json().catch(() => []) : [];
     // A later question has been asked meanwhile.
-    if (turn === asked) {
+    if (turn !== asked) {
+      return found;
+    }
+    if (found.length || !text) {
       show(found);
+    } else if (answer?.ok) {
+      tell("Nothing found.");
+    } else if (answer?.status === 401) {
+      tell("You are signed out. ", linkTo(`/sign-in?next=${encodeURIComponent(location.pathname)}`, "Sign in again"));
+    } else {
+      tell(answer ? "The search failed." : "The controller does not answer.");
     }
     return found;
   };
@@ -245,7 +300,7 @@ function search() {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     clearTimeout(pause);
-    const item = list.children[chosen];
+    const item = list.querySelector("[aria-selected=true]");
     if (item && !list.hidden) {
       open(item.dataset.location);
       return;
@@ -256,8 +311,11 @@ function search() {
     }
   });
   list.addEventListener("mousedown", (event) => {
-    const item = event.target.closest("li");
-    if (item) {
+    const item = event.target.closest("[data-location]");
+    if (event.target.closest("a")) {
+      event.preventDefault();
+      location.href = event.target.closest("a").href;
+    } else if (item) {
       event.preventDefault();
       open(item.dataset.location);
     }
@@ -280,15 +338,27 @@ function linkTo(path, text) {
   return link;
 }
 
+// How long the controller may take for an answer, in milliseconds; it waits for its store that long at most.
+const ANSWER_MAX = 30000;
+
 // What is asked of the controller goes by its own API.
 function wishes() {
-  document.addEventListener("submit", async (event) => {
+  // No button is the first one: Enter where the reason is written asks for nothing.
+  document.addEventListener("submit", (event) => {
     const form = event.target.closest("form[data-wish]");
-    if (!form) {
+    if (form) {
+      event.preventDefault();
+      const said = form.querySelector("output");
+      said.textContent = "Press the button of what you ask for.";
+      said.className = "";
+    }
+  });
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("form[data-wish] button");
+    if (!button) {
       return;
     }
-    event.preventDefault();
-    const button = event.submitter;
+    const form = button.closest("form");
     const said = form.querySelector("output");
     // A restart is a change of its own.
     const isRestart = button.name === "restart";
@@ -305,18 +375,23 @@ function wishes() {
     }
     said.textContent = "…";
     said.className = "";
-    let text = ["The controller does not answer."];
+    // One at a time: a second click would ask for it again.
+    const buttons = [...form.querySelectorAll("button")];
+    buttons.forEach((one) => { one.disabled = true; });
+    let text = ["The controller does not answer: whether it was done is not known. See what is shown here before you ask again."];
     let isDone = false;
     try {
       const answer = await fetch(path, {
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify(body),
+        signal: AbortSignal.timeout(ANSWER_MAX),
       });
       const told = await answer.json();
       isDone = answer.ok;
       text =
-        !answer.ok ? [told.error]
+        answer.status === 401 ? ["You are signed out. ", linkTo(`/sign-in?next=${encodeURIComponent(location.pathname)}`, "Sign in again")]
+        : !answer.ok ? [told.error]
         : isRestart ? ["Done: ", linkTo(`/changes/${told.id}`, `change ${told.id}`), " restarts it when its turn comes."]
         : [`Done: it is ${told.state}.`];
     } catch {
@@ -324,6 +399,10 @@ function wishes() {
     }
     said.replaceChildren(...text);
     said.className = isDone ? "good" : "alarm";
+    buttons.forEach((one) => { one.disabled = false; });
+    if (document.activeElement === document.body) {
+      button.focus();
+    }
     if (isDone) {
       form.elements.reason.value = "";
     }
