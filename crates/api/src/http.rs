@@ -717,7 +717,7 @@ pub struct MoveStore {
 }
 
 /// What moved.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Moved {
     /// Plans.
     pub plans: usize,
@@ -729,6 +729,8 @@ pub struct Moved {
     pub events: usize,
     /// Secrets.
     pub secrets: usize,
+    /// What lies beside the store of before and is to be thought of, a sentence; empty: nothing.
+    pub beside: String,
 }
 
 /// What an operator explicitly allows a reload to do.

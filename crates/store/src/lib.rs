@@ -32,6 +32,6 @@ pub use mirror::{Mirror, Taken};
 pub use moving::{Copied, copy};
 pub use read::{Entry, Loaded, Published, Selection};
 pub use schema::{DATABASE_FILE, EVENTS_PER_MACHINE_MAX, EVENTS_PER_MACHINE_SLACK, LOCK_FILE, PLANS_MAX};
-pub use sealed::{KEY_FILE, Key, Unsealed};
+pub use sealed::{KEY_FILE, Key, Unsealed, carry_key};
 pub use store::{History, Store};
 pub use write::{Publication, Record, Stepped};

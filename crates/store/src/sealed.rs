@@ -6,13 +6,15 @@
 
 use crate::error::OpenError;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Read, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The key's file name in the state directory.
 pub const KEY_FILE: &str = "secrets.key";
+/// What it is called while it is copied.
+const PART_FILE: &str = "secrets.key.part";
 /// Octets of a key.
 const KEY_LENGTH: usize = 32;
 /// Octets of a nonce, which stand before what is sealed.
@@ -46,12 +48,7 @@ impl Key {
                 std::fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
                 octets.to_vec()
             }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                let mut octets = Vec::new();
-                let file = std::fs::File::open(&path).map_err(failed)?;
-                file.take(KEY_LENGTH as u64 + 1).read_to_end(&mut octets).map_err(failed)?;
-                octets
-            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => read(&path).map_err(failed)?,
             Err(error) => return Err(failed(error)),
         };
         let key = RandomizedNonceKey::new(&AES_256_GCM, &octets).map_err(|_| OpenError::NotAStore {
@@ -78,6 +75,42 @@ impl Key {
             Err(_) => Unsealed::Foreign,
         }
     }
+}
+
+/// Copies the key of one state directory into another, to which the zone is to be moved. It is there whole and for good when this returns.
+///
+/// # Errors
+/// It cannot be read or written; or another is there already, which could unseal nothing of this zone: that one is left alone.
+pub fn carry_key(from: &Path, to: &Path) -> Result<(), OpenError> {
+    let failed = |path: PathBuf| move |source| OpenError::Directory { path, source };
+    let (here, there, part) = (from.join(KEY_FILE), to.join(KEY_FILE), to.join(PART_FILE));
+    let key = read(&here).map_err(failed(here.clone()))?;
+    match read(&there) {
+        Ok(known) if known == key => return Ok(()),
+        Ok(_) => {
+            let why = format!("another key is there than {}; move it away", here.display());
+            return Err(failed(there)(io::Error::other(why)));
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(there)(error)),
+    }
+    let write = || {
+        // What a copy left that was cut off.
+        let _ = fs::remove_file(&part);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+        file.write_all(&key)?;
+        file.sync_all()?;
+        fs::rename(&part, &there)?;
+        File::open(to)?.sync_all()
+    };
+    write().map_err(failed(there.clone()))
+}
+
+/// A key's file; a little more of one that is longer.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    File::open(path)?.take(KEY_LENGTH as u64 + 1).read_to_end(&mut octets)?;
+    Ok(octets)
 }
 
 #[cfg(test)]
@@ -117,5 +150,26 @@ mod tests {
         std::fs::write(directory.join(KEY_FILE), b"short").expect("written");
         assert!(matches!(Key::open_or_make(&directory), Err(OpenError::NotAStore { .. })));
         assert_eq!(std::fs::read(directory.join(KEY_FILE)).expect("read"), b"short");
+    }
+
+    #[test]
+    fn a_key_is_carried_to_another_directory_and_over_no_other_key() {
+        let [ours, empty, theirs] = ["from", "empty", "taken"].map(directory);
+        let sealed = Key::open_or_make(&ours).expect("made").seal("bmc/a", b"a password").expect("sealed");
+        // A copy that was cut off.
+        fs::write(empty.join(PART_FILE), b"half").expect("written");
+        for _ in 0..2 {
+            carry_key(&ours, &empty).expect("carried");
+        }
+        let carried = Key::open_or_make(&empty).expect("opened");
+        assert_eq!(carried.unseal("bmc/a", &sealed), Unsealed::Plain(b"a password".to_vec()));
+        let mode = fs::metadata(empty.join(KEY_FILE)).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(!empty.join(PART_FILE).exists());
+        Key::open_or_make(&theirs).expect("made");
+        let before = fs::read(theirs.join(KEY_FILE)).expect("read");
+        assert!(carry_key(&ours, &theirs).is_err());
+        assert_eq!(fs::read(theirs.join(KEY_FILE)).expect("read"), before);
+        [ours, empty, theirs].iter().for_each(|directory| fs::remove_dir_all(directory).expect("removed"));
     }
 }

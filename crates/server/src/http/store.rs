@@ -9,11 +9,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use store::Store;
 use store::etcd::{Access, Address};
+use store::{KEY_FILE, Store};
 use tokio::sync::oneshot;
 
 /// So long it may take until this controller leads in the other store: longer than a lease.
@@ -34,6 +35,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 )]
 pub(super) async fn move_store(State(api): State<Api>, Asked(asked): Asked<MoveStore>) -> Response {
     let controller = Arc::clone(&api.controller);
+    let beside = beside(&controller.options.state, &asked.to);
     let opened = tokio::task::spawn_blocking(move || open(&controller.options, asked)).await;
     let target = match opened {
         Ok(Ok(target)) => target,
@@ -45,7 +47,7 @@ pub(super) async fn move_store(State(api): State<Api>, Asked(asked): Asked<MoveS
     match (sent, moved.await) {
         (true, Ok(Ok(copied))) => {
             let store::Copied { plans, machines, changes, events, secrets } = copied;
-            Json(Moved { plans, machines, changes, events, secrets }).into_response()
+            Json(Moved { plans, machines, changes, events, secrets, beside }).into_response()
         }
         (true, Ok(Err(sentence))) => failed(StatusCode::CONFLICT, sentence),
         _ => failed(StatusCode::CONFLICT, "the controller is too busy; ask again"),
@@ -79,6 +81,8 @@ fn open(options: &crate::Options, asked: MoveStore) -> Result<Target, String> {
     if !Address::is_one(&to) {
         directory(&to)?;
         let store = Store::open_to_fill(&PathBuf::from(&to)).map_err(in_words)?;
+        // Before anything relies on what it seals being there.
+        store::carry_key(&options.state, Path::new(&to)).map_err(in_words)?;
         return Ok(Target { store, address: to, name: None });
     }
     let address = Address::parse(&to)?;
@@ -93,4 +97,20 @@ fn open(options: &crate::Options, asked: MoveStore) -> Result<Target, String> {
         std::thread::sleep(LOOK_EVERY);
     }
     Ok(Target { store, address: address.to_string(), name: Some(name) })
+}
+
+/// What is not of the store and lies in the state directory, for who starts the controller with `to` the next time.
+fn beside(state: &Path, to: &str) -> String {
+    let place = state.display();
+    if Address::is_one(to) {
+        return format!(
+            "{KEY_FILE}, with which BMCs' credentials are sealed, and the audit log stay in {place}: start with --state {place}, too"
+        );
+    }
+    match (fs::canonicalize(state), fs::canonicalize(to)) {
+        (Ok(state), Ok(to)) if state == to => String::new(),
+        _ => {
+            format!("{KEY_FILE} is copied along; the audit log (audit.jsonl, audit.1.jsonl) stays in {place}")
+        }
+    }
 }

@@ -268,6 +268,26 @@ fn leader_if_any(server: &Server) -> Option<String> {
 }
 
 #[test]
+fn what_lies_beside_the_store_goes_along_or_is_named() {
+    let Some(member) = Member::start() else { return };
+    let server = Server::start();
+    let (state, back) = (server.options.state.clone(), server.scratch.0.join("back"));
+    let migrate = |to: &str| server.request("POST", "/v1/store", &format!(r#"{{"to": "{to}"}}"#));
+    let (status, said) = migrate(&member.address("zone").to_string());
+    assert!(status == 200 && said.contains(&format!("start with --state {}", state.display())), "{said}");
+    // Another key would be of no use there, and what it sealed would be lost with it.
+    fs::create_dir(&back).unwrap();
+    fs::write(back.join(store::KEY_FILE), [7; 32]).unwrap();
+    let (status, said) = migrate(&back.display().to_string());
+    assert!(status == 409 && said.contains("another key is there"), "{said}");
+    fs::remove_file(back.join(store::KEY_FILE)).unwrap();
+    let (status, said) = migrate(&back.display().to_string());
+    assert!(status == 200 && said.contains(&format!("stays in {}", state.display())), "{said}");
+    let key = |directory: &Path| fs::read(directory.join(store::KEY_FILE)).unwrap();
+    assert_eq!(key(&back), key(&state));
+}
+
+#[test]
 fn two_of_one_name_are_told_apart_and_told_of() {
     let Some(member) = Member::start() else { return };
     let a = Server::start_with(controller(&member, "ctl"));

@@ -53,8 +53,10 @@ fn migrate(args: &Args, to: &str, access: Access) -> Result<String, Failure> {
     let server = args.which.find()?;
     let Access { ca, certificate, credentials } = access;
     let asked = MoveStore { to: to.to_owned(), ca, certificate, credentials };
-    let Moved { plans, machines, changes, events, secrets } = client::post(&server, "/v1/store", &asked)?;
+    let Moved { plans, machines, changes, events, secrets, beside } =
+        client::post(&server, "/v1/store", &asked)?;
+    let beside = if beside.is_empty() { beside } else { format!("{beside}\n") };
     Ok(format!(
-        "{plans} plans, {machines} machines, {changes} changes, {events} events and {secrets} secrets are in {to} from now on\n"
+        "{plans} plans, {machines} machines, {changes} changes, {events} events and {secrets} secrets are in {to} from now on\n{beside}"
     ))
 }
