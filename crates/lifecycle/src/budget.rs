@@ -307,7 +307,7 @@ fn domains<'a>(design: &'a model::Design, device: &'a Device) -> Vec<(Domains, &
 }
 
 /// Whether a machine counts: it was in service once, and was not taken out of it for good.
-fn counts(machine: &Machine) -> bool {
+pub(crate) fn counts(machine: &Machine) -> bool {
     !machine.accepted.is_empty() && !matches!(machine.state, State::Retired { .. })
 }
 

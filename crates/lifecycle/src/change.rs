@@ -16,7 +16,7 @@ mod hold;
 mod step;
 mod verdict;
 
-pub use begin::{Predicted, begin, in_words, predict, reached, touched};
+pub use begin::{Predicted, begin, gone_in_words, in_words, is_in_service, predict, reached, touched};
 pub use hold::{Held, hold};
 pub(crate) use step::apply;
 pub use verdict::{Evidence, evidence};
@@ -248,6 +248,13 @@ pub fn to_undo(zone: &Zone) -> Option<(ChangeId, Generation)> {
     let (from, _) = change.plans()?;
     (matches!(ended.how, Outcome::Halted | Outcome::Aborted) && undoes(change).is_none())
         .then_some((change.id, from))
+}
+
+/// Whether the change that led to a plan stopped, so that the plan is, or was, taken back; or took another back itself.
+pub fn was_taken_back(facts: &model::Facts, generation: Generation) -> bool {
+    let stopped = |ended: &model::change::Ended| matches!(ended.how, Outcome::Halted | Outcome::Aborted);
+    holding(facts, generation)
+        .is_some_and(|change| undoes(change).is_some() || change.ended.as_ref().is_some_and(stopped))
 }
 
 /// The change that a change takes back.

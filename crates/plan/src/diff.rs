@@ -6,6 +6,7 @@
 
 mod devices;
 mod effects;
+mod gone;
 mod groups;
 
 use crate::dns::{Record, RecordKind};
@@ -20,6 +21,7 @@ use std::hash::Hash;
 use std::net::IpAddr;
 
 pub use effects::effects;
+pub use gone::{Gone, gone};
 pub use groups::{Group, groups};
 
 /// The difference of two plans.

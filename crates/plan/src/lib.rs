@@ -18,6 +18,6 @@ pub mod view;
 mod testing;
 
 pub use compile::compile;
-pub use diff::{Diff, diff, effects};
+pub use diff::{Diff, Gone, diff, effects, gone};
 pub use document::{Document, document};
 pub use view::view;

@@ -1,7 +1,7 @@
 //! A change before its first step: machines, waves, and how long it will take.
 
 use super::{CONTROLLER, counted, undoes};
-use crate::budget::Budgets;
+use crate::budget::{Budgets, counts};
 use crate::zone::Zone;
 use model::change::{Change, Effect, Kind, Member, Note, Policy, Reach, Step};
 use model::design::Device;
@@ -14,6 +14,8 @@ use std::time::Duration;
 const RESTART_TAKES: Duration = Duration::from_secs(300);
 /// What a check takes.
 const CHECK_TAKES: Duration = Duration::from_secs(10);
+/// Machines that are named where they would be gone.
+const GONE_NAMED_MAX: usize = 4;
 
 /// What is to be expected of a wave.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -82,17 +84,17 @@ pub fn begin(
     change
 }
 
+/// Whether a machine is in service, or was: it came once, and nobody retired it.
+pub fn is_in_service(facts: &Facts, location: &Location) -> bool {
+    facts.machines.get(location).is_some_and(counts)
+}
+
 /// Of what a plan does to machines, what it does to those that are in service, or were: the others come to it by themselves.
 pub fn touched(
     facts: &Facts,
     effects: BTreeMap<Location, (Effect, String)>,
 ) -> Vec<(Location, Effect, String)> {
-    let is_known = |location: &Location| {
-        facts.machines.get(location).is_some_and(|machine| {
-            !machine.accepted.is_empty() && !matches!(machine.state, State::Retired { .. })
-        })
-    };
-    let known = effects.into_iter().filter(|(location, _)| is_known(location));
+    let known = effects.into_iter().filter(|(location, _)| is_in_service(facts, location));
     known.map(|(location, (effect, because))| (location, effect, because)).collect()
 }
 
@@ -123,6 +125,18 @@ pub fn in_words(touched: &[(Location, Effect, String)]) -> String {
         }
     });
     said.collect::<Vec<_>>().join(", ")
+}
+
+/// `2 machines in service are gone (p01/r1/u04, p02/r1/u04)`.
+pub fn gone_in_words(in_service: &[&Location]) -> String {
+    let named: Vec<&str> =
+        in_service.iter().take(GONE_NAMED_MAX).map(|location| location.within_zone()).collect();
+    let more = match in_service.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let are = if in_service.len() == 1 { "is" } else { "are" };
+    format!("{} in service {are} gone ({}{more})", counted(in_service.len(), "machine"), named.join(", "))
 }
 
 /// One machine of each role, in service if any is.

@@ -27,7 +27,7 @@ pub fn effects(old: &Plan, new: &Plan) -> BTreeMap<Location, (Effect, String)> {
         let Alike { runs, is_judged } = rows.alike(&old.design.devices[was.index()], now);
         is_alike &= runs;
         if let Some(reason) = is_judged {
-            found.insert(now.location.clone(), (Effect::Check, reason.to_owned()));
+            found.insert(now.location.clone(), (Effect::Check, reason));
         }
     }
     // The documents of ten thousand machines take a while, and most publications touch none.
@@ -49,12 +49,12 @@ pub fn effects(old: &Plan, new: &Plan) -> BTreeMap<Location, (Effect, String)> {
 }
 
 /// How two rows of a machine compare.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Alike {
     /// What it boots and how its disks are written.
     runs: bool,
     /// What it is judged by otherwise than before.
-    is_judged: Option<&'static str>,
+    is_judged: Option<String>,
 }
 
 struct Rows<'a> {
@@ -89,10 +89,10 @@ impl Rows<'_> {
     fn alike(&mut self, was: &Device, now: &Device) -> Alike {
         let key = [was, now].map(|device| (device.role.map(|role| role.0), device.model.0));
         if let Some(known) = self.same.get(&key) {
-            return *known;
+            return known.clone();
         }
         let alike = compare(self.old, was, self.new, now);
-        self.same.insert(key, alike);
+        self.same.insert(key, alike.clone());
         alike
     }
 }
@@ -109,12 +109,17 @@ fn compare(old: &Plan, was: &Device, new: &Plan, now: &Device) -> Alike {
     let differs = |is_other: fn(&Role, &Role) -> bool| {
         was_role.as_ref().zip(now_role.as_ref()).is_some_and(|(was, now)| is_other(was, now))
     };
+    let named = was_role.as_ref().zip(now_role.as_ref()).filter(|(was, now)| was.name != now.name);
+    let by_role = |reason: &str| match named {
+        Some((was, now)) => format!("its role is {}, was {}", now.name, was.name),
+        None => reason.to_owned(),
+    };
     let is_judged = if models[0].expect != models[1].expect {
-        Some("its model is expected to have other hardware")
+        Some("its model is expected to have other hardware".to_owned())
     } else if differs(|was, now| was.checks != now.checks) {
-        Some("its role has other checks")
+        Some(by_role("its role has other checks"))
     } else if differs(|was, now| was.trust != now.trust) {
-        Some("its role is proved otherwise")
+        Some(by_role("its role is proved otherwise"))
     } else {
         None
     };
@@ -143,4 +148,39 @@ fn does_run_alike(old: &Plan, was: &Role, new: &Plan, now: &Role) -> bool {
     image(old, was) == image(new, now)
         && system(old, was) == system(new, now)
         && layout(old, was) == layout(new, now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::effects;
+    use crate::testing::{POCKET, plan};
+    use expect_test::{Expect, expect};
+
+    /// What an edit of the pocket example does to its first machine, and to how many.
+    fn check(edits: &[(&str, &str)], expected: Expect) {
+        let after = edits.iter().fold(POCKET.to_owned(), |text, (from, to)| {
+            assert!(text.contains(from), "the example has no {from:?}");
+            text.replacen(from, to, 1)
+        });
+        let found = effects(&plan(POCKET), &plan(&after));
+        let first =
+            found.iter().next().map(|(location, (effect, why))| format!("{location} {effect:?}: {why}"));
+        expected.assert_eq(&format!("{} of {}", first.unwrap_or_default(), found.len()));
+    }
+
+    const STORAGE: (&str, &str) =
+        ("role \"hypervisor\" {", "role \"storage\" {\n  boot = image.kvm\n}\n\nrole \"hypervisor\" {");
+
+    #[test]
+    fn checks_that_differ_are_the_roles_or_come_with_another_role() {
+        check(
+            &[("  check \"checks/kvm.yaml\" {}\n", "")],
+            expect!["lab1/p01/r1/u01 Check: its role has other checks of 8"],
+        );
+        check(
+            &[STORAGE, ("role  = \"hypervisor\"", "role  = \"storage\"")],
+            expect!["lab1/p01/r1/u01 Check: its role is storage, was hypervisor of 8"],
+        );
+        check(&[STORAGE], expect![" of 0"]);
+    }
 }
