@@ -6,6 +6,8 @@ use crate::commands::plan::changes;
 use crate::times;
 use api::change::{ChangeRow, Origin, PlanRow};
 use clap::Args as ClapArgs;
+use model::Time;
+use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::process::ExitCode;
@@ -23,11 +25,29 @@ pub(crate) struct Args {
     /// So many, the newest.
     #[arg(long, short = 'n', default_value_t = 20, value_name = "COUNT")]
     number: usize,
-    /// Print JSON, as the API gives it.
+    /// Print JSON: plans as `/v1/plans` has them, and changes that brought none as `/v1/changes` has them; or origins.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     which: Which,
+}
+
+/// A row of the history, whichever it is.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Row {
+    Plan(PlanRow),
+    /// Of a change that brought no plan.
+    Change(ChangeRow),
+}
+
+impl Row {
+    fn at(&self) -> Time {
+        match self {
+            Self::Plan(row) => row.at,
+            Self::Change(row) => row.began,
+        }
+    }
 }
 
 /// Show what changes from one plan of before to another.
@@ -70,40 +90,50 @@ fn ended(outcome: Result<String, Failure>) -> ExitCode {
 
 fn listed(args: &Args) -> Result<String, Failure> {
     let server = args.which.find()?;
-    let path = match &args.of {
-        Some(of) => format!("/v1/origins?of={}", client::encoded(of)),
-        None => "/v1/plans".to_owned(),
-    };
-    if args.json {
-        return Ok(client::get_text(&server, &path)? + "\n");
+    if let Some(of) = &args.of {
+        let mut origins: Vec<Origin> =
+            client::get(&server, &format!("/v1/origins?of={}", client::encoded(of)))?;
+        origins.truncate(args.number);
+        return Ok(if args.json { json(&origins) } else { origins.iter().map(origin).collect() });
     }
-    let mut text = String::new();
-    if args.of.is_some() {
-        let origins: Vec<Origin> = client::get(&server, &path)?;
-        for origin in origins.iter().take(args.number) {
-            text += &plan(&origin.plan, None);
-            match (origin.from.as_str(), origin.to.as_str()) {
-                ("", to) => drop(writeln!(text, "    new: {to}")),
-                (from, "") => drop(writeln!(text, "    gone: {from}")),
-                (from, to) => drop(writeln!(text, "    was {from}\n    is  {to}")),
-            }
-        }
-        return Ok(text);
-    }
-    let plans: Vec<PlanRow> = client::get(&server, &path)?;
+    let plans: Vec<PlanRow> = client::get(&server, "/v1/plans")?;
     let changes: Vec<ChangeRow> = client::get(&server, "/v1/changes")?;
-    // Plans and the changes that are about no plan, in one order.
-    let mut rows: Vec<(model::Time, String)> = plans
-        .iter()
-        .map(|row| {
+    let rows = newest(plans, &changes, args.number);
+    if args.json {
+        return Ok(json(&rows));
+    }
+    let told = rows.iter().map(|row| match row {
+        Row::Plan(row) => {
             let change = row.change.and_then(|id| changes.iter().find(|change| change.id == id));
-            (row.at, plan(row, change))
-        })
-        .collect();
-    rows.extend(changes.iter().filter(|change| change.to.is_none()).map(|row| (row.began, change(row))));
-    rows.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-    text.extend(rows.into_iter().take(args.number).map(|(_, row)| row));
-    Ok(text)
+            plan(row, change)
+        }
+        Row::Change(row) => change(row),
+    });
+    Ok(told.collect())
+}
+
+/// Plans and the changes that are about no plan, in one order.
+fn newest(plans: Vec<PlanRow>, changes: &[ChangeRow], number: usize) -> Vec<Row> {
+    let others = changes.iter().filter(|change| change.to.is_none()).cloned().map(Row::Change);
+    let mut rows: Vec<Row> = plans.into_iter().map(Row::Plan).chain(others).collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.at()));
+    rows.truncate(number);
+    rows
+}
+
+fn json(rows: &impl Serialize) -> String {
+    // What came as JSON can be written as JSON.
+    serde_json::to_string(rows).unwrap_or_default() + "\n"
+}
+
+fn origin(origin: &Origin) -> String {
+    let mut text = plan(&origin.plan, None);
+    match (origin.from.as_str(), origin.to.as_str()) {
+        ("", to) => drop(writeln!(text, "    new: {to}")),
+        (from, "") => drop(writeln!(text, "    gone: {from}")),
+        (from, to) => drop(writeln!(text, "    was {from}\n    is  {to}")),
+    }
+    text
 }
 
 /// `#42  2026-11-22T09:12:04Z  alice  new kernel  (5f2c…)  change 7: done, 12 machines done`.
@@ -148,4 +178,58 @@ fn compared(args: &DiffArgs) -> Result<String, Failure> {
     }
     let diff: plan::Diff = client::get(&server, &path)?;
     Ok(changes::text(&diff))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Row, json, newest};
+    use api::change::{ChangeRow, PlanRow};
+    use model::Time;
+
+    fn plan(generation: u64) -> PlanRow {
+        PlanRow {
+            generation,
+            parent: generation - 1,
+            author: "ada".to_owned(),
+            reason: "news".to_owned(),
+            at: Time(generation * 10),
+            commit: None,
+            change: None,
+        }
+    }
+
+    fn change(id: u64, began: u64, to: Option<u64>) -> ChangeRow {
+        ChangeRow {
+            id,
+            kind: if to.is_some() { "plan" } else { "restart" }.to_owned(),
+            from: None,
+            to,
+            undoes: None,
+            by: "ada".to_owned(),
+            reason: "microcode".to_owned(),
+            began: Time(began),
+            state: "done".to_owned(),
+            waits_for: None,
+            ended: None,
+            outcome: None,
+            waves: Vec::new(),
+            evidence: String::new(),
+        }
+    }
+
+    #[test]
+    fn json_has_the_same_rows_as_the_text() {
+        let changes = [change(2, 25, None), change(1, 20, Some(2))];
+        let rows = newest(vec![plan(3), plan(2), plan(1)], &changes, 3);
+        let named: Vec<(u64, bool)> = rows
+            .iter()
+            .map(|row| match row {
+                Row::Plan(row) => (row.generation, true),
+                Row::Change(row) => (row.id, false),
+            })
+            .collect();
+        assert_eq!(named, [(3, true), (2, false), (2, true)]);
+        let rows: serde_json::Value = serde_json::from_str(&json(&rows)).expect("JSON");
+        assert_eq!((&rows[0]["generation"], &rows[1]["kind"]), (&3.into(), &"restart".into()));
+    }
 }

@@ -34,8 +34,25 @@ pub(crate) struct Args {
     which: Which,
 }
 
+impl Args {
+    /// The number of a plan.
+    fn generation(&self) -> Option<u64> {
+        self.target.trim_start_matches('#').parse().ok()
+    }
+
+    fn is_misused(&self) -> Option<String> {
+        (self.files.is_some() && self.generation().is_none())
+            .then(|| format!("--files is of a plan, and `{}` is none", self.target))
+    }
+}
+
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> ExitCode {
+    if let Some(why) = args.is_misused() {
+        // Nothing more can be done when standard error is closed.
+        let _ = writeln!(anstream::stderr(), "failed: {why}");
+        return ExitCode::from(2);
+    }
     match args.which.find().and_then(|server| shown(args, &server)) {
         Ok(text) => {
             // Nothing more can be done when standard output is closed.
@@ -47,7 +64,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 fn shown(args: &Args, server: &Server) -> Result<String, Failure> {
-    if let Ok(generation) = args.target.trim_start_matches('#').parse::<u64>() {
+    if let Some(generation) = args.generation() {
         let path = format!("/v1/plans/{generation}");
         if args.json {
             return Ok(client::get_text(server, &path)? + "\n");
@@ -409,5 +426,22 @@ mod tests {
             [size(4 << 30, 1024), size(20_000_000_000, 1000), size(12, 1000)],
             ["4.0 GiB", "20.0 GB", "12 B"]
         );
+    }
+
+    #[test]
+    fn files_are_of_a_plan() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: Args,
+        }
+        let misused = |words: &[&str]| {
+            let line = <Line as clap::Parser>::try_parse_from([&["show"], words].concat());
+            line.expect("a command line").args.is_misused()
+        };
+        assert_eq!(misused(&["#41", "--files", "/tmp/41"]), None);
+        assert_eq!(misused(&["p01/r1/u01"]), None);
+        let said = "--files is of a plan, and `p01/r1/u01` is none";
+        assert_eq!(misused(&["p01/r1/u01", "--files", "/tmp/41"]).as_deref(), Some(said));
     }
 }
