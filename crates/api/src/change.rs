@@ -2,6 +2,7 @@
 
 use model::{Location, Time};
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use utoipa::ToSchema;
 
 use crate::http::Finding;
@@ -72,18 +73,28 @@ pub struct Apply {
     pub dry_run: bool,
     /// Against this plan only: if another is current by now, nothing happens. `null`: whichever it is.
     pub against: Option<u64>,
+    /// This design only, by what `design` of an answer was: if the files are others by now, nothing happens. `null`: whichever lies there.
+    pub design: Option<String>,
 }
 
 /// Asks that a plan of before becomes current again, as a new one.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rollback {
-    /// Which; 0: the one before the current one.
+    /// Which; 0: the newest before the current one that was not taken back.
     pub to: u64,
     /// Why.
     pub reason: String,
+    /// Existing addresses may change.
+    pub renumber: bool,
+    /// So many machines may disappear.
+    pub remove: u32,
+    /// So many may be new.
+    pub grow: u32,
     /// Only say what would happen.
     pub dry_run: bool,
+    /// Against this plan only: if another is current by now, nothing happens. `null`: whichever it is.
+    pub against: Option<u64>,
 }
 
 /// What came of it, or would.
@@ -105,6 +116,31 @@ pub struct Applied {
     pub waves: Vec<Predicted>,
     /// What of it cannot be taken back, a sentence each.
     pub for_good: Vec<String>,
+    /// Machines that are not drawn any more.
+    pub gone: Vec<GoneRow>,
+    /// Tells the design that was looked at from every other; `null`: it could not be read.
+    pub design: Option<String>,
+    /// Of a rollback: the plan that it goes back to.
+    pub back_to: Option<PlanRow>,
+    /// The plan in force, where it is of this design already.
+    pub in_force: Option<PlanRow>,
+}
+
+/// A machine that is not drawn any more, with what goes with it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct GoneRow {
+    /// Where it was.
+    #[schema(value_type = String)]
+    pub location: Location,
+    /// Its state, as `zw status` calls it.
+    pub state: String,
+    /// It is in service, or was, and nobody retired it.
+    pub in_service: bool,
+    /// Its names in DNS, without the domain.
+    pub names: Vec<String>,
+    /// Its addresses, with its BMC's.
+    #[schema(value_type = Vec<String>)]
+    pub addresses: Vec<IpAddr>,
 }
 
 /// What is to be expected of a wave.

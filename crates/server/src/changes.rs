@@ -5,7 +5,8 @@
 use crate::agents::Verdict;
 use crate::clock;
 use crate::controller::Controller;
-use crate::reload::{Intent, Reading, Reloaded, Reloader, Source, Words};
+use crate::files::missing_images;
+use crate::reload::{Intent, Reading, Reloaded, Reloader, Seen, Source, Words, not_now};
 use lifecycle::change::{self, CONTROLLER};
 use lifecycle::installing;
 use model::change::{Change, Effect, Kind};
@@ -28,25 +29,53 @@ pub(crate) const PLANS_LISTED_MAX: u32 = 1000;
 /// A change before it begins: what would happen.
 pub(crate) struct Draft {
     pub(crate) reading: Reading,
+    /// The digest of its files.
+    pub(crate) digest: String,
     /// The change, as it would begin; `None`: no machine in service is touched.
     pub(crate) change: Option<Change>,
+    /// The plan in force, where it is of these files.
+    pub(crate) in_force: Option<Published>,
 }
 
-/// What applying the design as it lies there would do.
+/// What applying a design would do, and why it cannot be applied now.
 pub(crate) async fn preview(
     controller: &Arc<Controller>,
     reloader: &Arc<Reloader>,
     source: Source,
     words: Words,
 ) -> Result<Draft, String> {
-    let reading = reloader.preview(controller, source, words).await?;
+    let (mut reading, digest) = reloader.preview(controller, source, words).await?;
+    if let Some(plan) = &reading.plan {
+        let (directory, design) = (controller.options.design.clone(), Arc::clone(&plan.design));
+        let missing = tokio::task::spawn_blocking(move || missing_images(&directory, &design)).await;
+        reading.findings.extend(missing.unwrap_or_default());
+    }
     let zone = controller.zone();
+    let intent = Intent { author: "", reason: "", words, begins: true, undoes: None, seen: Seen::default() };
+    let stopped = reading.plan.as_ref().and_then(|_| not_now(&zone, &reading, intent));
+    reading.refused = reading.refused.or(stopped.map(|(why, _)| why));
     let touched = change::touched(zone.facts(), reading.effects.clone());
     let (from, to) = (zone.plan().generation, Generation(zone.plan().generation.0 + 1));
     let change = (!touched.is_empty())
         .then(|| change::begin(&zone, Kind::Plan { from, to, undoes: None }, touched, "", "", clock::now()));
     drop(zone);
-    Ok(Draft { reading, change })
+    let in_force = files_of(controller, from).ok().filter(|published| published.digest == digest);
+    Ok(Draft { reading, digest, change, in_force })
+}
+
+/// The plan to go back to where nobody names one: the newest before the current one that was not taken back, and says something
+/// else than what is in force. What a change takes back by itself is of the same design as the plan before that change.
+pub(crate) fn before(controller: &Controller) -> Result<Published, String> {
+    let current = controller.zone().whole().generation;
+    let in_force = files_of(controller, current)?.digest;
+    for generation in (1..current.0).rev().map(Generation) {
+        let kept = controller.history.lock().unwrap_or_else(PoisonError::into_inner).plan(generation);
+        let Some(published) = kept.map_err(|failure| failure.to_string())? else { break };
+        if published.digest != in_force && !change::was_taken_back(controller.zone().facts(), generation) {
+            return Ok(published);
+        }
+    }
+    Err(format!("there is no plan before {current} to go back to"))
 }
 
 /// The files of a plan of before.
@@ -73,11 +102,7 @@ pub(crate) fn as_files(published: &Published) -> Files {
 
 /// The plan of a design that was current before.
 pub(crate) fn compiled(published: &Published) -> Result<Plan, String> {
-    let reading = crate::reload::compile(
-        as_files(published),
-        None,
-        Words { renumber: true, remove: u32::MAX, grow: u32::MAX },
-    );
+    let reading = crate::reload::compile(as_files(published), None, Words::ALL);
     let Some(mut plan) = reading.plan else {
         let why = reading.refused.unwrap_or_default();
         return Err(format!("plan {} cannot be made again by this release: {why}", published.generation));
@@ -91,13 +116,9 @@ pub(crate) async fn roll_back(
     controller: &Arc<Controller>,
     reloader: &Arc<Reloader>,
     to: Generation,
-    (author, reason): (&str, &str),
-    undoes: Option<ChangeId>,
+    intent: Intent<'_>,
 ) -> Result<Reloaded, String> {
     let published = files_of(controller, to)?;
-    // What it adds or renumbers was so before.
-    let words = Words { renumber: true, remove: u32::MAX, grow: u32::MAX };
-    let intent = Intent { author, reason, words, begins: true, undoes };
     Ok(reloader.republish(controller, as_files(&published), intent).await)
 }
 
@@ -126,7 +147,15 @@ pub(crate) async fn run(
         let undo = change::to_undo(&controller.zone());
         let Some((id, to)) = undo else { continue };
         let reason = format!("{id} is taken back");
-        let done = roll_back(&controller, &reloader, to, (CONTROLLER, &reason), Some(id)).await;
+        let intent = Intent {
+            author: CONTROLLER,
+            reason: &reason,
+            words: Words::ALL,
+            begins: true,
+            undoes: Some(id),
+            seen: Seen::default(),
+        };
+        let done = roll_back(&controller, &reloader, to, intent).await;
         let refused = done.map_or_else(Some, |reloaded| reloaded.refused);
         if let Some(why) = refused {
             controller.say(&format!("{id} cannot be taken back: {why}"));

@@ -4,7 +4,8 @@
 //! and sorted, which is the order their blocks count in. Images are not read here: they are served from where they lie.
 //! It never judges what it reads.
 
-use model::finding::{File, Files};
+use model::Design;
+use model::finding::{Code, File, Files, Finding};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -137,6 +138,33 @@ pub(crate) fn is_design_file(path: &Path) -> bool {
     path.extension().is_some_and(|extension| {
         ["hcl", "csv", "yaml", "yml", "j2", "pem"].iter().any(|known| extension == *known)
     })
+}
+
+/// Images whose files are not there. They may be built later, so this is a warning.
+pub fn missing_images(directory: &Path, design: &Design) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for image in &design.images {
+        for path in std::iter::once(&image.kernel).chain(&image.initrd) {
+            if !directory.join(path).is_file() {
+                let sentence = format!("image `{}` names `{path}`, which is not there", image.name);
+                findings.push(Finding::warning(Code::MissingFile, image.source, sentence).help(
+                    "machines that boot it wait until it is; paths are relative to the design's directory",
+                ));
+            }
+        }
+    }
+    for os in &design.systems {
+        let path = Path::new(&os.image).join(api::image::FILE);
+        if !directory.join(&path).is_file() {
+            let sentence = format!("os `{}` names `{}`, and there is no image in it", os.name, os.image);
+            findings.push(
+                Finding::warning(Code::MissingFile, os.source, sentence).help(
+                    "`zw image build os` makes one; machines that should get it wait until it is there",
+                ),
+            );
+        }
+    }
+    findings
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The design's files, read again: compiled, and made current if nothing stands in the way.
 //!
-//! A broken design, one that renumbers and one that removes many machines are not made current without the word for
+//! A broken design, one that renumbers and one that removes machines in service, or many, are not made current without the word for
 //! it: what is in force stays in force, and says so in the log and the status. `watch` does it by itself when the files
 //! change, `notices` is where it hears of that from.
 
@@ -15,19 +15,23 @@ use crate::files::{ReadError, read_design};
 use crate::keeper::{Effects, Message, Proposal};
 use crate::site::{self, Gatherer};
 use lifecycle::Zone;
+use lifecycle::change::is_in_service;
 use model::design::DeviceKind;
 use model::finding::{Code, Files, Severity};
 use model::octets::hexadecimal;
 use model::view::Site;
-use model::{Change, ChangeId, Finding, Generation, Plan};
+use model::{Change, ChangeId, Facts, Finding, Generation, Location, Plan};
+use plan::Gone;
 use sha2::{Digest, Sha256};
-use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use store::{FailureKind, PublishError};
 use tokio::sync::{oneshot, watch as watch_channel};
+
+/// How long after a design could not be published, for no fault of its own, it is tried again.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// What an operator explicitly allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -40,6 +44,11 @@ pub struct Words {
     pub grow: u32,
 }
 
+impl Words {
+    /// Everything: what is brought back was so before.
+    pub(crate) const ALL: Self = Self { renumber: true, remove: u32::MAX, grow: u32::MAX };
+}
+
 /// Why a design is to become current, and what that may do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Intent<'a> {
@@ -50,6 +59,30 @@ pub(crate) struct Intent<'a> {
     pub(crate) begins: bool,
     /// The change that it takes back.
     pub(crate) undoes: Option<ChangeId>,
+    /// What it was looked at against, and what was looked at: nothing else is to begin.
+    pub(crate) seen: Seen<'a>,
+}
+
+/// What somebody looked at before; nothing, if nobody did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen<'a> {
+    /// The plan in force.
+    pub(crate) against: Option<Generation>,
+    /// The digest of the design.
+    pub(crate) design: Option<&'a str>,
+}
+
+impl Seen<'_> {
+    /// Why something else than what was looked at would begin.
+    pub(crate) fn is_past(self, current: Generation, design: &str) -> Option<String> {
+        if let Some(against) = self.against.filter(|against| *against != current) {
+            return Some(format!(
+                "it was looked at against plan {against}, but {current} is current: look again"
+            ));
+        }
+        let is_other = self.design.is_some_and(|seen| seen != design);
+        is_other.then(|| "the design's files changed since it was looked at: look again".to_owned())
+    }
 }
 
 /// A design as it was read and compiled.
@@ -62,6 +95,8 @@ pub(crate) struct Reading {
     pub(crate) refused: Option<String>,
     /// What the plan does to machines that run by the one in force.
     pub(crate) effects: Effects,
+    /// The machines that it does not have any more; also if it may not become current.
+    pub(crate) gone: Vec<Gone>,
     /// How long it took to parse and to compile.
     took: [Duration; 2],
 }
@@ -91,11 +126,13 @@ struct Draft {
     reading: Result<Option<Reading>, String>,
     /// The boot files, if they changed with it.
     site: Option<Arc<Site>>,
+    /// It is of files that were current before, and not of those in the directory.
+    is_old: bool,
 }
 
 impl Draft {
     fn failed(sentence: String) -> Self {
-        Self { digest: sentence.clone(), commit: None, reading: Err(sentence), site: None }
+        Self { digest: sentence.clone(), commit: None, reading: Err(sentence), site: None, is_old: false }
     }
 }
 
@@ -108,7 +145,7 @@ pub(crate) enum Source {
 }
 
 /// Why a plan cannot become current now, and whether that passes by itself.
-fn not_now(zone: &Zone, effects: &Effects, intent: Intent<'_>) -> Option<(String, bool)> {
+pub(crate) fn not_now(zone: &Zone, reading: &Reading, intent: Intent<'_>) -> Option<(String, bool)> {
     let plans = |change: &&Change| change.is_under_way() && change.plans().is_some();
     if let Some(change) = zone.facts().changes.values().find(plans) {
         let waits = lifecycle::change::waits_for(zone, change, clock::now());
@@ -122,16 +159,43 @@ fn not_now(zone: &Zone, effects: &Effects, intent: Intent<'_>) -> Option<(String
     if let Some((id, _)) = lifecycle::change::to_undo(zone).filter(|(id, _)| Some(*id) != intent.undoes) {
         return Some((format!("{id} is about to be taken back"), true));
     }
-    if intent.begins || intent.undoes.is_some() {
+    // What is taken back by itself asks nobody.
+    if intent.undoes.is_some() {
         return None;
     }
-    let touched = lifecycle::change::touched(zone.facts(), effects.clone());
-    (!touched.is_empty()).then(|| (unapplied(&touched), false))
+    let why = match intent.begins {
+        true => unnumbered(zone.facts(), &reading.gone, intent.words),
+        false => unapplied(zone.facts(), &reading.effects, &reading.gone),
+    };
+    why.map(|why| (why, false))
 }
 
-/// What is said of a design that nobody has applied.
-pub(crate) fn unapplied(touched: &[(model::Location, model::change::Effect, String)]) -> String {
-    format!("by it {}: `zw apply` begins that, in waves", lifecycle::change::in_words(touched))
+/// Why machines in service may not go: nobody said how many.
+fn unnumbered(facts: &Facts, gone: &[Gone], words: Words) -> Option<String> {
+    let in_service = gone.iter().filter(|gone| is_in_service(facts, &gone.location)).count();
+    let all = gone.len();
+    (in_service > 0 && all > words.remove as usize).then(|| {
+        format!(
+            "{} would be gone, {in_service} in service; if it is meant, say `--remove {all}`, or retire those in service first",
+            lifecycle::change::counted(all, "machine")
+        )
+    })
+}
+
+/// What is said of a design that touches machines in service, which nobody has applied.
+pub(crate) fn unapplied(facts: &Facts, effects: &Effects, gone: &[Gone]) -> Option<String> {
+    let touched = lifecycle::change::touched(facts, effects.clone());
+    let gone = gone.iter().map(|gone| &gone.location);
+    let gone: Vec<&Location> = gone.filter(|location| is_in_service(facts, location)).collect();
+    let waves = if touched.is_empty() { "" } else { ", in waves" };
+    let mut does = Vec::new();
+    if !touched.is_empty() {
+        does.push(lifecycle::change::in_words(&touched));
+    }
+    if !gone.is_empty() {
+        does.push(lifecycle::change::gone_in_words(&gone));
+    }
+    (!does.is_empty()).then(|| format!("by it {}: `zw apply` begins that{waves}", does.join(", ")))
 }
 
 /// Compiles a design against the plan in force.
@@ -146,11 +210,13 @@ pub(crate) fn compile(files: Files, parent: Option<&Plan>, words: Words) -> Read
         findings.extend(compiled.iter().flat_map(|plan| render::template::findings(&files, plan)));
         plan = compiled;
     }
+    let mut gone = Vec::new();
     if let (Some(plan), Some(parent)) = (&plan, parent) {
-        let (gone, new) = (machines_gone(plan, parent), machines_gone(parent, plan));
+        gone = plan::gone(parent, plan);
+        let new = machines(plan) + gone.len() - machines(parent);
         findings.retain(|finding| match finding.code {
             Code::Renumbers => !words.renumber,
-            Code::Shrinks => gone > words.remove as usize,
+            Code::Shrinks => gone.len() > words.remove as usize,
             Code::Grows => new > words.grow as usize,
             _ => true,
         });
@@ -160,7 +226,7 @@ pub(crate) fn compile(files: Files, parent: Option<&Plan>, words: Words) -> Read
     let effects =
         plan.as_ref().zip(parent).map(|(plan, parent)| plan::effects(parent, plan)).unwrap_or_default();
     let took = [parsed - began, parsed.elapsed()];
-    Reading { files, findings, plan, refused, effects, took }
+    Reading { files, findings, plan, refused, effects, gone, took }
 }
 
 /// Why a design with these findings cannot become current.
@@ -180,11 +246,9 @@ fn is_deposed(error: &PublishError) -> bool {
     matches!(error, PublishError::Failed(failure) if failure.kind == FailureKind::Deposed)
 }
 
-/// How many machines of `parent` the plan does not have.
-fn machines_gone(plan: &Plan, parent: &Plan) -> usize {
-    let now: HashSet<&str> = plan.design.devices.iter().map(|device| device.location.as_str()).collect();
-    let machines = parent.design.devices.iter().filter(|device| device.kind == DeviceKind::Machine);
-    machines.filter(|device| !now.contains(device.location.as_str())).count()
+/// How many machines a plan has.
+fn machines(plan: &Plan) -> usize {
+    plan.design.devices.iter().filter(|device| device.kind == DeviceKind::Machine).count()
 }
 
 /// Tells one plan from another: by everything that it was compiled from.
@@ -228,8 +292,10 @@ pub(crate) fn run(jobs: &Receiver<Job>) {
 
 struct State {
     digest: String,
-    /// As the files lay there at the start; or why they could not be read.
-    found: String,
+    /// The files that lay there when they were last taken up or refused, whoever asked; or why they could not be read.
+    taken_up: String,
+    /// When they are to be looked at again, though nobody touched them: what stood in the way may have passed.
+    again: Option<Instant>,
     site: Arc<Site>,
     gatherer: Gatherer,
 }
@@ -237,12 +303,12 @@ struct State {
 impl Reloader {
     /// The digests are of the plan in force and of the files as they lie there; jobs are for [`run`].
     pub(crate) fn new(
-        [digest, found]: [String; 2],
+        [digest, taken_up]: [String; 2],
         site: Arc<Site>,
         gatherer: Gatherer,
         drafts: Sender<Job>,
     ) -> Self {
-        let state = Mutex::new(State { digest, found, site, gatherer });
+        let state = Mutex::new(State { digest, taken_up, again: None, site, gatherer });
         Self { inner: tokio::sync::Mutex::new(()), state, drafts }
     }
 
@@ -268,19 +334,53 @@ impl Reloader {
         let began = Instant::now();
         let _one_at_a_time = self.inner.lock().await;
         let draft = self.draft(controller, Source::Files(files), intent.words).await;
-        self.take_up(controller, draft, intent, began).await
+        let digest = draft.digest.clone();
+        let reloaded = self.take_up(controller, draft, intent, began).await;
+        if reloaded.changed {
+            let found = self.draft(controller, Source::Directory { known: None }, Words::default()).await;
+            self.tell(controller, found, &digest);
+        }
+        reloaded
     }
 
-    /// Reads and compiles, and publishes nothing: what it would do, or why it cannot become current.
+    /// Says of the files that lie there, while those of before are in force again, what they would do.
+    fn tell(&self, controller: &Controller, found: Draft, in_force: &str) {
+        self.state().taken_up.clone_from(&found.digest);
+        let zone = controller.zone();
+        let (reading, refused) = match found.reading {
+            _ if found.digest == in_force => (None, None),
+            Ok(Some(reading)) => {
+                let refused = reading
+                    .refused
+                    .clone()
+                    .or_else(|| unapplied(zone.facts(), &reading.effects, &reading.gone))
+                    .unwrap_or_else(|| "it was taken back: `zw apply` brings it again".to_owned());
+                (Some(reading), Some(refused))
+            }
+            Ok(None) => return,
+            Err(refused) => (None, Some(refused)),
+        };
+        drop(zone);
+        controller.change_condition(|condition| {
+            if let Some(reading) = reading {
+                (condition.findings, condition.files) = (reading.findings, reading.files);
+            }
+            condition.design_refused = refused;
+            condition.design_read = clock::now();
+        });
+    }
+
+    /// Reads and compiles, and publishes nothing: what it would do, or why it cannot become current; and the digest of its files.
     pub(crate) async fn preview(
         self: &Arc<Self>,
         controller: &Arc<Controller>,
         source: Source,
         words: Words,
-    ) -> Result<Reading, String> {
+    ) -> Result<(Reading, String), String> {
         let _one_at_a_time = self.inner.lock().await;
-        let draft = self.draft(controller, source, words).await;
-        draft.reading?.ok_or_else(|| "the design was not read".to_owned())
+        let Draft { digest, reading, .. } = self.draft(controller, source, words).await;
+        let reading = reading?.ok_or_else(|| "the design was not read".to_owned())?;
+        Ok((reading, digest))
     }
 
     /// Reads and compiles.
@@ -310,17 +410,26 @@ impl Reloader {
         let mut reloaded =
             Reloaded { generation: parent, changed: false, change: None, refused: None, may_pass: false };
         let mut is_anothers = false;
-        let Draft { digest, commit, reading, site } = draft;
-        let Reading { files, findings, plan, refused, effects, .. } = match reading {
+        let Draft { digest, commit, reading, site, is_old } = draft;
+        let reading = match reading {
             Ok(Some(reading)) => reading,
             Ok(None) => return reloaded,
             Err(refused) => {
+                self.state().taken_up = digest;
                 controller.change_condition(|condition| condition.design_refused = Some(refused.clone()));
                 reloaded.refused = Some(refused);
                 return reloaded;
             }
         };
-        let stopped = plan.as_ref().and_then(|_| not_now(&controller.zone(), &effects, intent));
+        if let Some(why) = intent.seen.is_past(parent, &digest) {
+            reloaded.refused = Some(why);
+            return reloaded;
+        }
+        if !is_old {
+            self.state().taken_up.clone_from(&digest);
+        }
+        let stopped = reading.plan.as_ref().and_then(|_| not_now(&controller.zone(), &reading, intent));
+        let Reading { files, findings, plan, refused, effects, .. } = reading;
         if controller.digest() == digest {
             // Another controller was faster.
             self.state().digest = digest;
@@ -373,6 +482,11 @@ impl Reloader {
         } else {
             reloaded.refused = refused;
         }
+        // What is told of the design is told of the files that lie there.
+        if is_old {
+            return reloaded;
+        }
+        self.state().again = reloaded.may_pass.then(|| Instant::now() + AGAIN_AFTER);
         if let Some(refused) = &reloaded.refused
             && controller.condition().design_refused.as_ref() != Some(refused)
         {
@@ -399,7 +513,7 @@ impl Reloader {
         };
         let digest = digest(&files);
         if known.as_ref() == Some(&digest) {
-            return Draft { digest, commit: None, reading: Ok(None), site: None };
+            return Draft { digest, commit: None, reading: Ok(None), site: None, is_old };
         }
         let read = began.elapsed();
         let parent = Arc::clone(controller.zone().whole());
@@ -409,7 +523,7 @@ impl Reloader {
         reading.plan = reading.plan.filter(|_| is_new);
         let Some(plan) = &reading.plan else {
             self.gather(controller, &parent);
-            return Draft { digest, commit: None, reading: Ok(Some(reading)), site: None };
+            return Draft { digest, commit: None, reading: Ok(Some(reading)), site: None, is_old };
         };
         let [parse, compile] = reading.took;
         for (phase, took) in [(Phase::Read, read), (Phase::Parse, parse), (Phase::Compile, compile)] {
@@ -427,7 +541,7 @@ impl Reloader {
             true => None,
             false => commit::of(&controller.options.design, &reading.files),
         };
-        Draft { digest, commit, reading: Ok(Some(reading)), site }
+        Draft { digest, commit, reading: Ok(Some(reading)), site, is_old }
     }
 
     /// Reads the boot files whose content is not known yet, and shows them with it. It may take minutes, and nobody waits.

@@ -199,6 +199,7 @@ impl Running {
             words,
             begins: false,
             undoes: None,
+            seen: reload::Seen::default(),
         };
         self.reloader.reload(&self.controller, intent).await.refused
     }

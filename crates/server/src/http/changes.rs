@@ -4,10 +4,10 @@ use super::asked::{Asked, By};
 use super::{Api, Did, Looked, Sentence, failed, words};
 use crate::changes::{self, Draft};
 use crate::clock;
-use crate::reload::{Intent, Reloaded, Source, Words};
+use crate::reload::{Intent, Reloaded, Seen, Source, Words};
 use api::change::{
-    Applied, Apply, ChangeDetail, ChangeRow, ChangeWish, DesignFile, Margin, MemberRow, Note, Origin,
-    PlanFiles, PlanRow, Predicted, Restart, Rollback, Wave,
+    Applied, Apply, ChangeDetail, ChangeRow, ChangeWish, DesignFile, GoneRow, Margin, MemberRow, Note,
+    Origin, PlanFiles, PlanRow, Predicted, Restart, Rollback, Wave,
 };
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -160,21 +160,26 @@ pub(super) async fn apply(State(api): State<Api>, By(by): By, Asked(asked): Aske
     let words = Words { renumber: asked.renumber, remove: asked.remove, grow: asked.grow };
     let source = Source::Directory { known: None };
     let draft = changes::preview(&api.controller, &api.reloader, source, words).await;
-    let stale = is_stale(&api, asked.against);
+    let against = asked.against.map(Generation);
+    let seen = Seen { against, design: asked.design.as_deref() };
+    let stale = is_stale(&api, seen, &draft);
     let did = |came: &str| Did(format!("apply{}{came} ({})", in_words(words), asked.reason.trim()));
     if asked.dry_run {
-        return looked(shown(&api, draft, None, stale));
+        return looked(shown(&api, draft, None, stale, None));
     }
     if draft.is_err() || stale.is_some() {
-        return did("").with(shown(&api, draft, None, stale));
+        return did("").with(shown(&api, draft, None, stale, None));
     }
     let reason = match bounded(&asked.reason) {
         Ok(reason) => reason,
         Err(why) => return did("").with(failed(StatusCode::BAD_REQUEST, why)),
     };
-    let intent = Intent { author: &by, reason: &reason, words, begins: true, undoes: None };
+    // What is told of it is what begins.
+    let looked_at = draft.as_ref().ok().map(|draft| draft.digest.clone());
+    let seen = Seen { against, design: looked_at.as_deref() };
+    let intent = Intent { author: &by, reason: &reason, words, begins: true, undoes: None, seen };
     let reloaded = api.reloader.reload(&api.controller, intent).await;
-    did(&came_of(&reloaded)).with(shown(&api, draft, Some(reloaded), None))
+    did(&came_of(&reloaded)).with(shown(&api, draft, Some(reloaded), None, None))
 }
 
 /// Which plan and which change it became, for the audit log; of a refusal, nothing.
@@ -216,29 +221,43 @@ pub(super) fn in_words(words: Words) -> String {
     )
 )]
 pub(super) async fn rollback(State(api): State<Api>, By(by): By, Asked(asked): Asked<Rollback>) -> Response {
-    let current = api.controller.zone().whole().generation;
-    let to = if asked.to == 0 { Generation(current.0.saturating_sub(1)) } else { Generation(asked.to) };
-    let did = |came: &str| Did(format!("rollback to plan {to}{came} ({})", asked.reason.trim()));
-    let published = match changes::files_of(&api.controller, to) {
+    let words = Words { renumber: asked.renumber, remove: asked.remove, grow: asked.grow };
+    let did = |to: &str, came: &str| {
+        Did(format!("rollback to {to}{}{came} ({})", in_words(words), asked.reason.trim()))
+    };
+    let published = match asked.to {
+        0 => changes::before(&api.controller),
+        to => changes::files_of(&api.controller, Generation(to)),
+    };
+    let published = match published {
         Ok(published) => published,
         Err(why) if asked.dry_run => return looked(failed(StatusCode::NOT_FOUND, why)),
-        Err(why) => return did("").with(failed(StatusCode::NOT_FOUND, why)),
+        Err(why) => {
+            let to = if asked.to == 0 { "the plan before".to_owned() } else { format!("plan #{}", asked.to) };
+            return did(&to, "").with(failed(StatusCode::NOT_FOUND, why));
+        }
     };
-    let words = Words { renumber: true, remove: u32::MAX, grow: u32::MAX };
+    let to = published.generation;
+    let did = |came: &str| did(&format!("plan {to}"), came);
     let source = Source::Files(changes::as_files(&published));
     let draft = changes::preview(&api.controller, &api.reloader, source, words).await;
+    let seen = Seen { against: asked.against.map(Generation), design: None };
+    let stale = is_stale(&api, seen, &draft);
     if asked.dry_run {
-        return looked(shown(&api, draft, None, None));
+        return looked(shown(&api, draft, None, stale, Some(&published)));
     }
-    if draft.is_err() {
-        return did("").with(shown(&api, draft, None, None));
+    if draft.is_err() || stale.is_some() {
+        return did("").with(shown(&api, draft, None, stale, Some(&published)));
     }
     let reason = match bounded(&asked.reason) {
         Ok(reason) => format!("back to plan {to}: {reason}"),
         Err(why) => return did("").with(failed(StatusCode::BAD_REQUEST, why)),
     };
-    match changes::roll_back(&api.controller, &api.reloader, to, (&by, &reason), None).await {
-        Ok(reloaded) => did(&came_of(&reloaded)).with(shown(&api, draft, Some(reloaded), None)),
+    let intent = Intent { author: &by, reason: &reason, words, begins: true, undoes: None, seen };
+    match changes::roll_back(&api.controller, &api.reloader, to, intent).await {
+        Ok(reloaded) => {
+            did(&came_of(&reloaded)).with(shown(&api, draft, Some(reloaded), None, Some(&published)))
+        }
         Err(why) => did("").with(failed(StatusCode::NOT_FOUND, why)),
     }
 }
@@ -393,12 +412,10 @@ pub(crate) async fn budgets(State(api): State<Api>) -> Json<Vec<Margin>> {
     Json(margins.into_iter().map(margin).collect())
 }
 
-/// Why a plan is not to be made current against another than the one that was looked at.
-fn is_stale(api: &Api, against: Option<u64>) -> Option<String> {
+/// Why what was looked at is not what would begin.
+fn is_stale(api: &Api, seen: Seen<'_>, draft: &Result<Draft, String>) -> Option<String> {
     let current = api.controller.zone().whole().generation;
-    let against = Generation(against?);
-    (against != current)
-        .then(|| format!("it was looked at against plan {against}, but {current} is current: look again"))
+    draft.as_ref().ok().and_then(|draft| seen.is_past(current, &draft.digest))
 }
 
 fn bounded(reason: &str) -> Result<String, String> {
@@ -416,10 +433,12 @@ fn shown(
     draft: Result<Draft, String>,
     reloaded: Option<Reloaded>,
     stale: Option<String>,
+    back_to: Option<&Published>,
 ) -> Response {
+    let back_to = back_to.map(|published| plan_row(api, published));
     let zone = api.controller.zone();
     let generation = zone.whole().generation.0;
-    let Draft { reading, change } = match draft {
+    let Draft { reading, digest, change, in_force } = match draft {
         Ok(draft) => draft,
         Err(why) => {
             let applied = Applied {
@@ -431,6 +450,10 @@ fn shown(
                 machines: Vec::new(),
                 waves: Vec::new(),
                 for_good: Vec::new(),
+                gone: Vec::new(),
+                design: None,
+                back_to,
+                in_force: None,
             };
             return answered(applied);
         }
@@ -455,6 +478,10 @@ fn shown(
         machines: change.as_ref().map(members).unwrap_or_default(),
         waves: waves.collect(),
         for_good: change.as_ref().map(for_good).unwrap_or_default(),
+        gone: reading.gone.into_iter().map(|gone| gone_row(&zone, gone)).collect(),
+        design: Some(digest),
+        back_to,
+        in_force: in_force.map(|published| plan_row_of(&zone, &published)),
     })
 }
 
@@ -464,6 +491,18 @@ fn answered(applied: Applied) -> Response {
     let mut response = Json(applied).into_response();
     refused.and_then(|sentence| response.extensions_mut().insert(sentence));
     response
+}
+
+fn gone_row(zone: &Zone, gone: plan::Gone) -> GoneRow {
+    let facts = zone.facts();
+    let machine = facts.machines.get(&gone.location).cloned().unwrap_or_default();
+    GoneRow {
+        state: machine.state.name().to_owned(),
+        in_service: lifecycle::change::is_in_service(facts, &gone.location),
+        location: gone.location,
+        names: gone.names,
+        addresses: gone.addresses,
+    }
 }
 
 /// What cannot be taken back.
@@ -479,7 +518,10 @@ fn for_good(change: &Change) -> Vec<String> {
 }
 
 pub(crate) fn plan_row(api: &Api, published: &Published) -> PlanRow {
-    let zone = api.controller.zone();
+    plan_row_of(&api.controller.zone(), published)
+}
+
+fn plan_row_of(zone: &Zone, published: &Published) -> PlanRow {
     let change = lifecycle::change::holding(zone.facts(), published.generation).map(|change| change.id.0);
     PlanRow {
         generation: published.generation.0,

@@ -2,7 +2,7 @@
 
 use super::asked::By;
 use super::{Api, Did, Sentence, changes, failed, words};
-use crate::reload::{Intent, Words};
+use crate::reload::{Intent, Seen, Words};
 use api::http::{Reload, Reloaded};
 use axum::Json;
 use axum::body::Bytes;
@@ -27,7 +27,14 @@ pub(super) async fn reload(State(api): State<Api>, By(by): By, body: Bytes) -> R
         Err(error) => return failed(StatusCode::BAD_REQUEST, format!("the body is not understood: {error}")),
     };
     let words = Words { renumber: asked.renumber, remove: asked.remove, grow: asked.grow };
-    let intent = Intent { author: &by, reason: "asked to reload", words, begins: false, undoes: None };
+    let intent = Intent {
+        author: &by,
+        reason: "asked to reload",
+        words,
+        begins: false,
+        undoes: None,
+        seen: Seen::default(),
+    };
     let reloaded = api.reloader.reload(&api.controller, intent).await;
     let condition = api.controller.condition();
     let did = Did(format!("reload{}{}", changes::in_words(words), changes::came_of(&reloaded)));

@@ -4,7 +4,7 @@
 //! link may lead out of the directory.
 
 use super::notices::Notices;
-use super::{Intent, Reloader, Source, Words, digest, sentence};
+use super::{Intent, Reloader, Seen, Source, Words, digest, sentence};
 use crate::controller::Controller;
 use crate::files::{is_design_file, read_design};
 use std::path::Path;
@@ -17,9 +17,6 @@ use tokio::task::JoinHandle;
 /// agree, so that a file is not read while it is still written.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long after a design could not be published, for no fault of its own, it is tried again.
-const AGAIN_AFTER: Duration = Duration::from_secs(5);
-
 /// Who publishes what is taken up here, and why.
 const INTENT: Intent<'static> = Intent {
     author: "zw serve",
@@ -27,6 +24,7 @@ const INTENT: Intent<'static> = Intent {
     words: Words { renumber: false, remove: 0, grow: 0 },
     begins: false,
     undoes: None,
+    seen: Seen { against: None, design: None },
 };
 
 /// Why it is time to look.
@@ -51,9 +49,7 @@ impl Reloader {
             }
         };
         // What was read at the start, not what lies there now: it may have changed in between.
-        let mut taken_up = self.state().found.clone();
-        let mut seen = taken_up.clone();
-        let mut again: Option<Instant> = None;
+        let mut seen = self.taken_up();
         let mut reading: Option<JoinHandle<()>> = None;
         let mut plans = controller.published.subscribe();
         let mut next_look = tokio::time::interval(LOOK_EVERY);
@@ -73,25 +69,22 @@ impl Reloader {
                     continue;
                 }
             };
-            if again.is_some_and(|again| again <= Instant::now()) {
-                again = None;
-                taken_up.clone_from(&self.state().digest);
-            }
-            let mut reloaded = None;
+            self.forget_what_may_have_passed();
+            let mut is_reloaded = false;
             if let (Some(notices), true) = (&mut notices, is_told) {
                 let began = Instant::now();
                 let _one_at_a_time = self.inner.lock().await;
+                let taken_up = self.taken_up();
                 // Compiled at once, while it shows whether more comes.
-                let draft = self
-                    .draft(&controller, Source::Directory { known: Some(taken_up.clone()) }, INTENT.words)
-                    .await;
+                let source = Source::Directory { known: Some(taken_up.clone()) };
+                let draft = self.draft(&controller, source, INTENT.words).await;
                 if !notices.is_quiet().await {
                     continue;
                 }
                 seen.clone_from(&draft.digest);
                 if seen != taken_up {
-                    taken_up.clone_from(&seen);
-                    reloaded = Some(self.take_up(&controller, draft, INTENT, began).await);
+                    self.take_up(&controller, draft, INTENT, began).await;
+                    is_reloaded = true;
                 }
             } else {
                 if let Some(notices) = &mut notices {
@@ -103,25 +96,21 @@ impl Reloader {
                     notices.as_mut().is_some_and(|notices| notices.is_being_written(is_design_file));
                 let is_whole = now == seen && !is_written;
                 seen = now;
-                if is_whole && seen != taken_up {
+                if is_whole && seen != self.taken_up() {
                     let began = Instant::now();
                     let _one_at_a_time = self.inner.lock().await;
-                    let draft = self
-                        .draft(&controller, Source::Directory { known: Some(taken_up.clone()) }, INTENT.words)
-                        .await;
+                    let source = Source::Directory { known: Some(self.taken_up()) };
+                    let draft = self.draft(&controller, source, INTENT.words).await;
                     // What was read, which need not be what was seen.
                     seen.clone_from(&draft.digest);
-                    taken_up.clone_from(&seen);
-                    reloaded = Some(self.take_up(&controller, draft, INTENT, began).await);
+                    self.take_up(&controller, draft, INTENT, began).await;
+                    is_reloaded = true;
                 }
-            }
-            if let Some(reloaded) = &reloaded {
-                again = reloaded.may_pass.then(|| Instant::now() + AGAIN_AFTER);
             }
             let mut is_written = || {
                 notices.as_mut().is_some_and(|notices| notices.is_being_written(|path| !is_design_file(path)))
             };
-            if reloaded.is_none() && !is_written() {
+            if !is_reloaded && !is_written() {
                 self.gather_for(&controller).await;
                 let is_reading = reading.as_ref().is_some_and(|reading| !reading.is_finished());
                 if !is_reading && !self.state().gatherer.unread().is_empty() {
@@ -131,6 +120,19 @@ impl Reloader {
                 }
             }
         }
+    }
+
+    /// Lets files be taken up once more that were refused for no fault of their own.
+    fn forget_what_may_have_passed(&self) {
+        let mut state = self.state();
+        if state.again.is_some_and(|again| again <= Instant::now()) {
+            state.again = None;
+            state.taken_up.clear();
+        }
+    }
+
+    fn taken_up(&self) -> String {
+        self.state().taken_up.clone()
     }
 
     /// Looks at the boot files of the plan in force.

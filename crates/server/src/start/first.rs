@@ -2,7 +2,6 @@
 
 use crate::controller::Condition;
 use crate::files::{ReadError, read_design};
-use crate::keeper::Effects;
 use crate::options::{Journal, Options, StartError};
 use crate::reload::{self, Reading, Words};
 use crate::{changes, clock, commit};
@@ -69,7 +68,7 @@ pub(super) fn first_plan(
             };
             // A start is no word for it: what would touch machines waits for one.
             if last.is_some() && reading.plan.is_some() {
-                reading.refused = not_at_start(&loaded.facts, &reading.effects);
+                reading.refused = not_at_start(&loaded.facts, &reading);
                 reading.plan = reading.plan.filter(|_| reading.refused.is_none());
             }
             let trouble = reading.refused.clone();
@@ -124,12 +123,11 @@ pub(super) fn first_plan(
 }
 
 /// Why a design that changed while nothing ran cannot become current by itself.
-fn not_at_start(facts: &Facts, effects: &Effects) -> Option<String> {
+fn not_at_start(facts: &Facts, reading: &Reading) -> Option<String> {
     if let Some(change) =
         facts.changes.values().find(|change| change.is_under_way() && change.plans().is_some())
     {
         return Some(format!("{} of {} is under way", change.id, change.by));
     }
-    let touched = lifecycle::change::touched(facts, effects.clone());
-    (!touched.is_empty()).then(|| reload::unapplied(&touched))
+    reload::unapplied(facts, &reading.effects, &reading.gone)
 }

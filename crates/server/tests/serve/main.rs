@@ -8,6 +8,7 @@ mod boot_tftp;
 mod boot_tls;
 #[path = "../../../../tests/browser.rs"]
 mod browser;
+mod changes;
 mod deaf;
 mod dhcp6;
 mod dns;

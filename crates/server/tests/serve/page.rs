@@ -50,7 +50,7 @@ fn wish(server: &Server, machine: &str, wish: &str) {
 }
 
 /// Starts a server that has known this much for long.
-fn know(server: &mut Server, facts: &Facts) {
+pub(crate) fn know(server: &mut Server, facts: &Facts) {
     let mut store = Store::open(&server.options.state).unwrap();
     store.append(&[], facts.machines.iter(), []).unwrap();
     drop(store);

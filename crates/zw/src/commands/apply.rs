@@ -3,7 +3,8 @@
 use crate::client::{self, Failure, Server, Which};
 use crate::commands::change;
 use crate::commands::check::failed;
-use api::change::{Applied, Apply, ChangeDetail, MemberRow, Predicted, Restart, Rollback};
+use crate::times;
+use api::change::{Applied, Apply, ChangeDetail, GoneRow, MemberRow, PlanRow, Predicted, Restart, Rollback};
 use clap::Args as ClapArgs;
 use lifecycle::why::duration;
 use std::fmt::Write as _;
@@ -21,23 +22,48 @@ const LISTED_MAX: usize = 12;
 /// wrong stops it and is taken back.
 #[derive(ClapArgs)]
 #[command(
+    override_usage = "zw apply -m <WORDS> [OPTIONS]\n       zw apply --dry-run [OPTIONS]",
     after_help = "Examples:\n  zw apply --dry-run\n  zw apply -m 'kernel 6.1.140' --wait\n  zw apply -m 'rack 7 is gone' --remove 36 --yes"
 )]
 pub(crate) struct Args {
-    /// Why, for everybody who asks later.
-    #[arg(long, short = 'm', value_name = "WORDS", required_unless_present = "dry_run", default_value = "")]
-    reason: String,
+    #[command(flatten)]
+    why: Why,
+    #[command(flatten)]
+    allowed: Allowed,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Why it is done.
+#[derive(ClapArgs)]
+struct Why {
+    /// Why, for everybody who asks later; left out only with --dry-run.
+    #[arg(long, short = 'm', value_name = "WORDS", required_unless_present = "dry_run", value_parser = words)]
+    reason: Option<String>,
+}
+
+impl Why {
+    fn told(&self) -> String {
+        self.reason.clone().unwrap_or_default()
+    }
+}
+
+fn words(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() { Err("say why, in a few words") } else { Ok(text.to_owned()) }
+}
+
+/// What a plan may do that needs a word of its own.
+#[derive(ClapArgs, Clone, Copy)]
+struct Allowed {
     /// Existing addresses may change.
     #[arg(long)]
     renumber: bool,
-    /// So many machines may disappear.
+    /// So many machines may disappear; needed for every one that is in service.
     #[arg(long, default_value_t = 0, value_name = "COUNT")]
     remove: u32,
     /// So many may be new, where they more than double the zone.
     #[arg(long, default_value_t = 0, value_name = "COUNT")]
     grow: u32,
-    #[command(flatten)]
-    how: How,
 }
 
 /// Make the design of a plan of before current again, as a new plan, and bring machines back to it wave by wave.
@@ -45,15 +71,17 @@ pub(crate) struct Args {
 /// What was wiped stays wiped, and the design's files stay as they are: put them right, or the next `zw apply` brings them back.
 #[derive(ClapArgs)]
 #[command(
-    after_help = "Examples:\n  zw rollback --dry-run\n  zw rollback --to 41 -m 'slow disks since 42' --wait"
+    override_usage = "zw rollback -m <WORDS> [OPTIONS]\n       zw rollback --dry-run [OPTIONS]",
+    after_help = "Examples:\n  zw rollback --dry-run\n  zw rollback --to 41 -m 'slow disks since 42' --wait\n  zw rollback -m 'rack 7 is not there yet' --remove 36"
 )]
 pub(crate) struct RollbackArgs {
-    /// Which plan [default: the one before the current one].
+    /// Which plan [default: the newest before the current one that was not taken back].
     #[arg(long, value_name = "PLAN")]
     to: Option<u64>,
-    /// Why, for everybody who asks later.
-    #[arg(long, short = 'm', value_name = "WORDS", required_unless_present = "dry_run", default_value = "")]
-    reason: String,
+    #[command(flatten)]
+    why: Why,
+    #[command(flatten)]
+    allowed: Allowed,
     #[command(flatten)]
     how: How,
 }
@@ -61,15 +89,15 @@ pub(crate) struct RollbackArgs {
 /// Restart machines wave by wave, as the budgets allow.
 #[derive(ClapArgs)]
 #[command(
+    override_usage = "zw restart -m <WORDS> [OPTIONS] <TARGET>...\n       zw restart --dry-run [OPTIONS] <TARGET>...",
     after_help = "Examples:\n  zw restart pod=p07,role=hypervisor -m 'microcode' --wait\n  zw restart p01/r2 --dry-run"
 )]
 pub(crate) struct RestartArgs {
     /// Locations, names, addresses, racks, pods, selectors (`pod=p07,role=hypervisor`), or `all`.
     #[arg(required = true, value_name = "TARGET")]
     targets: Vec<String>,
-    /// Why, for everybody who asks later.
-    #[arg(long, short = 'm', value_name = "WORDS", required_unless_present = "dry_run", default_value = "")]
-    reason: String,
+    #[command(flatten)]
+    why: Why,
     #[command(flatten)]
     how: How,
 }
@@ -95,9 +123,17 @@ struct How {
 
 /// `zw apply`.
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let begin = |server: &Server, dry_run: bool, against: Option<u64>| -> Result<Applied, Failure> {
-        let Args { renumber, remove, grow, .. } = *args;
-        let asked = Apply { reason: args.reason.clone(), renumber, remove, grow, dry_run, against };
+    let begin = |server: &Server, seen: Option<&Applied>| -> Result<Applied, Failure> {
+        let Allowed { renumber, remove, grow } = args.allowed;
+        let asked = Apply {
+            reason: args.why.told(),
+            renumber,
+            remove,
+            grow,
+            dry_run: seen.is_none(),
+            against: seen.map(|seen| seen.generation),
+            design: seen.and_then(|seen| seen.design.clone()),
+        };
         client::post(server, "/v1/apply", &asked)
     };
     finish(began(&args.how, begin))
@@ -105,9 +141,20 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
 /// `zw rollback`.
 pub(crate) fn rollback(args: &RollbackArgs) -> ExitCode {
-    let begin = |server: &Server, dry_run: bool, _: Option<u64>| -> Result<Applied, Failure> {
-        let to = args.to.unwrap_or_default();
-        client::post(server, "/v1/rollback", &Rollback { to, reason: args.reason.clone(), dry_run })
+    let begin = |server: &Server, seen: Option<&Applied>| -> Result<Applied, Failure> {
+        let Allowed { renumber, remove, grow } = args.allowed;
+        // The one that was shown: which it is by itself may be another by now.
+        let shown = seen.and_then(|seen| seen.back_to.as_ref()).map(|row| row.generation);
+        let asked = Rollback {
+            to: shown.or(args.to).unwrap_or_default(),
+            reason: args.why.told(),
+            renumber,
+            remove,
+            grow,
+            dry_run: seen.is_none(),
+            against: seen.map(|seen| seen.generation),
+        };
+        client::post(server, "/v1/rollback", &asked)
     };
     finish(began(&args.how, begin))
 }
@@ -121,15 +168,15 @@ fn finish(outcome: Result<ExitCode, Failure>) -> ExitCode {
     outcome.unwrap_or_else(|failure| failed(&failure))
 }
 
-/// Shows, asks, begins and looks on.
+/// Shows, asks, begins what was shown and nothing else, and looks on.
 fn began(
     how: &How,
-    begin: impl Fn(&Server, bool, Option<u64>) -> Result<Applied, Failure>,
+    begin: impl Fn(&Server, Option<&Applied>) -> Result<Applied, Failure>,
 ) -> Result<ExitCode, Failure> {
     let server = how.which.find()?;
-    let shown = begin(&server, true, None)?;
+    let shown = begin(&server, None)?;
     if !how.json {
-        say(&preview(&shown));
+        say(&preview(&shown, how.dry_run));
     }
     if how.dry_run || shown.refused.is_some() {
         print_json(how, &shown);
@@ -139,7 +186,7 @@ fn began(
         say("nothing was begun\n");
         return Ok(ExitCode::from(1));
     }
-    let applied = begin(&server, false, Some(shown.generation))?;
+    let applied = begin(&server, Some(&shown))?;
     print_json(how, &applied);
     if !how.json {
         say(&outcome(&applied));
@@ -155,12 +202,12 @@ fn restarted(args: &RestartArgs) -> Result<ExitCode, Failure> {
     let how = &args.how;
     let server = how.which.find()?;
     let ask = |dry_run: bool| -> Result<ChangeDetail, Failure> {
-        let asked = Restart { targets: args.targets.clone(), reason: args.reason.clone(), dry_run };
+        let asked = Restart { targets: args.targets.clone(), reason: args.why.told(), dry_run };
         client::post(&server, "/v1/restart", &asked)
     };
     let shown = ask(true)?;
     if !how.json {
-        say(&machines(&shown.machines));
+        say(&touched(&shown.machines));
     }
     if how.dry_run {
         print_json(how, &shown);
@@ -181,8 +228,8 @@ fn restarted(args: &RestartArgs) -> Result<ExitCode, Failure> {
     if how.wait { change::watch(&server, begun.row.id) } else { Ok(ExitCode::SUCCESS) }
 }
 
-/// What would happen, in words.
-fn preview(applied: &Applied) -> String {
+/// What would happen, in words. What is refused is not to be read through before that is seen, but where it was asked for.
+fn preview(applied: &Applied, is_asked_for: bool) -> String {
     let mut text = String::new();
     for finding in &applied.findings {
         let _ = writeln!(
@@ -194,11 +241,34 @@ fn preview(applied: &Applied) -> String {
             let _ = writeln!(text, "    {help}");
         }
     }
+    if let Some(to) = &applied.back_to {
+        let at = times::date_and_time(to.at);
+        let _ = writeln!(text, "back to plan #{} of {at}, by {}: {}", to.generation, to.author, to.reason);
+    }
+    text += &gone(&applied.gone);
+    // What is in force already is said once: afterwards, if somebody meant to begin it.
+    let is_outcome = applied.in_force.is_some();
+    if is_asked_for || (applied.refused.is_none() && !is_outcome) {
+        text += &expected(applied);
+    }
     if let Some(refused) = &applied.refused {
         let _ = writeln!(text, "plan #{} stays in force: {refused}", applied.generation);
-        return text;
     }
-    text += &machines(&applied.machines);
+    text
+}
+
+/// What happens to machines that stay.
+fn expected(applied: &Applied) -> String {
+    if let Some(row) = &applied.in_force {
+        return already(row);
+    }
+    let mut text = match applied.machines.is_empty() {
+        false => touched(&applied.machines),
+        true if applied.gone.iter().any(|row| row.in_service) => String::new(),
+        // Nothing is known of a design that could not be compiled.
+        true if applied.findings.iter().any(|finding| finding.severity == "error") => String::new(),
+        true => "No machine in service is touched.\n".to_owned(),
+    };
     text += &waves(&applied.waves);
     for sentence in &applied.for_good {
         let _ = writeln!(text, "For good: {sentence}.");
@@ -206,10 +276,43 @@ fn preview(applied: &Applied) -> String {
     text
 }
 
-fn machines(rows: &[MemberRow]) -> String {
-    if rows.is_empty() {
-        return "No machine in service is touched.\n".to_owned();
+/// Machines that go, and how much goes with them.
+fn gone(rows: &[GoneRow]) -> String {
+    let mut text = String::new();
+    // Those in service first: they are what the number is asked for.
+    let (first, then): (Vec<&GoneRow>, Vec<&GoneRow>) = rows.iter().partition(|row| row.in_service);
+    for row in first.iter().chain(&then).take(LISTED_MAX) {
+        let _ = writeln!(
+            text,
+            "  gone    {:<14} {:<9} {}, {}",
+            row.location.within_zone(),
+            row.state,
+            counted(row.addresses.len(), "address", "addresses"),
+            counted(row.names.len(), "name", "names")
+        );
     }
+    if rows.len() > LISTED_MAX {
+        let _ = writeln!(text, "  … and {} more (--json lists all)", rows.len() - LISTED_MAX);
+    }
+    if !rows.is_empty() {
+        let sum = |of: fn(&GoneRow) -> usize| rows.iter().map(of).sum();
+        let _ = writeln!(
+            text,
+            "{} gone, {} in service; {} and {} with them",
+            counted(rows.len(), "machine", "machines"),
+            first.len(),
+            counted(sum(|row| row.addresses.len()), "address", "addresses"),
+            counted(sum(|row| row.names.len()), "name", "names")
+        );
+    }
+    text
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+fn touched(rows: &[MemberRow]) -> String {
     let mut text = String::new();
     for row in rows.iter().take(LISTED_MAX) {
         let _ = writeln!(
@@ -257,8 +360,20 @@ fn outcome(applied: &Applied) -> String {
             applied.generation
         ),
         (None, None) if applied.changed => format!("plan #{} is in force\n", applied.generation),
-        (None, None) => format!("plan #{} is in force; nothing changed\n", applied.generation),
+        (None, None) => match &applied.in_force {
+            Some(row) => already(row),
+            None => format!("plan #{} is in force; nothing changed\n", applied.generation),
+        },
     }
+}
+
+/// Whose plan it is that is of this design already: nothing that is said now is kept with it.
+fn already(row: &PlanRow) -> String {
+    let at = times::date_and_time(row.at);
+    format!(
+        "nothing changes: this design is in force since {at}, as plan #{} of {}: {}\n",
+        row.generation, row.author, row.reason
+    )
 }
 
 /// Whether whoever is at the terminal says so; without one, only `--yes` and `--json` do.
@@ -288,4 +403,179 @@ fn print_json(how: &How, value: &impl serde::Serialize) {
 fn say(text: &str) {
     // Nothing more can be done when standard output is closed.
     let _ = anstream::stdout().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Args, RollbackArgs, preview};
+    use api::change::{Applied, GoneRow, MemberRow, PlanRow, Predicted};
+    use clap::Parser;
+    use expect_test::{Expect, expect};
+    use model::{Location, Time};
+
+    fn nothing() -> Applied {
+        Applied {
+            generation: 12,
+            changed: false,
+            change: None,
+            refused: None,
+            findings: Vec::new(),
+            machines: Vec::new(),
+            waves: Vec::new(),
+            for_good: Vec::new(),
+            gone: Vec::new(),
+            design: None,
+            back_to: None,
+            in_force: None,
+        }
+    }
+
+    fn restart() -> Applied {
+        let machine = MemberRow {
+            location: Location::new("lab1/p01/r1/u01"),
+            wave: "canary".to_owned(),
+            effect: "restart".to_owned(),
+            because: "image kvm has changed".to_owned(),
+            step: "waiting".to_owned(),
+            since: None,
+            took_ms: None,
+            why: None,
+        };
+        let wave = Predicted { reach: "canary".to_owned(), machines: 1, at_once: 1, seconds: 60 };
+        Applied { machines: vec![machine], waves: vec![wave], ..nothing() }
+    }
+
+    fn row(generation: u64) -> PlanRow {
+        PlanRow {
+            generation,
+            parent: generation - 1,
+            author: "alice".to_owned(),
+            reason: "new kernel".to_owned(),
+            at: Time(1_795_245_741_733),
+            commit: None,
+            change: None,
+        }
+    }
+
+    fn gone(location: &str, in_service: bool) -> GoneRow {
+        GoneRow {
+            location: Location::new(location),
+            state: if in_service { "ready" } else { "expected" }.to_owned(),
+            in_service,
+            names: vec!["hv".to_owned(), "hv-bmc".to_owned()],
+            addresses: vec![[10, 64, 0, 9].into()],
+        }
+    }
+
+    fn check(applied: &Applied, is_dry: bool, expected: Expect) {
+        expected.assert_eq(&preview(applied, is_dry));
+    }
+
+    #[test]
+    fn what_is_refused_is_said_before_what_it_would_do() {
+        check(
+            &nothing(),
+            false,
+            expect![[r#"
+            No machine in service is touched.
+        "#]],
+        );
+        check(
+            &restart(),
+            false,
+            expect![[r#"
+              canary  p01/r1/u01     restart   image kvm has changed
+            wave canary      1 machine,     1 at once   about 1 min 0 s
+        "#]],
+        );
+        let refused = Applied { refused: Some("change 2 is under way".to_owned()), ..restart() };
+        check(
+            &refused,
+            false,
+            expect![[r#"
+            plan #12 stays in force: change 2 is under way
+        "#]],
+        );
+        check(
+            &refused,
+            true,
+            expect![[r#"
+              canary  p01/r1/u01     restart   image kvm has changed
+            wave canary      1 machine,     1 at once   about 1 min 0 s
+            plan #12 stays in force: change 2 is under way
+        "#]],
+        );
+    }
+
+    #[test]
+    fn machines_that_go_are_shown_with_what_goes_with_them() {
+        let gone = vec![gone("lab1/p01/r1/u05", false), gone("lab1/p01/r1/u04", true)];
+        let refused = Some("2 machines would be gone".to_owned());
+        check(
+            &Applied { gone: gone.clone(), refused, ..nothing() },
+            false,
+            expect![[r#"
+              gone    p01/r1/u04     ready     1 address, 2 names
+              gone    p01/r1/u05     expected  1 address, 2 names
+            2 machines gone, 1 in service; 2 addresses and 4 names with them
+            plan #12 stays in force: 2 machines would be gone
+        "#]],
+        );
+        check(
+            &Applied { gone: gone[..1].to_vec(), ..nothing() },
+            false,
+            expect![[r#"
+              gone    p01/r1/u05     expected  1 address, 2 names
+            1 machine gone, 0 in service; 1 address and 2 names with them
+            No machine in service is touched.
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_way_back_says_where_it_leads() {
+        check(
+            &Applied { back_to: Some(row(9)), ..nothing() },
+            false,
+            expect![[r#"
+            back to plan #9 of 2026-11-21T07:22:21Z, by alice: new kernel
+            No machine in service is touched.
+        "#]],
+        );
+    }
+
+    #[test]
+    fn what_is_in_force_already_says_whose_it_is() {
+        let applied = Applied { in_force: Some(row(12)), ..nothing() };
+        check(
+            &applied,
+            true,
+            expect![[r#"
+            nothing changes: this design is in force since 2026-11-21T07:22:21Z, as plan #12 of alice: new kernel
+        "#]],
+        );
+        check(&applied, false, expect![""]);
+        expect![[r#"
+            nothing changes: this design is in force since 2026-11-21T07:22:21Z, as plan #12 of alice: new kernel
+        "#]].assert_eq(&super::outcome(&applied));
+    }
+
+    #[derive(Parser)]
+    enum Line {
+        Apply(Args),
+        Rollback(RollbackArgs),
+    }
+
+    #[test]
+    fn a_reason_is_words() {
+        let said = |words: &[&str]| {
+            Line::try_parse_from([&["zw"], words].concat()).err().map(|error| error.to_string())
+        };
+        assert_eq!(said(&["apply", "-m", "new kernel"]), None);
+        assert_eq!(said(&["rollback", "--dry-run"]), None);
+        for words in [&["rollback", "-m", " "][..], &["apply", "-m", ""]] {
+            assert!(said(words).is_some_and(|said| said.contains("say why, in a few words")), "{words:?}");
+        }
+        assert!(said(&["apply"]).is_some_and(|said| said.contains("zw apply -m <WORDS>")));
+    }
 }

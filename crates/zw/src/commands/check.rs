@@ -60,7 +60,7 @@ pub(crate) fn compiled(directory: &Path, files: &[File]) -> (Option<Plan>, Vec<F
     let (design, mut findings) = design::parse(files);
     let mut compiled = None;
     if let Some(design) = design {
-        findings.extend(missing_images(directory, &design));
+        findings.extend(server::files::missing_images(directory, &design));
         findings.extend(bad_checks(files, &design));
         let (plan, more) = plan::compile(design, None);
         findings.extend(more);
@@ -69,33 +69,6 @@ pub(crate) fn compiled(directory: &Path, files: &[File]) -> (Option<Plan>, Vec<F
     }
     findings.sort_by_key(|finding| (finding.source.file, finding.source.start, finding.severity));
     (compiled, findings)
-}
-
-/// Images whose files are not there. They may be built later, so this is a warning.
-fn missing_images(directory: &Path, design: &Design) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for image in &design.images {
-        for path in std::iter::once(&image.kernel).chain(&image.initrd) {
-            if !directory.join(path).is_file() {
-                let sentence = format!("image `{}` names `{path}`, which is not there", image.name);
-                findings.push(Finding::warning(Code::MissingFile, image.source, sentence).help(
-                    "machines that boot it wait until it is; paths are relative to the design's directory",
-                ));
-            }
-        }
-    }
-    for os in &design.systems {
-        let path = Path::new(&os.image).join(api::image::FILE);
-        if !directory.join(&path).is_file() {
-            let sentence = format!("os `{}` names `{}`, and there is no image in it", os.name, os.image);
-            findings.push(
-                Finding::warning(Code::MissingFile, os.source, sentence).help(
-                    "`zw image build os` makes one; machines that should get it wait until it is there",
-                ),
-            );
-        }
-    }
-    findings
 }
 
 /// What the agents could not read in the files of checks: they read with the same code.
