@@ -128,12 +128,12 @@ pub fn boot(view: &View, request: &Request<'_>, now: Time) -> Result<Reply, Refu
     let path = path.ok_or(Reason::Malformed)?;
     // iPXE asks for it beside itself, and only then DHCP. By HTTP there is nothing to be gained by it.
     if request.is_secure && path == AUTOEXEC {
-        return Ok(text(view, request.method, autoexec(view, request.client)?));
+        return Ok(text(request.method, autoexec(view, request.client)?));
     }
     if let Some(name) = path.strip_prefix("boot/").and_then(|path| path.strip_suffix(".ipxe")) {
         let loader = if request.is_secure { Loader::IpxeByHttps } else { Loader::Ipxe };
         let script = script(view, name, request.client, loader, now)?;
-        return Ok(text(view, request.method, script));
+        return Ok(text(request.method, script));
     }
     if let Some(name) = path.strip_prefix("boot/template/") {
         return template::send(view, name, request, machine.ok_or(Reason::NotAllowed)?);
@@ -195,12 +195,12 @@ fn text_headers(body: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn text(view: &View, method: Method, script: Script) -> Reply {
+fn text(method: Method, script: Script) -> Reply {
     let headers = text_headers(&script.text);
     let is_get = method == Method::Get;
     Reply {
         body: if is_get { Body::Text(script.text) } else { Body::Empty },
-        tells: (script.boots_image && is_get).then_some(What::ScriptFetched { generation: view.generation }),
+        tells: script.tells.filter(|_| is_get),
         refused: script.refused,
         ..reply(200, headers, Some(script.machine))
     }

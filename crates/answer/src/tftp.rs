@@ -13,6 +13,7 @@ pub use places::{Full, Places, TRANSFERS_MAX};
 pub use transfer::{Outcome, Outgoing, Transfer};
 
 use crate::http::{Body, Loader, Script, script};
+use model::event::What;
 use model::ids::DeviceId;
 use model::view::FileId;
 use model::{Reason, Refusal, Time, View};
@@ -32,7 +33,7 @@ const WINDOW_MAX: u16 = 64;
 const TIMEOUT_MAX: u8 = 30;
 
 /// A transfer that may begin.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Opened {
     /// What is sent: text, or a whole file.
     pub body: Body,
@@ -40,8 +41,8 @@ pub struct Opened {
     pub transfer: Transfer,
     /// The machine that asked, if the address is one's.
     pub machine: Option<DeviceId>,
-    /// The body is the machine's boot script for an image of this plan.
-    pub is_boot_script: bool,
+    /// What is told of the machine when it has the body: that it was its boot script, if it was one for an image.
+    pub tells: Option<What>,
     /// There is a file, but not the one that was asked for; counted like a refusal.
     pub refused: Option<Reason>,
 }
@@ -79,14 +80,14 @@ pub fn open(view: &View, packet: &Packet<'_>, client: IpAddr, now: Time) -> Resu
         script => script.map(|name| (name, Loader::Ipxe)),
     };
     if let Some((name, loader)) = asked {
-        let Script { text, machine, boots_image, refused } = script(view, name, client, loader, now)?;
+        let Script { text, machine, tells, refused } = script(view, name, client, loader, now)?;
         let text = if is_text_mode { netascii(&text) } else { text };
         let size = text.len() as u64;
         return Ok(Opened {
             body: Body::Text(text),
             transfer: Transfer::new(size, agree(&request.options, size, client), now),
             machine: Some(machine),
-            is_boot_script: boots_image,
+            tells,
             refused,
         });
     }
@@ -102,7 +103,7 @@ pub fn open(view: &View, packet: &Packet<'_>, client: IpAddr, now: Time) -> Resu
         body: Body::File { file, range: 0..size },
         transfer: Transfer::new(size, agree(&request.options, size, client), now),
         machine,
-        is_boot_script: false,
+        tells: None,
         refused: None,
     })
 }

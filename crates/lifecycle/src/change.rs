@@ -24,10 +24,10 @@ pub use verdict::{Evidence, evidence};
 use crate::budget::Budgets;
 use crate::installing;
 use crate::zone::Zone;
-use model::change::{Change, Effect, Holder, Kind, Member, Outcome, Step};
+use model::change::{Change, Effect, Holder, Kind, Lease, Member, Outcome, Step};
 use model::event::{ChangeStep, Settled, What};
 use model::facts::{Machine, Rejected, State};
-use model::{ChangeId, DeviceId, Event, Generation, Location, Time};
+use model::{ChangeId, DeviceId, Event, Generation, Location, Plan, Time};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use verdict::Verdict;
@@ -36,6 +36,8 @@ use verdict::Verdict;
 const TAKEN_AT_ONCE_MAX: usize = 64;
 /// A kernel that was started so often, and whose agent never came, does not come.
 const STARTS_IN_VAIN: u32 = 2;
+/// So often it is restarted for what it was not handed.
+const BOOTS_OF_ANOTHERS: u64 = 1;
 /// In whose name the controller pauses and undoes.
 pub const CONTROLLER: &str = "zonewright";
 
@@ -78,14 +80,20 @@ fn steps(zone: &Zone, change: &Change, budgets: &mut Budgets<'_>, now: Time) -> 
     let settled: Vec<ChangeStep> = change
         .of_wave(change.wave)
         .filter_map(|(location, member)| {
-            let found = judge(zone.facts().machines.get(location), member, now)?;
+            let boots_its_own = zone.roster().device_at(location).is_none_or(|device| {
+                zone.facts()
+                    .machines
+                    .get(location)
+                    .is_none_or(|machine| boots_its_own(zone.plan(), device, machine))
+            });
+            let found = judge(zone.facts().machines.get(location), member, boots_its_own, now)?;
             Some(ChangeStep::Settle { machine: location.clone(), found })
         })
         .collect();
     if !settled.is_empty() {
         return settled;
     }
-    match verdict::verdict(zone, change) {
+    match verdict::verdict(zone, change, now) {
         Verdict::Fine => {}
         Verdict::Halt(sentence) => return vec![ChangeStep::End { how: Outcome::Halted, sentence }],
         Verdict::Pause(reason) if change.paused.is_none() => {
@@ -99,7 +107,7 @@ fn steps(zone: &Zone, change: &Change, budgets: &mut Budgets<'_>, now: Time) -> 
     if change.of_wave(change.wave).all(|(_, member)| member.step.is_over()) {
         return match change.baking_until {
             None => vec![ChangeStep::Bake],
-            Some(until) if now < until => Vec::new(),
+            Some(until) if now < until || verdict::returning(zone, change, now).is_some() => Vec::new(),
             Some(_) if (change.wave as usize) + 1 < change.waves.len() => vec![ChangeStep::Widen],
             Some(_) => vec![ChangeStep::End { how: Outcome::Done, sentence: tally(change) }],
         };
@@ -219,6 +227,9 @@ pub fn waits_for(zone: &Zone, change: &Change, now: Time) -> Option<String> {
     if let Some(until) = change.baking_until.filter(|until| now < *until) {
         return Some(format!("{} s more in which nothing goes wrong", until.since(now).as_secs()));
     }
+    if let Some(location) = change.baking_until.and_then(|_| verdict::returning(zone, change, now)) {
+        return Some(format!("{}, which has it and went down, to be back", location.within_zone()));
+    }
     let (budgets, order) = (Budgets::of(zone), Order::of(zone, change));
     change.of_wave(change.wave).filter(|(_, member)| member.step == Step::Waiting).find_map(
         |(location, _)| {
@@ -266,7 +277,7 @@ pub fn undoes(change: &Change) -> Option<ChangeId> {
 }
 
 /// What a machine that was taken is found to be; `None`: not known yet.
-fn judge(machine: Option<&Machine>, member: &Member, now: Time) -> Option<Settled> {
+fn judge(machine: Option<&Machine>, member: &Member, boots_its_own: bool, now: Time) -> Option<Settled> {
     let Step::Taken { at, deadline, was_ready, boots } = member.step else { return None };
     let Some(machine) = machine else { return Some(Settled::Absent) };
     // That somebody holds it says nothing against the change.
@@ -278,7 +289,7 @@ fn judge(machine: Option<&Machine>, member: &Member, now: Time) -> Option<Settle
     let has_changed = match member.effect {
         // Taken, it was told to look again, and is validating until it has.
         Effect::Check => true,
-        Effect::Restart => machine.boots > boots,
+        Effect::Restart => machine.boots > boots && boots_its_own,
         // Taken, it was allowed to write its other slot, which is spent when it has; it is there when it was started.
         Effect::Upgrade => machine.armed.is_none() && !installing::is_unstarted(machine),
         // Not by the change.
@@ -290,6 +301,9 @@ fn judge(machine: Option<&Machine>, member: &Member, now: Time) -> Option<Settle
     }
     match &machine.state {
         State::Ready if has_changed => return Some(Settled::Right),
+        State::Ready if !boots_its_own && machine.boots > boots + BOOTS_OF_ANOTHERS => {
+            return wrong("each time that it restarted it was handed what it booted before".to_owned());
+        }
         State::Failed { reasons } if has_changed => {
             return wrong(reasons.first().cloned().unwrap_or_default());
         }
@@ -299,8 +313,7 @@ fn judge(machine: Option<&Machine>, member: &Member, now: Time) -> Option<Settle
         _ => {}
     }
     if machine.boots_in_vain >= STARTS_IN_VAIN && has_changed {
-        let times = machine.boots_in_vain;
-        return wrong(format!("its kernel was started {times} times, and its agent never came"));
+        return wrong(in_vain(machine));
     }
     (now >= deadline)
         .then(|| {
@@ -311,6 +324,36 @@ fn judge(machine: Option<&Machine>, member: &Member, now: Time) -> Option<Settle
             ))
         })
         .flatten()
+}
+
+fn in_vain(machine: &Machine) -> String {
+    format!("its kernel was started {} times, and its agent never came", machine.boots_in_vain)
+}
+
+/// Whether what a machine boots, as far as it is known, is what its row says. Who handed it its boot script, an edge or another controller, may
+/// not have known of its turn yet.
+fn boots_its_own(plan: &Plan, device: DeviceId, machine: &Machine) -> bool {
+    let own = plan.design.image_of(device).map(model::design::Image::mark);
+    machine.boots_image.is_none_or(|image| own.is_none_or(|own| own == image))
+}
+
+/// Has a machine restarted once more that was restarted for what it does not boot; true if it is.
+pub(crate) fn restart_again(plan: &Plan, device: DeviceId, machine: &mut Machine) -> bool {
+    let (boots, boots_its_own) = (machine.boots, boots_its_own(plan, device, machine));
+    let is_first = |lease: &&mut Lease| lease.restarts && boots == lease.boots + BOOTS_OF_ANOTHERS;
+    let Some(lease) = machine.lease.as_mut().filter(|_| !boots_its_own).filter(is_first) else {
+        return false;
+    };
+    lease.boots = boots;
+    true
+}
+
+/// A machine that is to restart enrolled in the boot that it is to leave: it is known by this key.
+pub(crate) fn is_known_by(machine: &mut Machine, key_sha256: [u8; 32]) {
+    if let Some(lease) = machine.lease.as_mut().filter(|lease| lease.restarts && lease.boots == machine.boots)
+    {
+        lease.key_sha256 = Some(key_sha256);
+    }
 }
 
 /// Whether the agent of a machine is to restart it: who has its lease wants that, it has not booted since, and it is the machine that was there.

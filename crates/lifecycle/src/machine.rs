@@ -4,7 +4,7 @@
 //! machine: what concerns two of them (cabling) is told to it by `zone`.
 
 use crate::enrolment::Proof;
-use crate::{attestation, burn_in, cabling, enrolment, installing, starting, validate};
+use crate::{attestation, burn_in, cabling, change, enrolment, installing, starting, validate};
 use model::change::{Holder, Lease};
 use model::event::{Started, What, Wish};
 use model::facts::{
@@ -75,6 +75,7 @@ pub fn expected(now: Time) -> Machine {
         installed: None,
         rejected: None,
         boots_in_vain: 0,
+        boots_image: None,
         burn_in: model::burn_in::State::default(),
         conflicts: BTreeMap::new(),
         lease: None,
@@ -114,10 +115,14 @@ pub fn step(
             let known = machine.conflicts.insert(*address, Conflict { at: now, by: *mac });
             Step { changed: known.is_none(), view_changed: known.is_none(), ..Step::default() }
         }
-        What::ScriptFetched { generation } => match machine.state {
+        What::ScriptFetched { generation, image } => match machine.state {
             State::Expected | State::Seen { .. } | State::Booting { .. } => {
                 starting::fetched(machine, now);
-                enter(machine, State::Booting { generation: *generation }, now)
+                let is_other = std::mem::replace(&mut machine.boots_image, *image) != *image;
+                let is_again = change::restart_again(plan, device, machine);
+                let mut step = enter(machine, State::Booting { generation: *generation }, now);
+                step.changed |= is_other || is_again;
+                step
             }
             _ => Step::default(),
         },
@@ -353,6 +358,7 @@ fn begin_boot(machine: &mut Machine, now: Time) {
     }
     machine.boot_began = Some(now);
     machine.boots += 1;
+    machine.boots_image = None;
     machine.boot_took_ms = None;
     machine.running = None;
     machine.token = Token::None;
@@ -420,6 +426,7 @@ fn enrolled(
     (machine.unproved, machine.unproved_ek) = (None, None);
     machine.token = Token::Used;
     machine.key_sha256 = Some(key);
+    change::is_known_by(machine, key);
     let mut step = Step { changed: true, ..Step::default() };
     merge(&mut step, enter(machine, State::Validating { hardware_fits: false }, now));
     step

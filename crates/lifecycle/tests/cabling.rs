@@ -86,7 +86,7 @@ fn a_neighbours_machine_on_one_port_does_not_void_the_boot_by_another() {
     told.tell(2, What::Lost);
     // Its cables are swapped with its neighbour's while both boot: its own machine comes by the other port.
     told.asks(2, "eno2", mac(2, 2), uuid(2), Stage::BiosPxe);
-    told.tell(2, What::ScriptFetched { generation: Generation(1) });
+    told.tell(2, What::ScriptFetched { generation: Generation(1), image: None });
     let until = told.now + Duration::from_secs(900);
     assert_eq!(
         told.tell(2, What::TokenIssued { token_sha256: [2; 32], until, ek_sha256: None, by_bmc: false })
@@ -232,7 +232,7 @@ fn a_cable_in_anothers_port_is_known_after_its_machine_restarted_by_the_other() 
     assert_eq!((told.doubt(1), told.doubt(3)), (Some(Code::Miscabled), None));
     told.tell(3, What::Lost);
     told.asks(3, "eno2", mac(3, 2), uuid(3), Stage::UefiPxe);
-    told.tell(3, What::ScriptFetched { generation: Generation(1) });
+    told.tell(3, What::ScriptFetched { generation: Generation(1), image: None });
     told.enrols(3);
     told.reports(3, reported_by(3));
     assert_eq!((told.state(3), told.machine(3).accepted.len()), ("ready", 2));
@@ -289,7 +289,7 @@ fn another_machine_than_the_one_that_reports_is_not_accepted_with_it() {
     told.enrols(1);
     told.reports(1, reported_by(1));
     told.asks(1, "eno2", mac(2, 1), uuid(2), Stage::UefiPxe);
-    told.tell(1, What::ScriptFetched { generation: Generation(1) });
+    told.tell(1, What::ScriptFetched { generation: Generation(1), image: None });
     told.asks(1, "eno1", mac(1, 1), uuid(1), Stage::Os);
     told.enrols(1);
     told.reports(1, reported_by(1));

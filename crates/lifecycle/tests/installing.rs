@@ -421,7 +421,7 @@ fn another_installer_says_that_it_is_done() {
     assert!(told.tell(1, done()).0.is_some(), "nobody allowed it");
     told.wish(1, |generation, until| Wish::Arm { generation, until, bmc: ByBmc::Allowed });
     assert!(told.tell(1, done()).0.is_some(), "nothing was started");
-    told.tell(1, What::ScriptFetched { generation: Generation(3) });
+    told.tell(1, What::ScriptFetched { generation: Generation(3), image: None });
     asks(&mut told, Stage::Os);
     let why = lifecycle::why(&told.zone, "p1/r1/u1", told.now).expect("it is drawn").sentences;
     assert!(why[1].starts_with("it waits for its installer to say that it is done"), "{why:?}");
@@ -544,7 +544,7 @@ fn a_machine_that_is_off_is_started_by_its_bmc_at_most_three_times() {
     // Its firmware asks after all: that is what is told then.
     told.asks(1, Stage::UefiPxe);
     assert_eq!(told.waits(1), "its firmware to fetch iPXE by TFTP");
-    told.tell(1, What::ScriptFetched { generation: Generation(3) });
+    told.tell(1, What::ScriptFetched { generation: Generation(3), image: None });
     told.tell(1, What::Connected { running: Some(Running::Memory), burns_in: true });
     assert!(told.bmc(1, Started::Begun, None).is_some(), "it is there");
 }
@@ -587,7 +587,7 @@ fn firmware_that_waits_for_its_script_is_left_the_time_to_ask_again() {
     told.first(1);
     assert_eq!(told.due_in(MINUTE), vec![]);
     assert_eq!(told.due_in(2 * MINUTE), only("u1", Way::Pxe), "it was switched off meanwhile");
-    told.tell(1, What::ScriptFetched { generation: Generation(3) });
+    told.tell(1, What::ScriptFetched { generation: Generation(3), image: None });
     assert_eq!(told.due_in(4 * MINUTE), vec![]);
 }
 

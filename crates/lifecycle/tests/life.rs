@@ -63,7 +63,7 @@ fn a_boot_that_an_edge_tells_of_began_although_the_system_asked_since() {
     assert_eq!(told.machine(1).boot_began, Some(Time(began.0 + 20_000)));
     assert_eq!(told.machine(1).sightings["eno1"], seen, "what was seen last");
     firmware(&mut told, 21_000, Stage::Ipxe);
-    let what = What::ScriptFetched { generation: Generation(1) };
+    let what = What::ScriptFetched { generation: Generation(1), image: None };
     told.zone.apply(&Event { at: Time(began.0 + 22_000), location: Told::location(1), what });
     assert_eq!(told.state(1), "booting");
     told.enrols(1);
@@ -85,7 +85,7 @@ fn a_machine_goes_from_expected_to_ready() {
     told.asks(1, "eno1", mac(1, 1), uuid(1), Stage::BiosPxe);
     assert_eq!(told.state(1), "seen");
     told.asks(1, "eno1", mac(1, 1), uuid(1), Stage::Ipxe);
-    told.tell(1, What::ScriptFetched { generation: Generation(1) });
+    told.tell(1, What::ScriptFetched { generation: Generation(1), image: None });
     assert_eq!(told.state(1), "booting");
     told.enrols(1);
     assert_eq!(told.state(1), "validating");
@@ -408,7 +408,9 @@ mod properties {
                 let stage = if firmware { Stage::UefiPxe } else { Stage::Os };
                 told.asks(unit, port, mac(machine, nic), uuid(machine), stage)
             }
-            Happens::Script(unit) => told.tell(unit, What::ScriptFetched { generation: Generation(1) }),
+            Happens::Script(unit) => {
+                told.tell(unit, What::ScriptFetched { generation: Generation(1), image: None })
+            }
             Happens::Token(unit) => {
                 let until = told.now + Duration::from_secs(900);
                 told.tell(

@@ -348,6 +348,18 @@ pub struct Image {
     pub source: Source,
 }
 
+impl Image {
+    /// What tells it from every image that boots something else: its kernel, initial RAM disks and arguments. The same of one image in
+    /// every release (FNV-1a, 64 bits).
+    pub fn mark(&self) -> u64 {
+        let texts = [&self.name, &self.kernel, &self.args].into_iter().chain(&self.initrd);
+        let octets = texts.flat_map(|text| text.bytes().chain([0]));
+        octets.fold(0xcbf2_9ce4_8422_2325, |mark, octet| {
+            (mark ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+}
+
 /// A `template` block in an `image`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Template {

@@ -57,6 +57,9 @@ pub enum What {
     ScriptFetched {
         /// Of this plan.
         generation: Generation,
+        /// Which image it boots: [`crate::design::Image::mark`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        image: Option<u64>,
     },
     /// It fetched a boot file whole.
     FileFetched {

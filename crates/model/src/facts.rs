@@ -102,6 +102,9 @@ pub struct Machine {
     /// How often in a row its firmware began anew where its kernel had been started, and its agent never came.
     #[serde(default)]
     pub boots_in_vain: u32,
+    /// What the last boot script that it fetched in this boot boots: [`crate::design::Image::mark`].
+    #[serde(default)]
+    pub boots_image: Option<u64>,
     /// How it was tried out under load.
     #[serde(default)]
     pub burn_in: burn_in::State,

@@ -113,6 +113,7 @@ mod tests {
             kernel: "image/debian12/boot files/vmlinuz".into(),
             initrd: vec!["image/debian12/initrd.img".into(), "image/debian12/agent.cpio".into()],
             args: "console=ttyS0\nit's ${x};reboot".into(),
+            mark: 0,
             missing: None,
         };
         check(

@@ -288,6 +288,7 @@ mod tests {
             kernel: "image/debian12/boot files/vmlinuz".into(),
             initrd: vec!["image/debian12/initrd.img".into(), "image/debian12/agent.cpio".into()],
             args: "console=ttyS0\nquiet".into(),
+            mark: 0,
             missing: None,
         }
     }

@@ -240,10 +240,9 @@ impl Server {
             return Err(Reason::TooMany.into());
         };
         let machine = opened.machine.map(|device| view.plan.design.devices[device.index()].location.clone());
-        let script_of = opened.is_boot_script.then_some(view.generation);
         let added = self.epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, id));
         let (transfer, request) = (opened.transfer, request.into());
-        let job = Job { socket, request, transfer, content, machine, script_of, is_blocked: false };
+        let job = Job { socket, request, transfer, content, machine, tells: opened.tells, is_blocked: false };
         if let (Ok(()), Some(deadline)) = (added, job.transfer.deadline()) {
             self.timers.push(Reverse((deadline, id)));
             self.jobs.insert(id, (job, path.from));

@@ -50,7 +50,7 @@ fn machine(seq: u64) -> Machine {
 
 /// The event of this number, in a batch of which `left` more follow it.
 fn record(seq: u64, left: u64) -> Record {
-    let what = What::ScriptFetched { generation: Generation(left) };
+    let what = What::ScriptFetched { generation: Generation(left), image: None };
     Record { event: Event { at: Time(seq), location: machine_of(seq), what }, state: "ready" }
 }
 
@@ -119,7 +119,7 @@ fn check(directory: &Path, acknowledged: u64, round: u64) {
         );
         of_machines.insert(entry.event.location.clone(), machine(entry.seq));
     }
-    if let Some(What::ScriptFetched { generation }) = entries.last().map(|entry| &entry.event.what) {
+    if let Some(What::ScriptFetched { generation, .. }) = entries.last().map(|entry| &entry.event.what) {
         assert_eq!(*generation, Generation(0), "round {round}: half of a batch is there");
     }
     assert_eq!(

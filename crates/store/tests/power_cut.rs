@@ -89,7 +89,7 @@ fn append(directory: &Path) {
             let first = store.last_seq() + 1;
             let seqs = first..first + length(batch);
             let record = |seq| {
-                let what = What::ScriptFetched { generation: Generation(batch) };
+                let what = What::ScriptFetched { generation: Generation(batch), image: None };
                 Record { event: Event { at: Time(seq), location: machine_of(seq), what }, state: "ready" }
             };
             let records: Vec<_> = seqs.clone().map(record).collect();

@@ -1,19 +1,20 @@
 //! Which boot script a machine gets: the decision is the view's, the words are `render`'s.
 
+use model::event::What;
 use model::ids::{DeviceId, ImageId};
 use model::view::{Boot, BootImage};
 use model::{Generation, Reason, Refusal, Time, View};
 use std::net::IpAddr;
 
 /// A script for one machine.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Script {
     /// The script.
     pub text: String,
     /// Whose.
     pub machine: DeviceId,
-    /// Whether it boots an image (and not the own disk, nor makes the machine wait).
-    pub boots_image: bool,
+    /// What is told of it, if it boots an image (and not the own disk, nor makes the machine wait).
+    pub tells: Option<What>,
     /// Why the machine does not get what it would boot, if so.
     pub refused: Option<Reason>,
 }
@@ -61,7 +62,7 @@ pub(crate) fn script(
     let is_secure = loader == Loader::IpxeByHttps;
     let ports = view.boot.site.ports;
     let speak = render::ipxe::Machine { location, controllers: &controllers, near: &near, ports, is_secure };
-    let script = |text, refused| Script { text, machine, boots_image: false, refused };
+    let script = |text, refused| Script { text, machine, tells: None, refused };
     let Words { boot, local_disk, hold, pass_on } = match loader {
         Loader::Ipxe | Loader::IpxeByHttps => Words {
             boot: render::ipxe::boot,
@@ -86,7 +87,8 @@ pub(crate) fn script(
             return Ok(script(text, Some(Reason::NotServed)));
         }
         let text = boot(&speak, view.generation, &view.boot.site.ca_sha256, image);
-        Ok(Script { boots_image: true, ..script(text, None) })
+        let tells = What::ScriptFetched { generation: view.generation, image: Some(image.mark) };
+        Ok(Script { tells: Some(tells), ..script(text, None) })
     };
     match &view.boot.boots[machine.index()] {
         Boot::Nothing => Err(Reason::NotServed.into()),
@@ -112,7 +114,7 @@ pub(crate) fn autoexec(view: &View, client: IpAddr) -> Result<Script, Refusal> {
     let ports = view.boot.site.ports;
     let speak =
         render::ipxe::Machine { location, controllers: &controllers, near: &near, ports, is_secure: true };
-    Ok(Script { text: render::ipxe::autoexec(&speak), machine, boots_image: false, refused: None })
+    Ok(Script { text: render::ipxe::autoexec(&speak), machine, tells: None, refused: None })
 }
 
 /// The controllers that a client can reach, and who is nearer: those of its address family.

@@ -1,9 +1,9 @@
 //! Is it the change? Machines that have it are held against machines that do not.
 
 use crate::zone::Zone;
-use model::Location;
-use model::change::{Change, Step};
-use model::facts::State;
+use model::change::{Change, Member, Step};
+use model::facts::{Machine, State};
+use model::{Location, Time};
 
 /// The most machines that a sentence names.
 const NAMED_MAX: usize = 3;
@@ -50,13 +50,10 @@ impl Evidence {
 }
 
 /// What speaks for and against a change by now.
-pub fn evidence(zone: &Zone, change: &Change) -> Evidence {
+pub fn evidence(zone: &Zone, change: &Change, now: Time) -> Evidence {
     let mut evidence = Evidence::default();
     for (location, member) in &change.machines {
-        let now_failed = || match zone.facts().machines.get(location).map(|machine| &machine.state) {
-            Some(State::Failed { reasons }) => Some(reasons.first().cloned().unwrap_or_default()),
-            _ => None,
-        };
+        let now_failed = || why_gone(zone.facts().machines.get(location)?, member, now);
         let failed = match &member.step {
             Step::Failed { why, .. } => Some(why.clone()),
             // It came back right, and is not any more.
@@ -85,13 +82,47 @@ pub fn evidence(zone: &Zone, change: &Change) -> Evidence {
     evidence
 }
 
+/// Why a machine that came back right is not any more; `None`: it is, is on its way, or somebody took it out of service.
+fn why_gone(machine: &Machine, member: &Member, now: Time) -> Option<String> {
+    if let State::Failed { reasons } = &machine.state {
+        return Some(reasons.first().cloned().unwrap_or_default());
+    }
+    if !is_on_its_way(machine) {
+        return None;
+    }
+    if machine.boots_in_vain >= super::STARTS_IN_VAIN {
+        return Some(super::in_vain(machine));
+    }
+    let is_overdue = now >= machine.since + super::patience(machine, member.effect);
+    is_overdue.then(|| format!("it went down again, and is {} since", machine.state.name()))
+}
+
+/// Whether a machine that has a change is to be back by itself.
+fn is_on_its_way(machine: &Machine) -> bool {
+    let boots = matches!(
+        machine.state,
+        State::Seen { .. } | State::Booting { .. } | State::Installing { .. } | State::Validating { .. }
+    );
+    boots && machine.miscabled.is_none() && machine.held.is_none()
+}
+
+/// The first machine of a change's wave that came back right, and is on its way once more: how that ends is waited for.
+pub(super) fn returning<'a>(zone: &Zone, change: &'a Change, now: Time) -> Option<&'a Location> {
+    let mut done = change.of_wave(change.wave).filter(|(_, member)| matches!(member.step, Step::Done { .. }));
+    let is_returning = |(location, member): &(&Location, &Member)| {
+        let machine = zone.facts().machines.get(*location);
+        machine.is_some_and(|machine| is_on_its_way(machine) && why_gone(machine, member, now).is_none())
+    };
+    done.find(is_returning).map(|(location, _)| location)
+}
+
 /// Whether a change may go on. The first wave tolerates nothing.
-pub(super) fn verdict(zone: &Zone, change: &Change) -> Verdict {
+pub(super) fn verdict(zone: &Zone, change: &Change, now: Time) -> Verdict {
     if super::undoes(change).is_some() {
         return Verdict::Fine;
     }
     // Most changes go well, and then there is nothing to count.
-    let evidence = evidence(zone, change);
+    let evidence = evidence(zone, change, now);
     let Evidence { changed, changed_failed, unchanged, unchanged_failed, .. } = evidence;
     let tolerated = match change.wave {
         0 => 0,

@@ -63,7 +63,7 @@ impl Told {
     pub(crate) fn boots(&mut self, unit: u8, machine: u8) {
         self.asks(unit, "eno1", mac(machine, 1), uuid(machine), Stage::BiosPxe);
         self.asks(unit, "eno1", mac(machine, 1), uuid(machine), Stage::Ipxe);
-        self.tell(unit, What::ScriptFetched { generation: Generation(1) });
+        self.tell(unit, What::ScriptFetched { generation: Generation(1), image: None });
     }
 
     pub(crate) fn enrols(&mut self, unit: u8) {

@@ -75,6 +75,8 @@ pub struct BootImage {
     pub initrd: Vec<String>,
     /// The kernel command line of the design.
     pub args: String,
+    /// [`crate::design::Image::mark`].
+    pub mark: u64,
     /// A file of the image that the site does not have, nor anybody of the zone: nothing could boot it.
     pub missing: Option<String>,
 }

@@ -67,7 +67,8 @@ fn boot_image(image: &model::design::Image, files: &HashMap<String, FileId>, sit
     let initrd: Vec<String> = image.initrd.iter().map(name).collect();
     let is_anywhere = |name: &String| files.contains_key(name) || site.elsewhere.binary_search(name).is_ok();
     let missing = std::iter::once(&kernel).chain(&initrd).find(|name| !is_anywhere(name)).cloned();
-    BootImage { name: image.name.clone(), kernel, initrd, args: image.args.clone(), missing }
+    let (name, args) = (image.name.clone(), image.args.clone());
+    BootImage { name, kernel, initrd, args, mark: image.mark(), missing }
 }
 
 /// What machines showed whose image has templates.

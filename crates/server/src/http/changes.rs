@@ -573,7 +573,7 @@ fn row(zone: &Zone, change: &Change, now: Time) -> ChangeRow {
         ended: change.ended.as_ref().map(|ended| ended.at),
         outcome: change.ended.as_ref().map(|ended| ended.sentence.clone()),
         waves: waves.collect(),
-        evidence: lifecycle::change::evidence(zone, change).in_words(),
+        evidence: lifecycle::change::evidence(zone, change, clock::now()).in_words(),
     }
 }
 

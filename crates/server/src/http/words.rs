@@ -32,7 +32,7 @@ fn told(what: &What, at: Time) -> (&'static str, String) {
         What::Declined { interface, address, mac } => {
             ("declined", format!("{interface}, {mac}, said that somebody else has {address}"))
         }
-        What::ScriptFetched { generation } => {
+        What::ScriptFetched { generation, .. } => {
             ("script-fetched", format!("it fetched its boot script of plan {generation}"))
         }
         What::FileFetched { file, bytes } => ("file-fetched", format!("it fetched {file}, {bytes} octets")),

@@ -5,7 +5,7 @@ use crate::counters::Traffic;
 use crate::tftp::window::Window;
 use answer::tftp::{Outcome, Outgoing, Transfer};
 use model::event::What;
-use model::{Event, Generation, Location, Time};
+use model::{Event, Location, Time};
 use std::io;
 use std::net::UdpSocket;
 use std::os::unix::fs::FileExt;
@@ -28,8 +28,8 @@ pub(super) struct Job {
     pub(super) transfer: Transfer,
     pub(super) content: Content,
     pub(super) machine: Option<Location>,
-    /// Set if the machine's boot script is sent: the plan that it is of.
-    pub(super) script_of: Option<Generation>,
+    /// Set if the machine's boot script is sent.
+    pub(super) tells: Option<What>,
     /// The socket has no room: go on when it has.
     pub(super) is_blocked: bool,
 }
@@ -104,8 +104,8 @@ impl Job {
         if self.transfer.outcome() != Some(Outcome::Done) {
             return None;
         }
-        let what = match (self.script_of, self.content) {
-            (Some(generation), _) => What::ScriptFetched { generation },
+        let what = match (self.tells, self.content) {
+            (Some(what), _) => what,
             (None, Content::File { name, .. }) => {
                 What::FileFetched { file: name, bytes: self.transfer.octets() }
             }

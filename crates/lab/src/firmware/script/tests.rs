@@ -86,6 +86,7 @@ fn waits_without_an_image(location: &str) -> Vec<u64> {
         kernel: "kernel".into(),
         initrd: vec!["initrd".into()],
         args: "".into(),
+        mark: 0,
         missing: None,
     };
     let text = render::ipxe::boot(&machine, Generation(1), &[0; 32], &image);

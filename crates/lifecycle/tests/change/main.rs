@@ -1,269 +1,20 @@
 //! Changes in waves, by themselves: machines that come back right or wrong are played here, event by event.
 
+mod world;
+
+use crate::world::{Boots, World, ZONE, compiled, next_kernel};
 use lifecycle::budget::Budgets;
-use lifecycle::change::{self, Held, begin, next, to_undo, touched, waits_for};
+use lifecycle::change::{self, begin, to_undo, waits_for};
 use lifecycle::installing::{Duty, duty};
 use lifecycle::starting::{Due, Way, due};
-use lifecycle::{Applied, Zone, attention, select, wait, why};
-use model::change::{Change, Effect, Holder, Kind, Outcome, Reach};
-use model::event::{ChangeStep, Settled, Started, What, Wish};
-use model::facts::{CheckResult, Hardware, Stage, State};
-use model::finding::File;
+use lifecycle::{Zone, attention, why};
+use model::change::{Effect, Holder, Kind, Outcome, Reach};
+use model::event::{ChangeStep, Started, What, Wish};
+use model::facts::{CheckResult, Hardware, State};
 use model::install::{Progress, Running, Slot};
-use model::{ChangeId, Event, Facts, Generation, Location, Mac, Plan, Roster, Time};
+use model::{ChangeId, Facts, Generation, Location, Plan, Time};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Two pods of two racks of four machines.
-const ZONE: &str = r#"
-zone "t1" {
-  domain   = "t1.example.net"
-  supernet = ["10.64.0.0/16"]
-  capacity = { pods = 2, racks = 2, units = 16 }
-}
-network "boot" {
-  per = "rack"
-  for = ["machine"]
-}
-model "tor" {
-  kind       = "switch"
-  ports      = "swp{1..32}"
-  circuit_id = "{port}"
-}
-model "node" {
-  kind = "server"
-  nics = ["eno1"]
-}
-image "live" {
-  kernel = "vmlinuz-1"
-}
-role "web" {
-  boot = image.live
-}
-budget "web" {
-  roles    = ["web"]
-  may_miss = 3
-  per_rack = 2
-}
-rollout {
-  bake     = "60s"
-  tolerate = "10%"
-}
-pod "p{1..2}" {
-  rack "r{1..2}" {
-    leaf "a" {
-      model = "tor"
-    }
-    machines "u{1..4}" {
-      model = "node"
-      role  = "web"
-      cable = { eno1 = leaf.a.swp[unit] }
-    }
-  }
-}
-"#;
-
-/// What a machine does when it is told to restart.
-#[derive(Clone, Copy, PartialEq)]
-enum Boots {
-    Right,
-    /// Its agent comes, and a check fails.
-    Wrong,
-    /// Its kernel panics, again and again.
-    Panics,
-    /// It is never heard of again.
-    Silent,
-    /// Its kernel starts, and stands still.
-    Hangs,
-}
-
-fn compiled(text: &str, generation: u64) -> Plan {
-    let (design, findings) = design::parse(&[File { path: "zone.hcl".into(), text: text.into() }]);
-    let design = design.unwrap_or_else(|| panic!("{findings:?}"));
-    let (plan, findings) = plan::compile(design, None);
-    let plan = plan.unwrap_or_else(|| panic!("{findings:?}"));
-    Plan { generation: Generation(generation), ..plan }
-}
-
-fn next_kernel() -> String {
-    ZONE.replace("vmlinuz-1", "vmlinuz-2")
-}
-
-struct World {
-    zone: Zone,
-    now: Time,
-    /// How machines boot the new kernel; the old one they boot right.
-    boots: fn(&Location) -> Boots,
-    /// Every step that was taken, in order.
-    steps: Vec<String>,
-    most_out: usize,
-}
-
-impl World {
-    fn new() -> Self {
-        Self::of(ZONE)
-    }
-
-    fn of(text: &str) -> Self {
-        let zone = Zone::new(Arc::new(compiled(text, 1)), Facts::default());
-        let mut world =
-            Self { zone, now: Time(1_000_000), boots: |_| Boots::Right, steps: Vec::new(), most_out: 0 };
-        for location in world.locations() {
-            world.boot(&location, Boots::Right);
-        }
-        world
-    }
-
-    fn locations(&self) -> Vec<Location> {
-        let ids = select(&self.zone, "all").expect("machines");
-        ids.into_iter().map(|id| self.zone.plan().design.devices[id.index()].location.clone()).collect()
-    }
-
-    fn tell(&mut self, location: &Location, what: What) -> Applied {
-        self.zone.apply(&Event { at: self.now, location: location.clone(), what })
-    }
-
-    fn pass(&mut self, seconds: u64) {
-        self.now = self.now + Duration::from_secs(seconds);
-    }
-
-    fn boot(&mut self, location: &Location, boots: Boots) {
-        self.pass(1);
-        let mac = location
-            .as_str()
-            .bytes()
-            .fold(7_u32, |sum, octet| sum.wrapping_mul(31).wrapping_add(octet.into()));
-        let [a, b, c, d] = mac.to_be_bytes();
-        let asked = |stage| What::Asked {
-            interface: "eno1".into(),
-            mac: Mac([2, 0, a, b, c, d]),
-            uuid: None,
-            stage,
-            port: String::new(),
-        };
-        if boots == Boots::Silent {
-            return;
-        }
-        let tries = if boots == Boots::Panics { 3 } else { 1 };
-        for _ in 0..tries {
-            self.tell(location, asked(Stage::UefiPxe));
-            self.tell(location, asked(Stage::Ipxe));
-            let generation = self.zone.plan().generation;
-            self.tell(location, What::ScriptFetched { generation });
-            self.pass(1);
-        }
-        if boots == Boots::Panics {
-            self.tell(location, asked(Stage::UefiPxe));
-        }
-        if matches!(boots, Boots::Panics | Boots::Hangs) {
-            return;
-        }
-        self.tell(location, What::Connected { running: None, burns_in: false });
-        self.tell(location, What::Reported { hardware: Box::new(Hardware::default()) });
-        if boots == Boots::Wrong {
-            let results = vec![CheckResult { name: "disk".into(), passed: false, detail: "broken".into() }];
-            self.tell(location, What::Checked { results });
-        }
-    }
-
-    fn waits(&self, location: &Location) -> String {
-        let (plan, roster) = (self.zone.plan(), self.zone.roster());
-        let device = roster.device_at(location).expect("a machine");
-        let machine = &self.zone.facts().machines[location];
-        wait(plan, roster, device, machine, self.now).map(|wait| wait.on).unwrap_or_default()
-    }
-
-    fn kernel(&self, location: &Location) -> &str {
-        let plan = self.zone.plan();
-        let device = self.zone.roster().device_at(location).expect("a machine");
-        &plan.design.image_of(device).expect("an image").kernel
-    }
-
-    /// Publishes a plan, as the keeper does.
-    fn publish(&mut self, text: &str, undoes: Option<ChangeId>) -> ChangeId {
-        let from = self.zone.whole().generation;
-        let plan = Arc::new(compiled(text, from.0 + 1));
-        let effects = plan::effects(self.zone.whole(), &plan);
-        let touched = match undoes.and_then(|id| self.zone.facts().changes.get(&id)) {
-            Some(undone) => change::reached(undone, effects),
-            None => touched(self.zone.facts(), effects),
-        };
-        let kind = Kind::Plan { from, to: plan.generation, undoes };
-        let change = begin(&self.zone, kind, touched, "alice", "a new kernel", self.now);
-        let id = change.id;
-        let held = Held::new(&plan, Arc::clone(self.zone.whole()), change);
-        let roster = Arc::new(Roster::of(&plan));
-        self.zone.replan(plan, roster, Some(held));
-        id
-    }
-
-    fn change(&self, id: ChangeId) -> &Change {
-        &self.zone.facts().changes[&id]
-    }
-
-    fn wish(&mut self, id: ChangeId, step: ChangeStep) -> Option<String> {
-        let place = change::place(&self.zone);
-        let applied = self.tell(&place, What::Change { id, step });
-        applied.refused.map(|why| why.into_owned())
-    }
-
-    /// Takes changes one round further, and lets the machines that are told to restart do so. Whether anything happened.
-    fn round(&mut self) -> bool {
-        let events = next(&self.zone, self.now);
-        let mut is_further = false;
-        for event in events {
-            let applied = self.zone.apply(&event);
-            if applied.refused.is_none() {
-                is_further = true;
-                let What::Change { step, .. } = &event.what else { panic!("{event:?}") };
-                self.steps.push(said(step));
-            }
-        }
-        self.zone.compose();
-        let out = self.zone.facts().machines.values().filter(|machine| machine.lease.is_some()).count();
-        self.most_out = self.most_out.max(out);
-        for location in self.locations() {
-            let machine = &self.zone.facts().machines[&location];
-            if change::is_to_restart(machine) && machine.connected {
-                let boots = if self.kernel(&location) == "vmlinuz-2" {
-                    (self.boots)(&location)
-                } else {
-                    Boots::Right
-                };
-                self.tell(&location, What::Lost);
-                self.boot(&location, boots);
-                is_further = true;
-            }
-        }
-        is_further
-    }
-
-    /// Until nothing happens any more, for so long at most.
-    fn run(&mut self, seconds: u64) {
-        let end = self.now + Duration::from_secs(seconds);
-        while self.now < end {
-            if !self.round() {
-                self.pass(1);
-            }
-        }
-    }
-}
-
-fn said(step: &ChangeStep) -> String {
-    let at = |location: &Location| location.within_zone().to_owned();
-    match step {
-        ChangeStep::Begin { .. } => "begin".into(),
-        ChangeStep::Take { machine } => format!("take {}", at(machine)),
-        ChangeStep::Settle { machine, found: Settled::Right } => format!("done {}", at(machine)),
-        ChangeStep::Settle { machine, found: Settled::Wrong { .. } } => format!("failed {}", at(machine)),
-        ChangeStep::Settle { machine, found: Settled::Absent } => format!("absent {}", at(machine)),
-        ChangeStep::Bake => "bake".into(),
-        ChangeStep::Widen => "widen".into(),
-        ChangeStep::Pause { reason, .. } => format!("pause: {reason}"),
-        ChangeStep::Resume { .. } => "resume".into(),
-        ChangeStep::End { how, sentence } => format!("{}: {sentence}", change::outcome(*how)),
-    }
-}
 
 #[test]
 fn a_change_goes_from_one_machine_to_its_rack_its_pod_and_the_zone() {
@@ -384,6 +135,82 @@ fn a_bad_image_stops_at_the_first_machine_and_is_taken_back() {
 }
 
 /// The same zone where machines have BMCs.
+#[test]
+fn what_was_handed_what_it_had_before_has_not_changed() {
+    let first = Location::new("t1/p1/r1/u1");
+    let mut world = World::new();
+    world.handed_the_old = 1;
+    world.boots = |_| Boots::Panics;
+    let id = world.publish(&next_kernel(), None);
+    world.run(600);
+    // It restarted once more, and then had it.
+    assert_eq!(world.steps[..2], ["take p1/r1/u1", "failed p1/r1/u1"]);
+    assert!(world.steps[2].starts_with("halted: 1 of 1 machine that has it failed"), "{:?}", world.steps);
+
+    let mut world = World::new();
+    world.handed_the_old = 1;
+    let id_of_good = world.publish(&next_kernel(), None);
+    world.run(30);
+    assert_eq!(world.steps, ["take p1/r1/u1", "done p1/r1/u1", "bake"]);
+    assert_eq!(world.zone.facts().machines[&first].boots, 3);
+    assert_eq!(id, id_of_good);
+
+    // Who never knows of it stops the change.
+    let mut world = World::new();
+    world.handed_the_old = 9;
+    world.publish(&next_kernel(), None);
+    world.run(600);
+    assert_eq!(world.steps[..2], ["take p1/r1/u1", "failed p1/r1/u1"]);
+    assert!(
+        world.steps[2].contains("each time that it restarted it was handed what it booted before"),
+        "{:?}",
+        world.steps
+    );
+    assert_eq!(world.zone.facts().machines[&first].boots, 3, "it is not restarted for ever");
+}
+
+#[test]
+fn what_goes_down_again_while_it_is_watched_is_waited_for_and_counts() {
+    let first = Location::new("t1/p1/r1/u1");
+    let baking = || {
+        let mut world = World::new();
+        let id = world.publish(&next_kernel(), None);
+        world.run(30);
+        assert_eq!(world.steps, ["take p1/r1/u1", "done p1/r1/u1", "bake"]);
+        world.tell(&Location::new("t1/p1/r1/u1"), What::Lost);
+        (world, id)
+    };
+    let (mut world, _) = baking();
+    world.boot(&first, Boots::Panics);
+    world.run(600);
+    assert!(
+        world.steps[3].starts_with(
+            "halted: 1 of 1 machine that has it failed (p1/r1/u1: its kernel was started 3 times"
+        ),
+        "{:?}",
+        world.steps
+    );
+    let (mut world, id) = baking();
+    world.boot(&first, Boots::Hangs);
+    world.run(100);
+    assert_eq!(world.steps.len(), 3, "it is not gone further with: {:?}", world.steps);
+    let waits = waits_for(&world.zone, world.change(id), world.now);
+    assert_eq!(waits.as_deref(), Some("p1/r1/u1, which has it and went down, to be back"));
+    world.run(700);
+    assert!(
+        world.steps[3].starts_with(
+            "halted: 1 of 1 machine that has it failed (p1/r1/u1: it went down again, and is booting since"
+        ),
+        "{:?}",
+        world.steps
+    );
+    // What comes back is as good as before.
+    let (mut world, id) = baking();
+    world.boot(&first, Boots::Right);
+    world.run(900);
+    assert_eq!(world.change(id).ended.as_ref().map(|ended| ended.how), Some(Outcome::Done));
+}
+
 fn with_bmcs() -> String {
     let text = ZONE.replace("nics = [\"eno1\"]", "nics = [\"eno1\"]\n  bmc  = { port = \"bmc\" }");
     let text =
