@@ -280,7 +280,11 @@ impl Keeper {
         if let Some(seq) = batch.last_seq() {
             self.controller.news.send_modify(|news| news.seq = seq);
         }
-        // Those whose turn came are told by what they are judged from here on.
+        // Those whose turn came boot what they are to have, and are told by what they are judged from here on.
+        if !changes.is_empty() && !self.sharing.is_out_of_step {
+            let controller = Arc::clone(&self.controller);
+            self.show_of(&controller.zone());
+        }
         for location in changes.iter().flat_map(|change| change.machines.keys()) {
             self.controller.push(location, Push::Row);
         }

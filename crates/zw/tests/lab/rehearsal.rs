@@ -193,9 +193,14 @@ fn a_rehearsal_of_everything() {
     let change = zone.change("4", "end", |change| !change["ended"].is_null());
     figures.add(&format!("the change is done by {second}: {}", waves(&change)));
     assert_eq!(change["outcome"], format!("{machines} machines done"), "{change:#}");
+    // Here a restart takes a tenth of a second: to a few the edge may hand what they had before, and those restart once more.
+    let mut again = 0;
     for (place, boots) in &before {
-        assert_eq!(zone.boots(place), boots + 1, "{place} restarts once\n{change:#}");
+        let restarts = zone.boots(place) - boots;
+        assert!((1..=2).contains(&restarts), "{place} restarts {restarts} times\n{change:#}");
+        again += usize::from(restarts == 2);
     }
+    assert!(again <= 1 + before.len() / 50, "{again} restarted twice\n{change:#}");
     watcher.reads("done", &format!("{machines} machines done"));
     watcher.goes("/");
 
