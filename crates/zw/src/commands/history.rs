@@ -205,6 +205,7 @@ mod tests {
             from: None,
             to,
             undoes: None,
+            undone_by: None,
             by: "ada".to_owned(),
             reason: "microcode".to_owned(),
             began: Time(began),
