@@ -369,7 +369,7 @@ fn what_is_damaged_or_gone_while_it_runs_is_not_offered_and_is_fetched_anew() {
 fn files_leave_room_for_the_plan() {
     let small = |zone: &Zone| {
         zone.network
-            .sh(None, &format!("mkdir {EDGE_STATE} && mount -t tmpfs -o size=24m tmpfs {EDGE_STATE}"));
+            .sh(None, &format!("mkdir {EDGE_STATE} && mount -t tmpfs -o size=64m tmpfs {EDGE_STATE}"));
     };
     let Some(mut edged) = Edged::enrolled(&["tc"], small) else { return };
     edged.start(&[]);
@@ -390,8 +390,8 @@ fn files_leave_room_for_the_plan() {
         });
     };
 
-    // It grows to what would leave next to nothing for the plan.
-    edged.zone.network.write(&image, noise(8, 20_000_000));
+    // It grows to what would leave next to nothing for the plan, whether there is an agent of 11 MB to be served or none.
+    edged.zone.network.write(&image, noise(8, 48_000_000));
     edged.await_status("the image to be left to the controllers", left_out);
     next(&edged, 115_200, 9600);
     follows(&edged, 2);
@@ -408,13 +408,13 @@ fn files_leave_room_for_the_plan() {
         .zone
         .network
         .sh(Some("server"), "tc qdisc add dev eth0 root tbf rate 40mbit burst 64kb latency 50ms");
-    edged.zone.network.write(&image, noise(9, 11_000_000));
+    edged.zone.network.write(&image, noise(9, 20_000_000));
     let part = "ls -l /run/edge/files/*.part 2>/dev/null | awk '{ print $5 }' | sort -n | tail -1";
     until("a part of it", || {
         let octets: usize = edged.zone.network.sh(None, part).trim().parse().ok()?;
         (octets > 2_000_000).then_some(())
     });
-    edged.zone.network.sh(None, &format!("head -c 10000000 /dev/zero >{EDGE_STATE}/other"));
+    edged.zone.network.sh(None, &format!("head -c 32000000 /dev/zero >{EDGE_STATE}/other"));
     edged.await_status("the image to be left to the controllers again", left_out);
     until(&format!("what came of it to be in nobody's way\n{}", edged.log()), || {
         edged.zone.network.sh(None, part).trim().is_empty().then_some(())

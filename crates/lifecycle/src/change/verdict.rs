@@ -97,13 +97,13 @@ fn why_gone(machine: &Machine, member: &Member, now: Time) -> Option<String> {
     is_overdue.then(|| format!("it went down again, and is {} since", machine.state.name()))
 }
 
-/// Whether a machine that has a change is to be back by itself.
+/// Whether a machine that has a change is to be back by itself; and not because somebody has it out of service.
 fn is_on_its_way(machine: &Machine) -> bool {
     let boots = matches!(
         machine.state,
         State::Seen { .. } | State::Booting { .. } | State::Installing { .. } | State::Validating { .. }
     );
-    boots && machine.miscabled.is_none() && machine.held.is_none()
+    boots && machine.miscabled.is_none() && machine.held.is_none() && machine.lease.is_none()
 }
 
 /// The first machine of a change's wave that came back right, and is on its way once more: how that ends is waited for.

@@ -204,6 +204,20 @@ fn what_goes_down_again_while_it_is_watched_is_waited_for_and_counts() {
         "{:?}",
         world.steps
     );
+    // Whom somebody else took down says nothing of the change.
+    let (mut world, id) = baking();
+    let deadline = world.now + Duration::from_secs(3600);
+    let holder = Holder::Fleetlock { id: "c0ffee".into() };
+    let leased = What::Leased { holder, reason: "its update".into(), deadline };
+    assert_eq!(world.tell(&first, leased).refused, None);
+    world.boot(&first, Boots::Hangs);
+    world.run(1500);
+    assert_eq!(
+        world.change(id).ended.as_ref().map(|ended| ended.how),
+        Some(Outcome::Done),
+        "{:?}",
+        world.steps
+    );
     // What comes back is as good as before.
     let (mut world, id) = baking();
     world.boot(&first, Boots::Right);
