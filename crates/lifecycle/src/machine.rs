@@ -629,9 +629,13 @@ fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
             machine.start = None;
             enter(machine, State::Retired { reason: reason.clone(), by }, now)
         }
-        // Checked now, it would be for the system that it is about to leave.
+        // Checked now, it would be for the system that it is about to leave. Only who else has its address can be gone.
         Wish::Return if matches!(machine.state, State::Installing { .. }) => {
-            refused("its system is being written; it returns by itself when it has started that")
+            if machine.conflicts.is_empty() {
+                return refused("its system is being written; it returns by itself when it has started that");
+            }
+            machine.conflicts.clear();
+            Step { changed: true, view_changed: true, ..Step::default() }
         }
         Wish::Return => {
             let view_changed = !machine.conflicts.is_empty();

@@ -12,7 +12,7 @@ use model::change::{Effect, Holder, Kind, Outcome, Reach};
 use model::event::{ChangeStep, Started, What, Wish};
 use model::facts::{CheckResult, Hardware, State};
 use model::install::{Progress, Running, Slot};
-use model::{ChangeId, Facts, Generation, Location, Plan, Time};
+use model::{ChangeId, Facts, Generation, Location, Mac, Plan, Time};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -518,6 +518,21 @@ fn a_machine_is_not_returned_while_its_system_is_written() {
     comes_from(&mut world, &first, Slot::A, "sha256:one");
     assert_eq!(world.zone.facts().machines[&first].state, State::Ready);
     assert!(!restarts(&world, &first));
+}
+
+/// As it restarts, somebody else answers for its address: without the address it starts nothing.
+#[test]
+fn an_address_that_is_free_again_is_given_back_while_a_system_is_written() {
+    let (mut world, _, first) = written();
+    let (interface, address) = ("eth0".into(), "10.0.0.9".parse().expect("an address"));
+    world.tell(&first, What::Declined { interface, address, mac: Mac([2, 0, 0, 0, 0, 1]) });
+    assert!(!world.zone.facts().machines[&first].conflicts.is_empty());
+    assert_eq!(asks(&mut world, &first, Wish::Return), None);
+    let machine = &world.zone.facts().machines[&first];
+    assert!(machine.conflicts.is_empty());
+    assert_eq!(machine.state.name(), "installing");
+    assert!(restarts(&world, &first));
+    assert!(asks(&mut world, &first, Wish::Return).is_some());
 }
 
 #[test]

@@ -258,8 +258,8 @@ enum Done {
     Widen,
 }
 
-/// The steps of change 1 as they are stored, in order; and of each machine how often its boot script was fetched.
-fn stored(zone: &Zone) -> (Vec<Done>, BTreeMap<String, usize>) {
+/// The steps of change 1 as they are stored, in order; and of each machine which images its boot scripts were of.
+fn stored(zone: &Zone) -> (Vec<Done>, BTreeMap<String, Vec<u64>>) {
     let text = zone.etcd(&["get", "--prefix", "lab/events/"]);
     let mut events: Vec<Value> =
         text.lines().skip(1).step_by(2).map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -268,11 +268,11 @@ fn stored(zone: &Zone) -> (Vec<Done>, BTreeMap<String, usize>) {
         let location = value.as_str().expect("a location");
         location.split_once('/').expect("with its zone").1.to_owned()
     };
-    let (mut steps, mut boots) = (Vec::new(), BTreeMap::new());
+    let (mut steps, mut boots) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
     for event in events {
         let what = &event["event"]["what"];
         if what["kind"] == "script-fetched" {
-            *boots.entry(place(&event["event"]["location"])).or_default() += 1;
+            boots.entry(place(&event["event"]["location"])).or_default().extend(what["image"].as_u64());
         }
         if what["kind"] == "change" && what["id"] == 1 {
             let step = &what["step"];
@@ -460,12 +460,15 @@ fn a_change_goes_through_once_whatever_happens_to_the_controller_that_leads() {
     assert_eq!(wrong(&steps, &waves), Vec::<String>::new(), "{steps:?}\n{}", logs());
     for place in Zone::places() {
         let restarts = zone.agent_said(&place).matches("the machine restarts: ").count();
-        let of = |boots: &BTreeMap<String, usize>| boots.get(&place).copied().unwrap_or_default();
-        let fetched = of(&boots) - of(&before);
-        // A controller that is killed takes with it what it had only heard, as that a script was fetched.
+        let of = |boots: &BTreeMap<String, Vec<u64>>| boots.get(&place).cloned().unwrap_or_default();
+        let (old, fetched) = (of(&before), of(&boots).split_off(of(&before).len()));
+        // A controller that is cut off answers with what it knows: what it hands the image of before restarts once
+        // more. One that is killed takes with it what it had only heard, as that a script was fetched.
+        let again = fetched.iter().take_while(|image| old.contains(image)).count();
+        let anew = fetched.len() - again;
         assert!(
-            (restarts, fetched) == (1, 1) || (restarts, fetched) == (1, 0),
-            "{place} restarts {restarts} times, and boots {fetched}\n{}",
+            restarts == 1 + again && again <= 1 && anew <= 1 && !old.is_empty(),
+            "{place} restarts {restarts} times, and boots {fetched:?}, before {old:?}\n{}",
             logs()
         );
     }
