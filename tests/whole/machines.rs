@@ -516,15 +516,25 @@ fn what_is_typed_reaches_a_console() {
         (console.stdin.take().expect("a pipe"), console.stdout.take().expect("a pipe"));
     zone.say(&["power", "reset", "p01/r1/u01"]);
     // The ROM waits two seconds for Ctrl-B; more than once is typed, since the reset takes its time.
-    let (mut said, mut octets) = (String::new(), [0; 4096]);
+    let (heard, hears) = std::sync::mpsc::channel();
+    let listener = std::thread::spawn(move || {
+        let mut octets = [0; 4096];
+        while let Ok(length @ 1..) = screen.read(&mut octets) {
+            if heard.send(String::from_utf8_lossy(&octets[..length]).into_owned()).is_err() {
+                return;
+            }
+        }
+    });
+    let (mut said, began) = (String::new(), Instant::now());
     while !said.contains("iPXE>") {
-        let length = screen.read(&mut octets).expect("the console");
-        assert!(length > 0, "the console ended: {said}");
-        said.push_str(&String::from_utf8_lossy(&octets[..length]));
+        let left = WAIT_MAX.saturating_sub(began.elapsed());
+        let Ok(more) = hears.recv_timeout(left) else { panic!("no prompt: {said}") };
+        said.push_str(&more);
         if said.contains("Press Ctrl-B") {
             keys.write_all(&[2]).expect("keys");
         }
     }
     keys.write_all(&[0x1d]).expect("keys");
     assert!(console.wait().expect("its end").success());
+    listener.join().expect("no panic");
 }

@@ -148,12 +148,35 @@ pub struct GoneRow {
 pub struct Predicted {
     /// `canary`, `rack`, `pod` or `zone`: how far it reaches.
     pub reach: String,
-    /// How many machines are in it.
+    /// How many machines of it are still to come.
     pub machines: usize,
+    /// How many of these are passed over: they are not in service.
+    pub passed: usize,
     /// How many of them at once.
     pub at_once: usize,
     /// How long it takes, with its time of watching, in seconds.
     pub seconds: u64,
+    /// What the tightest budget leaves meanwhile; `null`: no budget counts any of them.
+    pub margin: Option<Tightest>,
+}
+
+/// What the tightest of the budgets that a wave draws on leaves, while the wave has as many machines out as it may.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Tightest {
+    /// The budget, or the role that has an ordinary one.
+    pub budget: String,
+    /// The zone, pod or rack.
+    pub domain: String,
+    /// How many machines count.
+    pub members: usize,
+    /// How many may be out.
+    pub limit: usize,
+    /// How many are, before the wave begins.
+    pub out: usize,
+    /// How many of the wave are out at once at most; 0: it waits.
+    pub taken: usize,
+    /// How many more may be out meanwhile.
+    pub left: usize,
 }
 
 /// A change in one line.
@@ -221,6 +244,9 @@ pub struct ChangeDetail {
     pub row: ChangeRow,
     /// Every machine of it, wave by wave.
     pub machines: Vec<MemberRow>,
+    /// What is to be expected of its waves that are not over.
+    #[serde(default)]
+    pub ahead: Vec<Predicted>,
     /// What was worth saying, in order.
     pub notes: Vec<Note>,
 }
@@ -244,7 +270,7 @@ pub struct MemberRow {
     pub since: Option<Time>,
     /// From being taken to being back, in milliseconds.
     pub took_ms: Option<u64>,
-    /// Why it failed.
+    /// Why it failed, or why it would be passed over now.
     pub why: Option<String>,
 }
 

@@ -5,12 +5,13 @@
 //! so that whoever decided on what it saw a moment ago cannot exceed it. What is broken is out already; what never was in
 //! service does not count.
 
+use crate::why::duration;
 use crate::zone::Zone;
 use model::change::{Holder, Lease};
 use model::design::{Budget, Device, Share};
 use model::facts::{Machine, Purpose, State};
 use model::ids::RoleId;
-use model::{DeviceId, Facts, Location, Plan};
+use model::{DeviceId, Facts, Location, Plan, Time};
 use std::collections::BTreeMap;
 
 /// Of a role that no budget names, so many in a hundred may be out.
@@ -61,6 +62,30 @@ pub struct Margin {
     pub out: usize,
     /// Which, and why.
     pub holders: Vec<String>,
+}
+
+/// What the tightest of the budgets that a wave draws on leaves, while the wave has as many machines out as it may.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tightest {
+    /// The budget, or the role that it is the ordinary one of.
+    pub budget: String,
+    /// The zone, pod or rack.
+    pub domain: String,
+    /// How many machines count.
+    pub members: usize,
+    /// How many may be out.
+    pub limit: usize,
+    /// How many are, before the wave begins.
+    pub out: usize,
+    /// How many of the wave are out at once at most; 0: it waits.
+    pub taken: usize,
+}
+
+impl Tightest {
+    /// How many more may be out meanwhile.
+    pub fn left(&self) -> usize {
+        self.limit.saturating_sub(self.out + self.taken)
+    }
 }
 
 impl<'a> Budgets<'a> {
@@ -178,8 +203,44 @@ impl<'a> Budgets<'a> {
         }
     }
 
+    /// Which budget leaves least while as many of these machines are out as may be; `None`: none of them costs anything.
+    pub fn tightest(&self, machines: impl Iterator<Item = DeviceId>) -> Option<Tightest> {
+        let design = &self.plan.design;
+        let mut after = self.clone();
+        let mut drawn_on = BTreeMap::new();
+        for id in machines {
+            let device = &design.devices[id.index()];
+            let Some(role) = device.role else { continue };
+            if self.facts.machines.get(&device.location).is_none_or(|machine| !counts(machine)) {
+                continue;
+            }
+            if after.has_room(id).is_ok() {
+                after.take(id);
+            }
+            for row in &self.of_role[role.index()] {
+                for (reach, place) in domains(design, device) {
+                    if let Some(limit) = self.rows[*row].limit(reach) {
+                        drawn_on.insert((*row, place), limit);
+                    }
+                }
+            }
+        }
+        let all = drawn_on.into_iter().filter_map(|((row, place), limit)| {
+            let (before, after) = (self.rows[row].domains.get(place)?, after.rows[row].domains.get(place)?);
+            Some(Tightest {
+                budget: self.rows[row].name.to_owned(),
+                domain: place.to_owned(),
+                members: before.members,
+                limit: limit.of(before.members),
+                out: before.out.len(),
+                taken: after.out.len() - before.out.len(),
+            })
+        });
+        all.min_by_key(|tightest| (tightest.left(), tightest.limit))
+    }
+
     /// What is left where something limits it, in the order of the budgets, the zone first.
-    pub fn margins(&self) -> Vec<Margin> {
+    pub fn margins(&self, now: Time) -> Vec<Margin> {
         let mut margins = Vec::new();
         for row in &self.rows {
             for (place, domain) in &row.domains {
@@ -193,7 +254,7 @@ impl<'a> Budgets<'a> {
                     members: domain.members,
                     limit: limit.of(domain.members),
                     out: domain.out.len(),
-                    holders: self.named(domain).collect(),
+                    holders: self.held(domain, now).collect(),
                 });
             }
         }
@@ -252,7 +313,20 @@ impl<'a> Budgets<'a> {
         domain.out.iter().take(NAMED_MAX).map(|id| {
             let location = &self.plan.design.devices[id.index()].location;
             let why = self.facts.machines.get(location).map(why_out).unwrap_or_default();
-            format!("{}{why}", location.within_zone())
+            format!("{} ({why})", location.within_zone())
+        })
+    }
+
+    /// Those that are out, why, and until when.
+    fn held(&self, domain: &Domain, now: Time) -> impl Iterator<Item = String> {
+        domain.out.iter().filter_map(move |id| {
+            let location = &self.plan.design.devices[id.index()].location;
+            let machine = self.facts.machines.get(location)?;
+            let until = match &machine.lease {
+                Some(lease) => format!("; {}", back(lease, now)),
+                None => format!("; for {}", duration(now.since(machine.since))),
+            };
+            Some(format!("{} ({}{until})", location.within_zone(), why_out(machine)))
         })
     }
 
@@ -321,11 +395,19 @@ fn is_out(plan: &Plan, machine: &Machine) -> bool {
 
 fn why_out(machine: &Machine) -> String {
     match (&machine.lease, &machine.state) {
-        (Some(lease), _) => format!(" ({})", in_words(lease)),
-        (None, State::Draining { by, .. } | State::Maintenance { by, .. }) => {
-            format!(" ({}, by {by})", machine.state.name())
+        (Some(lease), _) => in_words(lease),
+        (None, State::Draining { by, reason } | State::Maintenance { by, reason }) => {
+            format!("{}, by {by}: {reason}", machine.state.name())
         }
-        (None, state) => format!(" ({})", state.name()),
+        (None, state) => state.name().to_owned(),
+    }
+}
+
+/// When what was taken should be back: `it should be back within 4 min 2 s`.
+pub(crate) fn back(lease: &Lease, now: Time) -> String {
+    match lease.deadline > now {
+        true => format!("it should be back within {}", duration(lease.deadline.since(now))),
+        false => format!("it should have been back {} ago", duration(now.since(lease.deadline))),
     }
 }
 

@@ -16,7 +16,9 @@ mod hold;
 mod step;
 mod verdict;
 
-pub use begin::{Predicted, begin, gone_in_words, in_words, is_in_service, predict, reached, touched};
+pub use begin::{
+    Predicted, begin, gone_in_words, in_words, is_in_service, passed_over, predict, reached, touched,
+};
 pub use hold::{Held, hold};
 pub(crate) use step::apply;
 pub use verdict::{Evidence, evidence};

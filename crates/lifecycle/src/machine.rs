@@ -620,6 +620,10 @@ fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
         }
         Wish::Drain { reason } => enter(machine, State::Draining { reason: reason.clone(), by }, now),
         Wish::Maintain { reason } => enter(machine, State::Maintenance { reason: reason.clone(), by }, now),
+        // Whoever takes it out of service asks the budget first.
+        Wish::Retire { .. } if machine.state == State::Ready => {
+            refused("it is in service; `zw drain` it first, then retire it")
+        }
         Wish::Retire { reason } => {
             machine.key_sha256 = None;
             machine.token = Token::None;

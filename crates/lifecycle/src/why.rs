@@ -2,9 +2,9 @@
 //!
 //! Why a packet was not answered is added by the server, which counted the refusals.
 
-use crate::validate;
 use crate::wait::wait;
 use crate::zone::Zone;
+use crate::{budget, validate};
 use model::design::Scope;
 use model::facts::{Machine, State};
 use model::plan::{Binding, Interface};
@@ -85,10 +85,7 @@ fn life(zone: &Zone, id: DeviceId, now: Time, sentences: &mut Vec<String>) {
 fn changes(zone: &Zone, location: &Location, machine: &Machine, now: Time, sentences: &mut Vec<String>) {
     if let Some(lease) = &machine.lease {
         let ago = duration(now.since(lease.since));
-        let back = match lease.deadline > now {
-            true => format!("it should be back within {}", duration(lease.deadline.since(now))),
-            false => format!("it should have been back {} ago", duration(now.since(lease.deadline))),
-        };
+        let back = budget::back(lease, now);
         sentences
             .push(format!("{} has had it out of service for {ago} ({}); {back}", lease.holder, lease.reason));
     }

@@ -309,8 +309,9 @@ fn what_a_machine_boots_follows_every_word_that_holds_it_back_or_ends_that() {
         (maintain.clone(), true),
         (other, true),
         (drain, true),
-        (maintain, true),
+        (maintain.clone(), true),
         (Wish::Return, true),
+        (maintain, true),
         (retire, true),
         (Wish::Return, true),
     ] {
@@ -324,8 +325,13 @@ fn what_a_machine_boots_follows_every_word_that_holds_it_back_or_ends_that() {
 fn a_retired_machine_is_left_alone() {
     let mut told = pocket();
     told.becomes_ready(1, 1);
-    let wish = Wish::Retire { reason: "sold".to_owned() };
-    assert!(told.tell(1, What::Operator { by: "root".to_owned(), wish, beyond_budget: false }).view_changed);
+    let roots = |wish| What::Operator { by: "root".to_owned(), wish, beyond_budget: false };
+    let retire = || roots(Wish::Retire { reason: "sold".to_owned() });
+    let refused = told.tell(1, retire()).refused;
+    assert_eq!(refused.as_deref(), Some("it is in service; `zw drain` it first, then retire it"));
+    assert_eq!(told.state(1), "ready");
+    assert_eq!(told.tell(1, roots(Wish::Drain { reason: "it is sold".to_owned() })).refused, None);
+    assert!(told.tell(1, retire()).view_changed);
     told.boots(1, 1);
     assert_eq!(told.state(1), "retired");
     let until = told.now + Duration::from_secs(900);

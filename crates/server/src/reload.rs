@@ -176,7 +176,7 @@ fn unnumbered(facts: &Facts, gone: &[Gone], words: Words) -> Option<String> {
     let all = gone.len();
     (in_service > 0 && all > words.remove as usize).then(|| {
         format!(
-            "{} would be gone, {in_service} in service; if it is meant, say `--remove {all}`, or retire those in service first",
+            "{} would be gone, {in_service} in service; if it is meant, say `--remove {all}`, or drain and retire those in service first",
             lifecycle::change::counted(all, "machine")
         )
     })

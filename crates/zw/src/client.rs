@@ -90,7 +90,8 @@ impl Which {
         if Path::new(SOCKET).exists() {
             return Ok(Server::Socket(SOCKET.into()));
         }
-        let labs = lab::directory::all(&lab::directory::base());
+        // What is left of one that was killed answers nothing.
+        let labs = lab::directory::running();
         let sockets: Vec<PathBuf> =
             labs.iter().map(lab::directory::Directory::api).filter(|socket| socket.exists()).collect();
         choose(&sockets)

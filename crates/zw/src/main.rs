@@ -49,7 +49,7 @@ enum Command {
     Maintain(commands::wish::ReasonArgs),
     /// Back to work: these machines boot and are validated again.
     Return(commands::wish::Args),
-    /// Take these locations out of service: their requests are refused.
+    /// Take these machines out for good, drained before: their requests are refused.
     Retire(commands::wish::ReasonArgs),
     /// Allow the disks of these machines to be written once, in the plan in force.
     Arm(commands::install::ArmArgs),

@@ -1,7 +1,8 @@
 //! A change before its first step: machines, waves, and how long it will take.
 
+use super::step::is_left_alone;
 use super::{CONTROLLER, counted, undoes};
-use crate::budget::{Budgets, counts};
+use crate::budget::{Budgets, Tightest, counts};
 use crate::zone::Zone;
 use model::change::{Change, Effect, Kind, Member, Note, Policy, Reach, Step};
 use model::design::Device;
@@ -22,12 +23,16 @@ const GONE_NAMED_MAX: usize = 4;
 pub struct Predicted {
     /// How far it reaches.
     pub reach: Reach,
-    /// How many machines are in it.
+    /// How many machines of it are still to come.
     pub machines: usize,
+    /// How many of these are passed over: they are not in service.
+    pub passed: usize,
     /// How many of them at once.
     pub at_once: usize,
     /// How long it takes, with its time of watching.
     pub takes: Duration,
+    /// What the tightest budget leaves meanwhile; `None`: no budget counts any of them.
+    pub tightest: Option<Tightest>,
 }
 
 /// A change of these machines of the zone, whose plan is the one before it.
@@ -178,12 +183,15 @@ fn reach(zone: &Zone, canaries: &[&Device], location: &Location) -> Reach {
     }
 }
 
-/// What is to be expected of each wave of a change, from how long its machines took to boot.
+/// What is to be expected of each wave of a change that is not over, from how long its machines took to boot.
 pub fn predict(zone: &Zone, change: &Change) -> Vec<Predicted> {
     let budgets = Budgets::of(zone);
     let bake = Duration::from_secs(u64::from(change.policy.bake_seconds));
-    let waves = change.waves.iter().zip(0..).map(|(reach, wave)| {
-        let members: Vec<_> = change.of_wave(wave).collect();
+    let first = change.waves.iter().zip(0..).skip(change.wave as usize);
+    let waves = first.filter(|_| change.is_under_way()).map(|(reach, wave)| {
+        let left = change.of_wave(wave).filter(|(_, member)| !member.step.is_over());
+        let (passed, members): (Vec<_>, Vec<_>) =
+            left.partition(|(location, member)| passed_over(zone, change, location, member).is_some());
         let ids: Vec<DeviceId> =
             members.iter().filter_map(|(location, _)| zone.roster().device_at(location)).collect();
         let at_once = budgets.at_once(ids.iter().copied()).max(1);
@@ -193,9 +201,37 @@ pub fn predict(zone: &Zone, change: &Change) -> Vec<Predicted> {
         });
         // Whoever is back makes room for the next at once.
         let takes = slowest.max(all / u32::try_from(at_once).unwrap_or(u32::MAX)) + bake;
-        Predicted { reach: *reach, machines: members.len(), at_once, takes }
+        let tightest = budgets.tightest(ids.into_iter());
+        let machines = members.len() + passed.len();
+        Predicted { reach: *reach, machines, passed: passed.len(), at_once, takes, tightest }
     });
     waves.collect()
+}
+
+/// Why nothing would be done to a machine if its turn came now: completes "it …"; `None`: something would be, or was.
+pub fn passed_over(
+    zone: &Zone,
+    change: &Change,
+    location: &Location,
+    member: &Member,
+) -> Option<&'static str> {
+    if member.step != Step::Waiting || !change.is_under_way() {
+        return None;
+    }
+    let Some(machine) = zone.facts().machines.get(location) else { return Some("never came") };
+    if !is_left_alone(machine, member.effect, undoes(change).is_some()) {
+        return None;
+    }
+    match machine.state {
+        State::Expected => Some("is not there"),
+        State::Draining { .. } => Some("is drained"),
+        State::Maintenance { .. } => Some("is in maintenance"),
+        State::Retired { .. } => Some("is retired"),
+        // That it is to be installed anew is said of it already.
+        _ if member.effect == Effect::Reinstall => None,
+        State::Ready => Some("fell back by itself"),
+        _ => Some("comes to it by itself, when it is there"),
+    }
 }
 
 fn takes(zone: &Zone, location: &Location, effect: Effect) -> Duration {

@@ -155,7 +155,7 @@ fn take(
 }
 
 /// Whether nothing is done to a machine but that it gets the new row.
-fn is_left_alone(machine: &Machine, effect: Effect, is_undoing: bool) -> bool {
+pub(super) fn is_left_alone(machine: &Machine, effect: Effect, is_undoing: bool) -> bool {
     match machine.state {
         // It fell back by itself: there is nothing to take back.
         State::Ready if is_undoing && effect == Effect::Upgrade && machine.rejected.is_some() => true,

@@ -634,7 +634,7 @@ fn all_kinds_of_change_spend_the_same_budget() {
     let holder = "its own system (FleetLock, c0ffee) has had it out of service for 0.0 s (its update); it should be back within 30 min 0 s";
     assert!(why.iter().any(|sentence| sentence == holder), "{why:#?}");
     assert_eq!(world.tell(&at("p2/r1/u3"), drain(false)).refused, None);
-    let full = "the budget of web lets 3 of 16 in the zone be out, and 3 are: p1/r1/u1 (failed), p1/r1/u2 (its own system (FleetLock, c0ffee): its update), p2/r1/u3 (draining, by alice)";
+    let full = "the budget of web lets 3 of 16 in the zone be out, and 3 are: p1/r1/u1 (failed), p1/r1/u2 (its own system (FleetLock, c0ffee): its update), p2/r1/u3 (draining, by alice: a fan)";
     assert_eq!(world.tell(&at("p2/r2/u1"), drain(false)).refused.as_deref(), Some(full));
     assert_eq!(world.zone.facts().machines[&at("p2/r2/u1")].state, State::Ready);
     // What is out already costs nothing, and somebody may say that it matters more.
@@ -695,4 +695,64 @@ fn what_only_judges_otherwise_is_looked_at_again_in_waves_too() {
     world.run(10);
     assert_eq!(world.change(undo).ended.as_ref().map(|ended| ended.how), Some(Outcome::Done));
     assert_eq!(world.zone.facts().machines[&first].state, State::Ready);
+}
+
+/// What an operator is shown before it begins, and while it is under way.
+#[test]
+fn what_is_ahead_is_told_with_what_the_tightest_budget_leaves() {
+    let mut world = World::new();
+    let at = |place: &str| Location::new(&format!("t1/{place}"));
+    let shown = |world: &World, id: ChangeId| -> Vec<String> {
+        let ahead = change::predict(&world.zone, world.change(id)).into_iter().map(|wave| {
+            let margin = wave.tightest.expect("a budget");
+            format!(
+                "{}: {} ({} over), {} at once, {} s; {} {}: {} out, {} more of {} of {}, {} left",
+                wave.reach.name(),
+                wave.machines,
+                wave.passed,
+                wave.at_once,
+                wave.takes.as_secs(),
+                margin.budget,
+                margin.domain,
+                margin.out,
+                margin.taken,
+                margin.limit,
+                margin.members,
+                margin.left()
+            )
+        });
+        ahead.collect()
+    };
+    let maintain = Wish::Maintain { reason: "a fan".into() };
+    assert_eq!(asks(&mut world, &at("p2/r1/u1"), maintain), None);
+    let id = world.publish(&next_kernel(), None);
+    let member = |world: &World, place: &str| {
+        change::passed_over(&world.zone, world.change(id), &at(place), &world.change(id).machines[&at(place)])
+    };
+    assert_eq!(member(&world, "p2/r1/u1"), Some("is in maintenance"));
+    assert_eq!(member(&world, "p2/r1/u2"), None);
+    assert_eq!(
+        shown(&world, id),
+        [
+            "canary: 1 (0 over), 1 at once, 61 s; web t1/p1/r1: 0 out, 1 more of 2 of 4, 1 left",
+            "rack: 3 (0 over), 2 at once, 61 s; web t1/p1/r1: 0 out, 2 more of 2 of 4, 0 left",
+            "pod: 4 (0 over), 2 at once, 62 s; web t1/p1/r2: 0 out, 2 more of 2 of 4, 0 left",
+            "zone: 8 (1 over), 3 at once, 62 s; web t1/p2/r1: 1 out, 1 more of 2 of 4, 0 left",
+        ]
+    );
+    // What is broken spends it, too.
+    let results = || vec![CheckResult { name: "disk".into(), passed: false, detail: "broken".into() }];
+    for place in ["p2/r2/u1", "p2/r2/u2"] {
+        world.tell(&at(place), What::Checked { results: results() });
+    }
+    let full = "canary: 1 (0 over), 1 at once, 61 s; web t1: 3 out, 0 more of 3 of 16, 0 left";
+    assert_eq!(shown(&world, id)[0], full);
+    for place in ["p2/r2/u1", "p2/r2/u2"] {
+        world.tell(&at(place), What::Checked { results: Vec::new() });
+    }
+    world.run(100);
+    let ahead = change::predict(&world.zone, world.change(id));
+    assert!(world.change(id).wave > 0 && ahead.len() < 4, "what is over is not ahead: {ahead:?}");
+    world.run(1200);
+    assert_eq!(change::predict(&world.zone, world.change(id)), []);
 }

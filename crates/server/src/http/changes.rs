@@ -7,7 +7,7 @@ use crate::clock;
 use crate::reload::{Intent, Reloaded, Seen, Source, Words};
 use api::change::{
     Applied, Apply, ChangeDetail, ChangeRow, ChangeWish, DesignFile, GoneRow, Margin, MemberRow, Note,
-    Origin, PlanFiles, PlanRow, Predicted, Restart, Rollback, Wave,
+    Origin, PlanFiles, PlanRow, Predicted, Restart, Rollback, Tightest, Wave,
 };
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -379,8 +379,11 @@ async fn restarted(api: &Api, by: String, asked: Restart) -> Response {
         return failed(StatusCode::BAD_REQUEST, "name the machines that are to restart");
     }
     let now = clock::now();
+    let change = changes::draft_restart(&api.controller, chosen.clone(), &by, &asked.reason, now);
+    if let Some(why) = has_nobody(&api.controller.zone(), &change) {
+        return failed(StatusCode::CONFLICT, why);
+    }
     if asked.dry_run {
-        let change = changes::draft_restart(&api.controller, chosen, &by, &asked.reason, now);
         return Json(detail(&api.controller.zone(), &change, now)).into_response();
     }
     let reason = match bounded(&asked.reason) {
@@ -396,11 +399,26 @@ async fn restarted(api: &Api, by: String, asked: Restart) -> Response {
     }
 }
 
+/// Why nobody would restart.
+fn has_nobody(zone: &Zone, change: &Change) -> Option<String> {
+    let over = change.machines.iter().map(|(location, member)| {
+        let why = lifecycle::change::passed_over(zone, change, location, member)?;
+        Some(format!("{} {why}", location.within_zone()))
+    });
+    let mut over = over.collect::<Option<Vec<_>>>()?;
+    let more = match over.len().saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    over.truncate(NAMED_MAX);
+    Some(format!("none of these is in service: {}{more}", over.join(", ")))
+}
+
 /// What is left of every budget.
 #[utoipa::path(get, path = "/v1/budgets", responses((status = 200, body = [Margin])))]
 pub(crate) async fn budgets(State(api): State<Api>) -> Json<Vec<Margin>> {
     let zone = api.controller.zone();
-    let margins = Budgets::of(&zone).margins();
+    let margins = Budgets::of(&zone).margins(clock::now());
     let margin = |margin: lifecycle::budget::Margin| Margin {
         budget: margin.budget,
         domain: margin.domain,
@@ -458,13 +476,7 @@ fn shown(
             return answered(applied);
         }
     };
-    let predicted = change.iter().flat_map(|change| lifecycle::change::predict(&zone, change));
-    let waves = predicted.map(|predicted| Predicted {
-        reach: predicted.reach.name().to_owned(),
-        machines: predicted.machines,
-        at_once: predicted.at_once,
-        seconds: predicted.takes.as_secs(),
-    });
+    let waves = change.iter().flat_map(|change| ahead(&zone, change));
     let refused = match &reloaded {
         Some(reloaded) => reloaded.refused.clone(),
         None => reading.refused.clone(),
@@ -475,7 +487,7 @@ fn shown(
         change: reloaded.as_ref().and_then(|reloaded| reloaded.change).map(|id| id.0),
         refused: stale.or(refused),
         findings: words::findings(&reading.files, &reading.findings),
-        machines: change.as_ref().map(members).unwrap_or_default(),
+        machines: change.as_ref().map(|change| members(&zone, change)).unwrap_or_default(),
         waves: waves.collect(),
         for_good: change.as_ref().map(for_good).unwrap_or_default(),
         gone: reading.gone.into_iter().map(|gone| gone_row(&zone, gone)).collect(),
@@ -585,19 +597,47 @@ fn undone_by(zone: &Zone, change: &Change) -> Option<ChangeId> {
 
 pub(crate) fn detail(zone: &Zone, change: &Change, now: Time) -> ChangeDetail {
     let notes = change.notes.iter().map(|note| Note { at: note.at, sentence: note.sentence.clone() });
-    ChangeDetail { row: row(zone, change, now), machines: members(change), notes: notes.collect() }
+    ChangeDetail {
+        row: row(zone, change, now),
+        machines: members(zone, change),
+        ahead: ahead(zone, change).collect(),
+        notes: notes.collect(),
+    }
 }
 
-fn members(change: &Change) -> Vec<MemberRow> {
+/// What is to be expected of the waves that are not over.
+fn ahead(zone: &Zone, change: &Change) -> impl Iterator<Item = Predicted> {
+    lifecycle::change::predict(zone, change).into_iter().map(|predicted| Predicted {
+        reach: predicted.reach.name().to_owned(),
+        machines: predicted.machines,
+        passed: predicted.passed,
+        at_once: predicted.at_once,
+        seconds: predicted.takes.as_secs(),
+        margin: predicted.tightest.map(|tightest| Tightest {
+            left: tightest.left(),
+            budget: tightest.budget,
+            domain: tightest.domain,
+            members: tightest.members,
+            limit: tightest.limit,
+            out: tightest.out,
+            taken: tightest.taken,
+        }),
+    })
+}
+
+fn members(zone: &Zone, change: &Change) -> Vec<MemberRow> {
     let mut members: Vec<(&Location, &Member)> = change.machines.iter().collect();
     members.sort_by_key(|(_, member)| member.wave);
-    members.into_iter().map(|(location, member)| member_row(change, location, member)).collect()
+    members.into_iter().map(|(location, member)| member_row(zone, change, location, member)).collect()
 }
 
-fn member_row(change: &Change, location: &Location, member: &Member) -> MemberRow {
+fn member_row(zone: &Zone, change: &Change, location: &Location, member: &Member) -> MemberRow {
     let took = |from: Time, to: Time| u64::try_from(to.since(from).as_millis()).ok();
     let (step, since, took_ms, why) = match &member.step {
-        Step::Waiting => ("waiting", None, None, None),
+        Step::Waiting => {
+            let why = lifecycle::change::passed_over(zone, change, location, member);
+            ("waiting", None, None, why.map(|why| format!("it {why}")))
+        }
         Step::Taken { at, .. } => ("taken", Some(*at), None, None),
         Step::Passed { at } => ("passed", Some(*at), None, None),
         Step::Done { taken, at } => ("done", Some(*at), took(*taken, *at), None),

@@ -10,7 +10,7 @@ use std::fs;
 use std::time::Instant;
 
 /// The pocket zone with machines that were in service: its eight, and these.
-fn in_service(more: &[&str]) -> Server {
+pub(crate) fn in_service(more: &[&str]) -> Server {
     let mut server = Server::prepared();
     let mut facts = Facts::default();
     let drawn = (1..=2).flat_map(|pod| (1..=4).map(move |unit| format!("p0{pod}/r1/u0{unit}")));
@@ -94,7 +94,7 @@ fn no_machine_in_service_goes_because_a_file_is_saved() {
             "addresses": ["10.64.0.9", "2001:db8:64::9", "10.64.0.41", "2001:db8:64:1::9"]
         })
     );
-    let why = "2 machines would be gone, 2 in service; if it is meant, say `--remove 2`, or retire those in service first";
+    let why = "2 machines would be gone, 2 in service; if it is meant, say `--remove 2`, or drain and retire those in service first";
     assert_eq!(refused(&shown), why);
     assert_eq!(refused(&apply(&server, json!({"remove": 1}))), why);
     assert_eq!(generation(&server), 1);
@@ -111,8 +111,10 @@ fn machines_that_are_retired_and_those_that_never_came_go_with_the_file() {
     server.edit(MORE[1], MORE[0]);
     until(&server, 3);
     for machine in ["p01/r1/u04", "p02/r1/u04"] {
-        let _: Done = server
-            .post(&format!("/v1/machines/{machine}/wish"), r#"{"wish": "retire", "reason": "it is sold"}"#);
+        for wish in ["drain", "retire"] {
+            let words = json!({"wish": wish, "reason": "it is sold"}).to_string();
+            let _: Done = server.post(&format!("/v1/machines/{machine}/wish"), &words);
+        }
     }
     server.edit(FEWER[0], FEWER[1]);
     until(&server, 4);
@@ -235,4 +237,37 @@ fn warnings_are_shown_before_it_begins() {
     let finding = &shown()["findings"][0];
     assert_eq!((&finding["code"], &finding["severity"]), (&json!("ZW0211"), &json!("warning")));
     assert_eq!(finding["sentence"], "image `kvm` names `images/kvm/vmlinuz`, which is not there");
+}
+
+#[test]
+fn a_restart_shows_what_it_will_be_and_who_is_passed_over() {
+    let server = in_service(&[]);
+    let _: Done = server.post("/v1/machines/p01/r1/u02/wish", r#"{"wish": "maintain", "reason": "a fan"}"#);
+    let restart = |targets: &[&str]| json!({"targets": targets, "reason": "microcode", "dry_run": true});
+    let shown = ask(&server, "/v1/restart", restart(&["p01/r1/u01", "p01/r1/u02", "p02/r1/u01"]));
+    let over = shown["machines"].as_array().unwrap().iter().filter(|row| !row["why"].is_null());
+    let over: Vec<&Value> = over.map(|row| &row["why"]).collect();
+    assert_eq!(over, ["it is in maintenance"]);
+    let canary = &shown["ahead"][0];
+    assert_eq!(
+        (&canary["reach"], &canary["machines"], &canary["at_once"]),
+        (&json!("canary"), &json!(1), &json!(1))
+    );
+    assert!(canary["seconds"].as_u64() > Some(0));
+    // One in ten of the eight may be out, and one is.
+    assert_eq!(
+        canary["margin"],
+        json!({"budget": "hypervisor", "domain": "lab1", "members": 8, "limit": 1, "out": 1, "taken": 0, "left": 0})
+    );
+    assert_eq!(shown["ahead"][1]["passed"], 1);
+    let (status, said) = server.request("POST", "/v1/restart", &restart(&["p01/r1/u02"]).to_string());
+    assert_eq!(status, 409);
+    assert!(said.contains("none of these is in service: p01/r1/u02 is in maintenance"), "{said}");
+    // Whose it is, why, and since when.
+    let budgets: Value = server.get("/v1/budgets");
+    let holder = budgets[0]["holders"][0].as_str().unwrap();
+    assert!(
+        holder.starts_with("p01/r1/u02 (maintenance, by ") && holder.contains(": a fan; for "),
+        "{holder}"
+    );
 }

@@ -523,6 +523,15 @@ fn somebody_signs_in_asks_for_something_and_is_signed_out() {
     assert_eq!(browser.run("return document.cookie"), "", "no script can read the session");
     browser.click("form.wishes [value=drain]");
     browser.until("document.getElementById('said').textContent === 'Say why, in a few words.'");
+    // A restart is a change.
+    browser.write("#reason", "a new kernel");
+    browser.run("const b = document.querySelector('form.wishes [name=restart]'); b.click(); b.click()");
+    browser.until("document.querySelector('#said a')?.getAttribute('href') === '/changes/1'");
+    let begun: Vec<api::change::ChangeRow> = server.get("/v1/changes");
+    assert_eq!(begun.len(), 1, "whoever clicks twice asks once");
+    browser.until("document.querySelectorAll('form.wishes button:disabled').length === 0");
+    let gave_up = r#"{"wish": "abort", "reason": "not today"}"#;
+    let _: api::change::ChangeDetail = server.post("/v1/changes/1", gave_up);
     browser.write("#reason", "a loud fan");
     browser.press(&[ENTER]);
     browser.until("document.getElementById('said').textContent === 'Press the button of what you ask for.'");
@@ -530,13 +539,7 @@ fn somebody_signs_in_asks_for_something_and_is_signed_out() {
     browser.until("document.getElementById('said').textContent === 'Done: it is draining.'");
     browser.until("document.body.innerText.includes('ada asked: drain (a loud fan)')");
     browser.shoot("machine-operate");
-    // A restart is a change; what cannot be taken back is typed.
-    browser.write("#reason", "a new kernel");
-    browser.run("const b = document.querySelector('form.wishes [name=restart]'); b.click(); b.click()");
-    browser.until("document.querySelector('#said a')?.getAttribute('href') === '/changes/1'");
-    let begun: Vec<api::change::ChangeRow> = server.get("/v1/changes");
-    assert_eq!(begun.len(), 1, "whoever clicks twice asks once");
-    browser.until("document.querySelectorAll('form.wishes button:disabled').length === 0");
+    // What cannot be taken back is typed.
     let wishes = "[...document.querySelectorAll('form.wishes button')].map((b) => b.value).join(' ')";
     assert_eq!(browser.text(wishes), "drain maintain return accept p01/r1/u01");
     let typed = browser.text("document.querySelector('.typed').innerText");

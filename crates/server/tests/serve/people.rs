@@ -196,7 +196,7 @@ fn audited(server: &Server) -> Vec<String> {
 
 #[test]
 fn what_was_applied_stands_in_the_audit_log_and_what_was_only_looked_at_does_not() {
-    let server = Server::start();
+    let server = crate::changes::in_service(&[]);
     let apply = |more: &str| -> Applied {
         server.post("/v1/apply", &format!(r#"{{"reason": "larger racks"{more}}}"#))
     };
@@ -217,7 +217,7 @@ fn what_was_applied_stands_in_the_audit_log_and_what_was_only_looked_at_does_not
     let stale = "refused: it was looked at against plan #7, but #1 is current: look again";
     assert_eq!(told[1], format!("apply (larger racks): {stale}"));
     assert!(told[2].starts_with("apply (larger racks): refused: "), "{told:#?}");
-    assert_eq!(told[3], "apply --renumber: plan #2 (larger racks): done");
+    assert_eq!(told[3], "apply --renumber: plan #2, change 1 (larger racks): done");
     assert!(told[4].starts_with("rollback to plan #9 (it was wrong): "), "{told:#?}");
     assert_eq!(told.len(), 5, "{told:#?}");
 }

@@ -4,9 +4,11 @@ use crate::client::{self, Failure, Server, Which};
 use crate::commands::change;
 use crate::commands::check::failed;
 use crate::times;
-use api::change::{Applied, Apply, ChangeDetail, GoneRow, MemberRow, PlanRow, Predicted, Restart, Rollback};
+use api::change::{
+    Applied, Apply, ChangeDetail, GoneRow, MemberRow, PlanRow, Predicted, Restart, Rollback, Tightest,
+};
 use clap::Args as ClapArgs;
-use lifecycle::why::duration;
+use model::Location;
 use std::fmt::Write as _;
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
@@ -208,6 +210,7 @@ fn restarted(args: &RestartArgs) -> Result<ExitCode, Failure> {
     let shown = ask(true)?;
     if !how.json {
         say(&touched(&shown.machines));
+        say(&waves(&shown.ahead));
     }
     if how.dry_run {
         print_json(how, &shown);
@@ -317,11 +320,12 @@ fn touched(rows: &[MemberRow]) -> String {
     for row in rows.iter().take(LISTED_MAX) {
         let _ = writeln!(
             text,
-            "  {:<7} {:<14} {:<9} {}",
+            "  {:<7} {:<14} {:<9} {}{}",
             row.wave,
             row.location.within_zone(),
             row.effect,
-            row.because
+            row.because,
+            row.why.as_ref().map(|why| format!("; passed over: {why}")).unwrap_or_default()
         );
     }
     if rows.len() > LISTED_MAX {
@@ -332,9 +336,7 @@ fn touched(rows: &[MemberRow]) -> String {
 
 fn waves(waves: &[Predicted]) -> String {
     let mut text = String::new();
-    let mut total = 0;
     for wave in waves {
-        total += wave.seconds;
         let _ = writeln!(
             text,
             "wave {:<7} {:>5} machine{} {:>4} at once   about {}",
@@ -342,14 +344,38 @@ fn waves(waves: &[Predicted]) -> String {
             wave.machines,
             if wave.machines == 1 { ", " } else { "s," },
             wave.at_once,
-            duration(Duration::from_secs(wave.seconds))
+            times::span(Duration::from_secs(wave.seconds))
         );
+        if let Some(margin) = &wave.margin {
+            let _ = writeln!(text, "  {}", margin_in_words(margin));
+        }
+        if wave.passed > 0 {
+            let _ = writeln!(text, "  {} of them not in service: passed over", wave.passed);
+        }
     }
     if waves.len() > 1 {
-        let _ =
-            writeln!(text, "in all about {}, if nothing is in the way", duration(Duration::from_secs(total)));
+        let _ = writeln!(text, "in all about {}, if nothing is in the way", change::in_all(waves));
     }
     text
+}
+
+/// `margin: compute in p01/r1 lets 2 of 20 be out: 1 taken at a time, 1 left`.
+fn margin_in_words(margin: &Tightest) -> String {
+    let Tightest { budget, domain, members, limit, out, taken, left } = margin;
+    let place = match domain.contains('/') {
+        true => Location::new(domain).within_zone().to_owned(),
+        false => "the zone".to_owned(),
+    };
+    let already = match out {
+        0 => String::new(),
+        1 => "1 is out already, ".to_owned(),
+        out => format!("{out} are out already, "),
+    };
+    let rest = match taken {
+        0 => "it waits".to_owned(),
+        _ => format!("{taken} taken at a time, {left} left"),
+    };
+    format!("margin: {budget} in {place} lets {limit} of {members} be out: {already}{rest}")
 }
 
 fn outcome(applied: &Applied) -> String {
@@ -408,7 +434,7 @@ fn say(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::{Args, RollbackArgs, preview};
-    use api::change::{Applied, GoneRow, MemberRow, PlanRow, Predicted};
+    use api::change::{Applied, GoneRow, MemberRow, PlanRow, Predicted, Tightest};
     use clap::Parser;
     use expect_test::{Expect, expect};
     use model::{Location, Time};
@@ -441,7 +467,23 @@ mod tests {
             took_ms: None,
             why: None,
         };
-        let wave = Predicted { reach: "canary".to_owned(), machines: 1, at_once: 1, seconds: 60 };
+        let margin = Tightest {
+            budget: "compute".to_owned(),
+            domain: "lab1/p01/r1".to_owned(),
+            members: 20,
+            limit: 2,
+            out: 0,
+            taken: 1,
+            left: 1,
+        };
+        let wave = Predicted {
+            reach: "canary".to_owned(),
+            machines: 1,
+            passed: 0,
+            at_once: 1,
+            seconds: 60,
+            margin: Some(margin),
+        };
         Applied { machines: vec![machine], waves: vec![wave], ..nothing() }
     }
 
@@ -484,9 +526,10 @@ mod tests {
             &restart(),
             false,
             expect![[r#"
-              canary  p01/r1/u01     restart   image kvm has changed
-            wave canary      1 machine,     1 at once   about 1 min 0 s
-        "#]],
+                  canary  p01/r1/u01     restart   image kvm has changed
+                wave canary      1 machine,     1 at once   about 1 min 0 s
+                  margin: compute in p01/r1 lets 2 of 20 be out: 1 taken at a time, 1 left
+            "#]],
         );
         let refused = Applied { refused: Some("change 2 is under way".to_owned()), ..restart() };
         check(
@@ -500,10 +543,11 @@ mod tests {
             &refused,
             true,
             expect![[r#"
-              canary  p01/r1/u01     restart   image kvm has changed
-            wave canary      1 machine,     1 at once   about 1 min 0 s
-            plan #12 stays in force: change 2 is under way
-        "#]],
+                  canary  p01/r1/u01     restart   image kvm has changed
+                wave canary      1 machine,     1 at once   about 1 min 0 s
+                  margin: compute in p01/r1 lets 2 of 20 be out: 1 taken at a time, 1 left
+                plan #12 stays in force: change 2 is under way
+            "#]],
         );
     }
 

@@ -4,10 +4,10 @@ use crate::client::{self, Failure, Server, Which};
 use crate::commands::check::failed;
 use crate::times;
 use anstyle::{AnsiColor, Style};
-use api::change::{ChangeDetail, ChangeRow, ChangeWish, Margin, MemberRow, Wave};
+use api::change::{ChangeDetail, ChangeRow, ChangeWish, Margin, MemberRow, Predicted, Wave};
 use clap::Args as ClapArgs;
 use std::fmt::Write as _;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -49,6 +49,9 @@ pub(crate) struct PauseArgs {
     /// Why, for everybody who asks later.
     #[arg(long, short = 'm', value_name = "WORDS")]
     reason: String,
+    /// Print JSON, as the API gives it.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     which: Which,
 }
@@ -59,6 +62,9 @@ pub(crate) struct ResumeArgs {
     /// Its number.
     #[arg(value_name = "CHANGE")]
     id: u64,
+    /// Print JSON, as the API gives it.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     which: Which,
 }
@@ -87,17 +93,17 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
 /// `zw pause`.
 pub(crate) fn pause(args: &PauseArgs) -> ExitCode {
-    ended(wish(&args.which, args.id, &ChangeWish::Pause { reason: args.reason.clone() }))
+    ended(wish(&args.which, args.id, args.json, &ChangeWish::Pause { reason: args.reason.clone() }))
 }
 
 /// `zw resume`.
 pub(crate) fn resume(args: &ResumeArgs) -> ExitCode {
-    ended(wish(&args.which, args.id, &ChangeWish::Resume))
+    ended(wish(&args.which, args.id, args.json, &ChangeWish::Resume))
 }
 
 /// `zw abort`.
 pub(crate) fn abort(AbortArgs { args }: &AbortArgs) -> ExitCode {
-    ended(wish(&args.which, args.id, &ChangeWish::Abort { reason: args.reason.clone() }))
+    ended(wish(&args.which, args.id, args.json, &ChangeWish::Abort { reason: args.reason.clone() }))
 }
 
 /// `zw budget`.
@@ -136,19 +142,36 @@ fn shown(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn wish(which: &Which, id: u64, wish: &ChangeWish) -> Result<ExitCode, Failure> {
-    let detail: ChangeDetail = client::post(&which.find()?, &format!("/v1/changes/{id}"), wish)?;
-    say(&summary(&detail.row));
+fn wish(which: &Which, id: u64, json: bool, wish: &ChangeWish) -> Result<ExitCode, Failure> {
+    let server = which.find()?;
+    let path = format!("/v1/changes/{id}");
+    if json {
+        let detail: serde_json::Value = client::post(&server, &path, wish)?;
+        say(&format!("{detail}\n"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let detail: ChangeDetail = client::post(&server, &path, wish)?;
+    say(&progress(&detail));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Looks on until a change is over.
 pub(crate) fn watch(server: &Server, id: u64) -> Result<ExitCode, Failure> {
     let mut detail: ChangeDetail = client::get(server, &format!("/v1/changes/{id}"))?;
+    let redraws = std::io::stdout().is_terminal();
+    if redraws && detail.row.ended.is_none() {
+        say(&format!("Ctrl-C ends this look and not the change; `zw pause {id} -m WHY` stops that.\n"));
+    }
+    let mut before = String::new();
     loop {
-        let text = summary(&detail.row);
-        let lines = text.lines().count();
-        say(&text);
+        let text = if redraws { progress(&detail) } else { logged(&detail.row) };
+        if redraws && !before.is_empty() {
+            say(&format!("\x1b[{}A\x1b[J", before.lines().count()));
+        }
+        if redraws || text != before {
+            say(&text);
+        }
+        before = text;
         if detail.row.ended.is_some() {
             let is_fine = detail.row.state == "done" && detail.row.waves.iter().all(|wave| wave.failed == 0);
             return Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::from(1) });
@@ -158,8 +181,13 @@ pub(crate) fn watch(server: &Server, id: u64) -> Result<ExitCode, Failure> {
         if let Ok(now) = client::get(server, &format!("/v1/changes/{id}")) {
             detail = now;
         }
-        say(&format!("\x1b[{lines}A\x1b[J"));
     }
+}
+
+/// The same for a log, which has a few lines whenever something changed: what only counts down did not.
+fn logged(row: &ChangeRow) -> String {
+    let is_baking = row.state == "baking";
+    summary(&ChangeRow { waits_for: row.waits_for.clone().filter(|_| !is_baking), ..row.clone() })
 }
 
 /// A change in a few lines.
@@ -210,10 +238,28 @@ fn bar(wave: &Wave) -> String {
     text
 }
 
+/// How long all of these waves take.
+pub(crate) fn in_all(waves: &[Predicted]) -> String {
+    times::span(Duration::from_secs(waves.iter().map(|wave| wave.seconds).sum()))
+}
+
+/// What it is about, and how long it will still take.
+fn progress(detail: &ChangeDetail) -> String {
+    let mut text = summary(&detail.row);
+    if !detail.ahead.is_empty() {
+        let _ = writeln!(text, "  about {} more, if nothing is in the way", in_all(&detail.ahead));
+    }
+    text
+}
+
 /// A change with its machines and its record.
 fn whole(detail: &ChangeDetail, all: bool) -> String {
-    let mut text = summary(&detail.row);
-    let _ = writeln!(text, "  {}\n", detail.row.evidence);
+    let mut text = progress(detail);
+    // What ended it is said by then.
+    if detail.row.outcome.as_ref() != Some(&detail.row.evidence) {
+        let _ = writeln!(text, "  {}", detail.row.evidence);
+    }
+    text += "\n";
     let listed = if all { usize::MAX } else { LISTED_MAX };
     for row in detail.machines.iter().take(listed) {
         text += &member(row);

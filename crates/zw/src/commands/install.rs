@@ -26,7 +26,7 @@ pub(crate) struct AllowArgs {
     #[arg(long, default_value_t = 60, value_name = "MINUTES")]
     minutes: u32,
     /// Look on until all of them are ready, or one cannot be.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     wait: bool,
 }
 

@@ -423,7 +423,8 @@ fn take_down(zone: Option<&str>, all: bool) -> Result<ExitCode, Error> {
     let base = directory::base();
     let labs = match zone {
         Some(zone) => vec![Directory::of(&base, zone)],
-        None => directory::all(&base),
+        None if all => directory::all(&base),
+        None => meant(directory::all(&base), directory::running()),
     };
     if labs.len() > 1 && !all {
         let names: Vec<_> = labs.iter().map(Directory::zone).collect();
@@ -441,6 +442,11 @@ fn take_down(zone: Option<&str>, all: bool) -> Result<ExitCode, Error> {
         say("no lab is there\n");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Of labs that are there, those that nobody named mean: what is left of others that were killed is in nobody's way.
+fn meant<T>(there: Vec<T>, running: Vec<T>) -> Vec<T> {
+    if running.len() == 1 { running } else { there }
 }
 
 fn up(design: &Path, real: Real<'_>, patience: Duration) -> ExitCode {
@@ -643,4 +649,16 @@ fn conclude(
         log.display()
     ));
     ExitCode::from(3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::meant;
+
+    #[test]
+    fn what_a_killed_lab_left_makes_nobody_choose() {
+        assert_eq!(meant(vec!["killed", "lab1"], vec!["lab1"]), ["lab1"]);
+        assert_eq!(meant(vec!["killed", "lab1", "lab2"], vec!["lab1", "lab2"]).len(), 3);
+        assert_eq!(meant(vec!["killed"], vec![]), ["killed"]);
+    }
 }

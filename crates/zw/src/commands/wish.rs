@@ -4,6 +4,7 @@ use crate::client::{self, Failure, Server, Which};
 use crate::commands::check::failed;
 use api::http::{Done, Reload, Reloaded, Wish};
 use clap::Args as ClapArgs;
+use serde::Serialize;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -13,8 +14,21 @@ pub(crate) struct Args {
     /// Locations, names or addresses.
     #[arg(required = true, value_name = "TARGET")]
     pub(crate) targets: Vec<String>,
+    /// Print JSON: a list with what came of each target.
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) which: Which,
+}
+
+/// What came of one target, as `--json` prints it.
+#[derive(Serialize)]
+struct Outcome<'a> {
+    target: &'a str,
+    #[serde(flatten)]
+    done: Option<Done>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
 }
 
 /// Which machines, and why.
@@ -39,6 +53,9 @@ pub(crate) struct ReloadArgs {
     /// So many may be new, where they more than double the zone.
     #[arg(long, default_value_t = 0, value_name = "COUNT")]
     grow: u32,
+    /// Print JSON, as the API gives it.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     which: Which,
 }
@@ -76,18 +93,40 @@ pub(crate) fn ask(args: &Args, wish: impl Fn(&Server) -> Result<Wish, Failure>) 
         Err(failure) => return failed(&failure),
     };
     let mut code = ExitCode::SUCCESS;
+    let mut outcomes = Vec::new();
     for target in &args.targets {
         let path = format!("/v1/machines/{}/wish", client::encoded(target));
-        match client::post::<Done>(&server, &path, &wish) {
-            // Nothing more can be done when standard output is closed.
-            Ok(Done { location, state, waits_for }) => {
-                let waits = waits_for.map(|on| format!("; it waits for {on}")).unwrap_or_default();
-                drop(writeln!(anstream::stdout(), "{} is {state}{waits}", location.within_zone()))
+        let (done, refused) = match client::post::<Done>(&server, &path, &wish) {
+            Ok(done) => {
+                if !args.json {
+                    let waits =
+                        done.waits_for.iter().map(|on| format!("; it waits for {on}")).collect::<String>();
+                    say(&format!("{} is {}{waits}\n", done.location.within_zone(), done.state));
+                }
+                (Some(done), None)
             }
-            Err(failure) => code = failed(&failure),
-        }
+            Err(failure) => {
+                code = failed(&failure);
+                (None, Some(failure.to_string()))
+            }
+        };
+        outcomes.push(Outcome { target, done, refused });
+    }
+    if args.json {
+        say_json(&outcomes);
     }
     code
+}
+
+fn say_json(value: &impl Serialize) {
+    if let Ok(text) = serde_json::to_string(value) {
+        say(&(text + "\n"));
+    }
+}
+
+fn say(text: &str) {
+    // Nothing more can be done when standard output is closed.
+    let _ = anstream::stdout().write_all(text.as_bytes());
 }
 
 /// `zw reload`.
@@ -99,6 +138,10 @@ pub(crate) fn reload(args: &ReloadArgs) -> ExitCode {
         Ok(reloaded) => reloaded,
         Err(failure) => return failed(&failure),
     };
+    if args.json {
+        say_json(&reloaded);
+        return if reloaded.refused.is_some() { ExitCode::from(1) } else { ExitCode::SUCCESS };
+    }
     let mut text = String::new();
     for finding in &reloaded.findings {
         text += &format!(
@@ -123,7 +166,6 @@ pub(crate) fn reload(args: &ReloadArgs) -> ExitCode {
             ExitCode::SUCCESS
         }
     };
-    // Nothing more can be done when standard output is closed.
-    let _ = anstream::stdout().write_all(text.as_bytes());
+    say(&text);
     code
 }
