@@ -61,6 +61,7 @@ pub fn expected(now: Time) -> Machine {
         hardware: None,
         checks: Vec::new(),
         connected: false,
+        lost: None,
         stranger: None,
         token: Token::None,
         key_sha256: None,
@@ -330,14 +331,20 @@ fn is_of_a_missed_boot(machine: &Machine, sighting: &Sighting, later: &Sighting)
 /// Its agent is gone. If another machine has been asking on its port, that one is booting here now.
 fn lost(machine: &mut Machine, now: Time) -> Step {
     machine.connected = false;
-    let Some((port, _)) = machine.stranger.take() else { return Step::default() };
-    let Some(stage) = machine.sightings.get(&port).map(|seen| seen.stage) else { return Step::default() };
+    // Ready is what it was found to be: somebody may want to know that nothing is heard of it any more.
+    let is_news = machine.state == State::Ready && machine.lost.is_none();
+    if is_news {
+        machine.lost = Some(now);
+    }
+    let gone = Step { changed: is_news, ..Step::default() };
+    let Some((port, _)) = machine.stranger.take() else { return gone };
+    let Some(stage) = machine.sightings.get(&port).map(|seen| seen.stage) else { return gone };
     let strange = machine.sightings.iter().filter(|(port, seen)| {
         seen.stage != Stage::Bmc && machine.accepted.get(*port).is_some_and(|own| *own != seen.mac)
     });
     let seen = strange.map(|(_, seen)| seen.at).min().unwrap_or(now);
     match machine.state {
-        State::Draining { .. } | State::Maintenance { .. } | State::Retired { .. } => Step::default(),
+        State::Draining { .. } | State::Maintenance { .. } | State::Retired { .. } => gone,
         _ => {
             // Since it was seen, by whichever of its ports: that the other's connection ended may be heard after the
             // newcomer's whole boot, and what was seen of it would then count for nothing.
@@ -475,6 +482,7 @@ fn not_installed(machine: &mut Machine, image: &str, sentence: &str, now: Time) 
 fn connected(machine: &mut Machine, now: Time) -> Step {
     machine.connected = true;
     machine.boots_in_vain = 0;
+    let was_lost = machine.lost.take().is_some();
     match machine.state {
         // It booted from its own disk with the certificate it had.
         State::Expected | State::Seen { .. } | State::Booting { .. } | State::Installing { .. } => {
@@ -482,7 +490,7 @@ fn connected(machine: &mut Machine, now: Time) -> Step {
             step.actions.push(Action::AskAgent);
             step
         }
-        _ => Step::default(),
+        _ => Step { changed: was_lost, ..Step::default() },
     }
 }
 
@@ -717,6 +725,7 @@ fn enter(machine: &mut Machine, state: State, now: Time) -> Step {
     let is_held = |state: &State| matches!(state, State::Maintenance { .. } | State::Retired { .. });
     let view_changed = is_held(&machine.state) || is_held(&state);
     machine.state = state;
+    machine.lost = machine.lost.filter(|_| machine.state == State::Ready);
     let mut step = Step { changed: true, view_changed, ..Step::default() };
     if !matches!(machine.state, State::Validating { .. }) && machine.burn_in.progress.take().is_some() {
         // It is called off. That it is begun once more is nobody's fault, unless the machine boots.

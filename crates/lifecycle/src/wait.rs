@@ -30,6 +30,8 @@ pub const SEEN_ORDINARY: Duration = Duration::from_secs(120);
 pub const BOOTING_ORDINARY: Duration = Duration::from_secs(300);
 /// How long an installation takes.
 pub const INSTALLING_ORDINARY: Duration = Duration::from_secs(1800);
+/// How long an agent that is restarted, or whose controller is, takes to connect again.
+pub const AWAY_ORDINARY: Duration = Duration::from_secs(300);
 /// How long a report and the checks take.
 pub const VALIDATING_ORDINARY: Duration = Duration::from_secs(300);
 
@@ -108,7 +110,13 @@ pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine, n
             within("its role's checks to be run".to_owned(), VALIDATING_ORDINARY)
         }
         State::Validating { hardware_fits: true } => None,
-        State::Ready => None,
+        State::Ready => {
+            let lost = machine.lost.filter(|_| !machine.connected)?;
+            // Who has it out knows how long that takes.
+            let back = machine.lease.as_ref().map_or(lost, |lease| lease.deadline);
+            let expected_by = Some(back.max(lost + AWAY_ORDINARY));
+            Some(Wait { on: "its agent to connect again".to_owned(), since: lost, expected_by })
+        }
         State::Draining { reason, by } => whenever(format!("its work to move off ({reason}, asked by {by})")),
         State::Maintenance { reason, by } => {
             whenever(format!("its maintenance to end ({reason}, asked by {by})"))

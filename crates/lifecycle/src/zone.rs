@@ -7,7 +7,7 @@ use crate::machine::{self, Action, Step};
 use crate::validate;
 use model::change::{Change, Holder, Lease};
 use model::event::{What, Wish};
-use model::facts::{Facts, Machine};
+use model::facts::{Facts, Machine, State};
 use model::{ChangeId, DeviceId, Event, Location, Mac, Plan, Roster, Time};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -70,6 +70,16 @@ impl Zone {
         self.before = Some(before);
         self.compose();
         self
+    }
+
+    /// Of a zone that one controller keeps, as it starts: nobody is connected, and who does not come back was lost by now.
+    pub fn nobody_is_connected(&mut self, now: Time) {
+        let had_agents = self.facts.machines.values_mut().filter(|machine| {
+            machine.state == State::Ready && machine.key_sha256.is_some() && !machine.connected
+        });
+        for machine in had_agents {
+            machine.lost.get_or_insert(now);
+        }
     }
 
     /// The plan in force: what each machine runs by.

@@ -3,7 +3,9 @@
 #[expect(dead_code, reason = "each of the tests that share it needs another part of it")]
 mod pocket;
 
+use lifecycle::wait::AWAY_ORDINARY;
 use lifecycle::{Zone, attestation};
+use model::change::Holder;
 use model::event::{What, Wish};
 use model::facts::{Attested, CheckResult, Facts, Hardware, Neighbour, Nic, Stage, State, Token};
 use model::ids::Generation;
@@ -277,6 +279,47 @@ fn to_accept_a_place_does_not_take_a_tpm_from_another() {
     for (unit, ek) in [(1, 7), (2, 8)] {
         assert_eq!(shows(&mut told, unit, ek), Ok(()));
     }
+}
+
+#[test]
+fn a_ready_machine_whose_agent_is_away_is_told_of() {
+    let mut told = pocket();
+    told.becomes_ready(1, 1);
+    assert!(told.tell(1, What::Lost).changed.contains(&Told::location(1)), "others are to know it, too");
+    assert_eq!((told.state(1), told.attention(1)), ("ready", None));
+    assert!(told.why("p01/r1/u01").contains("it waits for its agent to connect again"));
+    told.now = told.now + AWAY_ORDINARY + Duration::from_secs(1);
+    assert!(
+        told.attention(1)
+            .expect("a reason")
+            .ends_with("longer than is ordinary for its agent to connect again")
+    );
+    // Who has it out says until when.
+    let (holder, deadline) = (Holder::Operator { by: "bob".into() }, told.now + Duration::from_secs(900));
+    told.tell(1, What::Leased { holder: holder.clone(), reason: "firmware".into(), deadline });
+    assert_eq!(told.attention(1), None);
+    told.tell(1, What::Released { holder });
+    assert!(told.attention(1).is_some());
+    told.tell(1, What::Connected { running: None, burns_in: false });
+    assert_eq!((told.attention(1), told.machine(1).lost), (None, None));
+    told.tell(1, What::Lost);
+    told.boots(1, 1);
+    assert_eq!(told.machine(1).lost, None, "it is on its way");
+}
+
+#[test]
+fn a_controller_that_starts_gives_agents_their_time_to_come_back() {
+    let mut told = pocket();
+    told.becomes_ready(1, 1);
+    let mut facts = told.zone.facts().clone();
+    facts.machines.values_mut().for_each(|machine| machine.connected = false);
+    told.zone = Zone::new(told.zone.plan().clone(), facts);
+    told.zone.nobody_is_connected(told.now);
+    assert_eq!(told.attention(1), None);
+    told.now = told.now + AWAY_ORDINARY + Duration::from_secs(1);
+    assert!(told.attention(1).is_some());
+    told.tell(1, What::Connected { running: None, burns_in: false });
+    assert_eq!(told.attention(1), None);
 }
 
 #[test]

@@ -62,6 +62,9 @@ pub struct Machine {
     /// Its agent holds a connection now. Not stored: after a restart agents connect again.
     #[serde(skip)]
     pub connected: bool,
+    /// When the connection of its agent ended, while it is ready; `None` while it holds one, or where nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Time>,
     /// An address that nobody knows asks on this port while the machine's own agent is connected. Not stored, as that.
     #[serde(skip)]
     pub stranger: Option<(String, Mac)>,

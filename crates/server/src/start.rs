@@ -135,6 +135,10 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     if let Some(before) = before {
         zone = zone.held_to(before);
     }
+    // Agents may be at other controllers.
+    if !store.is_shared() {
+        zone.nobody_is_connected(clock::now());
+    }
     let generation = zone.plan().generation;
     let (inbox, queue) = inbox();
     let bmcs = Bmcs::new(Key::open_or_make(&options.state).map_err(StartError::Store)?);
