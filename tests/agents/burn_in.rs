@@ -84,6 +84,7 @@ async fn validated(bench: &Bench, identity: &Identity, burns_in: bool) -> (Clien
         running: None,
         burns_in,
         held: None,
+        boot: None,
     };
     assert!(matches!(client.ask(&hello).await, Some(FromController::Welcome { .. })));
     client.send(&FromAgent::Report { hardware: Box::new(Hardware::default()) }).await;

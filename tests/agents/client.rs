@@ -152,6 +152,7 @@ pub(crate) fn hello(location: &Location) -> FromAgent {
         running: None,
         burns_in: true,
         held: None,
+        boot: None,
     }
 }
 

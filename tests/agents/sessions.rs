@@ -194,6 +194,7 @@ async fn agents_of_other_versions_are_answered_or_told_why_not() {
                 running: None,
                 burns_in: true,
                 held: None,
+                boot: None,
             })
             .await
     };

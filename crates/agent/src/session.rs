@@ -72,6 +72,7 @@ pub(crate) async fn run(
         // One that ends soon would leave it unfinished.
         burns_in: !agent.options.once,
         held: hold::held(&agent.options.state_dir),
+        boot: agent.installer.boot(),
     };
     let held = match &hello {
         FromAgent::Hello { held, .. } => held.clone(),

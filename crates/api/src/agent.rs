@@ -100,6 +100,9 @@ pub enum FromAgent {
         /// Why somebody on the machine lets nobody restart it; `None`: nobody holds it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         held: Option<String>,
+        /// Tells this boot of the machine from every other; `None`: it cannot tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        boot: Option<u64>,
     },
     /// Somebody on the machine lets nobody restart it any more, for this reason, or lets go of it.
     Held {

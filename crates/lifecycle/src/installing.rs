@@ -100,6 +100,11 @@ pub(crate) fn is_unstarted(machine: &Machine) -> bool {
     machine.installed.as_ref().is_some_and(|written| written.image.as_ref() != Some(runs))
 }
 
+/// Whether it is about to restart into a system that it has written.
+pub(crate) fn is_to_start(machine: &Machine) -> bool {
+    matches!(machine.state, State::Installing { .. }) && machine.armed.is_none() && is_unstarted(machine)
+}
+
 /// Why nothing may be written to a machine's disks at this time, all of them anew; `None`: it may.
 pub(crate) fn unreleased(plan: &Plan, machine: &Machine, now: Time) -> Option<String> {
     let is_under_way = matches!(machine.state, State::Installing { .. });

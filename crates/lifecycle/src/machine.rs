@@ -61,6 +61,7 @@ pub fn expected(now: Time) -> Machine {
         hardware: None,
         checks: Vec::new(),
         connected: false,
+        boot: None,
         lost: None,
         stranger: None,
         token: Token::None,
@@ -166,9 +167,20 @@ pub fn step(
             let needed = enrolment::proof(plan, device, Some(machine));
             enrolled(machine, *key_sha256, *token_sha256, tpm.as_ref(), needed, now)
         }
-        What::Connected { running, burns_in } => {
+        What::Connected { running, burns_in, boot } => {
             machine.burn_in.able = *burns_in;
+            let before = std::mem::replace(&mut machine.boot, *boot);
+            if boot.is_some()
+                && *boot == before
+                && machine.running == *running
+                && installing::is_to_start(machine)
+            {
+                // It has not restarted yet: only its connection is another.
+                machine.connected = true;
+                return told_again();
+            }
             let mut step = installing::running(plan, device, machine, running.as_ref(), now);
+            step.changed |= before != *boot;
             merge(&mut step, connected(machine, now));
             starting::connected(machine, now);
             step
@@ -707,6 +719,11 @@ fn begins(machine: &mut Machine, now: Time) -> Step {
     (armed.undo_until, armed.since) = (None, now);
     starting::begins(machine, now);
     told_anew()
+}
+
+/// What its agent is to do is told to it once more.
+fn told_again() -> Step {
+    Step { actions: vec![Action::TellAgent], ..Step::default() }
 }
 
 /// What it boots, and what its agent is to do, is to be looked at again.

@@ -151,7 +151,7 @@ impl Told {
             let (interface, port) = ("eno1".into(), format!("swp{unit}"));
             self.tell(unit, What::Asked { interface, mac, uuid: None, stage, port });
         }
-        self.tell(unit, What::Connected { running, burns_in: true });
+        self.tell(unit, What::Connected { running, burns_in: true, boot: None });
         self.reports(unit, hardware);
     }
 
@@ -263,7 +263,7 @@ fn a_failure_stands_until_it_boots_or_is_returned() {
     told.ends(1, &[(Part::Cpu, true), (Part::Memory, false)]);
     told.shows(1, expect!["failed; -; it waits for somebody to mend it: its burn-in failed, memory: 0x1 was written, and 0x3 read"]);
     told.reports(1, found());
-    told.tell(1, What::Connected { running: None, burns_in: true });
+    told.tell(1, What::Connected { running: None, burns_in: true, boot: None });
     assert_eq!(told.machine(1).state.name(), "failed");
     told.boots(1, None, found());
     told.shows(1, expect!["validating; ordered; it waits for its burn-in to begin"]);
@@ -384,9 +384,9 @@ fn it_comes_before_disks_are_written() {
 fn silence_and_agents_that_cannot_are_shown() {
     let mut told = Told::new();
     told.boots(1, None, found());
-    told.tell(1, What::Connected { running: None, burns_in: false });
+    told.tell(1, What::Connected { running: None, burns_in: false, boot: None });
     told.shows(1, expect!["validating; -; it waits for its burn-in, which its agent cannot do: it is of an older release, or ends by itself"]);
-    told.tell(1, What::Connected { running: None, burns_in: true });
+    told.tell(1, What::Connected { running: None, burns_in: true, boot: None });
     told.burns(1, Part::Memory, 31, 786);
     told.now = told.now + burn_in::SILENCE_ORDINARY;
     told.tell(1, What::Lost);

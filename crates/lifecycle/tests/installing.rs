@@ -128,7 +128,7 @@ impl Told {
             let (interface, port) = ("eno1".into(), format!("swp{unit}"));
             self.tell(unit, What::Asked { interface, mac, uuid: None, stage, port });
         }
-        self.tell(unit, What::Connected { running, burns_in: true });
+        self.tell(unit, What::Connected { running, burns_in: true, boot: None });
         let disks = vec![ssd("sda", 20_000_000_000), ssd("sdb", 20_000_000_000)];
         let hardware = Hardware { disks, ..Hardware::default() };
         self.tell(unit, What::Reported { hardware: Box::new(hardware) });
@@ -223,7 +223,7 @@ fn an_upgrade_is_confirmed_when_it_is_ready() {
     assert_eq!(told.wish(1, |generation, until| Wish::Upgrade { generation, until }), None);
     assert!(matches!(told.duty(1, NEW), Duty::Install { disks: None, .. }));
     told.is_written(1, NEW, Slot::B);
-    told.tell(1, What::Connected { running: from(Slot::B, NEW, true), burns_in: true });
+    told.tell(1, What::Connected { running: from(Slot::B, NEW, true), burns_in: true, boot: None });
     assert_eq!(told.duty(1, NEW), Duty::Nothing, "not before it is validated");
     told.boots(1, from(Slot::B, NEW, true));
     assert_eq!(told.machine(1).state, State::Ready);
@@ -308,7 +308,7 @@ fn a_reinstallation_restarts_once_and_costs_the_role_a_machine() {
     assert!(told.wish(2, again).is_some(), "one of three is out already");
     assert!(matches!(told.duty(1, OLD), Duty::Restart { .. }));
     // Its firmware started from disk all the same.
-    told.tell(1, What::Connected { running: from(Slot::A, OLD, false), burns_in: true });
+    told.tell(1, What::Connected { running: from(Slot::A, OLD, false), burns_in: true, boot: None });
     assert_eq!(told.duty(1, OLD), Duty::Nothing);
     told.boots(1, Some(Running::Memory));
     assert!(matches!(told.duty(1, OLD), Duty::Install { disks: Some(_), .. }));
@@ -335,7 +335,7 @@ fn a_machine_that_fails_after_it_was_installed_anew_is_nobodys() {
     told.boots(1, Some(Running::Memory));
     told.is_written(1, OLD, Slot::A);
     told.asks(1, Stage::UefiPxe);
-    told.tell(1, What::Connected { running: from(Slot::A, OLD, false), burns_in: true });
+    told.tell(1, What::Connected { running: from(Slot::A, OLD, false), burns_in: true, boot: None });
     assert!(told.machine(1).lease.is_some(), "it has not said what it is");
     let results = vec![CheckResult { name: "disk".into(), passed: false, detail: "broken".into() }];
     told.tell(1, What::Checked { results });
@@ -500,7 +500,7 @@ fn an_agent_is_asked_first_and_its_bmc_when_it_does_not_come_back_from_the_netwo
 
     // It started from its disk all the same: there is nothing more to wait for from its agent.
     let mut from_disk = Told { zone: told.zone.clone(), now: told.now };
-    from_disk.tell(1, What::Connected { running: from(Slot::A, OLD, false), burns_in: true });
+    from_disk.tell(1, What::Connected { running: from(Slot::A, OLD, false), burns_in: true, boot: None });
     assert_eq!(from_disk.duty(1, OLD), Duty::Nothing);
     assert_eq!(from_disk.due_in(0), vec![]);
     assert_eq!(from_disk.due_in(MINUTE), only("u1", Way::Pxe));
@@ -509,7 +509,7 @@ fn an_agent_is_asked_first_and_its_bmc_when_it_does_not_come_back_from_the_netwo
     // Or its firmware asks: it has the time of a boot, and in the installer nothing is to be started any more.
     told.asks(1, Stage::UefiPxe);
     assert_eq!(told.due_in(6 * MINUTE), vec![]);
-    told.tell(1, What::Connected { running: Some(Running::Memory), burns_in: true });
+    told.tell(1, What::Connected { running: Some(Running::Memory), burns_in: true, boot: None });
     assert_eq!(told.machine(1).start, None);
     told.tell(1, What::Lost);
     assert_eq!(told.due_in(30 * MINUTE), vec![], "whoever opened it meanwhile is safe");
@@ -545,7 +545,7 @@ fn a_machine_that_is_off_is_started_by_its_bmc_at_most_three_times() {
     told.asks(1, Stage::UefiPxe);
     assert_eq!(told.waits(1), "its firmware to fetch iPXE by TFTP");
     told.tell(1, What::ScriptFetched { generation: Generation(3), image: None });
-    told.tell(1, What::Connected { running: Some(Running::Memory), burns_in: true });
+    told.tell(1, What::Connected { running: Some(Running::Memory), burns_in: true, boot: None });
     assert!(told.bmc(1, Started::Begun, None).is_some(), "it is there");
 }
 

@@ -300,7 +300,7 @@ fn a_ready_machine_whose_agent_is_away_is_told_of() {
     assert_eq!(told.attention(1), None);
     told.tell(1, What::Released { holder });
     assert!(told.attention(1).is_some());
-    told.tell(1, What::Connected { running: None, burns_in: false });
+    told.tell(1, What::Connected { running: None, burns_in: false, boot: None });
     assert_eq!((told.attention(1), told.machine(1).lost), (None, None));
     told.tell(1, What::Lost);
     told.boots(1, 1);
@@ -318,7 +318,7 @@ fn a_controller_that_starts_gives_agents_their_time_to_come_back() {
     assert_eq!(told.attention(1), None);
     told.now = told.now + AWAY_ORDINARY + Duration::from_secs(1);
     assert!(told.attention(1).is_some());
-    told.tell(1, What::Connected { running: None, burns_in: false });
+    told.tell(1, What::Connected { running: None, burns_in: false, boot: None });
     assert_eq!(told.attention(1), None);
 }
 
@@ -485,7 +485,11 @@ mod properties {
             }
             Happens::Connect(unit, connected) => told.tell(
                 unit,
-                if connected { What::Connected { running: None, burns_in: false } } else { What::Lost },
+                if connected {
+                    What::Connected { running: None, burns_in: false, boot: None }
+                } else {
+                    What::Lost
+                },
             ),
             Happens::Accept(unit) => {
                 told.tell(unit, What::Operator { by: by(), wish: Wish::Accept, beyond_budget: false })

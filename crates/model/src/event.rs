@@ -132,6 +132,9 @@ pub enum What {
         /// It can burn the machine in.
         #[serde(default)]
         burns_in: bool,
+        /// Tells this boot of the machine from every other; `None`: it does not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        boot: Option<u64>,
     },
     /// Its agent's connection ended.
     Lost,

@@ -62,6 +62,9 @@ pub struct Machine {
     /// Its agent holds a connection now. Not stored: after a restart agents connect again.
     #[serde(skip)]
     pub connected: bool,
+    /// Which boot its agent spoke from last (see [`crate::event::What::Connected`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<u64>,
     /// When the connection of its agent ended, while it is ready; `None` while it holds one, or where nobody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<Time>,

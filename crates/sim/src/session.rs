@@ -106,7 +106,8 @@ impl World<'_> {
                 let heard_at = self.now;
                 let session = Session { body, epoch, connection, source, key, ordered: None, heard_at };
                 self.controllers[controller].sessions.insert(location.clone(), session);
-                let what = What::Connected { running: Some(running), burns_in: true };
+                let what =
+                    What::Connected { running: Some(running), burns_in: true, boot: Some(epoch.into()) };
                 let to = Reply::Agent { body, epoch, connection, frame: FromController::Welcome };
                 self.take(controller, Message::Event(asked(what), Asker { to, must_be_stored: false }), 1);
             }

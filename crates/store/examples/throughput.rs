@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let records: Vec<Record> = some
                 .iter()
                 .map(|(location, _)| {
-                    let what = What::Connected { running: None, burns_in: false };
+                    let what = What::Connected { running: None, burns_in: false, boot: None };
                     let at = Time(u64::from(batches));
                     Record { event: Event { at, location: location.clone(), what }, state: "ready" }
                 })

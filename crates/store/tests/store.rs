@@ -42,7 +42,11 @@ fn unit(number: u8) -> Location {
 
 fn record(at: u64, location: Location) -> Record {
     Record {
-        event: Event { at: Time(at), location, what: What::Connected { running: None, burns_in: false } },
+        event: Event {
+            at: Time(at),
+            location,
+            what: What::Connected { running: None, burns_in: false, boot: None },
+        },
         state: "ready",
     }
 }

@@ -85,6 +85,11 @@ impl Installer {
         self.here.told()
     }
 
+    /// Which boot this is, as it is said in a hello.
+    pub(crate) fn boot(&self) -> Option<u64> {
+        self.here.boot()
+    }
+
     pub(crate) fn said(&self) -> watch::Receiver<Said> {
         self.said.subscribe()
     }

@@ -21,6 +21,9 @@ const RESTART_PATIENCE: Duration = Duration::from_secs(120);
 /// `RAMFS_MAGIC` and `TMPFS_MAGIC` of linux/magic.h.
 const MEMORY: [u64; 2] = [0x8584_58f6, 0x0102_1994];
 
+/// The kernel's name for this boot: a UUID, random.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
 /// What the agent runs in.
 #[derive(Debug)]
 pub(super) enum Here {
@@ -54,6 +57,13 @@ impl Disk {
 }
 
 impl Here {
+    /// Tells this boot of a machine with a system of ours from every other: a restart that it is to make, it has made or not.
+    pub(super) fn boot(&self) -> Option<u64> {
+        let id = matches!(self, Self::Disk(_)).then(|| fs::read_to_string(BOOT_ID).ok())??;
+        let digits: String = id.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+        u64::from_str_radix(&digits, 16).ok()
+    }
+
     /// As it is told to controllers.
     pub(super) fn told(&self) -> Option<Running> {
         match self {

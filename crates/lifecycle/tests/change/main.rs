@@ -443,10 +443,10 @@ fn with_systems() -> String {
     text.replace("role \"web\"", drawn)
 }
 
-/// From its disk, validated.
+/// From its disk, validated, in a boot of this time.
 fn comes_from(world: &mut World, location: &Location, slot: Slot, image: &str) {
     let running = Some(Running::Disk { slot, image: image.into(), on_trial: false });
-    world.tell(location, What::Connected { running, burns_in: false });
+    world.tell(location, What::Connected { running, burns_in: false, boot: Some(world.now.0) });
     world.tell(location, What::Reported { hardware: Box::new(Hardware::default()) });
 }
 
@@ -491,6 +491,31 @@ fn what_is_written_is_not_there_before_it_was_started() {
     world.round();
     assert_eq!(world.steps[1], "done p1/r1/u1");
     assert_eq!(world.change(id).wave, 0);
+}
+
+/// Its controller is killed in the moment between "it is written" and "restart", and it finds another.
+#[test]
+fn an_agent_that_connects_again_has_not_started_what_it_wrote() {
+    let (mut world, id, first) = written();
+    let boot = world.zone.facts().machines[&first].boot;
+    assert!(boot.is_some());
+    let running = || Some(Running::Disk { slot: Slot::A, image: "sha256:one".into(), on_trial: false });
+    world.tell(&first, What::Lost);
+    world.tell(&first, What::Connected { running: running(), burns_in: false, boot });
+    let machine = &world.zone.facts().machines[&first];
+    assert_eq!((machine.state.name(), &machine.rejected, machine.connected), ("installing", &None, true));
+    assert!(restarts(&world, &first), "it is told so again");
+    world.round();
+    assert_eq!(world.steps, ["take p1/r1/u1"]);
+    // In another boot it is what it looks like: it fell back.
+    world.tell(
+        &first,
+        What::Connected { running: running(), burns_in: false, boot: boot.map(|boot| boot + 1) },
+    );
+    world.round();
+    assert_eq!(world.steps[1], "failed p1/r1/u1");
+    world.run(5);
+    assert!(world.change(id).ended.is_some());
 }
 
 #[test]

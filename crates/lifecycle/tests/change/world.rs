@@ -168,7 +168,7 @@ impl World {
         if matches!(boots, Boots::Panics | Boots::Hangs) {
             return;
         }
-        self.tell(location, What::Connected { running: None, burns_in: false });
+        self.tell(location, What::Connected { running: None, burns_in: false, boot: None });
         self.tell(location, What::Reported { hardware: Box::new(Hardware::default()) });
         if boots == Boots::Wrong {
             let results = vec![CheckResult { name: "disk".into(), passed: false, detail: "broken".into() }];

@@ -78,7 +78,7 @@ impl Told {
         );
         let paid = What::Enrolled { key_sha256: [9; 32], token_sha256: Some([unit; 32]), tpm: None };
         assert_eq!(self.tell(unit, paid).refused, None);
-        self.tell(unit, What::Connected { running: None, burns_in: false });
+        self.tell(unit, What::Connected { running: None, burns_in: false, boot: None });
     }
 
     pub(crate) fn reports(&mut self, unit: u8, hardware: Hardware) {

@@ -44,13 +44,21 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     let outcome = match tokio::time::timeout(patience, stream.receive()).await {
         Err(_) => Err(End::Gone),
         Ok(Err(ended)) => Err(End::from(ended)),
-        Ok(Ok(FromAgent::Hello { version, location, running, burns_in, held, .. })) => {
+        Ok(Ok(FromAgent::Hello { version, location, running, burns_in, held, boot, .. })) => {
             match welcome(agents, version, &location, running.as_ref(), source, certificate) {
                 Ok(welcome) => {
                     let (id, pushes) = agents.present.enter(&location);
                     entered = Some((location, id));
-                    talk(agents, stream, source, certificate, welcome, (running, burns_in, held), pushes)
-                        .await
+                    talk(
+                        agents,
+                        stream,
+                        source,
+                        certificate,
+                        welcome,
+                        (running, burns_in, held, boot),
+                        pushes,
+                    )
+                    .await
                 }
                 Err(refused) => Err(End::Refused(refused)),
             }
@@ -122,10 +130,10 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     source: IpAddr,
     certificate: &Certificate,
     welcome: FromController,
-    (running, burns_in, held): (Option<Running>, bool, Option<String>),
+    (running, burns_in, held, boot): (Option<Running>, bool, Option<String>, Option<u64>),
     pushes: mpsc::Receiver<Push>,
 ) -> Result<(), End> {
-    let connected = What::Connected { running: running.clone(), burns_in };
+    let connected = What::Connected { running: running.clone(), burns_in, boot };
     agents.tell(agents.event(&certificate.location, connected)).await?;
     // News only where it is any: before anything can be asked of it.
     let known = (agents.look)(&certificate.location).machine.and_then(|machine| machine.held.clone());

@@ -104,7 +104,7 @@ fn unit(number: u64) -> Location {
 }
 
 fn event(at: u64, location: Location) -> Event {
-    Event { at: Time(at), location, what: What::Connected { running: None, burns_in: false } }
+    Event { at: Time(at), location, what: What::Connected { running: None, burns_in: false, boot: None } }
 }
 
 fn record(at: u64, location: Location) -> Record {
