@@ -128,13 +128,7 @@ impl World<'_> {
         match self.random.below(5) {
             0 if drawing.units < drawing.units_max => drawing.units += 1,
             1 => drawing.remark += 1,
-            2 => {
-                self.systems += 1;
-                drawing.kernel = self.systems;
-                if self.settings.troubles && self.random.is(300) {
-                    self.hanging_kernels.insert(drawing.kernel);
-                }
-            }
+            2 => self.draw_kernel(&mut drawing),
             _ => {
                 self.systems += 1;
                 drawing.system = self.systems;
@@ -145,6 +139,25 @@ impl World<'_> {
                 }
             }
         }
+        self.publish(leader, drawing);
+    }
+
+    /// A kernel that none had before, which may hang.
+    fn draw_kernel(&mut self, drawing: &mut Drawing) {
+        self.systems += 1;
+        drawing.kernel = self.systems;
+        if self.settings.troubles && self.random.is(300) {
+            self.hanging_kernels.insert(drawing.kernel);
+        }
+    }
+
+    /// The team of a large zone draws its machines another kernel.
+    pub(crate) fn release(&mut self) {
+        let Some(leader) = self.leader() else {
+            return self.queue.put(self.now + 10_000, Happening::Release);
+        };
+        let mut drawing = self.store.newest().drawing.clone();
+        self.draw_kernel(&mut drawing);
         self.publish(leader, drawing);
     }
 

@@ -74,6 +74,11 @@ impl Settings {
         self.machines.unwrap_or(4 + usize::try_from(self.seed % 13).unwrap_or(0))
     }
 
+    /// Too many machines for hours in which everything comes about by chance.
+    pub(crate) fn is_large(&self) -> bool {
+        self.size() >= 500
+    }
+
     /// Larger zones take longer to make a view of.
     pub(crate) fn view_gap_ms(&self) -> u64 {
         75 + self.size() as u64 / 5

@@ -42,6 +42,7 @@ pub(crate) enum Happening {
     Start { controller: usize },
     Trouble,
     Operate,
+    Release,
     Mind,
     Calm,
     Checkpoint,
@@ -191,6 +192,10 @@ pub fn run(settings: &Settings, trace: Option<&mut dyn Write>) -> Report {
         let at = world.random.pause(300_000);
         world.queue.put(at, first);
     }
+    // By chance alone, none of a large zone's few hours sees a change to its end.
+    if world.settings.is_large() {
+        world.queue.put(world.profile.calm_from_ms * 2 / 3, Happening::Release);
+    }
     world.go();
     world.outcome()
 }
@@ -325,6 +330,7 @@ impl World<'_> {
             Happening::Start { controller } => self.start(controller),
             Happening::Trouble => self.trouble(),
             Happening::Operate => self.operate(),
+            Happening::Release => self.release(),
             Happening::Mind => self.mind(),
             Happening::Calm => self.calm(),
             Happening::Checkpoint => self.checkpoint(),
