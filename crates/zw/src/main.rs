@@ -3,7 +3,6 @@
 mod client;
 mod commands;
 mod findings;
-mod text;
 mod times;
 
 use clap::{CommandFactory, Parser, Subcommand};

@@ -3,9 +3,9 @@
 use crate::client::{self, Failure, Server};
 use crate::commands::check::failed;
 use crate::commands::wish;
-use crate::text::size;
 use api::http::{Machine, System, UNDO_SECONDS, Wish, Zone};
 use clap::Args as ClapArgs;
+use model::size;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::{BufRead, IsTerminal, Write};
@@ -143,7 +143,7 @@ fn lost(machine: &Machine) -> String {
     }
     text += "\n";
     for disk in machine.hardware.iter().flat_map(|hardware| &hardware.disks) {
-        let _ = writeln!(text, "      {} {} {}", disk.name, disk.kind, size(disk.size_bytes, 1000));
+        let _ = writeln!(text, "      {} {} {}", disk.name, disk.kind, size::decimal(disk.size_bytes));
     }
     text
 }
@@ -214,9 +214,9 @@ fn line(machine: &Machine, with_bar: bool) -> String {
                 line,
                 "  {}  {} of {}, {}/s",
                 bar(progress.done_bytes, progress.total_bytes),
-                size(progress.done_bytes, 1000),
-                size(progress.total_bytes, 1000),
-                size(progress.bytes_per_second, 1000)
+                size::decimal(progress.done_bytes),
+                size::decimal(progress.total_bytes),
+                size::decimal(progress.bytes_per_second)
             );
         }
     } else if let Some(progress) = machine.burn_in.as_ref().and_then(|burn_in| burn_in.progress.as_ref())
