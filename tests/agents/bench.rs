@@ -136,31 +136,34 @@ impl Bench {
     pub(crate) async fn today() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
         let now = Time(u64::try_from(now.as_millis()).expect("before the end of time"));
-        let mut bench = Self::with(now, Duration::from_secs(20), server::agents::UNPROVEN_TIME_MAX).await;
-        bench.crash().await;
-        bench.clock_runs = Some(Instant::now());
-        bench.restart();
-        bench
+        let runs = Some(Instant::now());
+        Self::start(now, Duration::from_secs(20), server::agents::UNPROVEN_TIME_MAX, 2, runs).await
     }
 
     /// A controller that wants a heartbeat, and a proof from strangers, this soon.
     pub(crate) async fn with(begin: Time, heartbeat: Duration, unproven: Duration) -> Self {
-        Self::start(begin, heartbeat, unproven, 2).await
+        Self::start(begin, heartbeat, unproven, 2, None).await
     }
 
     /// A controller of so many machines; the last of their names and addresses is [`place`]`(machines - 1)`.
     pub(crate) async fn of(machines: u16) -> Self {
-        Self::start(BEGIN, Duration::from_secs(20), server::agents::UNPROVEN_TIME_MAX, machines).await
+        Self::start(BEGIN, Duration::from_secs(20), server::agents::UNPROVEN_TIME_MAX, machines, None).await
     }
 
-    async fn start(begin: Time, heartbeat: Duration, unproven: Duration, machines: u16) -> Self {
+    async fn start(
+        begin: Time,
+        heartbeat: Duration,
+        unproven: Duration,
+        machines: u16,
+        clock_runs: Option<Instant>,
+    ) -> Self {
         let (authority, secret) = Authority::open_or_found(None, "ams1", begin).expect("founded");
         let zone = Zone::new(Arc::new(plan(1, "", machines)), Facts::default());
         let listener = bound(SocketAddr::from(([127, 0, 0, 1], 0)));
         let mut bench = Self {
             zone: Arc::new(RwLock::new(zone)),
             clock: Arc::new(AtomicU64::new(begin.0)),
-            clock_runs: None,
+            clock_runs,
             events: Arc::default(),
             counted: watch::Sender::new(0),
             store_fails: Arc::default(),
