@@ -18,6 +18,8 @@ use std::collections::BTreeMap;
 const ORDINARY: Share = Share::Percent(10);
 /// The most machines that a refusal names.
 const NAMED_MAX: usize = 3;
+/// The most that are listed of a budget in one failure domain.
+const LISTED_MAX: usize = 20;
 
 /// What every budget of a zone has left.
 #[derive(Clone, Debug)]
@@ -254,7 +256,7 @@ impl<'a> Budgets<'a> {
                     members: domain.members,
                     limit: limit.of(domain.members),
                     out: domain.out.len(),
-                    holders: self.held(domain, now).collect(),
+                    holders: self.held(domain, now),
                 });
             }
         }
@@ -318,8 +320,8 @@ impl<'a> Budgets<'a> {
     }
 
     /// Those that are out, why, and until when.
-    fn held(&self, domain: &Domain, now: Time) -> impl Iterator<Item = String> {
-        domain.out.iter().filter_map(move |id| {
+    fn held(&self, domain: &Domain, now: Time) -> Vec<String> {
+        let listed = domain.out.iter().take(LISTED_MAX).filter_map(|id| {
             let location = &self.plan.design.devices[id.index()].location;
             let machine = self.facts.machines.get(location)?;
             let until = match &machine.lease {
@@ -327,7 +329,9 @@ impl<'a> Budgets<'a> {
                 None => format!("; for {}", duration(now.since(machine.since))),
             };
             Some(format!("{} ({}{until})", location.within_zone(), why_out(machine)))
-        })
+        });
+        let more = domain.out.len().saturating_sub(LISTED_MAX);
+        listed.chain((more > 0).then(|| format!("{more} more"))).collect()
     }
 
     /// Whether a lease keeps others away: that of a change that is over does not.

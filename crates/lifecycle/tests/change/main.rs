@@ -781,3 +781,21 @@ fn what_is_ahead_is_told_with_what_the_tightest_budget_leaves() {
     world.run(1200);
     assert_eq!(change::predict(&world.zone, world.change(id)), []);
 }
+
+/// A power cut of a large zone is not a line of ten thousand names.
+#[test]
+fn of_many_that_are_out_some_are_listed_with_since_when() {
+    let mut world = World::of(&ZONE.replace("u{1..4}", "u{1..12}"));
+    let locations = world.locations();
+    assert_eq!(locations.len(), 48);
+    let results = || vec![CheckResult { name: "disk".into(), passed: false, detail: "broken".into() }];
+    for location in &locations[..25] {
+        world.tell(location, What::Checked { results: results() });
+    }
+    world.pass(65);
+    let margins = Budgets::of(&world.zone).margins(world.now);
+    let zone = &margins[0];
+    assert_eq!((zone.domain.as_str(), zone.out, zone.holders.len()), ("t1", 25, 21));
+    assert_eq!(zone.holders[0], "p1/r1/u1 (failed; for 1 min 5 s)");
+    assert_eq!(zone.holders[20], "5 more");
+}
