@@ -115,10 +115,11 @@ impl Browser {
         self.run(&format!("return String({expression})")).as_str().unwrap().to_owned()
     }
 
-    /// Waits until an expression is true in the page.
+    /// Waits until an expression is true in the page; what it asks for may not be there yet.
     pub(crate) fn until(&self, expression: &str) {
         let began = Instant::now();
-        while self.run(&format!("return Boolean({expression})")) != Value::Bool(true) {
+        let asked = format!("try {{ return Boolean({expression}) }} catch {{ return false }}");
+        while self.run(&asked) != Value::Bool(true) {
             if began.elapsed() > PATIENCE {
                 self.shoot("failed");
                 panic!("{expression} does not come true in\n{}", self.text("document.body.innerText"));

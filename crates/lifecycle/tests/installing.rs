@@ -403,7 +403,7 @@ fn the_smallest_disks_that_fit_hold_the_system() {
     );
     assert_eq!(
         names(&[ssd("sda", 5_000_000_000), ssd("sdb", large)]),
-        Err("the layout mirror needs 8.5 GB, its disks have room for 4.1 GB".to_owned())
+        Err("the layout mirror needs 8.6 GB, its disks have room for 4.2 GB".to_owned())
     );
 }
 
