@@ -15,7 +15,7 @@ use server::agents::{Agents, Authority, ByBmc, Half, Present, Push, Situation, V
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::net::{TcpListener, TcpSocket};
@@ -126,6 +126,11 @@ impl Drop for Bmcs {
     }
 }
 
+/// What the kernel gives to nobody who asks for any port: a controller that is dead finds its own free when it starts again.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+/// How many there were.
+static BENCHES: AtomicU16 = AtomicU16::new(0);
+
 impl Bench {
     /// A controller at its first start.
     pub(crate) async fn new() -> Self {
@@ -159,7 +164,12 @@ impl Bench {
     ) -> Self {
         let (authority, secret) = Authority::open_or_found(None, "ams1", begin).expect("founded");
         let zone = Zone::new(Arc::new(plan(1, "", machines)), Facts::default());
-        let listener = bound(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let listener = (0..PORTS.len()).find_map(|_| {
+            let number = usize::from(BENCHES.fetch_add(1, Ordering::Relaxed)) + std::process::id() as usize;
+            let port = PORTS.start + u16::try_from(number % PORTS.len()).expect("a port");
+            bound(SocketAddr::from(([127, 0, 0, 1], port))).ok()
+        });
+        let listener = listener.expect("a free port");
         let mut bench = Self {
             zone: Arc::new(RwLock::new(zone)),
             clock: Arc::new(AtomicU64::new(begin.0)),
@@ -196,7 +206,7 @@ impl Bench {
         assert_eq!(authority.sha256(), self.authority.sha256(), "the pin survives a restart");
         self.authority = Arc::new(authority);
         self.present = Arc::new(Present::new());
-        self.listen(bound(self.address));
+        self.listen(bound(self.address).expect("its own port"));
     }
 
     fn listen(&mut self, listener: TcpListener) {
@@ -381,11 +391,11 @@ pub(crate) fn own_mac() -> Mac {
 }
 
 /// A listener that may take over an address that was used a moment ago.
-fn bound(address: SocketAddr) -> TcpListener {
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.set_reuseaddr(true).expect("set");
-    socket.bind(address).expect("bound");
-    socket.listen(1024).expect("listening")
+fn bound(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(1024)
 }
 
 fn plan(generation: u64, checks: &str, machines: u16) -> Plan {
