@@ -9,6 +9,7 @@
 //! | `store`  | what may be asked of it, wherever it lies                       |
 //! | `schema` | the file's tables, their version, and the limits on them        |
 //! | `write`  | the file: publish, append, secrets, the compaction of old events |
+//! | `lock`   | that one process at a time has the file                         |
 //! | `read`   | the file: load at start; history while running, beside the writer |
 //! | `mirror` | the file of an edge: what it took from a controller             |
 //! | `moving`, `import` | one store into another                               |
@@ -19,6 +20,7 @@
 mod error;
 pub mod etcd;
 mod import;
+mod lock;
 mod mirror;
 mod moving;
 mod read;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// The database's file name in the state directory.
 pub const DATABASE_FILE: &str = "zonewright.db";
-/// Held locked (flock) by the process that has the store open; the kernel lets go of it however that process ends.
+/// Held locked by the process that has the store open.
 pub const LOCK_FILE: &str = "zonewright.lock";
 
 /// How many events of one machine are kept: some dozens of boots.

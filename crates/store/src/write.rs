@@ -1,15 +1,14 @@
 //! Publish, append, secrets, and the compaction of old events.
 
 use crate::error::{Failure, FailureKind, OpenError, PublishError};
-use crate::schema::{
-    self, DATABASE_FILE, EVENTS_PER_MACHINE_MAX, EVENTS_PER_MACHINE_SLACK, LOCK_FILE, PLANS_MAX,
-};
+use crate::lock::Lock;
+use crate::schema::{self, DATABASE_FILE, EVENTS_PER_MACHINE_MAX, EVENTS_PER_MACHINE_SLACK, PLANS_MAX};
 use model::change::CHANGES_MAX;
 use model::facts::Machine;
 use model::{Change, Event, Generation, Location, Time};
 use rusqlite::{Connection, Transaction, params};
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::OpenOptions;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -20,8 +19,8 @@ pub(crate) struct Embedded {
     last_seq: u64,
     /// How many events of a machine are kept; filled when a machine is first written to.
     kept: HashMap<Location, u32>,
-    /// Never read: holding it open is what keeps a second opener out.
-    _lock: File,
+    /// The last field: let go of when the database is closed.
+    _lock: Lock,
 }
 
 /// A plan that is to become current.
@@ -71,19 +70,11 @@ impl Embedded {
             move |source| OpenError::Directory { path, source }
         };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(at(directory))?;
-        let lock_path = directory.join(LOCK_FILE);
-        let open = |path: &Path| {
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
-        };
-        let lock = open(&lock_path).map_err(at(&lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::Held { directory: directory.into() }),
-            Err(TryLockError::Error(source)) => return Err(OpenError::Directory { path: lock_path, source }),
-        }
+        let lock = Lock::take(directory)?;
         let path = directory.join(DATABASE_FILE);
         // Made here and not by SQLite, so that it has its mode from its first moment; the log files copy it.
-        drop(open(&path).map_err(at(&path))?);
+        let made = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+        drop(made.map_err(at(&path))?);
         let failed = |error| OpenError::Failed { path: path.clone(), source: Failure::from(error) };
         let mut connection = Connection::open(&path).map_err(failed)?;
         schema::prepare(&mut connection, &path)?;
