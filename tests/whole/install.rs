@@ -17,7 +17,7 @@ use model::{Generation, Time};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const MIB: u64 = 1 << 20;
 const DISK: u64 = 1536 * MIB;
@@ -28,6 +28,8 @@ struct Bench {
     installer: PathBuf,
     controller: Controller,
     server: std::net::SocketAddr,
+    /// Those that were said so far.
+    boots: Mutex<BTreeSet<u64>>,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -58,7 +60,8 @@ impl Bench {
         let directory = std::env::temp_dir().join(format!("zw-install-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("a directory");
         let server = serve(directory.clone(), 10 << 20);
-        Some(Self { directory, installer, controller: Controller::start(), server, _alone: alone })
+        let (controller, boots) = (Controller::start(), Mutex::default());
+        Some(Self { directory, installer, controller, server, boots, _alone: alone })
     }
 
     fn image(&self, name: &str, breaks: bool) -> OsImage {
@@ -85,12 +88,17 @@ impl Bench {
         assert_eq!(self.hello(), Some(Running::Memory));
     }
 
-    /// Waits for an agent, and gives what it runs in.
+    /// Waits for an agent after a restart, and gives what it runs in. From a disk it says which boot this is, which was none before.
     fn hello(&self) -> Option<Running> {
-        self.controller.until("a hello", |frame| match frame {
-            FromAgent::Hello { running, .. } => Some(running.clone()),
+        let (running, boot) = self.controller.until("a hello", |frame| match frame {
+            FromAgent::Hello { running, boot, .. } => Some((running.clone(), *boot)),
             _ => None,
-        })
+        });
+        assert_eq!(boot.is_some(), matches!(running, Some(Running::Disk { .. })));
+        if let Some(boot) = boot {
+            assert!(self.boots.lock().expect("whole").insert(boot), "it has said {boot:x} before");
+        }
+        running
     }
 
     fn install(&self, order: &Order) {

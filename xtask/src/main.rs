@@ -77,16 +77,16 @@ fn test(rest: &[&str]) -> Result<(), String> {
     }
     let mut arguments = vec!["test", "--workspace", "--no-fail-fast"];
     arguments.extend(rest.iter().filter(|word| **word != "--firmware"));
-    // Those that take long wait for kernels, clients and time-outs more than they work.
+    // Those that take long wait for kernels, clients and time-outs more than they work; real firmware works.
     let threads = (2 * std::thread::available_parallelism().map_or(1, usize::from)).to_string();
-    let mut environment = Vec::new();
-    if std::env::var_os("RUST_TEST_THREADS").is_none() {
-        environment.push(("RUST_TEST_THREADS", threads.as_str()));
-    }
-    if rest.contains(&"--firmware") {
-        environment.push(("ZW_FIRMWARE", "1"));
-    }
-    run::cargo_with(&arguments, &environment)
+    let environment = if rest.contains(&"--firmware") {
+        &[("ZW_FIRMWARE", "1")][..]
+    } else if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        &[("RUST_TEST_THREADS", threads.as_str())][..]
+    } else {
+        &[]
+    };
+    run::cargo_with(&arguments, environment)
 }
 
 /// Builds the bench and what it measures, and becomes it.

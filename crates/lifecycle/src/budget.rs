@@ -312,26 +312,30 @@ impl<'a> Budgets<'a> {
 
     /// Some of those that are out, and why.
     fn named(&self, domain: &Domain) -> impl Iterator<Item = String> {
-        domain.out.iter().take(NAMED_MAX).map(|id| {
-            let location = &self.plan.design.devices[id.index()].location;
-            let why = self.facts.machines.get(location).map(why_out).unwrap_or_default();
-            format!("{} ({why})", location.within_zone())
-        })
+        self.out(domain, NAMED_MAX, |_| String::new())
     }
 
-    /// Those that are out, why, and until when.
+    /// More of them, with until when, or since when where nobody said that.
     fn held(&self, domain: &Domain, now: Time) -> Vec<String> {
-        let listed = domain.out.iter().take(LISTED_MAX).filter_map(|id| {
-            let location = &self.plan.design.devices[id.index()].location;
-            let machine = self.facts.machines.get(location)?;
-            let until = match &machine.lease {
-                Some(lease) => format!("; {}", back(lease, now)),
-                None => format!("; for {}", duration(now.since(machine.since))),
-            };
-            Some(format!("{} ({}{until})", location.within_zone(), why_out(machine)))
+        let listed = self.out(domain, LISTED_MAX, |machine| match &machine.lease {
+            Some(lease) => format!("; {}", back(lease, now)),
+            None => format!("; for {}", duration(now.since(machine.since))),
         });
         let more = domain.out.len().saturating_sub(LISTED_MAX);
         listed.chain((more > 0).then(|| format!("{more} more"))).collect()
+    }
+
+    fn out(
+        &self,
+        domain: &Domain,
+        most: usize,
+        until: impl Fn(&Machine) -> String,
+    ) -> impl Iterator<Item = String> {
+        domain.out.iter().take(most).filter_map(move |id| {
+            let location = &self.plan.design.devices[id.index()].location;
+            let machine = self.facts.machines.get(location)?;
+            Some(format!("{} ({}{})", location.within_zone(), why_out(machine), until(machine)))
+        })
     }
 
     /// Whether a lease keeps others away: that of a change that is over does not.

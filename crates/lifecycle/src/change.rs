@@ -17,7 +17,8 @@ mod step;
 mod verdict;
 
 pub use begin::{
-    Predicted, begin, gone_in_words, in_words, is_in_service, passed_over, predict, reached, touched,
+    Predicted, begin, gone_in_words, in_words, is_in_service, passed_over, predict, reached, reaches_nobody,
+    touched,
 };
 pub use hold::{Held, hold};
 pub(crate) use step::apply;

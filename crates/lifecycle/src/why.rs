@@ -207,6 +207,14 @@ fn listed(items: [Option<String>; 2]) -> String {
     items.join(" and ")
 }
 
+/// A span that is a guess: `40 s`, `3 min 5 s`.
+pub fn about(span: Duration) -> String {
+    match span.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        _ => duration(span),
+    }
+}
+
 /// `2.4 s`, `3 min 5 s`, `2 h 4 min`, `3 d 2 h`.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();

@@ -26,14 +26,6 @@ pub(crate) fn took(milliseconds: u64) -> String {
     lifecycle::why::duration(Duration::from_millis(milliseconds))
 }
 
-/// A span that is a guess: `40 s`, `3 min 5 s`.
-pub(crate) fn span(span: Duration) -> String {
-    match span.as_secs() {
-        seconds @ 0..60 => format!("{seconds} s"),
-        _ => lifecycle::why::duration(span),
-    }
-}
-
 /// Since when, as people say it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Since {

@@ -15,8 +15,8 @@ use std::time::Duration;
 const RESTART_TAKES: Duration = Duration::from_secs(300);
 /// What a check takes.
 const CHECK_TAKES: Duration = Duration::from_secs(10);
-/// Machines that are named where they would be gone.
-const GONE_NAMED_MAX: usize = 4;
+/// Machines that are named in a sentence.
+const NAMED_MAX: usize = 4;
 
 /// What is to be expected of a wave.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -134,8 +134,7 @@ pub fn in_words(touched: &[(Location, Effect, String)]) -> String {
 
 /// `2 machines in service are gone (p01/r1/u04, p02/r1/u04)`.
 pub fn gone_in_words(in_service: &[&Location]) -> String {
-    let named: Vec<&str> =
-        in_service.iter().take(GONE_NAMED_MAX).map(|location| location.within_zone()).collect();
+    let named: Vec<&str> = in_service.iter().take(NAMED_MAX).map(|location| location.within_zone()).collect();
     let more = match in_service.len() - named.len() {
         0 => String::new(),
         more => format!(" and {more} more"),
@@ -232,6 +231,21 @@ pub fn passed_over(
         State::Ready => Some("fell back by itself"),
         _ => Some("comes to it by itself, when it is there"),
     }
+}
+
+/// Why there is nothing for a change to do, with its machines: completes "it is refused: …"; `None`: there is.
+pub fn reaches_nobody(zone: &Zone, change: &Change) -> Option<String> {
+    let over = change.machines.iter().map(|(location, member)| {
+        let why = passed_over(zone, change, location, member)?;
+        Some(format!("{} {why}", location.within_zone()))
+    });
+    let mut named = over.collect::<Option<Vec<_>>>()?;
+    let more = match named.len().saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    named.truncate(NAMED_MAX);
+    Some(format!("none of these is in service: {}{more}", named.join(", ")))
 }
 
 fn takes(zone: &Zone, location: &Location, effect: Effect) -> Duration {

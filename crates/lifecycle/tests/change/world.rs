@@ -4,7 +4,7 @@ use lifecycle::change::{self, Held, begin, next, touched};
 use lifecycle::{Applied, Zone, select, wait};
 use model::change::{Change, Kind};
 use model::design::Image;
-use model::event::{ChangeStep, Settled, What};
+use model::event::{ChangeStep, Settled, What, Wish};
 use model::facts::{CheckResult, Hardware, Stage};
 use model::finding::File;
 use model::{ChangeId, Event, Facts, Generation, Location, Mac, Plan, Roster, Time};
@@ -212,6 +212,12 @@ impl World {
 
     pub(crate) fn change(&self, id: ChangeId) -> &Change {
         &self.zone.facts().changes[&id]
+    }
+
+    /// What an operator wants of a machine, whatever the budget says; why not.
+    pub(crate) fn asks(&mut self, location: &Location, wish: Wish) -> Option<String> {
+        let what = What::Operator { by: "bob".into(), wish, beyond_budget: true };
+        self.tell(location, what).refused.map(|why| why.into_owned())
     }
 
     pub(crate) fn wish(&mut self, id: ChangeId, step: ChangeStep) -> Option<String> {

@@ -380,7 +380,7 @@ async fn restarted(api: &Api, by: String, asked: Restart) -> Response {
     }
     let now = clock::now();
     let change = changes::draft_restart(&api.controller, chosen.clone(), &by, &asked.reason, now);
-    if let Some(why) = has_nobody(&api.controller.zone(), &change) {
+    if let Some(why) = lifecycle::change::reaches_nobody(&api.controller.zone(), &change) {
         return failed(StatusCode::CONFLICT, why);
     }
     if asked.dry_run {
@@ -397,21 +397,6 @@ async fn restarted(api: &Api, by: String, asked: Restart) -> Response {
         },
         Err(why) => failed(StatusCode::CONFLICT, why),
     }
-}
-
-/// Why nobody would restart.
-fn has_nobody(zone: &Zone, change: &Change) -> Option<String> {
-    let over = change.machines.iter().map(|(location, member)| {
-        let why = lifecycle::change::passed_over(zone, change, location, member)?;
-        Some(format!("{} {why}", location.within_zone()))
-    });
-    let mut over = over.collect::<Option<Vec<_>>>()?;
-    let more = match over.len().saturating_sub(NAMED_MAX) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    over.truncate(NAMED_MAX);
-    Some(format!("none of these is in service: {}{more}", over.join(", ")))
 }
 
 /// What is left of every budget.

@@ -4,7 +4,7 @@ use super::frame::{encoded, machine, time};
 use crate::changes::{compiled, files_of};
 use crate::http::{Api, changes};
 use crate::people::Visitor;
-use api::change::{ChangeDetail, ChangeRow, MemberRow, PlanRow, Predicted, Wave};
+use api::change::{ChangeDetail, ChangeRow, MemberRow, PlanRow, Wave};
 use api::people::Role;
 use axum::extract::State;
 use maud::{Markup, html};
@@ -104,7 +104,8 @@ fn step(row: &ChangeRow, member: &MemberRow) -> Markup {
             }
             _ => span.step data-step=(member.step) { (member.step) },
         }
-        @if let Some(why) = &member.why { " " span.alarm { (why) } }
+        // Who would be passed over is no alarm.
+        @if let Some(why) = &member.why { " " span.alarm[member.step == "failed"] { (why) } }
     }
 }
 
@@ -164,15 +165,6 @@ pub(super) fn change(api: &Api, visitor: &Visitor, id: u64) -> Option<(String, M
     Some((format!("Change {id}"), shown(&detail, visitor)))
 }
 
-/// How long these waves take. Of a minute and more no seconds: it is a guess.
-fn in_all(ahead: &[Predicted]) -> String {
-    match ahead.iter().map(|wave| wave.seconds).sum::<u64>() {
-        seconds @ 0..60 => format!("{seconds} s"),
-        seconds @ 60..3600 => format!("{} min", seconds.div_ceil(60)),
-        seconds => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-    }
-}
-
 fn shown(detail: &ChangeDetail, visitor: &Visitor) -> Markup {
     let row = &detail.row;
     // What wants a look first: what failed, what is at it, what is to come, what is over.
@@ -193,7 +185,8 @@ fn shown(detail: &ChangeDetail, visitor: &Visitor) -> Markup {
         p { (row.reason) " (" (row.by) ", " (time(row.began)) ")" }
         @if let Some(waits) = &row.waits_for { p.wait { "It waits for " (waits) "." } }
         @if !detail.ahead.is_empty() {
-            p { "About " (in_all(&detail.ahead)) " more, if nothing is in the way." }
+            @let seconds = detail.ahead.iter().map(|wave| wave.seconds).sum();
+            p { "About " (lifecycle::why::about(Duration::from_secs(seconds))) " more, if nothing is in the way." }
         }
         @if let Some(outcome) = &row.outcome { p { (outcome) @if let Some(ended) = row.ended { " (" (time(ended)) ")" } } }
         @if row.ended.is_none() && visitor.may(Role::Operate) {

@@ -17,6 +17,7 @@ mod etcd;
 mod garbage;
 mod interface;
 mod loops;
+mod map;
 mod page;
 mod people;
 mod reload;

@@ -344,7 +344,7 @@ fn waves(waves: &[Predicted]) -> String {
             wave.machines,
             if wave.machines == 1 { ", " } else { "s," },
             wave.at_once,
-            times::span(Duration::from_secs(wave.seconds))
+            lifecycle::why::about(Duration::from_secs(wave.seconds))
         );
         if let Some(margin) = &wave.margin {
             let _ = writeln!(text, "  {}", margin_in_words(margin));

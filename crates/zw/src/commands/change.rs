@@ -240,7 +240,7 @@ fn bar(wave: &Wave) -> String {
 
 /// How long all of these waves take.
 pub(crate) fn in_all(waves: &[Predicted]) -> String {
-    times::span(Duration::from_secs(waves.iter().map(|wave| wave.seconds).sum()))
+    lifecycle::why::about(Duration::from_secs(waves.iter().map(|wave| wave.seconds).sum()))
 }
 
 /// What it is about, and how long it will still take.
