@@ -125,9 +125,9 @@ async fn a_peer_that_says_nothing_or_half_a_frame_is_cut_off() {
     let identity = enrolled(&bench, U01, &u01()).await;
     let mut client = Client::connect(&bench, U01, Some(&identity)).await.expect("connected");
     client.ask(&hello(&u01())).await;
-    assert!(bench.machine(&u01()).connected);
+    assert!(bench.machine(&u01()).is_connected());
     let mut octet = [0];
     // No heartbeat comes.
     assert!(matches!(client.stream.read(&mut octet).await, Ok(0) | Err(_)));
-    bench.until(&u01(), |machine| !machine.connected).await;
+    bench.until(&u01(), |machine| !machine.is_connected()).await;
 }

@@ -167,9 +167,9 @@ async fn an_agent_that_starts_again_uses_what_it_kept() {
     // Stopped without goodbye, its directory left.
     first.task.abort();
     std::mem::forget(first);
-    bench.until(&u01(), |machine| !machine.connected).await;
+    bench.until(&u01(), |machine| !machine.is_connected()).await;
     let second = start(&bench, path, pin(&bench), false);
-    bench.until(&u01(), |machine| machine.connected).await;
+    bench.until(&u01(), |machine| machine.is_connected()).await;
     assert_eq!(second.heard(|notice| matches!(notice, Notice::Enrolled)), 0);
     assert_eq!(bench.count(|what| matches!(what, What::TokenIssued { .. })), 1);
 }

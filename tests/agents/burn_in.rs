@@ -36,7 +36,7 @@ async fn a_machine_is_burnt_in_before_it_is_ready_and_not_again() {
     assert!(bench.count(begins) >= 3, "each part is told when it begins");
     // The agent starts again, and the machine boots: what was passed stands.
     drop(running);
-    bench.until(&u01(), |machine| !machine.connected).await;
+    bench.until(&u01(), |machine| !machine.is_connected()).await;
     let before = bench.count(begins);
     boot(&bench);
     let _running = start_played(&bench, state_dir("burnt"), pin(&bench), file.clone());

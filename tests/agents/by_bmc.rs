@@ -70,9 +70,9 @@ async fn an_agent_puts_its_token_together_from_what_it_is_told_and_what_its_bmc_
     assert!(!bench.bmcs.has_key(&u01()), "what was spent is taken back");
     // Its key is on its disk, as where the port is the proof: it starts anew without its BMC.
     running.task.abort();
-    bench.until(&u01(), |machine| !machine.connected).await;
+    bench.until(&u01(), |machine| !machine.is_connected()).await;
     let again = start(&bench, running.state_dir.clone(), pin(&bench), false);
-    bench.until(&u01(), |machine| machine.connected).await;
+    bench.until(&u01(), |machine| machine.is_connected()).await;
     assert_eq!(again.heard(|notice| matches!(notice, Notice::AwaitsKey(_))), 0);
 }
 

@@ -23,7 +23,7 @@ async fn a_machine_is_connected_reports_and_is_lost() {
     bench.boot(&u01(), own_mac());
     let identity = enrolled(&bench, U01, &u01()).await;
     let mut client = welcomed(&bench, &identity).await;
-    assert!(bench.machine(&u01()).connected);
+    assert!(bench.machine(&u01()).is_connected());
     let hardware = Hardware { cpus: 4, ..Hardware::default() };
     client.send(&FromAgent::Report { hardware: Box::new(hardware) }).await;
     let result = CheckResult { name: "port:tcp:22".into(), passed: true, detail: String::new() };
@@ -32,7 +32,7 @@ async fn a_machine_is_connected_reports_and_is_lost() {
     let machine = bench.machine(&u01());
     assert_eq!((machine.state.name(), machine.checks.len()), ("ready", 1));
     drop(client);
-    bench.until(&u01(), |machine| !machine.connected).await;
+    bench.until(&u01(), |machine| !machine.is_connected()).await;
     assert_eq!(bench.present.count(), 0);
 }
 
@@ -50,7 +50,7 @@ async fn a_certificate_speaks_for_its_own_place_only() {
     assert_eq!(refused(U02, hello(&u02())).await, Because::WrongPlace);
     assert_eq!(refused(U02, hello(&u01())).await, Because::WrongPlace, "stolen, and used from another port");
     assert_eq!(refused(U01, FromAgent::Heartbeat).await, Because::Protocol, "no hello");
-    assert!(!bench.machine(&u01()).connected && !bench.machine(&u02()).connected);
+    assert!(!bench.machine(&u01()).is_connected() && !bench.machine(&u02()).is_connected());
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn the_newest_connection_of_a_machine_counts() {
     }
     first.closed().await;
     assert!(matches!(second.ask(&FromAgent::Heartbeat).await, Some(FromController::Heartbeat { .. })));
-    assert!(bench.machine(&u01()).connected);
+    assert!(bench.machine(&u01()).is_connected());
     assert_eq!(bench.count(|what| matches!(what, What::Lost)), 0);
 }
 
@@ -156,9 +156,9 @@ async fn a_keeper_that_is_behind_slows_agents_down_and_forgets_none() {
     drop(client);
     let mut client = Client::connect(&bench, U01, Some(&identity)).await.expect("connected");
     assert_eq!(client.refusal(&hello(&u01())).await.0, Because::Busy);
-    assert!(bench.machine(&u01()).connected, "nobody could say that it is not");
+    assert!(bench.machine(&u01()).is_connected(), "nobody could say that it is not");
     bench.queue_full.store(false, Ordering::SeqCst);
-    bench.until(&u01(), |machine| !machine.connected).await;
+    bench.until(&u01(), |machine| !machine.is_connected()).await;
 }
 
 #[tokio::test]

@@ -159,13 +159,13 @@ pub(crate) fn wait(plan: &Plan, device: DeviceId, machine: &Machine) -> Wait {
     let since = machine.since;
     let whole = Duration::from_secs(wanted(plan, device).seconds()) + GRACE;
     let (on, expected_by) = match machine.burn_in.progress {
-        _ if machine.connected && !machine.burn_in.able => (
+        _ if machine.is_connected() && !machine.burn_in.able => (
             "its burn-in, which its agent cannot do: it is of an older release, or ends by itself".to_owned(),
             None,
         ),
         None => ("its burn-in to begin".to_owned(), Some(since + crate::wait::VALIDATING_ORDINARY)),
         Some((progress, heard)) => {
-            let stale = if machine.connected { "" } else { ", as its agent last said" };
+            let stale = if machine.is_connected() { "" } else { ", as its agent last said" };
             let ends = heard + whole.saturating_sub(Duration::from_secs(progress.elapsed_seconds.into()));
             (
                 format!("its burn-in ({}{stale})", in_words(&progress)),

@@ -60,7 +60,7 @@ pub fn expected(now: Time) -> Machine {
         accepted: BTreeMap::new(),
         hardware: None,
         checks: Vec::new(),
-        connected: false,
+        agent_at: None,
         boot: None,
         lost: None,
         stranger: None,
@@ -95,6 +95,7 @@ pub fn step(
     machine: &mut Machine,
     event: &Event,
     is_anothers: bool,
+    controller: &str,
 ) -> Step {
     let now = event.at;
     match &event.what {
@@ -176,16 +177,23 @@ pub fn step(
                 && installing::is_to_start(machine)
             {
                 // It has not restarted yet: only its connection is another.
-                machine.connected = true;
-                return told_again();
+                return Step { changed: attach(machine, controller), ..told_again() };
             }
             let mut step = installing::running(plan, device, machine, running.as_ref(), now);
             step.changed |= before != *boot;
+            step.changed |= attach(machine, controller);
             merge(&mut step, connected(machine, now));
             starting::connected(machine, now);
             step
         }
+        // It came back to another before this one missed it.
+        What::Lost if machine.agent_at.as_ref().is_some_and(|at| at != controller) => Step::default(),
         What::Lost => lost(machine, now),
+        What::StillConnected if is_missed(machine) => {
+            machine.lost = None;
+            Step { changed: attach(machine, controller), ..Step::default() }
+        }
+        What::StillConnected => Step::default(),
         What::Reported { hardware } => reported(plan, roster, device, machine, hardware, now),
         What::Checked { results } => checked(plan, roster, device, machine, results, now),
         What::BurningIn { progress } => {
@@ -286,7 +294,7 @@ fn asked(machine: &mut Machine, interface: &str, sighting: Sighting, is_anothers
         return step;
     }
     if let Some(own) = machine.accepted.get(interface) {
-        if machine.connected && *own != mac {
+        if machine.is_connected() && *own != mac {
             // Another machine on its port, while its own is there: nothing that the newcomer does is its own's doing.
             machine.stranger = Some((interface.to_owned(), mac));
             return step;
@@ -342,13 +350,13 @@ fn is_of_a_missed_boot(machine: &Machine, sighting: &Sighting, later: &Sighting)
 
 /// Its agent is gone. If another machine has been asking on its port, that one is booting here now.
 fn lost(machine: &mut Machine, now: Time) -> Step {
-    machine.connected = false;
+    let was_shared = machine.agent_at.take().is_some_and(|at| !at.is_empty());
     // Ready is what it was found to be: somebody may want to know that nothing is heard of it any more.
     let is_news = machine.state == State::Ready && machine.lost.is_none();
     if is_news {
         machine.lost = Some(now);
     }
-    let gone = Step { changed: is_news, ..Step::default() };
+    let gone = Step { changed: is_news || was_shared, ..Step::default() };
     let Some((port, _)) = machine.stranger.take() else { return gone };
     let Some(stage) = machine.sightings.get(&port).map(|seen| seen.stage) else { return gone };
     let strange = machine.sightings.iter().filter(|(port, seen)| {
@@ -491,8 +499,22 @@ fn not_installed(machine: &mut Machine, image: &str, sentence: &str, now: Time) 
     step
 }
 
+/// Whether an agent that a controller has is one that no other is known to have. While it boots, what is connected yet is of before.
+pub fn is_missed(machine: &Machine) -> bool {
+    let boots = matches!(
+        machine.state,
+        State::Expected | State::Seen { .. } | State::Booting { .. } | State::Installing { .. }
+    );
+    machine.agent_at.is_none() && machine.key_sha256.is_some() && !boots
+}
+
+/// Its agent is at this controller; gives whether others are to know.
+fn attach(machine: &mut Machine, controller: &str) -> bool {
+    let before = machine.agent_at.replace(controller.to_owned());
+    !controller.is_empty() && before.as_deref() != Some(controller)
+}
+
 fn connected(machine: &mut Machine, now: Time) -> Step {
-    machine.connected = true;
     machine.boots_in_vain = 0;
     let was_lost = machine.lost.take().is_some();
     match machine.state {
@@ -666,7 +688,7 @@ fn operator(machine: &mut Machine, by: &str, wish: &Wish, now: Time) -> Step {
             machine.conflicts.clear();
             machine.burn_in =
                 model::burn_in::State { spared: false, ..burn_in::called_off(&machine.burn_in) };
-            let mut step = if machine.connected {
+            let mut step = if machine.is_connected() {
                 enter(machine, State::Validating { hardware_fits: false }, now)
             } else {
                 enter(machine, State::Expected, now)

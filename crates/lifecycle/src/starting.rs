@@ -191,12 +191,12 @@ fn hangs(machine: &Machine) -> bool {
 
 /// Whether nobody is there who could restart it, and it serves nobody.
 pub(crate) fn has_no_agent(machine: &Machine) -> bool {
-    !machine.connected && machine.state != State::Ready
+    !machine.is_connected() && machine.state != State::Ready
 }
 
 /// Whether it is in the installer.
 pub(crate) fn is_there(machine: &Machine) -> bool {
-    machine.connected && machine.running == Some(Running::Memory)
+    machine.is_connected() && machine.running == Some(Running::Memory)
 }
 
 /// What it waits for on its way to the installer; `None` if it is not on its way, or its state tells how far it is.
@@ -216,7 +216,7 @@ pub fn wait(plan: &Plan, device: DeviceId, machine: &Machine) -> Option<Wait> {
         let (on, expected_by) = until_it_restarts(start, until);
         return by(on, expected_by);
     }
-    let restarts = machine.connected
+    let restarts = machine.is_connected()
         && matches!(machine.running, Some(Running::Disk { .. }))
         && machine.running_since < since;
     let place = plan.design.devices[device.index()].location.within_zone();
@@ -299,9 +299,9 @@ pub(crate) fn armed(machine: &mut Machine, by: &str, bmc: ByBmc, now: Time) {
     }
     let is_asking = matches!(machine.state, State::Seen { .. } | State::Booting { .. });
     let patience = match (&machine.state, &machine.running) {
-        (_, Some(Running::Disk { .. })) if machine.connected => RESTART_PATIENCE,
+        (_, Some(Running::Disk { .. })) if machine.is_connected() => RESTART_PATIENCE,
         // An agent in a system of somebody else's restarts nothing.
-        _ if machine.connected => Duration::ZERO,
+        _ if machine.is_connected() => Duration::ZERO,
         // iPXE that was told to wait asks again within this.
         _ if is_asking => SEEN_ORDINARY,
         (State::Expected, _) => Duration::ZERO,

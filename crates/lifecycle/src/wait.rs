@@ -111,7 +111,7 @@ pub fn wait(plan: &Plan, roster: &Roster, device: DeviceId, machine: &Machine, n
         }
         State::Validating { hardware_fits: true } => None,
         State::Ready => {
-            let lost = machine.lost.filter(|_| !machine.connected)?;
+            let lost = machine.lost.filter(|_| !machine.is_connected())?;
             // Who has it out knows how long that takes.
             let back = machine.lease.as_ref().map_or(lost, |lease| lease.deadline);
             let expected_by = Some(back.max(lost + AWAY_ORDINARY));

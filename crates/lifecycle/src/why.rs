@@ -124,7 +124,7 @@ fn troubles(machine: &Machine, now: Time, sentences: &mut Vec<String>) {
             duration(now.since(conflict.at))
         ));
     }
-    let stale = if machine.connected { "" } else { ", as its agent last said" };
+    let stale = if machine.is_connected() { "" } else { ", as its agent last said" };
     for server in &machine.foreign_servers {
         let code = model::Code::ForeignServer;
         sentences.push(format!("{}{stale} [{code}]", crate::probe::in_words(server)));

@@ -72,13 +72,19 @@ impl Zone {
         self
     }
 
-    /// Of a zone that one controller keeps, as it starts: nobody is connected, and who does not come back was lost by now.
-    pub fn nobody_is_connected(&mut self, now: Time) {
-        let had_agents = self.facts.machines.values_mut().filter(|machine| {
-            machine.state == State::Ready && machine.key_sha256.is_some() && !machine.connected
-        });
-        for machine in had_agents {
-            machine.lost.get_or_insert(now);
+    /// Of a zone that no other controller serves at this moment: those agents are connected that are to this one, and who does not come
+    /// back was lost by now. `controller`: its own word for itself from now on.
+    pub fn only_these_are_connected(
+        &mut self,
+        controller: &str,
+        is_here: impl Fn(&Location) -> bool,
+        now: Time,
+    ) {
+        for (location, machine) in &mut self.facts.machines {
+            machine.agent_at = is_here(location).then(|| controller.to_owned());
+            if machine.agent_at.is_none() && machine.state == State::Ready && machine.key_sha256.is_some() {
+                machine.lost.get_or_insert(now);
+            }
         }
     }
 
@@ -175,11 +181,10 @@ impl Zone {
         self.compose();
     }
 
-    /// What another controller decided about everything; gives back what was thought before. Who is connected is not among it.
+    /// What another controller decided about everything; gives back what was thought before.
     pub fn learn_all(&mut self, mut facts: Facts) -> Facts {
         for (location, machine) in &mut facts.machines {
             if let Some(before) = self.facts.machines.get(location) {
-                machine.connected = before.connected;
                 machine.stranger.clone_from(&before.stranger);
             }
         }
@@ -190,8 +195,13 @@ impl Zone {
         before
     }
 
-    /// What an event does. An event for a place that the plan does not have does nothing.
+    /// What an event does that the only controller heard. An event for a place that the plan does not have does nothing.
     pub fn apply(&mut self, event: &Event) -> Applied {
+        self.apply_of("", event)
+    }
+
+    /// The same of one that this controller heard, of several.
+    pub fn apply_of(&mut self, controller: &str, event: &Event) -> Applied {
         if let What::Change { id, step } = &event.what {
             let applied = change::apply(self, *id, step, event.at);
             if self.is_stale && !matches!(step, model::event::ChangeStep::Take { .. }) {
@@ -234,7 +244,8 @@ impl Zone {
         let step = {
             let machine = self.facts.machines.entry(event.location.clone());
             let machine = machine.or_insert_with(|| machine::expected(event.at));
-            let mut step = machine::step(&self.plan, &self.roster, device, machine, event, is_anothers);
+            let mut step =
+                machine::step(&self.plan, &self.roster, device, machine, event, is_anothers, controller);
             if let Some(lease) = lease.filter(|_| step.refused.is_none()) {
                 machine.lease = Some(lease);
                 step.changed = true;

@@ -311,15 +311,43 @@ fn a_ready_machine_whose_agent_is_away_is_told_of() {
 fn a_controller_that_starts_gives_agents_their_time_to_come_back() {
     let mut told = pocket();
     told.becomes_ready(1, 1);
-    let mut facts = told.zone.facts().clone();
-    facts.machines.values_mut().for_each(|machine| machine.connected = false);
-    told.zone = Zone::new(told.zone.plan().clone(), facts);
-    told.zone.nobody_is_connected(told.now);
+    told.zone = Zone::new(told.zone.plan().clone(), told.zone.facts().clone());
+    told.zone.only_these_are_connected("", |_| false, told.now);
     assert_eq!(told.attention(1), None);
     told.now = told.now + AWAY_ORDINARY + Duration::from_secs(1);
     assert!(told.attention(1).is_some());
     told.tell(1, What::Connected { running: None, burns_in: false, boot: None });
     assert_eq!(told.attention(1), None);
+}
+
+/// Its agent had gone over to another before the first one missed it.
+#[test]
+fn of_several_controllers_only_the_one_that_has_an_agent_can_lose_it() {
+    let mut told = pocket();
+    told.becomes_ready(1, 1);
+    let hello = || What::Connected { running: None, burns_in: false, boot: None };
+    let tell = |told: &mut Told, controller: &str, what: What| {
+        told.zone.apply_of(controller, &Event { at: told.now, location: Told::location(1), what })
+    };
+    assert!(!tell(&mut told, "one", hello()).changed.is_empty(), "others are to know where it is");
+    tell(&mut told, "two", hello());
+    assert!(tell(&mut told, "one", What::Lost).changed.is_empty());
+    assert!(tell(&mut told, "one", What::StillConnected).changed.is_empty());
+    assert_eq!((told.machine(1).agent_at.as_deref(), told.machine(1).lost), (Some("two"), None));
+    // What others read is that, too.
+    let stored = serde_json::to_string(told.zone.facts()).expect("JSON");
+    let read: Facts = serde_json::from_str(&stored).expect("facts");
+    assert_eq!(read.machines[&Told::location(1)].agent_at.as_deref(), Some("two"));
+    assert!(!tell(&mut told, "two", What::Lost).changed.is_empty());
+    assert_eq!((&told.machine(1).agent_at, told.machine(1).lost), (&None, Some(told.now)));
+    // It was only thought to be gone, and has another word for itself now.
+    assert!(!tell(&mut told, "two anew", What::StillConnected).changed.is_empty());
+    assert_eq!((told.machine(1).agent_at.as_deref(), told.machine(1).lost), (Some("two anew"), None));
+    tell(&mut told, "two anew", What::Lost);
+    // What is connected yet is the system that it has left.
+    told.boots(1, 1);
+    assert!(tell(&mut told, "two anew", What::StillConnected).changed.is_empty());
+    assert!(!told.machine(1).is_connected());
 }
 
 #[test]
@@ -396,7 +424,7 @@ fn facts_survive_being_written_and_read() {
     let mut facts = told.zone.facts().clone();
     let json = serde_json::to_string(&facts).expect("facts are JSON");
     for machine in facts.machines.values_mut() {
-        machine.connected = false;
+        machine.agent_at = None;
     }
     assert_eq!(serde_json::from_str::<Facts>(&json).expect("facts are read back"), facts);
 }

@@ -138,6 +138,8 @@ pub enum What {
     },
     /// Its agent's connection ended.
     Lost,
+    /// Its agent is connected to this controller, and none is known to have it: one that could not be heard for a while counts as gone.
+    StillConnected,
     /// Its agent reported what it found.
     Reported {
         /// What is in the box and what is at the other end of its cables.

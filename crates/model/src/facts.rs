@@ -59,9 +59,10 @@ pub struct Machine {
     pub hardware: Option<Hardware>,
     /// What its checks last said.
     pub checks: Vec<CheckResult>,
-    /// Its agent holds a connection now. Not stored: after a restart agents connect again.
-    #[serde(skip)]
-    pub connected: bool,
+    /// The controller that its agent holds a connection to now, by that one's own word for its process, which is empty where there is no
+    /// other: then it is not stored, since agents connect again after a restart.
+    #[serde(default, skip_serializing_if = "is_at_the_only_one")]
+    pub agent_at: Option<String>,
     /// Which boot its agent spoke from last (see [`crate::event::What::Connected`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<u64>,
@@ -127,6 +128,17 @@ pub struct Machine {
     pub held: Option<String>,
     /// Why its cabling is doubted, in plain words, with the finding's code; it is not ready while this stands.
     pub miscabled: Option<(crate::finding::Code, String)>,
+}
+
+impl Machine {
+    /// Whether its agent holds a connection.
+    pub fn is_connected(&self) -> bool {
+        self.agent_at.is_some()
+    }
+}
+
+fn is_at_the_only_one(agent_at: &Option<String>) -> bool {
+    agent_at.as_ref().is_none_or(String::is_empty)
 }
 
 /// Where a machine is in its life. Each state owns its data.

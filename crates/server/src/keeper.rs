@@ -193,7 +193,7 @@ impl Keeper {
             if self.store.is_shared() {
                 self.hear_shared(event, None);
             } else {
-                self.apply(event);
+                self.apply("", event);
             }
             if self.records.len() >= BATCH_MAX {
                 self.save(false);
@@ -210,7 +210,7 @@ impl Keeper {
                     self.hear_shared(event, Some(asker));
                     return false;
                 }
-                match self.apply(event) {
+                match self.apply("", event) {
                     Some(why) => drop(asker.send(Verdict::Refused(why.into_owned()))),
                     None => self.waiting.push(asker),
                 }
@@ -244,13 +244,13 @@ impl Keeper {
         }
     }
 
-    /// Applies an event; gives why it was refused.
-    fn apply(&mut self, mut event: Event) -> Option<Cow<'static, str>> {
+    /// Applies an event that this controller heard; gives why it was refused.
+    fn apply(&mut self, controller: &str, mut event: Event) -> Option<Cow<'static, str>> {
         // Another controller's clock may be ahead: what happened is not yet to come, and came after nothing that is.
         event.at = event.at.min(clock::now());
         let (mut applied, state) = {
             let mut zone = self.controller.zone.write().unwrap_or_else(PoisonError::into_inner);
-            let applied = zone.apply(&event);
+            let applied = zone.apply_of(controller, &event);
             let machine = zone.facts().machines.get(&event.location);
             (applied, machine.map_or("expected", |machine| machine.state.name()))
         };

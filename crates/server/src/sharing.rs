@@ -7,13 +7,13 @@
 
 use crate::agents::Verdict;
 use crate::keeper::SecretAsker;
-use model::Event;
-use std::collections::{HashMap, VecDeque};
+use model::{Event, Location};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 use store::Store;
-use store::etcd::{Answered, LEASE, Outcome, Peer, Standing};
+use store::etcd::{Answered, LEASE, Outcome, Peer, Standing, process_of};
 use tokio::sync::oneshot;
 
 /// How often it is looked what others wrote, whatever hints there were.
@@ -34,6 +34,10 @@ pub(crate) type Heard = (Event, Option<oneshot::Sender<Verdict>>);
 pub(crate) struct Sharing {
     pub(crate) standing: Standing,
     pub(crate) controllers: Vec<String>,
+    /// The processes of those that are there, of this one too.
+    present: HashSet<String>,
+    /// Those that have agents and are not there, and since when that is known.
+    absent: HashMap<String, Instant>,
     /// Other controllers of this one's name, and since when they are there.
     namesakes: HashMap<String, Instant>,
     /// What is known here may not be what is stored.
@@ -71,6 +75,8 @@ impl Sharing {
         Self {
             standing: Standing::Sole,
             controllers: Vec::new(),
+            present: HashSet::new(),
+            absent: HashMap::new(),
             namesakes: HashMap::new(),
             is_out_of_step: false,
             looked: None,
@@ -93,7 +99,32 @@ impl Sharing {
         let since = |peer: &Peer| self.namesakes.get(&peer.id).copied().unwrap_or(now);
         self.namesakes =
             present.iter().filter(is_namesake).map(|peer| (peer.id.clone(), since(peer))).collect();
+        self.present = present.iter().map(|peer| process_of(&peer.id).to_owned()).collect();
         self.controllers = present.into_iter().map(|peer| peer.name).collect();
+    }
+
+    /// Of these places, whose agents are connected to these processes, those whose process has not been there for a while: when etcd was away,
+    /// each comes back within it.
+    pub(crate) fn gone<'a>(
+        &mut self,
+        agents: impl Iterator<Item = (&'a Location, &'a String)>,
+        now: Instant,
+    ) -> Vec<(Location, String)> {
+        let before = std::mem::take(&mut self.absent);
+        let mut gone = Vec::new();
+        for (location, process) in agents.filter(|(_, process)| !self.present.contains(*process)) {
+            let known = || before.get(process).copied().unwrap_or(now);
+            let since = *self.absent.entry(process.clone()).or_insert_with(known);
+            if now.duration_since(since) >= LEASE {
+                gone.push((location.clone(), process.clone()));
+            }
+        }
+        gone
+    }
+
+    /// Whether something that was heard here is not decided yet.
+    pub(crate) fn is_asking(&self) -> bool {
+        !(self.undecided.is_empty() && self.in_doubt.is_empty() && self.asked.is_empty())
     }
 
     /// Whether another controller has this one's name, and is not what this one was before it was started anew.
@@ -232,6 +263,25 @@ impl Sharing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn agents_of_a_process_that_stays_away_are_gone() {
+        let peer = |name: &str, id: &str| Peer { name: name.into(), id: id.into() };
+        let own = peer("a", "1-x");
+        let mut sharing = Sharing::new();
+        let (place, began) = (Location::new("z/p/r/u1"), Instant::now());
+        let mut gone = |present: &[Peer], after: Duration| {
+            sharing.note_present(present.to_vec(), &own, began + after);
+            !sharing.gone([(&place, &"2".to_owned())].into_iter(), began + after).is_empty()
+        };
+        assert!(!gone(&[own.clone(), peer("b", "2-x")], Duration::ZERO));
+        assert!(!gone(std::slice::from_ref(&own), LEASE));
+        // It is there again, under another word.
+        assert!(!gone(&[own.clone(), peer("b", "2-y")], 2 * LEASE));
+        assert!(!gone(std::slice::from_ref(&own), 3 * LEASE));
+        // One of its name is not it.
+        assert!(gone(&[own.clone(), peer("b", "3-x")], 4 * LEASE));
+    }
 
     #[test]
     fn another_of_this_name_is_told_from_what_this_one_was_before() {

@@ -137,7 +137,7 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     }
     // Agents may be at other controllers.
     if !store.is_shared() {
-        zone.nobody_is_connected(clock::now());
+        zone.only_these_are_connected("", |_| false, clock::now());
     }
     let generation = zone.plan().generation;
     let (inbox, queue) = inbox();

@@ -227,7 +227,8 @@ impl World<'_> {
             let unseen = lifecycle::machine::expected(now);
             let machine = zone.facts().machines.get(&device.location).unwrap_or(&unseen);
             // Who is ready and away is told as such by `zw status`.
-            let is_well = machine.state == State::Ready && machine.conflicts.is_empty() && machine.connected;
+            let is_well =
+                machine.state == State::Ready && machine.conflicts.is_empty() && machine.is_connected();
             if !is_well && !self.unminded.contains(&device.location) {
                 let wait =
                     lifecycle::wait(zone.plan(), zone.roster(), DeviceId::from_index(index), machine, now);
@@ -373,7 +374,7 @@ impl World<'_> {
         let is_useless = machine.installed.is_some() && (is_empty || runs_bad && !is_its);
         // Written while its cables were in another's ports, it says on its console that it is refused there.
         let kept = self.bodies[body].disk.kept.as_ref();
-        let is_anothers = !machine.connected && kept.is_some_and(|(home, _)| home != place);
+        let is_anothers = !machine.is_connected() && kept.is_some_and(|(home, _)| home != place);
         if (is_useless || is_anothers) && !is_armed {
             self.wish(place, Wish::Reinstall { generation, until, bmc: ByBmc::Allowed, undo_until: None });
         }

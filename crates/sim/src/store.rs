@@ -167,7 +167,7 @@ impl Store {
 
 /// A machine as it is stored, without what its fields keep to themselves.
 fn unconnected(machine: &Machine) -> Machine {
-    Machine { connected: false, stranger: None, ..machine.clone() }
+    Machine { agent_at: None, stranger: None, ..machine.clone() }
 }
 
 /// Written and read again.

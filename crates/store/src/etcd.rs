@@ -28,7 +28,7 @@ mod wire;
 
 pub use address::{Access, Address};
 pub use batch::{Answered, Batch, Beside};
-pub use follow::{Asked, Followed, LEASE, Outcome, Peer, Standing, Term};
+pub use follow::{Asked, Followed, LEASE, Outcome, Peer, Standing, Term, process_of};
 pub(crate) use read::EtcdHistory;
 
 use crate::error::{Failure, FailureKind, OpenError};
@@ -53,6 +53,8 @@ pub(crate) struct Etcd {
     keys: Keys,
     /// For people: this controller.
     name: String,
+    /// For others: this process, for as long as it is.
+    process: String,
     /// The newest revision that was seen; it never goes back.
     revision: i64,
     /// The head as it was last read or written.
@@ -97,6 +99,7 @@ impl Etcd {
             client,
             keys: Keys::new(&address.prefix),
             name: name.to_owned(),
+            process: String::new(),
             revision: 0,
             head: Head::default(),
             head_revision: 0,
@@ -110,7 +113,9 @@ impl Etcd {
             missed: Some(Vec::new()),
             compaction: None,
         };
-        let format = this.format().map_err(|source| OpenError::Failed { path: path.clone(), source })?;
+        let failed = |source| OpenError::Failed { path: path.clone(), source };
+        this.process = format!("{:014x}", random().map_err(failed)?);
+        let format = this.format().map_err(failed)?;
         match format {
             Some(FORMAT) => Ok(this),
             Some(found) if found > FORMAT => Err(OpenError::Newer { path, found, known: FORMAT }),

@@ -79,11 +79,7 @@ pub fn copy(from: &mut Store, to: &mut Store) -> Result<Copied, Failure> {
     copied.secrets = names.len();
     let generation = loaded.published.as_ref().map(|published| published.generation).unwrap_or_default();
     to.end_filling(loaded.last_seq, generation)?;
-    let mut there = to.load()?;
-    // Who is connected is in nobody's store.
-    for (location, machine) in &mut there.facts.machines {
-        machine.connected = loaded.facts.machines.get(location).is_some_and(|machine| machine.connected);
-    }
+    let there = to.load()?;
     let copy = to.history()?;
     let (mut events, mut digest_there) = (0, 0_u64);
     copy.each_event(|entry| {

@@ -261,6 +261,14 @@ impl Store {
         }
     }
 
+    /// This process, see [`crate::etcd::process_of`]; empty where there is no other.
+    pub fn process(&self) -> &str {
+        match &self.0 {
+            Driver::Embedded(_) => "",
+            Driver::Etcd(store) => store.process(),
+        }
+    }
+
     /// Calls one when something may have been written by another controller, the other when something may have been asked of this
     /// one, until it says false. Either may be late, or never called.
     pub fn watch(

@@ -155,7 +155,7 @@ fn canaries<'a>(zone: &'a Zone, touched: &[(Location, Effect, String)]) -> Vec<&
             .facts()
             .machines
             .get(location)
-            .is_some_and(|machine| machine.state == State::Ready && machine.connected);
+            .is_some_and(|machine| machine.state == State::Ready && machine.is_connected());
         let role = device.role.map(|role| roles[role.index()].name.as_str());
         let known = chosen.entry(role).or_insert((is_ready, device));
         if is_ready && !known.0 {

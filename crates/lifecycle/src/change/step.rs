@@ -162,7 +162,7 @@ pub(super) fn is_left_alone(machine: &Machine, effect: Effect, is_undoing: bool)
         State::Ready => effect == Effect::Reinstall,
         State::Maintenance { .. } | State::Draining { .. } | State::Retired { .. } | State::Expected => true,
         // It is on its way, and comes to the new row by itself; its agent may be asked to begin anew.
-        _ => effect == Effect::Reinstall || !(is_undoing || machine.connected),
+        _ => effect == Effect::Reinstall || !(is_undoing || machine.is_connected()),
     }
 }
 

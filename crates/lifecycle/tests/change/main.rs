@@ -317,7 +317,7 @@ fn restarted(world: &World, plans: &[Plan]) -> Zone {
     let mut facts: Facts = serde_json::from_str(&text).expect("facts");
     for (location, machine) in &mut facts.machines {
         // Agents connect again.
-        machine.connected = world.zone.facts().machines[location].connected;
+        machine.agent_at.clone_from(&world.zone.facts().machines[location].agent_at);
     }
     let current = plans.iter().max_by_key(|plan| plan.generation).expect("a plan");
     let before = change::holding(&facts, current.generation).and_then(|change| {

@@ -72,7 +72,10 @@ fn an_agent_that_connects_again_has_not_started_what_it_wrote() {
     world.tell(&first, What::Lost);
     world.tell(&first, What::Connected { running: running(), burns_in: false, boot });
     let machine = &world.zone.facts().machines[&first];
-    assert_eq!((machine.state.name(), &machine.rejected, machine.connected), ("installing", &None, true));
+    assert_eq!(
+        (machine.state.name(), &machine.rejected, machine.is_connected()),
+        ("installing", &None, true)
+    );
     assert!(restarts(&world, &first), "it is told so again");
     world.round();
     assert_eq!(world.steps, ["take p1/r1/u1"]);

@@ -243,7 +243,7 @@ impl World {
         self.most_out = self.most_out.max(out);
         for location in self.locations() {
             let machine = &self.zone.facts().machines[&location];
-            if change::is_to_restart(machine) && machine.connected {
+            if change::is_to_restart(machine) && machine.is_connected() {
                 let boots = if self.kernel(&location) == "vmlinuz-2" {
                     (self.boots)(&location)
                 } else {

@@ -43,6 +43,11 @@ impl Present {
         self.inner().agents.len()
     }
 
+    /// Those of the connected agents' machines of which this is so. It must not wait.
+    pub fn those(&self, is_so: impl Fn(&Location) -> bool) -> Vec<Location> {
+        self.inner().agents.keys().filter(|location| is_so(location)).cloned().collect()
+    }
+
     /// Says something to the agent at `location`. `false`: it is not connected, or has not taken what was said before.
     pub fn push(&self, location: &Location, push: Push) -> bool {
         self.inner().agents.get(location).is_some_and(|(_, agent)| agent.try_send(push).is_ok())

@@ -266,7 +266,7 @@ pub(crate) fn row(zone: &Zone, id: DeviceId, device: &Device, now: Time) -> Mach
         detail: machine.and_then(detail),
         since: machine.filter(|machine| machine.state != facts::State::Expected).map(|machine| machine.since),
         boot_took_ms: machine.and_then(|machine| machine.boot_took_ms),
-        connected: machine.is_some_and(|machine| machine.connected),
+        connected: machine.is_some_and(|machine| machine.is_connected()),
         wait,
         miscabled: machine
             .and_then(|machine| machine.miscabled.as_ref())

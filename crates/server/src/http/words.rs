@@ -78,6 +78,7 @@ fn told(what: &What, at: Time) -> (&'static str, String) {
         }
         What::Connected { running, .. } => ("connected", connected(running.as_ref())),
         What::Lost => ("lost", "its agent's connection ended".to_owned()),
+        What::StillConnected => ("still-connected", "its agent was connected all the time".to_owned()),
         What::Reported { hardware } => {
             let gib = hardware.memory_bytes as f64 / f64::from(1 << 30);
             let count = |count: usize, word: &str| {

@@ -1,13 +1,16 @@
 //! The keeper of a zone with several controllers: see [`crate::sharing`].
 
-use super::{Keeper, Message, SecretAsker};
+use super::{BATCH_MAX, Keeper, Message, SecretAsker};
 use crate::agents::{Push, Verdict};
+use crate::clock;
 use crate::controller::Leader;
 use crate::reload;
 use crate::sharing::{Heard, REREAD_EVERY, Sharing};
 use lifecycle::Zone;
 use lifecycle::change::Held;
-use lifecycle::machine::Action;
+use lifecycle::machine::{self, Action};
+use model::event::What;
+use model::facts::Machine;
 use model::finding::File;
 use model::{Event, Facts, Generation, Location, Plan, Roster};
 use std::borrow::Cow;
@@ -15,7 +18,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
-use store::etcd::{Answered, Asked, Batch, Beside, Outcome, Peer, Standing};
+use store::etcd::{Answered, Asked, Batch, Beside, Outcome, Peer, Standing, process_of};
 use store::{Failure, FailureKind, PublishError, Published, Stepped};
 use tokio::sync::oneshot;
 
@@ -122,17 +125,51 @@ impl Keeper {
             for asked in followed.asked {
                 self.decide_for(&asked);
             }
+            self.miss_agents();
         } else if !followed.asked.is_empty() {
             // It is given once more after everything was read anew.
             self.fall_out_of_step(false);
         }
+        self.claim_agents();
         Ok(())
+    }
+
+    /// Agents that were connected to a controller which is not there any more are lost.
+    fn miss_agents(&mut self) {
+        let gone = {
+            let zone = self.controller.zone();
+            // What the plan does not have any more has no events.
+            let of_plan = |(location, _): &(&Location, &Machine)| zone.roster().device_at(location).is_some();
+            let all = zone.facts().machines.iter().filter(of_plan);
+            let at = all.filter_map(|(location, machine)| Some((location, machine.agent_at.as_ref()?)));
+            self.sharing.gone(at, Instant::now())
+        };
+        for (location, at) in gone.into_iter().take(BATCH_MAX) {
+            self.apply(&at, Event { at: clock::now(), location, what: What::Lost });
+        }
+    }
+
+    /// Those that are connected here all the same are not: this controller was out of reach for long.
+    fn claim_agents(&mut self) {
+        if self.sharing.is_out_of_step || self.sharing.is_asking() {
+            return;
+        }
+        let missed = {
+            let zone = self.controller.zone();
+            let is_missed =
+                |location: &Location| zone.facts().machines.get(location).is_some_and(machine::is_missed);
+            self.controller.present.those(is_missed)
+        };
+        for location in missed.into_iter().take(BATCH_MAX) {
+            self.hear_shared(Event { at: clock::now(), location, what: What::StillConnected }, None);
+        }
     }
 
     /// Applies an event that somebody may wait for.
     pub(super) fn decide(&mut self, heard: Heard) {
         let (event, asker) = heard;
-        match (self.apply(event.clone()), asker) {
+        let own = self.store.process().to_owned();
+        match (self.apply(&own, event.clone()), asker) {
             (Some(why), Some(asker)) => drop(asker.send(Verdict::Refused(why.into_owned()))),
             (Some(_), None) => {}
             (None, asker) => self.sharing.applied.push((event, asker)),
@@ -141,7 +178,8 @@ impl Keeper {
 
     /// Applies what another controller heard.
     fn decide_for(&mut self, asked: &Asked) {
-        let apply = |event: &Event| self.apply(event.clone()).map(Cow::into_owned);
+        let apply =
+            |event: &Event| self.apply(process_of(&asked.controller), event.clone()).map(Cow::into_owned);
         let refused = asked.events.iter().map(apply).collect();
         self.sharing.answers.push(asked.answer(refused));
     }
@@ -263,13 +301,11 @@ impl Keeper {
 
     /// Takes what another controller decided.
     fn take_over(&mut self, batch: Batch) -> Result<(), Failure> {
-        let Batch { machines, connected, changes, published, answered, check_again, .. } = &batch;
+        let Batch { machines, changes, published, answered, check_again, .. } = &batch;
         {
             let mut zone = self.controller.zone.write().unwrap_or_else(PoisonError::into_inner);
             for (location, machine) in machines {
-                let mut machine = machine.clone();
-                machine.connected = connected.contains(location);
-                zone.learn(location, machine);
+                zone.learn(location, machine.clone());
             }
             changes.iter().for_each(|change| zone.learn_change(change.clone()));
         }

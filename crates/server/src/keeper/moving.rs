@@ -6,8 +6,10 @@
 //! as long as that is not known, the zone is in force in neither.
 
 use super::Keeper;
+use crate::clock;
 use crate::controller::{Leader, Leading};
 use crate::sharing::Sharing;
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 use store::etcd::Standing;
@@ -60,6 +62,13 @@ impl Keeper {
             Leading { controllers: vec![name.clone()], name, leader, has_namesake: false }
         });
         self.controller.change_condition(|condition| condition.sharing = sharing);
+        let own = self.store.process().to_owned();
+        let here = self.controller.present.those(|_| true).into_iter().collect::<BTreeSet<_>>();
+        self.controller.zone.write().unwrap_or_else(PoisonError::into_inner).only_these_are_connected(
+            &own,
+            |location| here.contains(location),
+            clock::now(),
+        );
         self.watch_others();
         self.controller.say(&format!(
             "the zone is in {address} from now on, after {} ms: start this controller with that the next time",

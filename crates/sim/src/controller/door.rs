@@ -174,6 +174,7 @@ fn name(what: &What) -> &'static str {
         What::Enrolled { .. } => "enrolled",
         What::Connected { .. } => "connected",
         What::Lost => "lost",
+        What::StillConnected => "still connected",
         What::Reported { .. } => "reported",
         What::Checked { .. } => "checked",
         What::BurningIn { .. } => "burning in",

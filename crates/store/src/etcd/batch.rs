@@ -27,9 +27,6 @@ pub struct Batch {
     /// The machines that changed, as they are after it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub machines: BTreeMap<Location, Machine>,
-    /// Those of them whose agents hold a connection.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub connected: BTreeSet<Location>,
     /// The changes that went a step further, as they are after it; of their machines those that are other than before.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,

@@ -72,8 +72,6 @@ impl Etcd {
         self.count(records.iter().map(|record| &record.event.location))?;
         let machines: BTreeMap<_, _> =
             machines.into_iter().map(|(location, machine)| (location.clone(), machine.clone())).collect();
-        let connected = machines.iter().filter(|(_, machine)| machine.connected);
-        let connected = connected.map(|(location, _)| location.clone()).collect();
         let mut seq = self.head.seq;
         let mut ordinals = BTreeMap::new();
         let mut events = Vec::with_capacity(records.len());
@@ -89,7 +87,7 @@ impl Etcd {
             answered.iter().map(|answered| (answered.controller.clone(), answered.number)).collect();
         let done = asked.iter().map(|(id, number)| Op::Delete(self.keys.asked(id, *number))).collect();
         let changes = changes.into_iter().map(stepped).collect();
-        let batch = Batch { events, machines, connected, changes, answered, check_again, ..Batch::default() };
+        let batch = Batch { events, machines, changes, answered, check_again, ..Batch::default() };
         self.commit(batch, done, |head| head.seq = seq)?;
         self.ordinals.extend(ordinals);
         for asked in &asked {

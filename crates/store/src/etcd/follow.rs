@@ -51,6 +51,11 @@ pub struct Peer {
     pub id: String,
 }
 
+/// The process behind a controller's own word for itself, which is another after each time that its lease was over.
+pub fn process_of(id: &str) -> &str {
+    id.split_once('-').map_or(id, |(process, _)| process)
+}
+
 /// What came of a write of which that was not known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
@@ -180,6 +185,11 @@ impl Etcd {
     /// This controller's own word for itself, where it asks.
     pub(crate) fn id(&self) -> Option<&str> {
         self.registered.as_ref().map(|registered| registered.id.as_str())
+    }
+
+    /// This process.
+    pub(crate) fn process(&self) -> &str {
+        &self.process
     }
 
     /// Takes the lead of whatever is there, a zone that moved away too.
@@ -324,7 +334,8 @@ impl Etcd {
         self.registered = None;
         let asked = Instant::now();
         let lease = self.client.grant(LEASE.as_secs())?.id;
-        let who = Who { id: format!("{:014x}", random()?), name: self.name.clone(), asked: 0 };
+        let id = format!("{}-{:014x}", self.process, random()?);
+        let who = Who { id, name: self.name.clone(), asked: 0 };
         let key = self.keys.controller(&who.id);
         let put = Op::Put(key.clone(), serde_json::to_vec(&who)?, lease);
         let txn = Txn { compare: vec![Compare::Made(key, 0)], then: vec![put], otherwise: Vec::new() };

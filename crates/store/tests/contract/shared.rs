@@ -3,6 +3,7 @@
 use super::{append, both, event, everything, lead, machine, publication, record, unit};
 use crate::etcd::Member;
 use model::Generation;
+use model::facts::Machine;
 use store::etcd::{Access, Answered, Beside, Followed, Outcome, Peer, Standing};
 use store::{FailureKind, Store};
 
@@ -35,9 +36,8 @@ fn one_decides_and_the_other_hears_of_all_in_order() {
     assert_eq!(b.append(&[record(1, unit(1))], [], []).unwrap_err().kind, FailureKind::Deposed);
     assert!(b.publish(&publication(0, &[])).is_err() && b.set_secret("x", b"y").is_err());
     a.publish(&publication(0, &[("zone.hcl", "text")])).unwrap();
-    let mut connected = machine(7);
-    connected.connected = true;
-    append(&mut a, &[record(1, unit(1))], &[(unit(1), connected)]);
+    let connected = Machine { agent_at: Some("an agent's".into()), ..machine(7) };
+    append(&mut a, &[record(1, unit(1))], &[(unit(1), connected.clone())]);
     // So large that it lies in pieces.
     let machines: Vec<_> = (0..3000).map(|number| (unit(number), machine(number))).collect();
     append(&mut a, &[], &machines);
@@ -48,7 +48,7 @@ fn one_decides_and_the_other_hears_of_all_in_order() {
     assert_eq!(batches.iter().map(|batch| batch.batch).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(batches[0].published, Some(Generation(1)));
     assert_eq!(b.plan(Generation(1)).unwrap().unwrap().files[0].1, "text");
-    assert!(batches[1].connected.contains(&unit(1)));
+    assert_eq!(batches[1].machines[&unit(1)], connected);
     assert_eq!(batches[2].machines, machines.into_iter().collect());
     assert_eq!(everything(&b).len(), 1);
 }

@@ -2,7 +2,7 @@
 
 use super::{WAIT_MAX, ZW, Zone};
 use lab::control::{self, Reply, Request};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -155,6 +155,60 @@ impl Zone {
             );
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// The rows of machines whose agents this controller thinks to be connected to none; `None`: it does not answer.
+    fn missed(&self, controller: &str) -> Option<Vec<Value>> {
+        let rows = Self::places().into_iter().map(|place| self.said_by(controller, &["show", &place]));
+        let rows = rows.collect::<Option<Vec<_>>>()?.into_iter().filter(|row| row["connected"] != true);
+        let row = |row: Value| json!({ "location": row["location"], "state": row["state"], "wait": row["wait"]["on"] });
+        Some(rows.map(row).collect())
+    }
+
+    fn misses(&self, controller: &str, what: &str, is_so: impl Fn(&[Value]) -> bool) {
+        let began = Instant::now();
+        loop {
+            let missed = self.missed(controller);
+            if missed.as_deref().is_some_and(&is_so) {
+                break;
+            }
+            let said = || self.controllers_said();
+            assert!(began.elapsed() < WAIT_MAX, "{what}: {controller}: {missed:#?}\n{}", said());
+            std::thread::sleep(Duration::from_millis(250));
+        }
+    }
+
+    /// After all that, each controller knows which agents are connected. One is away from etcd for long and keeps its agents; then the one that
+    /// leads goes together with a machine.
+    fn knows_whose_agents_are_where(&self, leader: &str) {
+        let all_know = || {
+            CONTROLLERS
+                .map(|controller| self.misses(controller, "all are connected", |missed| missed.is_empty()))
+        };
+        let agent_at = |controller: &str| {
+            let shown = self.progress().controllers.into_iter().find(|shown| shown.name == controller);
+            let address = format!("{}:", shown.and_then(|shown| shown.address).expect("an address"));
+            let place =
+                Self::places().into_iter().find(|place| self.agents_controller(place).contains(&address));
+            place.map(|place| (self.location(&place), place))
+        };
+        all_know();
+        let mut others = CONTROLLERS.into_iter().filter(|controller| *controller != leader);
+        let (away, (location, _)) = others
+            .find_map(|controller| Some((controller, agent_at(controller)?)))
+            .expect("agents are at another");
+        Trouble::CutFromEtcd.make(self, away);
+        self.misses(leader, "it is missed", |missed| missed.iter().any(|row| row["location"] == *location));
+        Trouble::CutFromEtcd.mend(self, away);
+        all_know();
+        let (location, place) = agent_at(leader).expect("an agent is at the one that leads");
+        self.agent(&place, "STOP");
+        Trouble::Kill.make(self, leader);
+        self.say(&["power", "off", &place]);
+        self.misses(self.leader(leader), "it alone is missed", |missed| {
+            let waits = "its agent to connect again";
+            matches!(missed, [row] if row["location"] == *location && row["wait"] == waits)
+        });
     }
 
     fn places() -> Vec<String> {
@@ -477,6 +531,7 @@ fn a_change_goes_through_once_whatever_happens_to_the_controller_that_leads() {
         let few: u64 = answers.range(..ANSWERS_MIN).map(|(_, count)| *count).sum();
         assert!(few == 0 && asked > 50, "{what}: answers by count {answers:?}\n{}", logs());
     }
+    zone.knows_whose_agents_are_where(leader);
     let _ = writeln!(
         std::io::stderr(),
         "{} machines; another led after {changed:?}; questions by how many of three answered: {answers:?}",
