@@ -20,6 +20,7 @@ use crate::controller::{Controller, News};
 use crate::counters::Phase;
 use crate::inbox::Queue;
 use crate::sharing::Sharing;
+use crate::site::Served;
 use lifecycle::change::Held;
 use lifecycle::machine::Action;
 use lifecycle::{Applied, Zone};
@@ -61,7 +62,7 @@ pub(crate) enum Message {
     /// A plan is to become current.
     Publish(Box<Proposal>, oneshot::Sender<Result<Generation, PublishError>>),
     /// The boot files or addresses of this installation changed.
-    Site(Arc<Site>),
+    Site,
     /// Something secret is to be kept under a name; sealed already where it must be.
     Secret { name: String, bytes: Vec<u8>, asker: SecretAsker },
     /// The zone is to move to another store.
@@ -97,7 +98,7 @@ pub(crate) type Effects = BTreeMap<Location, (Effect, String)>;
 struct Keeper {
     controller: Arc<Controller>,
     store: Store,
-    site: Arc<Site>,
+    served: Arc<Served>,
     /// History that the store does not have yet.
     records: VecDeque<Record>,
     /// Machines whose stored form is older than the facts.
@@ -119,11 +120,11 @@ struct Keeper {
 }
 
 /// Until its queue is closed or it is told to stop.
-pub(crate) fn run(controller: Arc<Controller>, store: Store, site: Arc<Site>, queue: &Queue) {
+pub(crate) fn run(controller: Arc<Controller>, store: Store, served: Arc<Served>, queue: &Queue) {
     let mut keeper = Keeper {
         controller,
         store,
-        site,
+        served,
         records: VecDeque::new(),
         machines: BTreeSet::new(),
         changes: BTreeMap::new(),
@@ -216,10 +217,7 @@ impl Keeper {
                 }
             }
             Message::Publish(proposal, asker) => drop(asker.send(self.publish(*proposal))),
-            Message::Site(site) => {
-                self.site = site;
-                self.view_is_old = true;
-            }
+            Message::Site => self.view_is_old = true,
             Message::Secret { name, bytes, asker } => self.keep_secret(&name, &bytes, asker),
             Message::Move(target, asker) => drop(asker.send(self.move_to(*target))),
             Message::Look => {}
@@ -393,7 +391,7 @@ impl Keeper {
             change: held.as_ref().map(|held| &held.change),
         };
         let in_force = held.as_ref().map_or(&plan, |held| &held.plan);
-        let site = site.unwrap_or_else(|| Arc::clone(&self.site));
+        let site = site.unwrap_or_else(|| self.served.site());
         let showing = Instant::now();
         let store = &mut self.store;
         let (stored, view) = std::thread::scope(|scope| {
@@ -418,7 +416,7 @@ impl Keeper {
             }
         };
         assert_eq!(generation, plan.generation, "the store numbers a plan one above its parent");
-        self.site = site;
+        self.served.serve(site);
         self.replace(view, showing);
         let phases =
             [(Phase::Store, stored), (Phase::View, showing.elapsed()), (Phase::Whole, began.elapsed())];
@@ -517,9 +515,10 @@ impl Keeper {
         let began = Instant::now();
         let previous = self.controller.view.load();
         let is_of_plan = Arc::ptr_eq(&previous.plan, zone.plan());
-        let view = match is_of_plan && Arc::ptr_eq(&previous.boot.site, &self.site) {
+        let site = self.served.site();
+        let view = match is_of_plan && Arc::ptr_eq(&previous.boot.site, &site) {
             true => plan::view::refresh(&previous, zone.facts()),
-            false => plan::view::succeed(&previous, zone.plan(), zone.facts(), &self.site),
+            false => plan::view::succeed(&previous, zone.plan(), zone.facts(), &site),
         };
         drop(previous);
         self.replace(view, began);

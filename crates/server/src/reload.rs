@@ -13,7 +13,7 @@ use crate::controller::Controller;
 use crate::counters::Phase;
 use crate::files::{ReadError, read_design};
 use crate::keeper::{Effects, Message, Proposal};
-use crate::site::{self, Gatherer};
+use crate::site::{self, Served};
 use lifecycle::Zone;
 use lifecycle::change::is_in_service;
 use model::design::DeviceKind;
@@ -275,6 +275,7 @@ pub(crate) fn sentence(error: &ReadError) -> String {
 pub(crate) struct Reloader {
     inner: tokio::sync::Mutex<()>,
     state: Mutex<State>,
+    served: Arc<Served>,
     drafts: Sender<Job>,
 }
 
@@ -296,20 +297,13 @@ struct State {
     taken_up: String,
     /// When they are to be looked at again, though nobody touched them: what stood in the way may have passed.
     again: Option<Instant>,
-    site: Arc<Site>,
-    gatherer: Gatherer,
 }
 
 impl Reloader {
     /// The digests are of the plan in force and of the files as they lie there; jobs are for [`run`].
-    pub(crate) fn new(
-        [digest, taken_up]: [String; 2],
-        site: Arc<Site>,
-        gatherer: Gatherer,
-        drafts: Sender<Job>,
-    ) -> Self {
-        let state = Mutex::new(State { digest, taken_up, again: None, site, gatherer });
-        Self { inner: tokio::sync::Mutex::new(()), state, drafts }
+    pub(crate) fn new([digest, taken_up]: [String; 2], served: Arc<Served>, drafts: Sender<Job>) -> Self {
+        let state = Mutex::new(State { digest, taken_up, again: None });
+        Self { inner: tokio::sync::Mutex::new(()), state, served, drafts }
     }
 
     /// Reads, compiles and publishes.
@@ -446,7 +440,7 @@ impl Reloader {
                 files: texts,
                 digest: digest.clone(),
                 commit,
-                site: site.clone(),
+                site,
                 effects,
                 undoes: intent.undoes,
                 began,
@@ -459,12 +453,7 @@ impl Reloader {
                     reloaded.changed = true;
                     reloaded.change = lifecycle::change::holding(controller.zone().facts(), generation)
                         .map(|change| change.id);
-                    let mut state = self.state();
-                    state.digest = digest;
-                    if let Some(site) = site {
-                        state.site = site;
-                    }
-                    drop(state);
+                    self.state().digest = digest;
                     let by = reloaded
                         .change
                         .map(|id| format!(", and {id} brings it to the machines"))
@@ -522,7 +511,7 @@ impl Reloader {
         let is_new = is_old || digest != self.state().digest;
         reading.plan = reading.plan.filter(|_| is_new);
         let Some(plan) = &reading.plan else {
-            self.gather(controller, &parent);
+            self.served.look_again(controller, &parent);
             return Draft { digest, commit: None, reading: Ok(Some(reading)), site: None, is_old };
         };
         let [parse, compile] = reading.took;
@@ -531,10 +520,10 @@ impl Reloader {
         }
         // Shown together with the plan that names them: one view and not two. What machines keep until their turn is served on.
         let site = match reading.effects.is_empty() {
-            true => self.look_at_boot_files(controller, plan),
+            true => self.served.look(controller, plan),
             false => {
                 let held = lifecycle::change::hold(plan, &parent, reading.effects.keys());
-                self.look_at_boot_files(controller, &held)
+                self.served.look(controller, &held)
             }
         };
         let commit = match is_old {
@@ -546,32 +535,12 @@ impl Reloader {
 
     /// Reads the boot files whose content is not known yet, and shows them with it. It may take minutes, and nobody waits.
     fn read_boot_files(&self, controller: &Controller, stop: &watch_channel::Receiver<bool>) {
-        let unread = self.state().gatherer.unread().to_vec();
-        for path in unread {
+        for path in self.served.unread() {
             let Some(known) = site::read(&path, || *stop.borrow()) else { return };
-            self.state().gatherer.learn(path, known);
+            self.served.learn(path, known);
         }
         let plan = Arc::clone(controller.zone().plan());
-        self.gather(controller, &plan);
-    }
-
-    /// Looks at the boot files again.
-    fn gather(&self, controller: &Controller, plan: &Plan) {
-        let Some(site) = self.look_at_boot_files(controller, plan) else { return };
-        // A full queue means that it is tried again at the next look.
-        if controller.inbox.send(Message::Site(Arc::clone(&site))) {
-            self.state().site = site;
-        }
-    }
-
-    /// The boot files that a plan needs, if they are others than those that are served.
-    fn look_at_boot_files(&self, controller: &Controller, plan: &Plan) -> Option<Arc<Site>> {
-        let mut state = self.state();
-        let (site, troubles) = state.gatherer.gather(&plan.design, controller.shares());
-        let site = (*state.site != site).then(|| Arc::new(site));
-        drop(state);
-        controller.change_condition(|condition| condition.site_troubles = troubles);
-        site
+        self.served.look_again(controller, &plan);
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

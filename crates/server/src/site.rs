@@ -1,5 +1,7 @@
 //! This installation's boot files: which there are, how large, and their digests. The view serves these and no others.
 
+mod served;
+
 use crate::boot_file::is_out_of_descriptors;
 use crate::options::Options;
 use api::image::{self as manifest, Manifest};
@@ -14,6 +16,8 @@ use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+
+pub(crate) use served::Served;
 
 /// Boot loaders that are offered at most: a directory of iPXE has some twenty.
 const LOADERS_MAX: usize = 256;

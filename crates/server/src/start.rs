@@ -25,7 +25,7 @@ use crate::http::Api;
 use crate::inbox::inbox;
 use crate::options::{BindPorts, Journal, Options, StartError};
 use crate::reload::{self, Reloader, Words};
-use crate::site::{Gatherer, Reached};
+use crate::site::{Gatherer, Reached, Served};
 use crate::udp::Stop;
 use crate::{boot_http, changes, clock, dns, keeper, page};
 use address::addresses_of_this_host;
@@ -146,8 +146,9 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
         Opened { zone, view, history, last_seq: store.last_seq(), condition, bmcs, edges: Edges::new(edges) };
     let controller = Arc::new(Controller::new(options, journal, inbox, opened));
     controller.counters.view_made(view_took);
+    let served = Arc::new(Served::new(gatherer, site));
     let (drafts, jobs) = std::sync::mpsc::channel();
-    let reloader = Arc::new(Reloader::new([first.digest, found], Arc::clone(&site), gatherer, drafts));
+    let reloader = Arc::new(Reloader::new([first.digest, found], Arc::clone(&served), drafts));
     // It ends with the reloader.
     drop(thread("design", move || reload::run(&jobs))?);
 
@@ -156,7 +157,7 @@ pub async fn start(options: Options, journal: Journal) -> Result<Running, StartE
     let (stopping, is_stopping) = watch::channel(false);
     let keeper = {
         let controller = Arc::clone(&controller);
-        thread("keeper", move || keeper::run(controller, store, site, &queue))?
+        thread("keeper", move || keeper::run(controller, store, served, &queue))?
     };
     let ports = bound.ports;
     let mut tasks = JoinSet::new();

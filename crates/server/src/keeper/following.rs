@@ -401,8 +401,9 @@ impl Keeper {
         let held = self.held(&plan);
         let view = {
             let in_force = held.as_ref().map_or(&plan, |held| &held.plan);
+            let site = self.served.serve_for(&self.controller, in_force);
             let zone = self.controller.zone();
-            plan::view::succeed(&self.controller.view.load(), in_force, zone.facts(), &self.site)
+            plan::view::succeed(&self.controller.view.load(), in_force, zone.facts(), &site)
         };
         self.replace(view, began);
         let roster = Arc::new(Roster::of(&plan));

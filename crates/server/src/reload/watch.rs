@@ -113,7 +113,7 @@ impl Reloader {
             if !is_reloaded && !is_written() {
                 self.gather_for(&controller).await;
                 let is_reading = reading.as_ref().is_some_and(|reading| !reading.is_finished());
-                if !is_reading && !self.state().gatherer.unread().is_empty() {
+                if !is_reading && !self.served.unread().is_empty() {
                     let (this, working, stop) = (Arc::clone(&self), Arc::clone(&controller), stop.clone());
                     let read = move || this.read_boot_files(&working, &stop);
                     reading = Some(tokio::task::spawn_blocking(read));
@@ -140,7 +140,7 @@ impl Reloader {
         let (this, working) = (Arc::clone(self), Arc::clone(controller));
         let _ = tokio::task::spawn_blocking(move || {
             let plan = Arc::clone(working.zone().plan());
-            this.gather(&working, &plan);
+            this.served.look_again(&working, &plan);
         })
         .await;
     }

@@ -99,6 +99,39 @@ fn each_answers_and_one_decides() {
     assert!(status.troubles.iter().any(|trouble| trouble.about == "design"), "{:?}", status.troubles);
 }
 
+/// A machine that hears that its files are not here asks again in a minute.
+#[test]
+fn with_a_plan_of_another_controller_its_boot_files_are_served_at_once() {
+    let Some(member) = Member::start() else { return };
+    let start = |name: &str| {
+        let mut server = Server::prepared();
+        // A machine's address is one that this host has.
+        server.edit(r#"["10.64.0.0/16", "2001:db8:64::/48"]"#, r#"["127.64.0.0/16"]"#);
+        controller(&member, name)(&mut server.options);
+        server.resume().unwrap();
+        server
+    };
+    let (a, b) = (start("a"), start("b"));
+    until("b knows that a leads", || leader(&b).as_deref() == Some("a"));
+    let mut before = "images/kvm/vmlinuz".to_owned();
+    for round in 0..8 {
+        let path = format!("images/{round}/vmlinuz");
+        for server in [&a, &b] {
+            let file = server.options.design.join(&path);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "a kernel").unwrap();
+        }
+        a.edit(&before, &path);
+        until("b serves the plan", || {
+            let script = b.boot_as(Ipv4Addr::new(127, 64, 0, 6), "/boot/auto.ipxe");
+            let text = script.text();
+            assert!(!text.contains(" waits: "), "{text}");
+            text.contains(&path)
+        });
+        before = path;
+    }
+}
+
 #[test]
 fn a_zone_whose_etcd_is_gone_is_served_and_says_so() {
     let Some(mut member) = Member::start() else { return };

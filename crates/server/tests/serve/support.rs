@@ -3,6 +3,7 @@
 use api::http::Event;
 use serde::de::DeserializeOwned;
 use server::{BindPorts, Options, Running, StartError};
+use socket2::{Domain, Socket, Type};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -181,6 +182,16 @@ impl Server {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.ports().boot)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         exchange(stream, "GET", path, "boot", "", headers)
+    }
+
+    /// The same from another address of this host.
+    pub(crate) fn boot_as(&self, client: Ipv4Addr, path: &str) -> Reply {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((client, 0)).into()).unwrap();
+        socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports().boot)).into()).unwrap();
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        exchange(stream, "GET", path, "boot", "", "")
     }
 
     /// A stream of events that begins after this number.
